@@ -16,6 +16,7 @@ pub(crate) const KNOWN: &[(&str, usize, &str)] = &[
         "a connection plugin's instance, whose panic is caught around the whole of it",
     ),
     ("host/gateway/src/connection/bridge/session.rs", 1, "a session, whose panic is caught around the whole of it"),
+    ("host/gateway/src/auth/authenticators/pool.rs", 1, "the end of an instance, which is only dropped"),
     ("host/gateway/src/server/signals.rs", 1, "the thread whose end is the program's"),
     ("host/runtime/src/plugin/compile.rs", 1, "a process"),
     ("host/runtime/src/host/wasi/files/streams.rs", 2, "one call of a plugin, which waits for it"),

@@ -31,16 +31,19 @@ pub use problem::{Problem, Refused};
 use reader::{Findings, Section};
 pub use reference::reference;
 pub use sections::algorithms::table as algorithms_table;
-pub use sections::authorities::Authorities;
+pub use sections::authenticators::AuthenticatorConfig;
+use sections::authenticators::Surroundings;
 pub use sections::environment::EnvironmentNames;
 pub use sections::grants::{Clock, Directory, DirectoryAccess, Grants, KeyValue, size};
 pub use sections::limits::Limits;
 pub use sections::listen::parse_address;
-pub use sections::methods::RequiredMethods;
+pub use sections::login::authorities::Authorities;
+pub use sections::login::methods::RequiredMethods;
+pub use sections::login::patterns::{LONGEST_NAME, UserPattern};
 use sections::plugins::Plugins;
 use sections::tenants::{Around, TenantConfigs};
 pub use sections::tenants::{DEFAULT_TENANT, TenantConfig, check_tenant_name};
-pub use sections::users::{Authentication, LONGEST_NAME, User};
+pub use sections::users::{Authentication, User};
 
 use crate::credential::check_revoked_keys;
 use crate::state::State;
@@ -73,6 +76,8 @@ pub struct Config {
     pub environment_names: EnvironmentNames,
     /// Who may log in.
     pub login_policy: LoginPolicy,
+    /// The plugins that decide about the logins of others than these users, in the order in which they are asked.
+    pub authenticators: Vec<AuthenticatorConfig>,
     /// The authorities whose certificates any user may have.
     pub authorities: Authorities,
     /// The file of revoked keys and certificates.
@@ -132,7 +137,7 @@ impl Config {
             .collect();
         let listen =
             if overrides.listen.is_empty() { vec![sections::listen::DEFAULT] } else { overrides.listen.clone() };
-        problems.extend(double_listeners(&overrides.listen));
+        problems.extend(sections::listen::doubles(&overrides.listen));
         let plugins = overrides.plugins.clone().unwrap_or_else(|| PathBuf::from("plugins"));
         problems.extend(
             Plugins::operators(&plugins, Writers::Anybody).err().map(|what| Problem::of_option("--plugins", what)),
@@ -148,6 +153,7 @@ impl Config {
                 banner: Some(format!("{DEMONSTRATION}\n")),
                 environment_names: EnvironmentNames::default(),
                 login_policy: LoginPolicy::Demonstration,
+                authenticators: Vec::new(),
                 authorities: Authorities::default(),
                 revoked_keys: None,
                 tenants: BTreeMap::new(),
@@ -188,6 +194,11 @@ impl Config {
         named
     }
 
+    /// The authenticator that is asked about a name which is no user's: the first with a pattern that fits.
+    pub fn authenticator(&self, name: &str) -> Option<&AuthenticatorConfig> {
+        self.authenticators.iter().find(|asked| asked.users.iter().any(|pattern| pattern.fits(name)))
+    }
+
     fn parse(file: &Path, text: &str, overrides: &Overrides) -> Result<Config, Refused> {
         let mut findings = Findings::new(file, text);
         let (table, errors) = DeTable::parse_recoverable(text);
@@ -226,7 +237,7 @@ fn add_errors(errors: &[toml::de::Error], text: &str, table: &DeTable<'_>, findi
 /// Reads every setting. `None` only after an error.
 fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) -> Option<Config> {
     let folder = findings.file().parent().unwrap_or(Path::new("")).to_owned();
-    let listen = read_listen(&mut top, overrides, findings);
+    let listen = sections::listen::read(&mut top, &overrides.listen, findings);
     let (plugins, known) = read_plugins(&mut top, &folder, overrides, findings);
     let state = read_state(&mut top, &folder, overrides, findings);
     let host_keys = sections::host_keys::read(&mut top, &folder, findings);
@@ -234,7 +245,7 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
         let read = setting::text(item.value).and_then(banner_lines);
         findings.keep(&item, read)
     });
-    let methods = top.take("methods").and_then(|item| sections::methods::read(&item, findings));
+    let methods = top.take("methods").and_then(|item| sections::login::methods::read(&item, findings));
     let environment_names = match top.take("environment_names") {
         Some(item) => sections::environment::read(&item, findings),
         None => EnvironmentNames::default(),
@@ -248,7 +259,7 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
         None => Some(Limits::default()),
     };
     let authorities = match top.take("trusted_user_ca_keys") {
-        Some(item) => sections::authorities::read(&item, &folder, findings),
+        Some(item) => sections::login::authorities::read(&item, &folder, findings),
         None => Authorities::default(),
     };
     let revoked_keys = read_revoked_keys(&mut top, &folder, findings);
@@ -261,7 +272,7 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
         host_keys: &host_keys.keys,
     };
     let server = Defaults { limits: limits.as_ref(), methods: methods.unwrap_or_default() };
-    let (tenants, users) = read_people(&mut top, &folder, own, server, findings);
+    let People { tenants, users, authenticators } = read_people(&mut top, &folder, own, server, findings);
     top.finish(findings);
     let login_policy = LoginPolicy::Users(users?);
     let (state, algorithms, limits) = (state?, algorithms?, limits?);
@@ -273,6 +284,7 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
         banner,
         environment_names,
         login_policy,
+        authenticators,
         authorities,
         revoked_keys,
         tenants,
@@ -310,36 +322,54 @@ struct Defaults<'a> {
     methods: RequiredMethods,
 }
 
-/// Reads users and tenants, which refer to each other.
+/// For whom sessions run, and who may log in.
+struct People {
+    tenants: BTreeMap<String, TenantConfig>,
+    /// None only after an error.
+    users: Option<BTreeMap<String, User>>,
+    authenticators: Vec<AuthenticatorConfig>,
+}
+
+/// Reads tenants, users and authenticators, which refer to each other.
 fn read_people(
     top: &mut Section<'_>,
     folder: &Path,
     own: OwnFiles<'_>,
     server: Defaults<'_>,
     findings: &mut Findings,
-) -> (BTreeMap<String, TenantConfig>, Option<BTreeMap<String, User>>) {
+) -> People {
     let defaults = Limits::default();
     let limits = server.limits.unwrap_or(&defaults);
     let (state, plugins, methods) = (own.state, own.known.as_ref(), &server.methods);
     let around = Around { folder, state, plugins, limits, methods };
     let section = top.take("tenants").and_then(|item| item.section(findings));
     let mut tenants = TenantConfigs::read(section, &around, findings);
+    let asked = top.take("authenticators");
     let (users, keys) = match top.take("users") {
         Some(item) => match item.section(findings) {
+            Some(section) if asked.is_some() && section.all().is_empty() => (Some(BTreeMap::new()), Vec::new()),
             Some(section) => {
                 let (users, keys) = sections::users::read(section, folder, (&tenants, own.authorities), findings);
                 (Some(users), keys)
             }
             None => (None, Vec::new()),
         },
+        None if asked.is_some() => (Some(BTreeMap::new()), Vec::new()),
         None => {
             findings.add(&(0..0), "users", sections::users::NOBODY);
             (None, Vec::new())
         }
     };
+    let authenticators = asked.map_or_else(Vec::new, |item| {
+        let nobody = BTreeMap::new();
+        let users = users.as_ref().unwrap_or(&nobody);
+        let around = Surroundings { folder, tenants: &tenants, plugins, methods, users };
+        sections::authenticators::read(&item, &around, findings)
+    });
     if let Some(state) = own.state {
         let file = findings.file().to_owned();
-        let of_tenants = tenants.authorities().map(|list| (folders::AUTHORITIES, list));
+        let of_others = authenticators.iter().filter_map(|asked| asked.authorities.as_ref()?.file.as_deref());
+        let of_tenants = tenants.authorities().chain(of_others).map(|list| (folders::AUTHORITIES, list));
         let of_server = own.authorities.file.as_deref().map(|list| (folders::AUTHORITIES, list));
         let revoked = own.revoked_keys.map(|list| ("the revoked keys", list));
         let lists = of_tenants.chain(of_server).chain(revoked).map(|(what, path)| (what, path.to_owned())).collect();
@@ -347,7 +377,7 @@ fn read_people(
         let owned = folders::Owned { file: &file, state, plugins, host_keys, keys: &keys, lists };
         folders::check(&mut tenants.claims, &owned, findings);
     }
-    (tenants.into_table(), users)
+    People { tenants: tenants.into_table(), users, authenticators }
 }
 
 /// In the demonstration all users are on this machine: none has less than all.
@@ -357,51 +387,6 @@ fn demonstration_limits() -> Limits {
     limits.plugins.connections_per_user = limits.connections;
     limits.plugins.user_output_share = 100;
     limits
-}
-
-fn read_listen(top: &mut Section<'_>, overrides: &Overrides, findings: &mut Findings) -> Vec<SocketAddr> {
-    let Some(item) = top.take("listen") else {
-        findings.problems.extend(double_listeners(&overrides.listen));
-        return if overrides.listen.is_empty() { vec![sections::listen::DEFAULT] } else { overrides.listen.clone() };
-    };
-    let mut addresses: Vec<(SocketAddr, std::ops::Range<usize>)> = Vec::new();
-    let elements = item.elements(findings);
-    if let (toml::de::DeValue::Array(_), true) = (item.value, elements.is_empty()) {
-        findings.add(&item.span, &item.key, "must name at least one address");
-    }
-    for element in elements {
-        let read = setting::text(element.value).and_then(parse_address);
-        let Some(address) = findings.keep(&element, read) else { continue };
-        if let Some((other, span)) = addresses.iter().find(|(other, _)| sections::listen::overlap(other, &address)) {
-            let what = format!("{} {}", both(other, &address), findings.first(span));
-            findings.add(&element.span, &element.key, what);
-        }
-        addresses.push((address, element.span));
-    }
-    if overrides.listen.is_empty() {
-        return addresses.into_iter().map(|(address, _)| address).collect();
-    }
-    findings.problems.extend(double_listeners(&overrides.listen));
-    overrides.listen.clone()
-}
-
-/// Duplicates in `--listen`.
-fn double_listeners(addresses: &[SocketAddr]) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    for (index, address) in addresses.iter().enumerate() {
-        if let Some(other) = addresses.iter().take(index).find(|other| sections::listen::overlap(other, address)) {
-            problems.push(Problem::of_option("--listen", both(other, address)));
-        }
-    }
-    problems
-}
-
-fn both(other: &SocketAddr, address: &SocketAddr) -> String {
-    if other == address {
-        format!("{address} is listed twice")
-    } else {
-        format!("{address} cannot be listened on beside {other}: one of them is every address")
-    }
 }
 
 /// The plugin folder, and its contents unless it cannot be read.

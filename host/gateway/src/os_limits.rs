@@ -185,7 +185,7 @@ impl Machine {
             }
         };
         let (instances, connections) = (u64::from(limits.plugins.instances), u64::from(limits.connections));
-        let engine = derived::engine_settings(limits);
+        let engine = derived::engine_settings_of(config);
         let mappings = |memories| u64::try_from(engine.mappings(memories)).unwrap_or(u64::MAX);
         let (mappings, most) = (mappings(1), mappings(count(limits.plugins.memories)));
         let raise = format!(
@@ -216,8 +216,8 @@ impl Machine {
 
 impl Machine {
     /// The resources that are too small to start at all.
-    fn lacks(&self, limits: &Limits) -> Vec<Shortage> {
-        let engine = derived::engine_settings(limits);
+    fn lacks(&self, config: &Config) -> Vec<Shortage> {
+        let engine = derived::engine_settings_of(config);
         let address_space = u64::try_from(whelk_runtime::address_space(&engine)).unwrap_or(u64::MAX);
         let threads = processors() + OTHER_THREADS;
         let files =
@@ -252,8 +252,8 @@ fn processors() -> u64 {
 ///
 /// # Errors
 /// The resources that are too small, a line each, and what to set.
-pub(crate) fn check_start(limits: &Limits) -> Result<(), String> {
-    let lacks = Machine::read().lacks(limits);
+pub(crate) fn check_start(config: &Config) -> Result<(), String> {
+    let lacks = Machine::read().lacks(config);
     let lines = lacks.iter().map(|Shortage { resource, has, needs, change }| {
         format!("this machine: {resource} is {has}, and at least {needs} are needed: {change}")
     });
@@ -460,10 +460,10 @@ mod tests {
 
     #[test]
     fn a_failed_start_names_what_is_missing_and_what_to_set() {
-        let limits = Limits::default();
-        assert_eq!(Machine::default().lacks(&limits), []);
+        let config = config(Limits::default());
+        assert_eq!(Machine::default().lacks(&config), []);
         let machine = Machine { files: Some(10), address_space: Some(1 << 30), threads: Some(5), ..Machine::default() };
-        let told: Vec<_> = machine.lacks(&limits).iter().map(ToString::to_string).collect();
+        let told: Vec<_> = machine.lacks(&config).iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), 3, "{told:?}");
         for (told, words) in told.iter().zip([
             ["open files is 10", "LimitNOFILE=", "--ulimit nofile="],

@@ -242,6 +242,14 @@ impl Tenants {
         }
     }
 
+    /// What a plugin's name means to a configured tenant now.
+    pub(crate) fn lookup(&self, tenant: &str, plugin: &str) -> Lookup {
+        match &self.known {
+            Known::Configured(tenants) => tenants.get(tenant).map_or(Lookup::Absent, |tenant| tenant.lookup(plugin)),
+            Known::Demonstration(demonstration) => demonstration.plugins.lookup(plugin),
+        }
+    }
+
     /// The limits of a tenant's sessions. Known before the tenant has been made.
     pub(crate) fn limits(&self, tenant: &str) -> Option<&Limits> {
         match &self.known {
@@ -275,14 +283,14 @@ impl Tenants {
         }
     }
 
-    /// Acquires the permit for one more session of a user.
-    pub(crate) fn acquire_session(&self, user: &str, most: u32) -> Result<UserPermit, Crowded> {
-        self.sessions_per_user.acquire(user, most)
+    /// Acquires the permit for one more session of an account.
+    pub(crate) fn acquire_session(&self, account: &str, most: u32) -> Result<UserPermit, Crowded> {
+        self.sessions_per_user.acquire(account, most)
     }
 
-    /// Acquires the permit for one more connection of a user who has just logged in.
-    pub(crate) fn acquire_connection(&self, user: &str, most: u32) -> Result<UserPermit, Crowded> {
-        self.connections_per_user.acquire(user, most)
+    /// Acquires the permit for one more connection of an account that has just logged in.
+    pub(crate) fn acquire_connection(&self, account: &str, most: u32) -> Result<UserPermit, Crowded> {
+        self.connections_per_user.acquire(account, most)
     }
 
     /// Logs each plugin that a tenant names although it needs more than the tenant is granted: its sessions are

@@ -324,6 +324,11 @@ impl Facts {
         self.get("connection-id")?.parse().ok()
     }
 
+    /// Whom limits of a user count: the fact `principal`, or `user` without one.
+    pub(crate) fn account(&self) -> &str {
+        self.get("principal").or_else(|| self.get("user")).unwrap_or_default()
+    }
+
     /// The number of the channel.
     #[must_use]
     pub fn channel(&self) -> u32 {

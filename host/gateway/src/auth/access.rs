@@ -1,13 +1,15 @@
 //! Decides who may log in.
 //!
 //! An unknown user gets exactly the same answer as a wrong password: the same steps, the same work, the same time. The
-//! name is looked up in an exact map and never becomes a path, a pattern or a query.
+//! name is looked up in an exact map and never becomes a path, a pattern or a query. About one that is not found there
+//! an authenticator may be asked.
 //!
 //! Knows nothing of packets: signatures have been verified before a key counts as proven (RFC 4252 §7).
 //!
-//! `password` checks a password, `keys` a key, `progress` knows which methods must follow, `delay` hides how long a
-//! rejection took to find.
+//! `password` checks a password, `keys` a key, `asked` lets an authenticator decide, `progress` knows which methods
+//! must follow, `delay` hides how long a rejection took to find.
 
+mod asked;
 mod decision;
 mod delay;
 mod keys;
@@ -30,12 +32,15 @@ use whelk_ssh::auth::method::{AuthMethod, MethodSet};
 use whelk_ssh::auth::server::{Attempt, Credential};
 
 use super::attempt::AttemptContext;
+use super::authenticators::{Authenticators, ConfiguredAuthenticator};
 use crate::config::{
     Authentication, Authorities, Config, LONGEST_NAME, LoginPolicy, RequiredMethods, TenantConfig, User,
 };
 use crate::credential::PasswordHash;
+use asked::AskedAttempt;
+use decision::{Judgement, NO_CREDENTIALS, PASSWORD_PROMPT};
 use delay::FailureDelay;
-use keys::{GrantedKey, KeyAccess, KeyRefusal, ShownCredential, UserKeys};
+use keys::{GrantedKey, KeyAccess, ShownCredential, UserKeys};
 use password::Passwords;
 use progress::Next;
 pub use secret::TimingSecret;
@@ -43,16 +48,10 @@ pub use secret::TimingSecret;
 pub use decision::{CertificateFacts, Decision, Identity, Overload, PartialLogin};
 pub(crate) use progress::AuthProgress;
 
-/// The method of a user who needs no credentials, whatever the client presents.
-const NO_CREDENTIALS: &str = "none";
-
-/// What keyboard-interactive asks every user, with the words of sshd with PAM. Clients put the user and the host before
-/// them.
-const PASSWORD_PROMPT: &str = "Password: ";
-
 /// Decides who may log in. Shared by all connections.
 pub struct Access {
     login_policy: Users,
+    authenticators: Authenticators,
     passwords: Passwords,
     keys: KeyAccess,
     delay: FailureDelay,
@@ -72,15 +71,9 @@ struct Member {
     keys: UserKeys,
 }
 
-/// The result of [`Access::judge`], and how long it waited for a slot.
-struct Judgement {
-    decision: Decision,
-    waited: Duration,
-}
-
 impl Access {
-    /// For a configuration, with a secret of the server: see [`TimingSecret`].
-    pub fn new(config: &Config, secret: &TimingSecret) -> Access {
+    /// For a configuration, with its authenticators and a secret of the server: see [`TimingSecret`].
+    pub(crate) fn new(config: &Config, authenticators: Authenticators, secret: &TimingSecret) -> Access {
         let (login_policy, hashes) = match &config.login_policy {
             LoginPolicy::Demonstration => (Users::Anybody, Vec::new()),
             LoginPolicy::Users(users) => {
@@ -101,9 +94,11 @@ impl Access {
             Users::Known(members) => Some(members),
         };
         let of_users = members.into_iter().flat_map(BTreeMap::values).map(|member| &member.keys);
+        let of_others = authenticators.iter().filter_map(ConfiguredAuthenticator::authorities);
         let (authorities, revoked) = (Arc::new(config.authorities.clone()), config.revoked_keys.clone());
-        let keys = KeyAccess::new(of_users, authorities, revoked, limits.decision_grace, secret.clone());
-        Access { login_policy, passwords: Passwords::new(hashes, secret.clone(), limits), keys, delay }
+        let keys = (of_users, of_others);
+        let keys = KeyAccess::new(keys, authorities, revoked, limits.decision_grace, secret.clone());
+        Access { login_policy, passwords: Passwords::new(hashes, secret.clone(), limits), authenticators, keys, delay }
     }
 
     /// The methods to list until one has succeeded, RFC 4252 §5.1: those with which any user can begin, so that they
@@ -111,7 +106,10 @@ impl Access {
     pub fn methods(&self) -> MethodSet {
         let Users::Known(members) = &self.login_policy else { return MethodSet::ALL };
         let authorities = self.keys.has_authorities();
-        members.values().map(|member| member.first_methods(authorities)).fold(MethodSet::NONE, MethodSet::or)
+        let of_users = members.values().map(|member| member.first_methods(authorities));
+        // What an authenticator asks for only its plugin knows.
+        let of_others = self.authenticators.iter().map(|asked| first_of(asked.methods()));
+        of_users.chain(of_others).fold(MethodSet::NONE, MethodSet::or)
     }
 
     /// Decides on an attempt. A rejection comes no sooner than the failure delay, after the same time for known and
@@ -180,6 +178,10 @@ impl Access {
                 attempt.credential,
             ));
         }
+        if let (None, Some(asked)) = (found, self.asked(name, context, progress)) {
+            // On the heap: others need not have room for it.
+            return Box::pin(asked.judge(attempt.credential, queued)).await;
+        }
         // A method out of its turn is answered as if the user did not have it, after the same time.
         let expected = |method| found.filter(|(_, member)| progress.expects(&member.methods, method));
         if let Some((shown, proven)) = ShownCredential::of(attempt.credential) {
@@ -187,10 +189,8 @@ impl Access {
             let own = user.map(|(_, member)| &member.keys);
             return now(match (self.keys.judge((attempt.user, own), shown, proven, context).await, user) {
                 (Ok(granted), Some((user, member))) => member.granted(user, granted, proven, progress),
-                (Ok(_), None) | (Err(KeyRefusal::Unknown), _) => Decision::Reject,
-                (Err(KeyRefusal::NotNow(reason)), _) => Decision::RejectKey(reason),
-                (Err(KeyRefusal::Slow), _) => Decision::Undecided(Overload::SlowFile),
-                (Err(KeyRefusal::Panic), _) => Decision::Undecided(Overload::Panic),
+                (Ok(_), None) => Decision::Reject,
+                (Err(refusal), _) => refusal.into(),
             });
         }
         let (password, method) = match attempt.credential {
@@ -210,6 +210,21 @@ impl Access {
             (Err(overload), _) => Decision::Undecided(overload),
         };
         Judgement { decision, waited }
+    }
+}
+
+impl Access {
+    /// The attempt of somebody whose name is no user's, if there is an authenticator to ask.
+    fn asked<'a>(
+        &'a self,
+        name: Option<&'a str>,
+        context: &'a AttemptContext,
+        progress: &'a AuthProgress,
+    ) -> Option<AskedAttempt<'a>> {
+        let user = name?;
+        let authenticator = self.authenticators.find(user)?;
+        let (keys, passwords) = (&self.keys, &self.passwords);
+        Some(AskedAttempt { keys, passwords, authenticator, user, context, progress })
     }
 }
 
@@ -238,17 +253,18 @@ impl Member {
             AuthMethod::PublicKey => authorities || self.keys.any(),
             AuthMethod::Password | AuthMethod::KeyboardInteractive => self.password.is_some(),
         };
-        let expected = |method: &AuthMethod| AuthProgress::default().expects(&self.methods, *method);
-        AuthMethod::ALL.into_iter().filter(has).filter(expected).collect()
+        AuthMethod::ALL.into_iter().filter(has).collect::<MethodSet>().and(first_of(&self.methods))
     }
 
     fn identity(&self, user: &str, method: AuthMethod, granted: Option<GrantedKey>) -> Identity {
-        let (user, tenant, plugin) = (user.to_owned(), self.tenant.clone(), self.plugin.clone());
+        let (user, principal) = (user.to_owned(), user.to_owned());
+        let (tenant, plugin, attributes) = (self.tenant.clone(), self.plugin.clone(), Arc::default());
         let (fingerprint, restrictions, certificate) = match granted {
             Some(key) => (Some(key.fingerprint), Arc::new(key.restrictions), key.certificate),
             None => (None, Arc::default(), None),
         };
-        Identity { user, tenant, plugin, method: method.name(), fingerprint, restrictions, certificate }
+        let method = method.name();
+        Identity { user, principal, tenant, plugin, method, fingerprint, restrictions, certificate, attributes }
     }
 
     /// The decision about a key that the user may use, which was proven or only offered.
@@ -262,14 +278,17 @@ impl Member {
 
     /// The decision when `method` has succeeded: accepted, or another must follow.
     fn proven(&self, identity: Identity, method: AuthMethod, progress: &AuthProgress) -> Decision {
-        let Some(identity) = progress.join(identity) else {
-            return Decision::RejectKey("it forces another command than the key that was proven before it".to_owned());
-        };
+        let Some(identity) = progress.join(identity) else { return Decision::other_command() };
         match progress.after(&self.methods, method) {
             Next::Nothing => Decision::Accept(identity),
             Next::Methods(next) => Decision::Partial(PartialLogin { method, identity, next }),
         }
     }
+}
+
+/// The methods with which a login can begin of which these are required.
+fn first_of(required: &RequiredMethods) -> MethodSet {
+    AuthMethod::ALL.into_iter().filter(|method| AuthProgress::default().expects(required, *method)).collect()
 }
 
 /// Whether a name can be a user's: RFC 4252 §5 requires UTF-8. A person never types control characters.
@@ -287,6 +306,17 @@ fn accept_without_credentials(user: String, tenant: String, plugin: String, cred
         Credential::CertificateProven(shown) => Some(shown.key().fingerprint()),
         _ => None,
     };
-    let (method, restrictions, certificate) = (NO_CREDENTIALS, Arc::default(), None);
-    Decision::Accept(Identity { user, tenant, plugin, method, fingerprint, restrictions, certificate })
+    let (principal, method, certificate) = (user.clone(), NO_CREDENTIALS, None);
+    let (restrictions, attributes) = (Arc::default(), Arc::default());
+    Decision::Accept(Identity {
+        user,
+        principal,
+        tenant,
+        plugin,
+        method,
+        fingerprint,
+        restrictions,
+        certificate,
+        attributes,
+    })
 }

@@ -4,6 +4,7 @@ use whelk_ssh::auth::server::{Attempt, Credential};
 use whelk_ssh::crypto::key::{Certificate, Presence, PublicKey};
 use zeroize::Zeroizing;
 
+use super::authenticators::Exchange;
 use crate::source::Peer;
 
 /// Whose attempt it is, and how it was made.
@@ -15,6 +16,21 @@ pub(crate) struct AttemptContext {
     pub(crate) peer: Peer,
     /// What the security key that has signed says of its user.
     pub(crate) presence: Option<Presence>,
+    /// Counts the attempts of the connection from 1.
+    pub(crate) number: u32,
+    /// The client's identification line, escaped.
+    pub(crate) client_version: String,
+    /// The connection's exchange with an authenticator, if one is asked.
+    pub(crate) exchange: Exchange,
+}
+
+#[cfg(test)]
+impl AttemptContext {
+    /// The first attempt of a connection from here.
+    pub(crate) fn of(peer: Peer) -> AttemptContext {
+        let (client_version, exchange) = ("SSH-2.0-test".to_owned(), Exchange::default());
+        AttemptContext { connection: 1, peer, presence: None, number: 1, client_version, exchange }
+    }
 }
 
 /// An owned [`Attempt`]. Its passwords and answers are zeroized on drop.

@@ -16,7 +16,7 @@ pub(super) fn check(file: &Path, stdio: bool) -> Result<(), Failure> {
     let notes: String = config.notes.iter().map(|note| format!("{note}\n")).collect();
     let shortages: String =
         os_limits::shortages(&config).iter().map(|shortage| format!("this machine: {shortage}\n")).collect();
-    os_limits::check_start(&config.limits).map_err(wrong)?;
+    os_limits::check_start(&config).map_err(wrong)?;
     let loader = lone_loader(&trial_limits(&config)).map_err(wrong)?;
     let faults = lone_runtime()?.block_on(inspect::check_named(&config, &loader));
     if !faults.operators.is_empty() {

@@ -1,6 +1,6 @@
 //! What users get and why, for the operator: the output of `whelk tenants`.
 //!
-//! Reports the configuration; it opens no plugin and no directory.
+//! Reports the configuration; it opens no plugin and no directory, and asks no authenticator.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -8,7 +8,8 @@ use std::path::Path;
 use whelk_runtime::ProgramRequest;
 
 use crate::config::{
-    Authentication, Clock, Config, DirectoryAccess, Grants, LoginPolicy, RequiredMethods, TenantConfig, User, size,
+    Authentication, AuthenticatorConfig, Clock, Config, DirectoryAccess, Grants, LoginPolicy, RequiredMethods,
+    TenantConfig, User, size,
 };
 use crate::observe::escape::escape;
 use crate::state::tenant_folder;
@@ -24,7 +25,11 @@ pub fn explain(config: &Config, user: Option<&str>, start: Option<ProgramRequest
     };
     let chosen: Vec<(&String, &User)> = match user {
         None => users.iter().collect(),
-        Some(name) => vec![users.get_key_value(name).ok_or_else(|| format!("there is no user {name:?}"))?],
+        Some(name) => match (users.get_key_value(name), config.authenticator(name)) {
+            (Some(user), _) => vec![user],
+            (None, Some(asked)) => return Ok(format!("{}\n{}", escape(name.as_bytes()), authenticator(config, asked))),
+            (None, None) => return Err(format!("there is no user {name:?}")),
+        },
     };
     let mut text = String::new();
     for (name, user) in chosen {
@@ -37,7 +42,25 @@ pub fn explain(config: &Config, user: Option<&str>, start: Option<ProgramRequest
             view.write(&mut text, name, start).expect("a String takes every write");
         }
     }
+    for asked in config.authenticators.iter().filter(|_| user.is_none()) {
+        let patterns: Vec<_> =
+            asked.users.iter().map(|pattern| escape(pattern.to_string().as_bytes()).to_string()).collect();
+        let gap = if text.is_empty() { "" } else { "\n" };
+        text += &format!("{gap}others: {}\n{}", patterns.join(", "), authenticator(config, asked));
+    }
     Ok(text)
+}
+
+/// What is known of the users of an authenticator: their tenant and plugin only its plugin knows.
+fn authenticator(config: &Config, asked: &AuthenticatorConfig) -> String {
+    let file = config.plugins.join(format!("{}.wasm", asked.plugin));
+    let AuthenticatorConfig { name, plugin, tenants, methods, .. } = asked;
+    let mut text = format!("  decided by the authenticator {name}, plugin {plugin}: {}\n", file.display());
+    text += &format!("  tenant    one of {}\n", tenants.join(", "));
+    if *methods != RequiredMethods::default() {
+        text += &format!("  methods   {methods}, and what the authenticator requires\n");
+    }
+    text
 }
 
 /// One user and their tenant.

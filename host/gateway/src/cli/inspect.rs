@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 use whelk_runtime::{CompileSlots, Contents, Error, Grant, Loader, Plugin, Source, Terms};
 
-use crate::config::{Config, Limits};
+use crate::config::{AuthenticatorConfig, Config, Limits, TenantConfig};
 use crate::observe::escape::escape;
 use crate::plugins::watch::ROUND;
 use crate::state::plugin_files::{self, Links, Reading};
@@ -166,13 +166,14 @@ fn misused(config: &Config, tenant: &str, plugin: &Plugin) -> Option<String> {
 }
 
 /// Checks every plugin that a configuration names: finds each file that a server would refuse, and each that needs more
-/// than a tenant that names it is granted.
+/// than a tenant that names it is granted, or that is not what it is named for.
 pub(super) async fn check_named(config: &Config, loader: &Loader) -> Faults {
     let (mut faults, limits) = (Faults::default(), &config.limits);
     // For all plugins that tenants deploy, together. Wall-clock time, because a check before a start (ExecStartPre=)
     // delays that start: what there is no time for is not an error.
     let mut time_left = limits.plugins.compile_time;
     let mut files: BTreeMap<PathBuf, Option<Arc<Plugin>>> = BTreeMap::new();
+    check_authenticators(config, loader, &mut files, &mut faults).await;
     for (name, plugin) in config.named_plugins() {
         let tenant = config.tenants.get(name);
         // An unknown name was reported when the configuration was read.
@@ -211,17 +212,59 @@ pub(super) async fn check_named(config: &Config, loader: &Loader) -> Faults {
         }
         // A tenant that deploys could change which file it is: it need only remove its own.
         if let Some(Some(plugin)) = files.get(&path)
-            && let Err(error) = plugin.suits(name, |grant| tenant.grants.has(grant))
+            && let Err(error) = serves(plugin, name, tenant)
         {
             let whose = match (tenant.deploys, is_own) {
                 (false, _) => "",
                 (true, true) => PUT,
                 (true, false) => TAKEN,
             };
-            faults.of(tenant.deploys).push(format!("{whose}{shown}: {}", harmless(&error.to_string())));
+            faults.of(tenant.deploys).push(format!("{whose}{shown}: {}", harmless(&error)));
         }
     }
     faults
+}
+
+/// Whether a plugin can serve the sessions of a tenant.
+fn serves(plugin: &Plugin, name: &str, tenant: &TenantConfig) -> Result<(), String> {
+    if plugin.is_authenticator() {
+        return Err("it is an authenticator, which decides about logins and serves no sessions".to_owned());
+    }
+    plugin.suits(name, |grant| tenant.grants.has(grant)).map_err(|error| error.to_string())
+}
+
+/// Checks the plugins of authenticators, all of which are the operator's. Adds the checked ones to `files`.
+async fn check_authenticators(
+    config: &Config,
+    loader: &Loader,
+    files: &mut BTreeMap<PathBuf, Option<Arc<Plugin>>>,
+    faults: &mut Faults,
+) {
+    for AuthenticatorConfig { name, plugin, .. } in &config.authenticators {
+        let path = config.plugins.join(format!("{plugin}.wasm"));
+        let shown = path.display().to_string();
+        if !files.contains_key(&path) {
+            let most = config.limits.plugins.component;
+            let checked = check_as(&path, Links::Follow, Writers::Operator, most, loader).await;
+            match &checked {
+                Ok(_) => {}
+                Err(CheckError::Refused(reason)) => faults.operators.push(format!("{shown}: {reason}")),
+                Err(CheckError::Unfinished(reason)) => {
+                    faults.unfinished.push(format!("{shown}: could not be checked: {reason}"));
+                }
+            }
+            files.insert(path.clone(), checked.ok());
+        }
+        let Some(Some(plugin)) = files.get(&path) else { continue };
+        if !plugin.is_authenticator() {
+            faults.operators.push(format!(
+                "{shown}: it is of the world {} and no authenticator, which the authenticator {name:?} needs",
+                plugin.world_name()
+            ));
+        } else if plugin.needs().contains(&Grant::Topics) {
+            faults.operators.push(format!("{shown}: it imports whelk:ssh/topics, which no authenticator is granted"));
+        }
+    }
 }
 
 fn no_time_left(limits: &Limits) -> String {

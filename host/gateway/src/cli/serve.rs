@@ -34,7 +34,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) 
         None => Config::demonstration(overrides),
     };
     let config = config.map_err(wrong)?;
-    os_limits::check_start(&config.limits).map_err(wrong)?;
+    os_limits::check_start(&config).map_err(wrong)?;
     logging::start(format, give_up_the_log).map_err(wrong)?;
     if !maps {
         emit(ServerEvent::HeapThresholdFailed {});

@@ -44,7 +44,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) 
     restrict(&mut config);
     let (input, output) = standard_streams()?;
     check_demonstration(&config, peer(&input))?;
-    os_limits::check_start(&config.limits).map_err(wrong)?;
+    os_limits::check_start(&config).map_err(wrong)?;
     logging::start(format, give_up_the_log).map_err(wrong)?;
     let stopper = Stopper::new();
     let signals = Signals::catch().map_err(failed)?;
@@ -79,12 +79,20 @@ pub(super) fn restrict(config: &mut Config) {
     config.one_connection = true;
     let most = config.limits.sessions.saturating_add(SPARE_INSTANCES);
     config.limits.plugins.instances = config.limits.plugins.instances.min(most);
+    // One connection has one login.
+    config.limits.authenticator_instances = 1;
     let lost = config.tenants.iter().flat_map(|(name, tenant)| {
         let lost = tenant.grants.that_count().into_iter();
         let what = "is not granted with --stdio: it needs one process that serves every connection";
         lost.map(move |grant| Problem::of_option(&format!("tenants.{name}.grants.{grant}"), what))
     });
     config.notes.extend(lost);
+    let storeless = config.authenticators.iter().map(|asked| {
+        let what = "has no store with --stdio: it needs one process that counts for every connection, so a plugin that \
+                    needs it lets nobody in";
+        Problem::of_option(&format!("authenticators.{}.keyvalue", asked.name), what)
+    });
+    config.notes.extend(storeless);
     let counts = match config.login_policy {
         LoginPolicy::Demonstration => "plugins have no directory",
         LoginPolicy::Users(_) => {

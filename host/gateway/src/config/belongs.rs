@@ -7,17 +7,22 @@ use crate::config::suggest::plain;
 /// Where the settings belong that come before every table.
 const TOP: &str = "at the top of the file, before the first [table]";
 
+/// Where the settings of an authenticator belong.
+const AUTHENTICATORS: &str = "in [[authenticators]]";
+
 /// Every setting but the limits, by the table that it belongs in.
-const SETTINGS: [(&str, &[&str]); 10] = [
+const SETTINGS: [(&str, &[&str]); 12] = [
     (TOP, &["listen", "plugins", "state", "host_key_files", "host_certificates", "banner", "environment_names"]),
     (TOP, &["methods", "users", "tenants", "algorithms", "limits", "trusted_user_ca_keys", "revoked_keys"]),
+    (TOP, &["authenticators"]),
     ("in [users.NAME]", &["tenant", "plugin", "password", "keys", "authorized_keys", "auth", "principals", "methods"]),
     ("in [tenants.NAME]", &["plugin", "connection_plugin", "plugins", "methods", "routes", "limits", "grants"]),
     ("in [tenants.NAME]", &["trusted_user_ca_keys"]),
     ("in [tenants.NAME.routes]", &["subsystem", "exec"]),
     ("in [tenants.NAME.grants]", &["directory", "deploy", "environment", "clock", "keyvalue", "topics", "http", "tcp"]),
     ("in `directory` of [tenants.NAME.grants]", &["path", "access", "bytes", "files"]),
-    ("in `keyvalue` of [tenants.NAME.grants]", &["bytes", "keys"]),
+    ("in `keyvalue` of [tenants.NAME.grants] or [[authenticators]]", &["bytes", "keys"]),
+    (AUTHENTICATORS, &["name", "plugin", "users", "tenants", "methods", "trusted_user_ca_keys", "config", "keyvalue"]),
     ("in [algorithms]", &["key_exchange", "host_key_algorithms", "ciphers", "macs", "compression"]),
 ];
 
@@ -91,7 +96,7 @@ mod tests {
     fn a_setting_is_placed_in_each_table_that_has_it() {
         for (name, expected) in [
             ("listen", &[TOP][..]),
-            ("plugin", &["in [users.NAME]", "in [tenants.NAME]"]),
+            ("plugin", &["in [users.NAME]", "in [tenants.NAME]", AUTHENTICATORS]),
             ("memory", &["in [limits]", "in [tenants.NAME.limits]"]),
             ("drain", &["in [limits]"]),
             ("Authorized-Keys", &["in [users.NAME]"]),

@@ -11,6 +11,10 @@ use crate::config::machine::memory_limit;
 use crate::config::{Config, Limits};
 use crate::state::host_keys::HostKeys;
 
+/// Places of authenticators beside those that `authenticator_instances` allows: for ended ones that are not taken down
+/// yet.
+const SPARE_AUTHENTICATORS: usize = 8;
+
 /// The size of the engine's pool, as the limits and this machine have it.
 pub(crate) fn engine_settings(limits: &Limits) -> EngineSettings {
     EngineSettings {
@@ -18,6 +22,20 @@ pub(crate) fn engine_settings(limits: &Limits) -> EngineSettings {
         total_output: output_total(limits, memory_limit()),
         ..EngineSettings::of(&limits.plugins)
     }
+}
+
+/// The same for a configuration, with the places of its authenticators.
+pub(crate) fn engine_settings_of(config: &Config) -> EngineSettings {
+    let authenticators = match config.authenticators.is_empty() {
+        true => 0,
+        false => count(config.limits.authenticator_instances) + SPARE_AUTHENTICATORS,
+    };
+    EngineSettings { authenticators, ..engine_settings(&config.limits) }
+}
+
+/// The limits of an authenticator's instances.
+pub(crate) fn authenticator_limits(limits: &Limits) -> whelk_runtime::Limits {
+    whelk_runtime::Limits { grace: limits.authenticator_call, ..plugin_limits(limits) }
 }
 
 /// What the server needs beside its plugins and connections, bytes.

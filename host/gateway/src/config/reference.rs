@@ -85,6 +85,26 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # plugin = "echo"
 # auth = "none"
 
+# Plugins that decide about the logins of everybody else (authenticators): a table for each, asked in the order of the file. A user
+# of the configuration is none of their business. About any other name the first is asked that has a pattern which the whole name
+# fits; * stands for any text. Its failure is a refusal. There are none by default.
+# [[authenticators]]
+#   Its name, for the log and its store:
+# name = "acme"
+#   A plugin of the operator's folder above, never of a tenant's:
+# plugin = "totp"
+#   A pattern of user names, or a list; and the tenants that it may grant:
+# users = "*@acme"
+# tenants = ["acme"]
+#   The methods that are required besides what it says, instead of the server's:
+# methods = ["publickey,keyboard-interactive"]
+#   The authorities whose certificates it is shown, instead of the server's: trusted_user_ca_keys, as at the top. They are
+#   checked before, but for their principals.
+#   What it reads by wasi:config, and the quota of its store of keys and values, which no tenant sees (KEYVALUE unless it says
+#   otherwise):
+# config = { issuer = "acme" }
+# keyvalue = { bytes = "16 MiB", keys = 10000 }
+
 # For whom sessions run: a table for each tenant, by the exact name. The tenant default is there in any case. What is not
 # granted is denied: a plugin sees its own session and nothing else. `whelk tenants FILE` says what each user would get.
 # [tenants.acme]

@@ -339,7 +339,7 @@ impl<S: ByteStream> Driver<S> {
                 Ok(false)
             }
             Some(ServerQuestion::Attempt(attempt)) => {
-                self.login.begin(&self.gateway, &attempt, self.connection.presence());
+                self.login.begin(&self.gateway, &attempt, &self.connection);
                 Ok(false)
             }
             Some(ServerQuestion::LargePacket(bytes)) => {
@@ -526,7 +526,7 @@ impl<S: ByteStream> Driver<S> {
                     if let Some(budget) = self.gateway.tenants().input(&identity.tenant) {
                         self.large.charge_to(budget);
                     }
-                    self.login.log_success(&identity, &self.connection.take_refused());
+                    self.login.succeeded(&identity, &self.connection.take_refused());
                     let version = self.gateway.identification();
                     self.connection.announce_host_keys();
                     self.bridge.logged_in(SessionUser::new(identity, &self.origin, &self.connection, version));

@@ -9,6 +9,8 @@
 //!                       driver.rs  answer          Login::begin starts the decision
 //!                       auth/attempt.rs            copies the attempt, which outlives its packet
 //!                       auth/access.rs  decide     looks up the user
+//!                       auth/access/asked.rs       asks an authenticator about a user who is not found
+//!                       auth/authenticators.rs     makes its instance, and checks what it grants
 //!                       auth/access/keys.rs        reads the key file, on a blocking thread; checks the key's options
 //!                       auth/access/password.rs    takes a hash, the user's or another
 //!                       auth/access/slots.rs       waits for a hashing slot; auth/access/queue.rs decides who is next
@@ -30,11 +32,11 @@ use whelk_ssh::auth::method::AuthMethod;
 use whelk_ssh::auth::refused::{RefusedAttempts, RefusedKey};
 use whelk_ssh::auth::server::{Attempt, Credential};
 use whelk_ssh::connection::Server as ServerConnection;
-use whelk_ssh::crypto::key::Presence;
 use whelk_ssh::error::{Error, Reason, Stage};
 
 use crate::auth::access::{AuthProgress, CertificateFacts, Decision, Identity, Overload, PartialLogin};
 use crate::auth::attempt::{AttemptContext, OwnedAttempt};
+use crate::auth::authenticators::Exchange;
 use crate::observe::escape::{Escaped, escape};
 use crate::observe::event::{LimitEvent, LoginEvent, emit};
 use crate::server::gateway::Gateway;
@@ -54,18 +56,31 @@ pub(crate) struct Login {
     queued: Arc<AtomicBool>,
     /// The methods that have succeeded.
     progress: AuthProgress,
+    /// The attempts so far.
+    attempts: u32,
+    /// The exchange with an authenticator, until the login is over.
+    exchange: Option<Exchange>,
 }
 
 impl Login {
     pub(crate) fn new(connection_id: u64, peer: Peer) -> Login {
-        Login { connection_id, peer, deciding: None, queued: Arc::default(), progress: AuthProgress::default() }
+        let progress = AuthProgress::default();
+        Login { connection_id, peer, deciding: None, queued: Arc::default(), progress, attempts: 0, exchange: None }
     }
 
-    /// Starts the decision about an attempt; `presence` is what the security key that has signed says of its user. A
-    /// decision in progress is about the same attempt, so it is kept.
-    pub(crate) fn begin(&mut self, gateway: &Gateway, attempt: &Attempt<'_>, presence: Option<Presence>) {
+    /// Starts the decision about an attempt of this connection. A decision in progress is about the same attempt, so it
+    /// is kept.
+    pub(crate) fn begin(&mut self, gateway: &Gateway, attempt: &Attempt<'_>, connection: &ServerConnection) {
         if self.deciding.is_none() {
-            let context = AttemptContext { connection: self.connection_id, peer: self.peer, presence };
+            self.attempts = self.attempts.saturating_add(1);
+            let context = AttemptContext {
+                connection: self.connection_id,
+                peer: self.peer,
+                presence: connection.presence(),
+                number: self.attempts,
+                client_version: escape(connection.peer_identification().unwrap_or_default()).to_string(),
+                exchange: self.exchange.get_or_insert_default().clone(),
+            };
             let progress = self.progress.clone();
             self.deciding = Some(decide(gateway, attempt, context, progress, Arc::clone(&self.queued)));
         }
@@ -142,9 +157,11 @@ impl Login {
         self.progress.add(partial);
     }
 
-    /// Logs the login at INFO, and at DEBUG each key that was refused before it, because clients routinely offer
-    /// several keys. One that the user has but may not use is logged at INFO.
-    pub(crate) fn log_success(&self, identity: &Identity, refused: &RefusedAttempts) {
+    /// The login has succeeded: ends its exchange with an authenticator. Logs it at INFO, and at DEBUG each key that
+    /// was refused before it, because clients routinely offer several keys. One that the user has but may not use is
+    /// logged at INFO.
+    pub(crate) fn succeeded(&mut self, identity: &Identity, refused: &RefusedAttempts) {
+        self.exchange = None;
         self.log_keys(refused, escape(identity.user.as_bytes()), Level::DEBUG);
         let (connection, method) = (self.connection_id, identity.method);
         if let Some(CertificateFacts { key_id, serial, authority }) = &identity.certificate {
@@ -153,7 +170,10 @@ impl Login {
             emit(LoginEvent::CertificateAccepted { connection, user, fingerprint, key_id, serial, authority });
         }
         let (user, plugin) = (escape(identity.user.as_bytes()), escape(identity.plugin.as_bytes()));
-        emit(LoginEvent::Succeeded { connection, user, method, plugin });
+        let principal = Some(&identity.principal).filter(|principal| **principal != identity.user);
+        let principal = principal.map(|principal| escape(principal.as_bytes()).to_string());
+        let principal = principal.as_deref();
+        emit(LoginEvent::Succeeded { connection, user, principal, method, plugin });
     }
 
     /// Logs a login that has failed because its connection is over: each key that was refused, and what was tried in
@@ -209,9 +229,9 @@ impl Login {
     /// When the user has as many connections as are allowed.
     pub(crate) fn acquire_connection(&self, gateway: &Gateway, identity: &Identity) -> Result<UserPermit, Error> {
         let most = gateway.limits_of(identity).plugins.connections_per_user;
-        gateway.tenants().acquire_connection(&identity.user, most).map_err(|crowded| {
+        gateway.tenants().acquire_connection(&identity.account(), most).map_err(|crowded| {
             if crowded.is_news {
-                let (user, tenant) = (escape(identity.user.as_bytes()), escape(identity.tenant.as_bytes()));
+                let (user, tenant) = (escape(identity.principal.as_bytes()), escape(identity.tenant.as_bytes()));
                 let (connection, limit) = (self.connection_id, "connections_per_user");
                 emit(LimitEvent::UserConnections { connection, user, tenant, limit, most });
             }

@@ -16,8 +16,11 @@ use whelk_ssh::transport::SignatureRequest;
 use whelk_ssh::{auth, connection};
 
 use crate::auth::access::{Access, Identity, TimingSecret};
-use crate::config::derived::{engine_settings, plugin_limits, protocol, uncompressed};
-use crate::config::{self, Config, EnvironmentNames, Limits, LoginPolicy};
+use crate::auth::authenticators::{AuthenticatorParts, Authenticators, store_name};
+use crate::config::derived::{
+    authenticator_limits, engine_settings, engine_settings_of, plugin_limits, protocol, uncompressed,
+};
+use crate::config::{self, AuthenticatorConfig, Config, EnvironmentNames, Limits, LoginPolicy};
 use crate::observe::escape::escape;
 use crate::os_limits;
 use crate::plugins::reload::{FolderConfig, Loaders, Reload};
@@ -50,7 +53,7 @@ pub struct Gateway {
     /// Those of tenants with a folder of their own, by the tenants' names.
     own: BTreeMap<String, FolderConfig>,
     /// For whom sessions run.
-    tenants: Tenants,
+    tenants: Arc<Tenants>,
     limits: Limits,
     /// The environment variables that a client may set.
     environment_names: EnvironmentNames,
@@ -71,12 +74,16 @@ impl Gateway {
     pub fn new(config: &Config, host_keys: impl Into<HostKeys>, stopper: &Stopper) -> Result<Gateway, String> {
         let host_keys = Arc::new(host_keys.into());
         check_offered(&host_keys, config.algorithms.host_key_algorithm_names())?;
-        let access = Access::new(config, &TimingSecret::new(host_keys.timing_secret()));
         let files = os_limits::make_room(config);
-        let engine = start_engine(&config.limits, files.plugins)?;
+        let engine = start_engine(engine_settings_of(config), files.plugins)?;
         let registry = Arc::new(Registry::new(&config.limits.plugins));
         let own = own_folders(config);
-        let tenants = make_tenants(config, &own, &registry, files)?;
+        let granter =
+            if config.one_connection { Granter::without_counts(&config.state) } else { Granter::new(&config.state) };
+        let granted = authenticator_grants(config, &granter)?;
+        let tenants = Arc::new(make_tenants(config, &own, &registry, (files, granter))?);
+        let authenticators = make_authenticators(config, granted, &registry, &tenants);
+        let access = Access::new(config, authenticators, &TimingSecret::new(host_keys.timing_secret()));
         let authentication = auth::server::Settings {
             methods: access.methods(),
             banner: config.banner.as_deref().map(auth::server::Banner::new),
@@ -291,8 +298,7 @@ fn cache_key(state: &State, one_connection: bool) -> Result<CacheKey, String> {
 }
 
 /// Reserves the pool for all instances, with this many open files together.
-fn start_engine(limits: &Limits, files: u64) -> Result<Engine, String> {
-    let defaults = engine_settings(limits);
+fn start_engine(defaults: EngineSettings, files: u64) -> Result<Engine, String> {
     // The number of workers that the current runtime really has.
     let workers = Handle::try_current().map_or(defaults.workers, |handle| handle.metrics().num_workers());
     let files = usize::try_from(files).unwrap_or(usize::MAX);
@@ -305,19 +311,38 @@ fn make_tenants(
     config: &Config,
     own: &BTreeMap<String, FolderConfig>,
     operators: &Arc<Registry>,
-    files: os_limits::Files,
+    (files, granter): (os_limits::Files, Granter),
 ) -> Result<Tenants, String> {
     let plugin_limits = |limits: &Limits| {
         let tenant_open_files = files.share(limits.plugins.tenant_open_files);
         whelk_runtime::Limits { tenant_open_files, ..plugin_limits(limits) }
     };
-    let granter =
-        if config.one_connection { Granter::without_counts(&config.state) } else { Granter::new(&config.state) };
     if let LoginPolicy::Demonstration = config.login_policy {
         return Ok(Tenants::demonstration(&config.limits, plugin_limits(&config.limits), operators, granter));
     }
     let own = own.iter().map(|(name, folder)| (name.clone(), Arc::clone(&folder.registry))).collect();
     Tenants::configured(&config.tenants, plugin_limits, &own, operators, &granter)
+}
+
+/// The grants of each authenticator. Blocks on the disk.
+fn authenticator_grants(config: &Config, granter: &Granter) -> Result<Vec<(AuthenticatorConfig, Grants)>, String> {
+    let grants = |asked: &AuthenticatorConfig| match granter.authenticator(&store_name(&asked.name), asked) {
+        Ok(grants) => Ok((asked.clone(), grants)),
+        Err(reason) => Err(format!("authenticators.{}.keyvalue: {reason}", asked.name)),
+    };
+    config.authenticators.iter().map(grants).collect()
+}
+
+/// Makes the authenticators. Their plugins come later.
+fn make_authenticators(
+    config: &Config,
+    granted: Vec<(AuthenticatorConfig, Grants)>,
+    operators: &Arc<Registry>,
+    tenants: &Arc<Tenants>,
+) -> Authenticators {
+    let plugins = config.tenants.iter().map(|(name, tenant)| (name.clone(), tenant.plugin.clone())).collect();
+    let (limits, instances) = (authenticator_limits(&config.limits), config.limits.authenticator_instances);
+    Authenticators::new(granted, &AuthenticatorParts { limits, instances, operators, tenants, plugins })
 }
 
 /// The plugin folders of tenants.
@@ -350,7 +375,7 @@ pub fn lone_loader(limits: &Limits) -> Result<Loader, String> {
     // A trial needs no grants.
     let mut alone = limits.clone();
     alone.plugins.instances = 1;
-    let engine = start_engine(&alone, 0)?;
+    let engine = start_engine(engine_settings(&alone), 0)?;
     Ok(loader(engine, Path::new(THIS_PROGRAM), None, limits))
 }
 

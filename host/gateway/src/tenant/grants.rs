@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use whelk_runtime::keyvalue::{self, Buckets, Embedded};
 use whelk_runtime::{Access, AllowList, Clock, Configuration, Directory, Grants, Quota, TcpAllow, Topics};
 
-use crate::config::{self, DirectoryAccess};
+use crate::config::{self, AuthenticatorConfig, DirectoryAccess};
 use crate::state::State;
 
 /// The path at which plugins see their granted directory.
@@ -65,6 +65,16 @@ impl Granter {
             topics: (granted.topics && self.counts).then(Topics::new),
         };
         (grants, refused)
+    }
+
+    /// The grants of an authenticator, whose store has this name: the store and its configuration. Blocks on the disk.
+    ///
+    /// # Errors
+    /// Why the store cannot be used.
+    pub(crate) fn authenticator(&self, store: &str, configured: &AuthenticatorConfig) -> Result<Grants, String> {
+        let keyvalue = self.counts.then(|| self.buckets(store, configured.keyvalue)).transpose()?;
+        let config = configured.config.iter().cloned().collect();
+        Ok(Grants { keyvalue, config, ..Grants::default() })
     }
 
     fn directory(&self, tenant: &str, granted: &config::Directory) -> Result<Arc<Directory>, String> {

@@ -122,7 +122,7 @@ impl Channel {
     /// Creates the channel of a process; `facts` are those of its session.
     pub(crate) fn new(pipes: &Arc<Shared>, facts: &Facts, hand_over_check: &HandOverCheck, charges: &Charges) -> Self {
         let (budget, totals) = (charges.tenant().budget(), charges.totals());
-        let output = OutputCharges::new(facts.get("user").unwrap_or_default(), budget, totals);
+        let output = OutputCharges::new(facts.account(), budget, totals);
         Self {
             pipes: Arc::clone(pipes),
             charges: charges.clone(),

@@ -1,6 +1,7 @@
 //! The decision about an attempt to log in.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use whelk_ssh::auth::challenge::Challenge;
 use whelk_ssh::auth::method::{AuthMethod, MethodSet};
@@ -8,6 +9,19 @@ use whelk_ssh::crypto::key::Certificate;
 
 use crate::auth::restrictions::Restrictions;
 use crate::observe::escape::escape;
+
+/// The method of a user who needs no credentials, whatever the client presents.
+pub(super) const NO_CREDENTIALS: &str = "none";
+
+/// What keyboard-interactive asks every user, with the words of sshd with PAM. Clients put the user and the host before
+/// them.
+pub(super) const PASSWORD_PROMPT: &str = "Password: ";
+
+/// A decision, and how long it waited for a slot in which a password is hashed.
+pub(super) struct Judgement {
+    pub(super) decision: Decision,
+    pub(super) waited: Duration,
+}
 
 /// The decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,8 +67,10 @@ pub enum Overload {
 /// An authenticated user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The name, exactly as the client sent it and as the configuration has it.
+    /// The name, exactly as the client sent it.
     pub user: String,
+    /// The account: the name of the configuration, or what an authenticator has granted. Limits of a user count it.
+    pub principal: String,
     /// The name of the tenant of the sessions. In the demonstration it is the user name, and need not exist.
     pub tenant: String,
     /// The plugin of the sessions unless a route selects another. In the demonstration equal to the tenant.
@@ -68,6 +84,22 @@ pub struct Identity {
     pub restrictions: Arc<Restrictions>,
     /// The certificate, if there was one.
     pub certificate: Option<CertificateFacts>,
+    /// What an authenticator has granted besides: plugins see each as the fact `attr.NAME`.
+    pub attributes: Arc<[(String, String)]>,
+}
+
+impl Identity {
+    /// What limits of a user count. Accounts of one name in two tenants are two.
+    pub(crate) fn account(&self) -> String {
+        format!("{}/{}", self.tenant, self.principal)
+    }
+}
+
+impl Decision {
+    /// The decision about two keys that must follow one another and force different commands.
+    pub(super) fn other_command() -> Decision {
+        Decision::RejectKey("it forces another command than the key that was proven before it".to_owned())
+    }
 }
 
 /// What the log and plugins are told of a certificate.

@@ -68,9 +68,10 @@ impl UserKeys {
 }
 
 impl KeyAccess {
-    /// For these users, authorities, and a file of revoked keys. `grace`: how long reading one file may take.
+    /// For these users, the authorities of authenticators, those of the server, and a file of revoked keys. `grace`:
+    /// how long reading one file may take.
     pub(super) fn new<'u>(
-        users: impl Iterator<Item = &'u UserKeys>,
+        (users, others): (impl Iterator<Item = &'u UserKeys>, impl Iterator<Item = &'u Authorities>),
         authorities: Arc<Authorities>,
         revoked: Option<PathBuf>,
         grace: Duration,
@@ -81,6 +82,7 @@ impl KeyAccess {
             key_files.extend(user.file.clone());
             authority_files.extend(user.authorities.file.as_deref().map(Arc::from));
         }
+        authority_files.extend(others.filter_map(|other| other.file.as_deref().map(Arc::from)));
         let shared = authorities.file.as_deref().into_iter().chain(revoked.as_deref()).map(Arc::from);
         let files = key_files.iter().chain(&authority_files).cloned().chain(shared);
         let readers = Readers::new(files, grace);
@@ -103,23 +105,33 @@ impl KeyAccess {
         proven: bool,
         context: &AttemptContext,
     ) -> Result<GrantedKey, KeyRefusal> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-        let proven = proven.then_some(context.presence);
-        let shown = ShownKey { user: name.to_vec(), credential, proven, address: context.peer.ip(), now };
-        let lookup = Lookup { access: self, user, shown: &shown, connection: context.connection };
-        let lines = lookup.lines().await?;
-        let is_trusted = lookup.is_trusted().await?;
-        let revoked = lookup.revoked().await?;
+        let shown = shown_key(name, credential, proven, context);
+        let authorities = user.map(|user| &*user.authorities);
+        let lookup =
+            Lookup { access: self, user, authorities, by_server: true, shown: &shown, connection: context.connection };
+        let (lines, is_trusted, revoked) = lookup.read().await?;
         let Some(user) = user else { return Err(KeyRefusal::Unknown) };
         let listed = user.listed.iter().filter(|key| key.is(shown.listed_key()));
         let listed = listed.map(|key| Entry { place: None, parsed: Ok(key.clone()) });
         let entries = listed.chain(lines).collect();
-        match (shown.among(entries, user.principals.as_deref(), is_trusted), revoked) {
-            // A key that the user does not have is not said to be revoked.
-            (Err(KeyRefusal::Unknown), _) => Err(KeyRefusal::Unknown),
-            (_, Some(reason)) => Err(KeyRefusal::NotNow(reason)),
-            (judged, None) => judged,
-        }
+        unless_revoked(shown.among(entries, user.principals.as_deref(), is_trusted), revoked)
+    }
+
+    /// Decides whether an authenticator is shown what the client shows: any key that is not revoked, and a certificate
+    /// of one of these authorities, or else the server's, that may be used now, from here, and in this way. Whose it is
+    /// the authenticator decides.
+    pub(super) async fn check(
+        &self,
+        (name, authorities): (&[u8], Option<&Authorities>),
+        credential: ShownCredential,
+        proven: bool,
+        context: &AttemptContext,
+    ) -> Result<GrantedKey, KeyRefusal> {
+        let shown = shown_key(name, credential, proven, context);
+        let (user, by_server, connection) = (None, authorities.is_none(), context.connection);
+        let lookup = Lookup { access: self, user, authorities, by_server, shown: &shown, connection };
+        let (_, is_trusted, revoked) = lookup.read().await?;
+        unless_revoked(shown.of_anybody(is_trusted), revoked)
     }
 
     /// One of these files, always the same for a name.
@@ -129,16 +141,42 @@ impl KeyAccess {
     }
 }
 
+/// What a client shows for a name, now.
+fn shown_key(name: &[u8], credential: ShownCredential, proven: bool, context: &AttemptContext) -> ShownKey {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let proven = proven.then_some(context.presence);
+    ShownKey { user: name.to_vec(), credential, proven, address: context.peer.ip(), now }
+}
+
+/// A key that nobody in question has is not said to be revoked.
+fn unless_revoked(judged: Result<GrantedKey, KeyRefusal>, revoked: Option<String>) -> Result<GrantedKey, KeyRefusal> {
+    match (judged, revoked) {
+        (Err(KeyRefusal::Unknown), _) => Err(KeyRefusal::Unknown),
+        (_, Some(reason)) => Err(KeyRefusal::NotNow(reason)),
+        (judged, None) => judged,
+    }
+}
+
 /// What one attempt is decided with. Which files are read does not depend on whether the name is a user's.
 struct Lookup<'a> {
     access: &'a KeyAccess,
     /// None for a name that is no user's.
     user: Option<&'a UserKeys>,
+    /// The authorities of the user's tenant, or of the authenticator.
+    authorities: Option<&'a Authorities>,
+    /// The authorities of the server count, too.
+    by_server: bool,
     shown: &'a ShownKey,
     connection: u64,
 }
 
 impl Lookup<'_> {
+    /// Reads all files: the lines of the user's key file, whether the authority of the certificate is trusted, and why
+    /// it or the key is revoked.
+    async fn read(&self) -> Result<(Vec<Entry>, bool, Option<String>), KeyRefusal> {
+        Ok((self.lines().await?, self.is_trusted().await?, self.revoked().await?))
+    }
+
     /// The lines of the user's key file that hold the key, or the authority of the certificate.
     async fn lines(&self) -> Result<Vec<Entry>, KeyRefusal> {
         let own = self.user.and_then(|user| user.file.as_deref());
@@ -159,16 +197,17 @@ impl Lookup<'_> {
         })
     }
 
-    /// Whether the authority of the certificate is one of the server's or of the user's tenant.
+    /// Whether the authority of the certificate is one that counts.
     async fn is_trusted(&self) -> Result<bool, KeyRefusal> {
         let ShownCredential::Certificate(certificate) = &self.shown.credential else { return Ok(false) };
         let authority = certificate.authority();
-        let (of_server, of_tenant) = (&self.access.authorities, self.user.map(|user| &user.authorities));
-        let listed = of_server.listed.iter().chain(of_tenant.into_iter().flat_map(|list| &list.listed));
+        let of_server = &self.access.authorities;
+        let by_server = of_server.listed.iter().filter(|_| self.by_server);
+        let listed = by_server.chain(self.authorities.into_iter().flat_map(|list| &list.listed));
         let mut is_trusted = listed.filter(|key| key.is(authority)).count() > 0;
-        let own = of_tenant.and_then(|list| list.file.as_deref());
+        let own = self.authorities.and_then(|list| list.file.as_deref());
         let decoy = || self.access.decoy(&self.access.authority_files, &self.shown.user);
-        let files = [(of_server.file.as_deref(), true), (own.or_else(decoy), own.is_some())];
+        let files = [(of_server.file.as_deref(), self.by_server), (own.or_else(decoy), own.is_some())];
         for (file, counts) in files {
             let Some(file) = file else { continue };
             let (path, key) = (file.to_owned(), authority.clone());

@@ -12,6 +12,8 @@ use crate::config::RequiredMethods;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AuthProgress {
     proofs: Vec<(AuthMethod, Identity)>,
+    /// The methods of which one must follow the last.
+    next: Option<MethodSet>,
 }
 
 /// What must follow.
@@ -26,11 +28,12 @@ pub(super) enum Next {
 impl AuthProgress {
     /// Adds what has succeeded.
     pub(crate) fn add(&mut self, partial: PartialLogin) {
+        self.next = Some(partial.next);
         self.proofs.push((partial.method, partial.identity));
     }
 
     /// The methods that have succeeded, in order.
-    fn done(&self) -> impl Iterator<Item = AuthMethod> {
+    pub(super) fn done(&self) -> impl Iterator<Item = AuthMethod> {
         self.proofs.iter().map(|(method, _)| *method)
     }
 
@@ -54,6 +57,11 @@ impl AuthProgress {
     /// Whether `method` may come next.
     pub(super) fn expects(&self, required: &RequiredMethods, method: AuthMethod) -> bool {
         matches!(next(required, self.done()), Next::Methods(methods) if methods.contains(method))
+    }
+
+    /// The same where an authenticator has a say: whether `method` is among those that the client was told.
+    pub(super) fn offers(&self, required: &RequiredMethods, method: AuthMethod) -> bool {
+        self.next.map_or_else(|| self.expects(required, method), |next| next.contains(method))
     }
 
     /// What must follow when `method` has succeeded, too.
@@ -131,12 +139,14 @@ mod tests {
     fn a_proven_key_is_used_up_and_remembered() {
         let identity = |method: AuthMethod, fingerprint: Option<&str>| Identity {
             user: "alice".to_owned(),
+            principal: "alice".to_owned(),
             tenant: "acme".to_owned(),
             plugin: "echo".to_owned(),
             method: method.name(),
             fingerprint: fingerprint.map(str::to_owned),
             restrictions: Arc::default(),
             certificate: None,
+            attributes: Arc::default(),
         };
         let mut progress = AuthProgress::default();
         assert!(!progress.has_used("SHA256:one"));

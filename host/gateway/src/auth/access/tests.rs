@@ -44,9 +44,13 @@ fn member(authentication: Authentication) -> User {
     }
 }
 
+fn access_of(config: &Config) -> Access {
+    Access::new(config, Authenticators::default(), &TimingSecret::new([7; 32]))
+}
+
 fn access(users: impl IntoIterator<Item = (&'static str, User)>) -> Access {
     let users = users.into_iter().map(|(name, user)| (name.to_owned(), user)).collect();
-    Access::new(&config(LoginPolicy::Users(users), Limits::default()), &TimingSecret::new([7; 32]))
+    access_of(&config(LoginPolicy::Users(users), Limits::default()))
 }
 
 fn config(login_policy: LoginPolicy, limits: Limits) -> Config {
@@ -60,6 +64,7 @@ fn config(login_policy: LoginPolicy, limits: Limits) -> Config {
         banner: None,
         environment_names,
         login_policy,
+        authenticators: Vec::new(),
         tenants,
         algorithms,
         limits,
@@ -92,7 +97,7 @@ async fn decide(access: &Access, from: u8, user: &[u8], credential: Credential<'
 
 fn context(from: u8) -> AttemptContext {
     let peer = Peer::Address((Ipv4Addr::new(192, 0, 2, from), 1).into());
-    AttemptContext { connection: 1, peer, presence: None }
+    AttemptContext::of(peer)
 }
 
 fn answer(text: &[u8]) -> Zeroizing<Vec<u8>> {
@@ -343,7 +348,7 @@ async fn hashing_beyond_its_grace_is_not_a_wrong_password_for_any_user() {
     let hash = bcrypt::hash("right", 4).unwrap();
     // 2^13 rounds take most of a second, during which the clock is moved past the grace.
     let limits = Limits { hashing: 2, ..Limits::default() };
-    let access = Access::new(&alice(&hash.replace("$04$", "$13$"), limits), &TimingSecret::new([7; 32]));
+    let access = access_of(&alice(&hash.replace("$04$", "$13$"), limits));
     for user in [&b"alice"[..], b"mallory"] {
         let (queued, asker) = (AtomicBool::new(false), context(1));
         let attempt = Attempt { user, credential: Credential::Password(b"right") };
@@ -358,7 +363,7 @@ async fn hashing_beyond_its_grace_is_not_a_wrong_password_for_any_user() {
 #[tokio::test(start_paused = true)]
 async fn a_hash_above_the_memory_limit_is_never_computed_for_any_user() {
     let hash = "$argon2id$v=19$m=1048576,t=1,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
-    let mut access = Access::new(&alice(hash, Limits::default()), &TimingSecret::new([7; 32]));
+    let mut access = access_of(&alice(hash, Limits::default()));
     access.passwords.most_memory = 512 << 20;
     for user in [&b"alice"[..], b"mallory"] {
         let decision = decide(&access, 1, user, Credential::Password(b"right")).await;
@@ -392,7 +397,7 @@ async fn only_a_proven_credential_makes_a_source_known() {
 
 #[tokio::test(start_paused = true)]
 async fn in_the_demonstration_anybody_logs_in_and_the_name_selects_the_plugin() {
-    let access = Access::new(&config(LoginPolicy::Demonstration, Limits::default()), &TimingSecret::new([7; 32]));
+    let access = access_of(&config(LoginPolicy::Demonstration, Limits::default()));
     let (key, other) = (key(KEY), key(OTHER_KEY));
     let (key, other) = (Credential::KeyOffered(&key), Credential::KeyOffered(&other));
     for credential in [Credential::None, Credential::Password(b""), key, other, Credential::Unusable] {

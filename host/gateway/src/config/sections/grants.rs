@@ -254,7 +254,8 @@ fn read_environment(item: &Item<'_>, findings: &mut Findings) -> Vec<(String, St
     variables
 }
 
-fn read_keyvalue(item: &Item<'_>, findings: &mut Findings) -> Option<KeyValue> {
+/// The quota of a store of keys and values.
+pub(in crate::config) fn read_keyvalue(item: &Item<'_>, findings: &mut Findings) -> Option<KeyValue> {
     let mut section = given(item, findings)?;
     let mut keyvalue = KeyValue::default();
     if let Some(item) = section.take("bytes") {

@@ -63,6 +63,13 @@ pub struct Limits {
         /// Passwords that are hashed at the same time. Further attempts wait, and their sources (IPv4 addresses, IPv6
         /// networks of 64 bits) are served round robin. 0: one fewer than there are processors, at least 1.
         Server hashing: Count = 0, 0 => 256, "U30, F5";
+        /// Instances of authenticators at the same time, beside the `instances` of sessions: each client that is
+        /// logging in has one. When there are as many, the source that has most loses one, whose client begins its
+        /// login anew.
+        Server authenticator_instances: Count = 128, 1 => 4096, "U36, F1";
+        /// Time by the clock for one call into an authenticator. Waiting for a processor does not count. A call that
+        /// takes longer is a refusal. See also `cpu_call`.
+        Server authenticator_call: Time = s(5), ms(100) => s(60), "U36";
         /// Memory for all password hashing at a time. A hash that needs more is computed while no other runs. "0 B": a
         /// quarter of what the machine or the control group has.
         Server hashing_memory: Bytes = 0, 0 => 1024 * GIB, "F5";

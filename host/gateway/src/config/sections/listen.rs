@@ -1,6 +1,13 @@
 //! Listen addresses: their syntax, and which of them conflict.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Range;
+
+use toml::de::DeValue;
+
+use crate::config::problem::Problem;
+use crate::config::reader::{Findings, Section};
+use crate::config::setting::text;
 
 /// The default port, and the one that is suggested for an address without one ...
 const PORT: u16 = 2222;
@@ -117,10 +124,55 @@ fn instead(text: &str) -> Option<String> {
 
 /// Whether the two cannot be bound together: the same port and family, on the same or on every address. IPv6 listeners
 /// accept IPv6 only, so the families never conflict.
-pub(in crate::config) fn overlap(one: &SocketAddr, other: &SocketAddr) -> bool {
+fn overlap(one: &SocketAddr, other: &SocketAddr) -> bool {
     let everywhere = one.ip().is_unspecified() || other.ip().is_unspecified();
     let same_address = one.ip() == other.ip() || everywhere;
     one.port() == other.port() && one.port() != 0 && one.is_ipv4() == other.is_ipv4() && same_address
+}
+
+/// Reads the addresses. `named` are those of the command line, which replace the file's if there are any.
+pub(in crate::config) fn read(top: &mut Section<'_>, named: &[SocketAddr], findings: &mut Findings) -> Vec<SocketAddr> {
+    let Some(item) = top.take("listen") else {
+        findings.problems.extend(doubles(named));
+        return if named.is_empty() { vec![DEFAULT] } else { named.to_owned() };
+    };
+    let mut addresses: Vec<(SocketAddr, Range<usize>)> = Vec::new();
+    let elements = item.elements(findings);
+    if let (DeValue::Array(_), true) = (item.value, elements.is_empty()) {
+        findings.add(&item.span, &item.key, "must name at least one address");
+    }
+    for element in elements {
+        let Some(address) = findings.keep(&element, text(element.value).and_then(parse_address)) else { continue };
+        if let Some((other, span)) = addresses.iter().find(|(other, _)| overlap(other, &address)) {
+            let what = format!("{} {}", both(other, &address), findings.first(span));
+            findings.add(&element.span, &element.key, what);
+        }
+        addresses.push((address, element.span));
+    }
+    if named.is_empty() {
+        return addresses.into_iter().map(|(address, _)| address).collect();
+    }
+    findings.problems.extend(doubles(named));
+    named.to_owned()
+}
+
+/// Duplicates in `--listen`.
+pub(in crate::config) fn doubles(addresses: &[SocketAddr]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (index, address) in addresses.iter().enumerate() {
+        if let Some(other) = addresses.iter().take(index).find(|other| overlap(other, address)) {
+            problems.push(Problem::of_option("--listen", both(other, address)));
+        }
+    }
+    problems
+}
+
+fn both(other: &SocketAddr, address: &SocketAddr) -> String {
+    if other == address {
+        format!("{address} is listed twice")
+    } else {
+        format!("{address} cannot be listened on beside {other}: one of them is every address")
+    }
 }
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use whelk_runtime::Routes;
 
-use super::authorities::{self, Authorities};
 use super::grants::{self, DirectoryAccess, Grants};
 use super::limits::Limits;
-use super::methods::{self, RequiredMethods};
+use super::login::authorities::{self, Authorities};
+use super::login::methods::{self, RequiredMethods};
 use super::plugins::{Plugins, Visible};
 use super::routes;
 use crate::config::folders::{Claim, DEPLOYS_NOTHING, Kind, ResolvedPath};

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::authorities::Authorities;
-use super::methods::{self, RequiredMethods};
+use super::login::authorities::Authorities;
+use super::login::methods::{self, RequiredMethods};
+use super::login::patterns::LONGEST_NAME;
 use super::plugins::Visible;
 use super::tenants::{DEFAULT_TENANT, TenantConfig, TenantConfigs};
 use crate::config::folders::UserKeyFile;
@@ -12,9 +13,6 @@ use crate::config::problem::Problem;
 use crate::config::reader::{Findings, Item, Section};
 use crate::config::setting::{path, text};
 use crate::credential::{AuthorizedKey, KeyFile, MOST_TOLD, PasswordHash, parse_key, read_authorized_keys};
-
-/// RFC 4252 sets no limit for a user name; this is the longest that can log in.
-pub const LONGEST_NAME: usize = 255;
 
 /// The error for a file without users.
 pub(in crate::config) const NOBODY: &str = "nobody could enter: add at least one [users.NAME]";

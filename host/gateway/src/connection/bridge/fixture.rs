@@ -33,6 +33,7 @@ pub(in crate::connection) fn with_host_key(key: HostKey) -> (tempfile::TempDir, 
 pub(super) fn user() -> SessionUser {
     let (user, tenant, plugin) = ("alice".to_owned(), "echo".to_owned(), "echo".to_owned());
     let identity = Identity {
+        principal: user.clone(),
         user,
         tenant,
         plugin,
@@ -40,6 +41,7 @@ pub(super) fn user() -> SessionUser {
         fingerprint: None,
         restrictions: Arc::default(),
         certificate: None,
+        attributes: Arc::default(),
     };
     SessionUser { identity, facts: Vec::<(&str, String)>::new().into_iter().collect() }
 }

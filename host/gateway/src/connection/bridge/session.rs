@@ -93,9 +93,9 @@ pub(super) fn acquire_permit(
         return Err(OpenRefusal::Full);
     }
     let most = gateway.limits_of(identity).plugins.sessions_per_user;
-    gateway.tenants().acquire_session(&identity.user, most).map_err(|crowded| {
+    gateway.tenants().acquire_session(&identity.account(), most).map_err(|crowded| {
         if crowded.is_news {
-            let (user, tenant) = (escape(identity.user.as_bytes()), escape(identity.tenant.as_bytes()));
+            let (user, tenant) = (escape(identity.principal.as_bytes()), escape(identity.tenant.as_bytes()));
             let (channel, limit) = (channel.map(|channel| channel.0), "sessions_per_user");
             emit(LimitEvent::UserSessions { connection, channel, user, tenant, limit, most });
         }

@@ -36,7 +36,7 @@ impl SessionUser {
         let mut facts = vec![
             ("connection-id", origin.connection.to_string()),
             ("user", identity.user.clone()),
-            ("principal", identity.user.clone()),
+            ("principal", identity.principal.clone()),
             ("tenant", identity.tenant.clone()),
             ("address", origin.peer.clone()),
             ("local-address", origin.local.clone()),
@@ -68,6 +68,9 @@ impl SessionUser {
                 ("mac-out", mac(agreed.mac_to_client)),
             ]);
         }
-        SessionUser { identity, facts: facts.into_iter().collect() }
+        let facts = facts.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let attributes = identity.attributes.iter().map(|(name, value)| (format!("attr.{name}"), value.clone()));
+        let facts = facts.chain(attributes).collect();
+        SessionUser { identity, facts }
     }
 }

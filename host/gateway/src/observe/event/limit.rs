@@ -1,6 +1,7 @@
 //! Limits that somebody has met, each told once in a while.
 
 use crate::observe::escape::Escaped;
+use crate::source::Source;
 
 whelk_runtime::events! {
     /// Who has met which limit.
@@ -30,6 +31,15 @@ whelk_runtime::events! {
             plugin: &'a str,
             connection: u64,
             channel: u32,
+        }
+        /// As many clients are in the middle of a login with an authenticator as may be: one of this source has to
+        /// begin anew. Told once, and again when that has not happened for a minute.
+        AuthenticatorInstances(
+            "limit_of_authenticator_instances", WARN, "whelk::auth::authenticators", "authenticators over limit"
+        ) {
+            #[display] source: Source,
+            limit: &'a str,
+            most: u32,
         }
     }
 }

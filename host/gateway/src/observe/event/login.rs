@@ -10,6 +10,7 @@ whelk_runtime::events! {
         Succeeded("login_succeeded", INFO, "whelk::connection::login", "authenticated") {
             connection: u64,
             #[display] user: Escaped<'a>,
+            principal: Option<&'a str>,
             method: &'a str,
             #[display] plugin: Escaped<'a>,
         }
@@ -72,6 +73,39 @@ whelk_runtime::events! {
             connection: u64,
             #[display] user: Escaped<'a>,
             reason: &'a str,
+        }
+        /// An authenticator was asked about an attempt, and answered `accept`, `partial`, `challenge` or `reject`;
+        /// `failed` if it gave no answer, and `begin anew` if its instance was given up for another client.
+        AuthenticatorAsked(
+            "login_authenticator_asked", DEBUG, "whelk::auth::authenticators", "authenticator asked"
+        ) {
+            connection: u64,
+            #[display] user: Escaped<'a>,
+            authenticator: &'a str,
+            method: &'a str,
+            answer: &'a str,
+            took_ms: f32,
+        }
+        /// An authenticator gave no answer: it crashed, exceeded a limit, answered out of bounds, or is not served. The
+        /// attempt is refused. Told at most once in 10 seconds of each.
+        AuthenticatorFailed(
+            "login_authenticator_failed", ERROR, "whelk::auth::authenticators", "authenticator failed"
+        ) {
+            connection: u64,
+            #[display] user: Escaped<'a>,
+            authenticator: &'a str,
+            #[display] plugin: Escaped<'a>,
+            #[display] reason: Escaped<'a>,
+            more: u64,
+        }
+        /// An authenticator has let somebody in with a grant that cannot be used: a tenant that it may not grant, or a
+        /// plugin that is not there. The attempt is refused. Told at most once in 10 seconds of each.
+        GrantRefused("login_grant_refused", WARN, "whelk::auth::authenticators", "grant refused") {
+            connection: u64,
+            #[display] user: Escaped<'a>,
+            authenticator: &'a str,
+            #[display] reason: Escaped<'a>,
+            more: u64,
         }
     }
 }

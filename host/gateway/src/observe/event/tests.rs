@@ -14,6 +14,8 @@ const FAMILIES: [&str; 8] = ["connection", "login", "session", "process", "plugi
 const FIELDS: &[(&str, &str)] = &[
     ("address", "where it listens: address and port"),
     ("algorithm", "the name of a key's algorithm"),
+    ("answer", "what an authenticator answered"),
+    ("authenticator", "the name of an authenticator"),
     ("authority", "the fingerprint of the key that has signed a certificate"),
     ("bytes", "a number of bytes"),
     ("change", "what to change on the machine or in the configuration"),
@@ -67,6 +69,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("place", "the line of source that panicked"),
     ("plugin", "the name of a plugin"),
     ("plugins", "how many plugins are served"),
+    ("principal", "the account of a user, if it has another name"),
     ("reason", "why, in words"),
     ("refused", "the error that the plugin was given, or how many plugin files were refused"),
     ("resource", "what the machine has too little of"),

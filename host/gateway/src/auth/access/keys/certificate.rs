@@ -20,17 +20,23 @@ pub(super) struct CertificateOptions {
     pty: bool,
 }
 
-/// Whether a certificate is a user's, valid at this time, and valid for this name, or for one of `principals` if there
-/// are any. One without principals is valid for nobody.
+/// For whom a certificate must be valid.
+#[derive(Clone, Copy)]
+pub(super) enum ValidFor<'a> {
+    /// For this name.
+    User(&'a [u8]),
+    /// For one of these.
+    Principals(&'a [String]),
+    /// For whomever it names.
+    Anybody,
+}
+
+/// Whether a certificate is a user's, valid at this time, and valid for whom it must be. One without principals is
+/// valid for nobody.
 ///
 /// # Errors
 /// Why not, for the log.
-pub(super) fn check_validity(
-    certificate: &Certificate,
-    user: &[u8],
-    principals: Option<&[String]>,
-    now: u64,
-) -> Result<(), String> {
+pub(super) fn check_validity(certificate: &Certificate, valid_for: ValidFor<'_>, now: u64) -> Result<(), String> {
     if certificate.kind() != CertificateKind::User {
         return Err("it is a host's certificate".to_owned());
     }
@@ -44,11 +50,12 @@ pub(super) fn check_validity(
         return Err("it names no principals".to_owned());
     }
     let is_valid = |name: &[u8]| certificate.principals().any(|principal| principal == name);
-    match principals {
-        None if is_valid(user) => Ok(()),
-        None => Err("the user's name is none of its principals".to_owned()),
-        Some(names) if names.iter().any(|name| is_valid(name.as_bytes())) => Ok(()),
-        Some(_) => Err("none of its principals is one of the user's".to_owned()),
+    match valid_for {
+        ValidFor::User(name) if is_valid(name) => Ok(()),
+        ValidFor::User(_) => Err("the user's name is none of its principals".to_owned()),
+        ValidFor::Principals(names) if names.iter().any(|name| is_valid(name.as_bytes())) => Ok(()),
+        ValidFor::Principals(_) => Err("none of its principals is one of the user's".to_owned()),
+        ValidFor::Anybody => Ok(()),
     }
 }
 

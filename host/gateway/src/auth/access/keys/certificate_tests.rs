@@ -212,11 +212,11 @@ async fn authorities_are_those_of_the_server_of_the_tenant_and_of_files() {
     let file = folder.path().join("ca.pub");
     let listing = Authorities { listed: vec![parse_key(&line).unwrap()], file: None };
     let in_file = Authorities { listed: Vec::new(), file: Some(file.clone()) };
-    let context = AttemptContext { connection: 1, peer: Peer::Unknown, presence: None };
+    let context = AttemptContext::of(Peer::Unknown);
     let judge = async |of_server: &Authorities, of_tenant: &Authorities| {
         let user = UserKeys { authorities: Arc::new(of_tenant.clone()), ..UserKeys::default() };
         let access = KeyAccess::new(
-            [&user].into_iter(),
+            ([&user].into_iter(), std::iter::empty()),
             Arc::new(of_server.clone()),
             None,
             Duration::from_secs(60),
@@ -251,11 +251,16 @@ async fn a_name_without_a_file_of_authorities_costs_a_read_of_another_and_is_not
     let in_file = Authorities { listed: Vec::new(), file: Some(file.clone()) };
     let of_tenant = UserKeys { authorities: Arc::new(in_file), ..UserKeys::default() };
     let users = [&of_tenant, &of_tenant, &UserKeys::default()];
-    let access =
-        KeyAccess::new(users.into_iter(), Arc::default(), None, Duration::from_secs(60), TimingSecret::new([7; 32]));
+    let access = KeyAccess::new(
+        (users.into_iter(), std::iter::empty()),
+        Arc::default(),
+        None,
+        Duration::from_secs(60),
+        TimingSecret::new([7; 32]),
+    );
     let draft = Draft { valid: (0, u64::MAX), ..Draft::default() };
     let shown = draft.sign(&authority);
-    let context = AttemptContext { connection: 1, peer: Peer::Unknown, presence: None };
+    let context = AttemptContext::of(Peer::Unknown);
     assert_eq!(access.decoy(&access.authority_files, b"mallory"), Some(file.as_path()));
     assert!(access.judge((b"alice", Some(&of_tenant)), shown.clone(), true, &context).await.is_ok());
     for other in [None, Some(&UserKeys::default())] {
@@ -273,9 +278,14 @@ async fn a_revoked_certificate_and_one_of_a_revoked_authority_are_refused() {
     let user = UserKeys::default();
     let listing = Authorities { listed: vec![parse_key(&line).unwrap()], file: None };
     let grace = Duration::from_secs(60);
-    let access =
-        KeyAccess::new([&user].into_iter(), Arc::new(listing), Some(file.clone()), grace, TimingSecret::new([7; 32]));
-    let context = AttemptContext { connection: 1, peer: Peer::Unknown, presence: None };
+    let access = KeyAccess::new(
+        ([&user].into_iter(), std::iter::empty()),
+        Arc::new(listing),
+        Some(file.clone()),
+        grace,
+        TimingSecret::new([7; 32]),
+    );
+    let context = AttemptContext::of(Peer::Unknown);
     let draft = Draft { valid: (0, u64::MAX), ..Draft::default() };
     let shown = draft.sign(&authority);
     let ShownCredential::Certificate(certificate) = &shown else { panic!("it is one") };
@@ -291,4 +301,51 @@ async fn a_revoked_certificate_and_one_of_a_revoked_authority_are_refused() {
         let expected = expected.map_err(|reason: &str| KeyRefusal::NotNow(reason.to_owned()));
         assert_eq!(judged.map(|_| ()), expected, "{text}");
     }
+}
+
+/// An authenticator is shown certificates of its own authorities, or else of the server's, for whomever they are.
+#[tokio::test]
+async fn an_authenticator_is_shown_what_its_authorities_have_certified_and_is_valid() {
+    let (own, server) = (HostKey::generate().unwrap(), HostKey::generate().unwrap());
+    let list = |key: &HostKey| {
+        let line = crate::credential::public_line(key.public().blob());
+        Authorities { listed: vec![parse_key(&line).unwrap()], file: None }
+    };
+    let (owns, servers, grace) = (list(&own), list(&server), Duration::from_secs(60));
+    let users = (std::iter::empty(), [&owns].into_iter());
+    let access = KeyAccess::new(users, Arc::new(servers), None, grace, TimingSecret::new([7; 32]));
+    let context = AttemptContext::of("192.0.2.7:1".parse::<std::net::SocketAddr>().unwrap().into());
+    let check = async |authorities, draft: &Draft, authority: &HostKey| {
+        let checked = access.check((b"x@acme", authorities), draft.sign(authority), true, &context).await;
+        checked.map_err(reason)
+    };
+    let lasting = || Draft { principals: vec!["acme", "ops"], valid: (0, u64::MAX), ..Draft::default() };
+    let with = |name, value: &str| Draft { critical: vec![(name, string(value))], ..lasting() };
+    let granted = check(Some(&owns), &lasting(), &own).await.unwrap();
+    assert_eq!(granted.certificate.unwrap().serial, 7);
+    assert!(granted.restrictions.pty && granted.restrictions.forced_command.is_none());
+    assert!(check(None, &lasting(), &server).await.is_ok());
+    // Of each other's authorities neither is shown any, and a certificate is never taken for its key.
+    assert_eq!(check(Some(&owns), &lasting(), &server).await, Err("Unknown".to_owned()));
+    assert_eq!(check(None, &lasting(), &own).await, Err("Unknown".to_owned()));
+    let forced = check(Some(&owns), &with("force-command", "ls"), &own).await.unwrap();
+    assert_eq!(forced.restrictions.forced_command.as_deref(), Some("ls"));
+    for (draft, expected) in [
+        (Draft { valid: (0, 1), ..lasting() }, "it has expired"),
+        (Draft { valid: (u64::MAX - 1, u64::MAX), ..lasting() }, "it is not yet valid"),
+        (Draft { kind: 2, ..lasting() }, "it is a host's certificate"),
+        (Draft { principals: Vec::new(), ..lasting() }, "it names no principals"),
+        (with("source-address", "198.51.100.0/24"), "it may not be used from this address (source-address)"),
+        (with("no-such-option", ""), "its critical option no-such-option is not known"),
+    ] {
+        assert_eq!(check(Some(&owns), &draft, &own).await, Err(expected.to_owned()));
+    }
+    // Any key is shown that is not revoked.
+    let key = || ShownCredential::Key(HostKey::generate().unwrap().public().clone());
+    assert!(access.check((b"x@acme", Some(&owns)), key(), true, &context).await.is_ok());
+    let none = (std::iter::empty(), std::iter::empty());
+    let revoked = Some(std::path::PathBuf::from("/nonexistent/revoked"));
+    let access = KeyAccess::new(none, Arc::default(), revoked, grace, TimingSecret::new([7; 32]));
+    let refused = access.check((b"x@acme", None), key(), true, &context).await.map_err(reason);
+    assert_eq!(refused, Err("the file of revoked keys cannot be used".to_owned()));
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use whelk_ssh::auth::server::Credential;
 use whelk_ssh::crypto::key::{Certificate, Presence, PublicKey};
 
-use super::certificate::{self, CertificateOptions};
+use super::certificate::{self, CertificateOptions, ValidFor};
 use crate::auth::access::decision::CertificateFacts;
 use crate::auth::restrictions::Restrictions;
 use crate::credential::{AuthorizedKey, KeyOptions};
@@ -106,10 +106,27 @@ impl ShownKey {
         }
         match (&self.credential, is_trusted) {
             (ShownCredential::Certificate(_), true) => {
-                self.check_certificate(&KeyOptions::default(), principals, true).map_err(KeyRefusal::NotNow)
+                let valid_for = principals.map_or(ValidFor::User(&self.user), ValidFor::Principals);
+                self.check_certificate(&KeyOptions::default(), valid_for, true).map_err(KeyRefusal::NotNow)
             }
             _ => Err(refusal),
         }
+    }
+
+    /// Decides what can be decided without knowing whose it is: any key, and a certificate for whomever it names if its
+    /// authority `is_trusted`.
+    pub(super) fn of_anybody(&self, is_trusted: bool) -> Result<GrantedKey, KeyRefusal> {
+        let checked = match &self.credential {
+            ShownCredential::Key(key) => self.check_presence(true, false).map(|()| {
+                let (fingerprint, restrictions) = (key.fingerprint(), Restrictions::default());
+                GrantedKey { fingerprint, restrictions, certificate: None }
+            }),
+            ShownCredential::Certificate(_) if is_trusted => {
+                self.check_certificate(&KeyOptions::default(), ValidFor::Anybody, true)
+            }
+            ShownCredential::Certificate(_) => return Err(KeyRefusal::Unknown),
+        };
+        checked.map_err(KeyRefusal::NotNow)
     }
 
     /// Whether this entry lets the client in now.
@@ -126,7 +143,9 @@ impl ShownKey {
             }
             (ShownCredential::Certificate(_), true) => {
                 self.check_options(&entry.options)?;
-                self.check_certificate(&entry.options, entry.options.principals.as_deref(), false)
+                let principals = entry.options.principals.as_deref();
+                let valid_for = principals.map_or(ValidFor::User(&self.user), ValidFor::Principals);
+                self.check_certificate(&entry.options, valid_for, false)
             }
             (ShownCredential::Certificate(_), false) => {
                 Err("its authority is listed as a key, without cert-authority".to_owned())
@@ -139,13 +158,13 @@ impl ShownKey {
     fn check_certificate(
         &self,
         authority: &KeyOptions,
-        principals: Option<&[String]>,
+        valid_for: ValidFor<'_>,
         is_shared: bool,
     ) -> Result<GrantedKey, String> {
         let ShownCredential::Certificate(shown) = &self.credential else {
             return Err("it is no certificate".to_owned());
         };
-        certificate::check_validity(shown, &self.user, principals, self.now)?;
+        certificate::check_validity(shown, valid_for, self.now)?;
         let options = CertificateOptions::of(shown)?;
         if options.source_address.as_ref().is_some_and(|list| !list.contains(self.address)) {
             return Err("it may not be used from this address (source-address)".to_owned());

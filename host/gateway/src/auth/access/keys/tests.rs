@@ -15,7 +15,7 @@ const OTHER: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbie
 const GRACE: Duration = Duration::from_secs(60);
 
 fn context() -> AttemptContext {
-    AttemptContext { connection: 1, peer: Peer::Unknown, presence: None }
+    AttemptContext::of(Peer::Unknown)
 }
 
 /// A folder with a key file, and its user.
@@ -28,7 +28,7 @@ fn with_file(text: &str) -> (tempfile::TempDir, PathBuf, UserKeys) {
 }
 
 fn access(user: &UserKeys, revoked: Option<PathBuf>) -> KeyAccess {
-    KeyAccess::new([user].into_iter(), Arc::default(), revoked, GRACE, TimingSecret::new([7; 32]))
+    KeyAccess::new(([user].into_iter(), std::iter::empty()), Arc::default(), revoked, GRACE, TimingSecret::new([7; 32]))
 }
 
 async fn judge(access: &KeyAccess, user: Option<&UserKeys>, key: &str) -> Result<GrantedKey, KeyRefusal> {

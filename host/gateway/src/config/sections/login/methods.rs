@@ -34,7 +34,7 @@ impl RequiredMethods {
     }
 
     /// Whether a user with these credentials can satisfy a list: `keys` is how many keys the user may have.
-    pub(super) fn can_be_satisfied(&self, keys: usize, password: bool) -> bool {
+    pub(in crate::config) fn can_be_satisfied(&self, keys: usize, password: bool) -> bool {
         let has = |list: &Vec<AuthMethod>| {
             let demanded = list.iter().filter(|method| **method == AuthMethod::PublicKey).count();
             demanded <= keys && (password || demanded == list.len())

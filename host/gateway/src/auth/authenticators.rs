@@ -1,0 +1,110 @@
+//! Authenticators: plugins that decide about the logins of users who are not in the configuration.
+//!
+//! At most one is asked about a name: the first of the configuration with a pattern that the whole name fits. What it
+//! is shown was checked by the host (`access/asked.rs`), and so is what it grants (`account`). Whatever goes wrong is a
+//! refusal: a crash, a late answer, a missing file, a plugin of another world, a grant that nobody could use.
+//!
+//! An [`Exchange`] has the instance that the login of one connection needs, in a place of the `pool`. Between two calls
+//! it does not run. New instances are of the version that is served then; those that exist keep theirs. Unlike a
+//! plugin of sessions a version that crashes is never replaced by an older one: what an operator has replaced may have
+//! let in the wrong people.
+//!
+//! What a stranger can tell apart. The list of methods, refused keys and refused passwords look the same for a user of
+//! the configuration, for a name that fits a pattern, and for any other: the same files are read, a password is hashed,
+//! and the failure delay hides the time. A plugin that takes longer than `failure_delay` to refuse shows by that which
+//! names fit its patterns, and so do its questions if they differ from `Password: `, which everybody else is asked.
+//! Whether the person exists only the plugin knows: to hide that is its affair.
+
+mod account;
+mod configured;
+mod exchange;
+mod pool;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use whelk_runtime::limits::{Throttle, count};
+use whelk_runtime::{Grants, Limits, Registry};
+
+use crate::config::AuthenticatorConfig;
+use crate::tenant::Tenants;
+pub(crate) use account::GrantedAccount;
+pub(crate) use configured::ConfiguredAuthenticator;
+use configured::Environment;
+pub(crate) use exchange::{Exchange, Question};
+use pool::InstancePool;
+
+/// Of one authenticator's failures, and of its grants that cannot be used, at most one is logged in this time.
+const LOG_PERIOD: Duration = Duration::from_secs(10);
+
+/// All authenticators, in the order in which they are asked.
+#[derive(Default)]
+pub(crate) struct Authenticators {
+    all: Vec<Arc<ConfiguredAuthenticator>>,
+}
+
+/// What authenticators are made with.
+pub(crate) struct AuthenticatorParts<'a> {
+    /// The limits of each instance.
+    pub(crate) limits: Limits,
+    /// The most instances at the same time.
+    pub(crate) instances: u32,
+    /// The operator's plugins.
+    pub(crate) operators: &'a Arc<Registry>,
+    pub(crate) tenants: &'a Arc<Tenants>,
+    /// The tenants' own plugins, by the tenants' names.
+    pub(crate) plugins: BTreeMap<String, Option<String>>,
+}
+
+impl Authenticators {
+    /// Those of a configuration, each with its grants.
+    pub(crate) fn new(
+        configured: impl IntoIterator<Item = (AuthenticatorConfig, Grants)>,
+        parts: &AuthenticatorParts<'_>,
+    ) -> Authenticators {
+        let environment = Environment {
+            pool: Arc::new(InstancePool::new(count(parts.instances))),
+            operators: Arc::clone(parts.operators),
+            tenants: Arc::clone(parts.tenants),
+            prepare_wait: parts.limits.prepare_wait,
+        };
+        let made = |(config, grants): (AuthenticatorConfig, Grants)| {
+            let AuthenticatorConfig { name, plugin, users, tenants, methods, authorities, config: _, keyvalue: _ } =
+                config;
+            let own = whelk_runtime::Tenant::new(&store_name(&name), parts.limits.clone(), grants);
+            let plugin_of = |tenant: String| {
+                let plugin = parts.plugins.get(&tenant).cloned().flatten();
+                (tenant, plugin)
+            };
+            Arc::new(ConfiguredAuthenticator {
+                name,
+                plugin,
+                users,
+                methods,
+                authorities,
+                tenants: tenants.into_iter().map(plugin_of).collect(),
+                environment: environment.clone(),
+                own,
+                failures: Throttle::one_in(LOG_PERIOD),
+                refusals: Throttle::one_in(LOG_PERIOD),
+            })
+        };
+        Authenticators { all: configured.into_iter().map(made).collect() }
+    }
+
+    /// The one that is asked about a name which is no user's.
+    pub(crate) fn find(&self, name: &str) -> Option<&Arc<ConfiguredAuthenticator>> {
+        self.all.iter().find(|asked| asked.users.iter().any(|pattern| pattern.fits(name)))
+    }
+
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &ConfiguredAuthenticator> {
+        self.all.iter().map(|asked| &**asked)
+    }
+}
+
+/// The name of an authenticator's store of keys and values. No tenant and no plugin can have a name with a slash.
+pub(crate) fn store_name(authenticator: &str) -> String {
+    format!("authenticator/{authenticator}")
+}

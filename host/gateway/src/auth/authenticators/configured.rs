@@ -1,0 +1,99 @@
+//! One authenticator: its settings, its plugin, and what the log says of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+use whelk_runtime::limits::Throttle;
+use whelk_runtime::{Facts, Lookup, Registry};
+
+use super::pool::InstancePool;
+use crate::config::{Authorities, RequiredMethods, UserPattern};
+use crate::observe::escape::escape;
+use crate::observe::event::{LoginEvent, emit};
+use crate::tenant::Tenants;
+
+/// One authenticator of the configuration.
+pub(crate) struct ConfiguredAuthenticator {
+    pub(super) name: String,
+    /// The name of its plugin in the operator's folder.
+    pub(super) plugin: String,
+    pub(super) users: Vec<UserPattern>,
+    pub(super) methods: RequiredMethods,
+    pub(super) authorities: Option<Authorities>,
+    /// The tenants that it may grant, each with its own plugin.
+    pub(super) tenants: BTreeMap<String, Option<String>>,
+    pub(super) environment: Environment,
+    /// The limits of its instances, its configuration, and its store.
+    pub(super) own: Arc<whelk_runtime::Tenant>,
+    pub(super) failures: Throttle,
+    pub(super) refusals: Throttle,
+}
+
+/// What all authenticators share.
+#[derive(Clone)]
+pub(super) struct Environment {
+    pub(super) pool: Arc<InstancePool>,
+    pub(super) operators: Arc<Registry>,
+    pub(super) tenants: Arc<Tenants>,
+    /// How long the first login after a start waits for the plugin to be compiled.
+    pub(super) prepare_wait: Duration,
+}
+
+impl ConfiguredAuthenticator {
+    /// The methods that must succeed besides what it says.
+    pub(crate) fn methods(&self) -> &RequiredMethods {
+        &self.methods
+    }
+
+    /// The authorities whose certificates it is shown. None: the server's.
+    pub(crate) fn authorities(&self) -> Option<&Authorities> {
+        self.authorities.as_ref()
+    }
+
+    /// Makes an instance for one exchange.
+    ///
+    /// # Errors
+    /// Why there is none, for the log.
+    pub(super) async fn instance(&self, facts: &Facts) -> Result<whelk_runtime::Authenticator, String> {
+        let Environment { operators, prepare_wait, .. } = &self.environment;
+        let settled = timeout(*prepare_wait, operators.settled(&self.plugin)).await;
+        let plugin = match settled.unwrap_or_else(|_| operators.lookup(&self.plugin)) {
+            Lookup::Found(plugin) => plugin,
+            Lookup::Preparing => return Err("its plugin is still being prepared".to_owned()),
+            Lookup::Retried => return Err("its plugin could not be prepared yet, and is tried again".to_owned()),
+            Lookup::Absent => {
+                return Err(
+                    "its plugin is not served: see `whelk plugin list`, and put its file into the folder of the \
+                            operator's plugins"
+                        .to_owned(),
+                );
+            }
+        };
+        if !plugin.is_authenticator() {
+            let world = plugin.world_name();
+            return Err(format!(
+                "its plugin is of the world {world} and no authenticator: replace its file, or name another"
+            ));
+        }
+        plugin.authenticator(facts, &self.own).await.map_err(|error| error.to_string())
+    }
+
+    /// Logs that it gave no answer that can be used.
+    pub(super) fn log_failure(&self, connection: u64, user: &str, reason: &str) {
+        let Some(admitted) = self.failures.allow(Instant::now()) else { return };
+        let reason = reason.replace('\n', " ");
+        let (user, reason) = (escape(user.as_bytes()), escape(reason.as_bytes()));
+        let (authenticator, plugin, more) = (&*self.name, escape(self.plugin.as_bytes()), admitted.suppressed);
+        emit(LoginEvent::AuthenticatorFailed { connection, user, authenticator, plugin, reason, more });
+    }
+
+    /// Logs that it granted what nobody could use.
+    pub(super) fn log_refusal(&self, connection: u64, user: &str, reason: &str) {
+        let Some(admitted) = self.refusals.allow(Instant::now()) else { return };
+        let (user, reason) = (escape(user.as_bytes()), escape(reason.as_bytes()));
+        let (authenticator, more) = (&*self.name, admitted.suppressed);
+        emit(LoginEvent::GrantRefused { connection, user, authenticator, reason, more });
+    }
+}
