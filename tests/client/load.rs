@@ -8,6 +8,7 @@ use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::message::mux::{ChannelId, Stream};
 use whelk_ssh::message::request::Request;
 
+use crate::certified::Authority;
 use crate::peer::{Happened, Peer, Wish};
 use crate::session::{ask, open};
 
@@ -31,9 +32,13 @@ const CAT: &str = "cat";
 pub(crate) struct Load {
     pub(crate) kind: Kind,
     pub(crate) count: u32,
+    /// The number of the first login of a handshake.
+    pub(crate) first: u32,
     pub(crate) at_once: u32,
     /// The command that prints six bytes.
     pub(crate) command: String,
+    /// Gives each login of a handshake a user and a certificate.
+    pub(crate) authority: Option<Authority>,
 }
 
 /// Prints `ready`, waits for a line, does the work, prints `done`, and waits for another line, so that the caller can
@@ -42,8 +47,9 @@ pub(crate) async fn run(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Res
     match load.kind {
         Kind::Handshake => {
             cue("ready").await?;
-            for _ in 0..load.count {
-                drop(Peer::log_in(wish, key).await?);
+            for number in load.first..load.first.saturating_add(load.count) {
+                let own = load.authority.as_ref().map(|authority| authority.wish(wish, key, number));
+                drop(Peer::log_in(own.as_ref().unwrap_or(wish), key).await?);
             }
             cue("done").await.map(drop)
         }

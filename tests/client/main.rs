@@ -2,6 +2,7 @@
 //! command like `ssh`, and `ours -p PORT --load KIND --count N USER@ADDRESS COMMAND` generates a load that the caller
 //! measures at the server.
 
+mod certified;
 mod guess;
 mod load;
 mod peer;
@@ -64,6 +65,16 @@ struct Arguments {
     /// The amount of it.
     #[arg(long, default_value_t = 100)]
     count: u32,
+    /// Each login of `--load handshake` is that of another user, whose name has its number in place of `{}`, with a
+    /// certificate by this authority: its private key in OpenSSH's format.
+    #[arg(long)]
+    authority: Option<std::path::PathBuf>,
+    /// The number of the first of them.
+    #[arg(long, default_value_t = 0)]
+    first: u32,
+    /// Ask whether the key would do before signing, as most clients do.
+    #[arg(long)]
+    ask: bool,
     /// The number of simultaneous sessions.
     #[arg(long, default_value_t = 1)]
     at_once: u32,
@@ -103,7 +114,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> io::Result<u8> {
-    let (user, host) = arguments.destination.split_once('@').ok_or(io::ErrorKind::InvalidInput)?;
+    let (user, host) = arguments.destination.rsplit_once('@').ok_or(io::ErrorKind::InvalidInput)?;
     let wish = Wish {
         address: SocketAddr::new(host.parse().map_err(io::Error::other)?, arguments.port),
         user: user.to_owned(),
@@ -112,6 +123,8 @@ async fn run(arguments: &Arguments) -> io::Result<u8> {
         kex: arguments.kex.clone(),
         rekey: arguments.rekey,
         from: arguments.from,
+        shown: None,
+        ask: arguments.ask,
         guess: None,
     };
     let key = match &arguments.identity {
@@ -122,7 +135,9 @@ async fn run(arguments: &Arguments) -> io::Result<u8> {
     let command = arguments.command.join(" ");
     let Arguments { count, at_once, rate, .. } = *arguments;
     if let Some(kind) = arguments.load {
-        return load::run(&Load { kind, count, at_once, command }, &wish, &key).await.map(|()| 0);
+        let authority = arguments.authority.as_deref().map(certified::Authority::read).transpose()?;
+        let load = Load { kind, count, first: arguments.first, at_once, command, authority };
+        return load::run(&load, &wish, &key).await.map(|()| 0);
     }
     if let Some(kind) = arguments.siege {
         let addresses = arguments.addresses;

@@ -46,6 +46,10 @@ pub(crate) struct Wish {
     pub(crate) rekey: Option<u64>,
     /// The address to connect from.
     pub(crate) from: Option<IpAddr>,
+    /// What is shown of the key instead of its public half: a certificate, with the name of its type.
+    pub(crate) shown: Option<(&'static str, Vec<u8>)>,
+    /// Ask whether the key would do before signing.
+    pub(crate) ask: bool,
     /// Makes the passwords to try one after the other, instead of other credentials.
     pub(crate) guess: Option<Guess>,
 }
@@ -125,10 +129,11 @@ impl Peer {
             self.connection.authenticate(ClientCredential::Password(guess().as_bytes()));
             return Ok(());
         }
-        let blob = self.key.public().blob().to_vec();
+        let own = ("ssh-ed25519", self.key.public().blob());
+        let (algorithm, blob) = self.wish.shown.as_ref().map_or(own, |(algorithm, blob)| (*algorithm, blob.as_slice()));
         match (self.attempts, &self.wish.password) {
             (1, _) => {
-                let key = ClientCredential::Key { algorithm: "ssh-ed25519", blob: &blob, ask: false };
+                let key = ClientCredential::Key { algorithm, blob, ask: self.wish.ask };
                 self.connection.authenticate(key);
             }
             (2, _) => self.connection.authenticate(ClientCredential::None),

@@ -10,7 +10,7 @@ use whelk_tests::{Access, Call, Client, Finished, Gateway, Input, Keys, Running,
 /// The versions of OpenSSH that every certificate is shown with.
 const CLIENTS: [Client; 2] = [Client::OpenSsh92, Client::OpenSsh100];
 
-fn keygen(arguments: &[&str]) {
+pub(crate) fn keygen(arguments: &[&str]) {
     let mut command = Command::new(client_program("ssh-keygen"));
     command.arg("-q").args(arguments);
     let finished = Running::run(command, Input::Nothing, SOON);
@@ -22,47 +22,52 @@ fn text(path: &Path) -> &str {
 }
 
 /// A fresh key.
-fn fresh(kind: &str) -> (Arc<Keys>, String) {
+pub(crate) fn fresh(kind: &str) -> (Arc<Keys>, String) {
     let (Access::Key(keys), line) = Access::fresh_key_of(kind) else { unreachable!("a fresh key is a key") };
     (keys, line)
 }
 
 /// A folder with an authority, and the certificates that it makes.
-struct Authority {
+pub(crate) struct Authority {
     folder: PathBuf,
 }
 
 impl Authority {
-    fn new(folder: &Path, kind: &str) -> Self {
+    pub(crate) fn new(folder: &Path, kind: &str) -> Self {
         let folder = folder.join(format!("authority-{kind}"));
         fs::create_dir(&folder).expect("our own folder");
         keygen(&["-t", kind, "-N", "", "-f", text(&folder.join("ca"))]);
         Self { folder }
     }
 
-    fn public(&self) -> PathBuf {
+    pub(crate) fn public(&self) -> PathBuf {
         self.folder.join("ca.pub")
     }
 
+    /// Its private key.
+    pub(crate) fn private(&self) -> PathBuf {
+        self.folder.join("ca")
+    }
+
     /// A certificate of this name, which is its id too.
-    fn sign(&self, keys: &Keys, name: &str, arguments: &[&str]) -> PathBuf {
+    pub(crate) fn sign(&self, keys: &Keys, name: &str, arguments: &[&str]) -> PathBuf {
         let public = self.folder.join(format!("{name}.pub"));
         fs::copy(keys.openssh().with_extension("pub"), &public).expect("our own folder");
-        let authority = self.folder.join("ca");
+        let authority = self.private();
         keygen(&[&["-s", text(&authority), "-I", name], arguments, &[text(&public)]].concat());
         self.folder.join(format!("{name}-cert.pub"))
     }
 }
 
 /// A call with this certificate.
-fn call(client: Client, gateway: &Gateway, user: &str, keys: &Arc<Keys>, certificate: &Path) -> Call {
+pub(crate) fn call(client: Client, gateway: &Gateway, user: &str, keys: &Arc<Keys>, certificate: &Path) -> Call {
     Call::new(client, gateway, user)
         .access(Access::Key(Arc::clone(keys)))
         .option(&format!("-oCertificateFile={}", text(certificate)))
 }
 
 /// Waits until the log says why the certificate of this id was refused.
-fn refused(gateway: &Gateway, id: &str, why: &str) {
+pub(crate) fn refused(gateway: &Gateway, id: &str, why: &str) {
     gateway.wait(&format!("the refusal of {id}: {why}"), |event| {
         let is_it = event.message == "key refused" && event.field("key_id") == id;
         (is_it && event.field("reason").contains(why)).then_some(())

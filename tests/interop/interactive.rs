@@ -25,7 +25,7 @@ fn methods(gateway: &Gateway, connections: usize) -> Vec<String> {
 }
 
 /// A login of `user` by a Python library, with these arguments.
-fn by_library(library: &str, gateway: &Gateway, user: &str, arguments: &[&str]) -> Finished {
+pub(crate) fn by_library(library: &str, gateway: &Gateway, user: &str, arguments: &[&str]) -> Finished {
     let mut command = Command::new(client_program("python"));
     command.arg(whelk_tests::repository().join("tests/interop/interactive_login.py"));
     command.args(["--library", library, "--user", user, "--port", &gateway.port().to_string()]).args(arguments);
@@ -33,7 +33,7 @@ fn by_library(library: &str, gateway: &Gateway, user: &str, arguments: &[&str]) 
 }
 
 /// OpenSSH, by keyboard-interactive alone.
-fn openssh(client: Client, gateway: &Gateway, user: &str, password: &str) -> Call {
+pub(crate) fn openssh(client: Client, gateway: &Gateway, user: &str, password: &str) -> Call {
     let only = ["-o", "PreferredAuthentications=keyboard-interactive"];
     let call = Call::new(client, gateway, user).access(Access::password(password)).exec("exit 5");
     only.into_iter().fold(call, Call::option)
@@ -110,7 +110,7 @@ fn two_factors() -> (Gateway, Access) {
 }
 
 /// OpenSSH with this key and this password: a [`Call`] has only one of them.
-fn with_both(gateway: &Gateway, user: &str, key: &Access, password: &str, methods: &str) -> Finished {
+pub(crate) fn with_both(gateway: &Gateway, user: &str, key: &Access, password: &str, methods: &str) -> Finished {
     let Access::Key(keys) = key else { panic!("it is a key") };
     let folder = tempfile::tempdir().expect("a temporary folder");
     let program = folder.path().join("ask");

@@ -6,6 +6,7 @@
 mod access;
 mod algorithms;
 mod audit;
+mod authenticators;
 mod beside_sshd;
 mod commandline;
 mod connection_plugins;

@@ -12,11 +12,14 @@ fn one_connection(gateway: &Gateway) -> Command {
     let mut command = Command::new(program());
     command.args(["serve", "--stdio", "--log", "json", "--plugins"]).arg(gateway.plugins());
     command.arg("--state").arg(gateway.folder().join("state")).env_remove("WHELK_LOG");
+    if let Some(file) = gateway.configuration() {
+        command.arg("--config").arg(file);
+    }
     command
 }
 
 /// The same as a `ProxyCommand`, whose log goes to a file.
-fn proxy_command(gateway: &Gateway) -> String {
+pub(crate) fn proxy_command(gateway: &Gateway) -> String {
     let command = one_connection(gateway);
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words: Vec<_> = words.map(|word| word.to_str().expect("our paths are text")).collect();

@@ -9,7 +9,11 @@ use crate::places::{program, shipped_plugins};
 use crate::running::{Finished, Input, Output, Running};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 use tempfile::TempDir;
+
+/// The kernel's unit of processor time, in ms: USER_HZ is 100 wherever these tests run.
+const TICK: u64 = 10;
 
 /// How to start a gateway. The state folder can be filled before the start.
 #[derive(Debug)]
@@ -161,6 +165,11 @@ impl Gateway {
         self.setup.folder()
     }
 
+    /// The file of its configuration.
+    pub fn configuration(&self) -> Option<&Path> {
+        self.setup.configuration.as_deref()
+    }
+
     /// The folder of its plugins.
     pub fn plugins(&self) -> &Path {
         &self.setup.plugins
@@ -218,6 +227,17 @@ impl Gateway {
     /// making a group.
     pub fn limit_memory(&self, bytes: u64) -> Option<MemoryGroup> {
         MemoryGroup::around(self.process.pid().as_raw_nonzero().get(), bytes)
+    }
+
+    /// The processor time that it has used so far, its compiler's not included.
+    pub fn processor_time(&self) -> Duration {
+        let path = format!("/proc/{}/stat", self.process.pid().as_raw_nonzero());
+        let stat = std::fs::read_to_string(path).expect("the gateway runs");
+        // proc_pid_stat(5): the name of the program is in parentheses and may contain anything; utime and stime are the
+        // 12th and the 13th field after it.
+        let (_, fields) = stat.rsplit_once(')').expect("the kernel writes the program's name");
+        let ticks = fields.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok());
+        Duration::from_millis(TICK * ticks.sum::<u64>())
     }
 
     /// The number of its open files and sockets.

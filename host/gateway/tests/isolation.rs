@@ -127,6 +127,8 @@ impl Visitor {
             kex: None,
             rekey: None,
             from: None,
+            shown: None,
+            ask: false,
             guess: None,
         };
         let peer = Peer::log_in(&wish, &Arc::new(HostKey::generate().unwrap())).await.unwrap();

@@ -171,6 +171,8 @@ async fn start(address: SocketAddr, user: &str, request: &Request<'_>) -> Vec<Ha
         kex: None,
         rekey: None,
         from: None,
+        shown: None,
+        ask: false,
         guess: None,
     };
     let mut peer = Peer::log_in(&wish, &Arc::new(HostKey::generate().unwrap())).await.unwrap();

@@ -137,6 +137,8 @@ async fn log_in(address: SocketAddr) -> (Peer, ChannelId) {
         kex: None,
         rekey: None,
         from: None,
+        shown: None,
+        ask: false,
         guess: None,
     };
     let mut peer = Peer::log_in(&wish, &Arc::new(HostKey::generate().unwrap())).await.unwrap();

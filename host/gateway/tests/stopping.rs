@@ -144,7 +144,18 @@ async fn plugins_that_loop_for_ever_do_not_prevent_the_end() {
     let mut server = Server::start();
     let address = server.ready();
     let user = "guest".to_owned();
-    let wish = Wish { address, user, password: None, cipher: None, kex: None, rekey: None, from: None, guess: None };
+    let wish = Wish {
+        address,
+        user,
+        password: None,
+        cipher: None,
+        kex: None,
+        rekey: None,
+        from: None,
+        shown: None,
+        ask: false,
+        guess: None,
+    };
     let mut peer = Peer::log_in(&wish, &Arc::new(HostKey::generate().unwrap())).await.unwrap();
     // More than there are workers.
     for _ in 0..thread::available_parallelism().unwrap().get() * 2 {
