@@ -102,7 +102,7 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 #   checked before, but for their principals.
 #   What it reads by wasi:config, and the quota of its store of keys and values, which no tenant sees (KEYVALUE unless it says
 #   otherwise):
-# config = { issuer = "acme" }
+# config = { tenant = "acme" }
 # keyvalue = { bytes = "16 MiB", keys = 10000 }
 
 # For whom sessions run: a table for each tenant, by the exact name. The tenant default is there in any case. What is not
