@@ -5,6 +5,7 @@
 /// or question belongs into the table of `supervise.rs` first.
 pub(crate) const KNOWN: &[(&str, usize, &str)] = &[
     ("host/gateway/src/server/control.rs", 2, "supervised; and an answer, whose asker sees the end of the stream"),
+    ("host/gateway/src/server/listener/acceptor.rs", 1, "the header of a proxy's connection, which a panic closes"),
     ("host/gateway/src/server/listener.rs", 2, "a connection, whose panic is caught and logged"),
     ("host/gateway/src/cli/serve.rs", 3, "two supervised; and one that warns once, after the start"),
     ("host/gateway/src/plugins/reload.rs", 1, "supervised"),

@@ -13,6 +13,7 @@ mod connection_plugins;
 mod credentials;
 mod crossing;
 mod crowd;
+mod defences;
 mod hardened;
 mod hash_password;
 mod host_keys;

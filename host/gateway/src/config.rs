@@ -36,7 +36,7 @@ use sections::authenticators::Surroundings;
 pub use sections::environment::EnvironmentNames;
 pub use sections::grants::{Clock, Directory, DirectoryAccess, Grants, KeyValue, size};
 pub use sections::limits::Limits;
-pub use sections::listen::parse_address;
+pub use sections::listen::{AddressLists, parse_address};
 pub use sections::login::authorities::Authorities;
 pub use sections::login::methods::RequiredMethods;
 pub use sections::login::patterns::{LONGEST_NAME, UserPattern};
@@ -64,6 +64,8 @@ const LONGEST_BANNER: usize = 8 << 10;
 pub struct Config {
     /// Where to listen, without conflicts.
     pub listen: Vec<SocketAddr>,
+    /// Proxies, and who gets no penalties.
+    pub addresses: AddressLists,
     /// The operator's plugin folder, which every tenant sees.
     pub plugins: PathBuf,
     /// The state folder.
@@ -147,6 +149,7 @@ impl Config {
         match state {
             Ok(state) if problems.is_empty() => Ok(Config {
                 listen,
+                addresses: AddressLists::default(),
                 plugins,
                 state,
                 host_keys: HostKeyFiles::default(),
@@ -237,7 +240,7 @@ fn add_errors(errors: &[toml::de::Error], text: &str, table: &DeTable<'_>, findi
 /// Reads every setting. `None` only after an error.
 fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) -> Option<Config> {
     let folder = findings.file().parent().unwrap_or(Path::new("")).to_owned();
-    let listen = sections::listen::read(&mut top, &overrides.listen, findings);
+    let (listen, addresses) = sections::listen::read(&mut top, &overrides.listen, findings);
     let (plugins, known) = read_plugins(&mut top, &folder, overrides, findings);
     let state = read_state(&mut top, &folder, overrides, findings);
     let host_keys = sections::host_keys::read(&mut top, &folder, findings);
@@ -278,6 +281,7 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
     let (state, algorithms, limits) = (state?, algorithms?, limits?);
     Some(Config {
         listen,
+        addresses,
         plugins,
         state,
         host_keys,
@@ -386,6 +390,7 @@ fn demonstration_limits() -> Limits {
     limits.plugins.sessions_per_user = limits.plugins.instances;
     limits.plugins.connections_per_user = limits.connections;
     limits.plugins.user_output_share = 100;
+    limits.penalty_sources = 0;
     limits
 }
 

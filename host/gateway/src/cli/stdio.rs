@@ -93,11 +93,15 @@ pub(super) fn restrict(config: &mut Config) {
         Problem::of_option(&format!("authenticators.{}.keyvalue", asked.name), what)
     });
     config.notes.extend(storeless);
+    if config.addresses.proxies.is_some() {
+        let what = "has no effect with --stdio: the client is whoever the socket is connected to";
+        config.notes.push(Problem::of_option("proxies", what));
+    }
     let counts = match config.login_policy {
         LoginPolicy::Demonstration => "plugins have no directory",
         LoginPolicy::Users(_) => {
             "each connection has a process of its own, so limits of the server, a tenant, a user or a source apply to one \
-             connection"
+             connection, and no source gets a penalty"
         }
     };
     config.notes.push(Problem::of_option("--stdio", counts));

@@ -11,7 +11,8 @@ const TOP: &str = "at the top of the file, before the first [table]";
 const AUTHENTICATORS: &str = "in [[authenticators]]";
 
 /// Every setting but the limits, by the table that it belongs in.
-const SETTINGS: [(&str, &[&str]); 12] = [
+const SETTINGS: [(&str, &[&str]); 13] = [
+    (TOP, &["proxies", "penalty_exempt"]),
     (TOP, &["listen", "plugins", "state", "host_key_files", "host_certificates", "banner", "environment_names"]),
     (TOP, &["methods", "users", "tenants", "algorithms", "limits", "trusted_user_ca_keys", "revoked_keys"]),
     (TOP, &["authenticators"]),
@@ -27,7 +28,7 @@ const SETTINGS: [(&str, &[&str]); 12] = [
 ];
 
 /// What sshd_config(5) calls otherwise, and what it is here.
-const OF_SSHD: [(&str, &str); 27] = [
+const OF_SSHD: [(&str, &str); 29] = [
     ("Port", "`listen`"),
     ("ListenAddress", "`listen`"),
     ("HostKey", "`host_key_files`"),
@@ -50,6 +51,8 @@ const OF_SSHD: [(&str, &str); 27] = [
     ("MaxSessions", "`sessions` in [limits]"),
     ("MaxStartups", "`unauthenticated_full` in [limits]"),
     ("PerSourceMaxStartups", "`unauthenticated_per_source` in [limits]"),
+    ("PerSourcePenalties", "the limits that begin with `penalty_`"),
+    ("PerSourcePenaltyExemptList", "`penalty_exempt`"),
     ("TCPKeepAlive", "`tcp_keepalive` in [limits]"),
     ("ClientAliveInterval", "`keepalive` in [limits]"),
     ("ClientAliveCountMax", "`keepalive_count` in [limits]"),

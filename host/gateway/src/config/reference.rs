@@ -21,6 +21,15 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # Where to listen: addresses in numbers, each with a port, IPv6 in brackets. IPv4 and IPv6 are listened on apart: "0.0.0.0:2222" and "[::]:2222" are both.
 #listen = ["LISTEN"]
 
+# Proxies, as addresses and networks, whose connections begin with a header of the PROXY protocol (version 1 or 2), by which they
+# say for whom they connect. From these a header is required, from all others it is an error. Limits, penalties, from=,
+# source-address and the log then mean the address that the header names, or the proxy itself if it names none.
+# proxies = ["192.0.2.10", "2001:db8::/64"]
+
+# Addresses and networks that are never refused for a penalty (PerSourcePenaltyExemptList): see the limits that begin with
+# penalty_. Many people behind one address share its penalty.
+# penalty_exempt = ["192.0.2.0/24"]
+
 # The folder of the plugins. The file NAME.wasm is the plugin NAME.
 #plugins = "plugins"
 

@@ -561,13 +561,13 @@ impl<S: ByteStream> Driver<S> {
     async fn finish(mut self, end: End) {
         self.user_permit = None;
         self.bridge.row().close();
-        let end = match end {
-            End::Protocol(error) => End::Protocol(self.login.reclassify_timeout(&self.connection, error)),
-            other => other,
-        };
+        let end = end.reclassified(|error| self.login.reclassify_timeout(&self.connection, error));
         let (error, reason) = (end.error(), end.reason());
         let has_closed = matches!(&end, End::Lost(error) if error.kind() == io::ErrorKind::UnexpectedEof);
         self.login.log_failure(&self.connection, error.as_ref());
+        if let Some(fault) = end.fault(self.connection.refused()) {
+            self.permit.penalize(fault);
+        }
         match end {
             End::Shutdown => self.bridge.server_stopped(),
             End::Lost(_)

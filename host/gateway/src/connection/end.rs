@@ -2,7 +2,10 @@
 
 use std::io;
 
+use whelk_ssh::auth::refused::RefusedAttempts;
 use whelk_ssh::error::{Error, Reason};
+
+use crate::server::listener::Fault;
 
 /// Why a connection is over.
 pub(crate) enum End {
@@ -50,6 +53,37 @@ impl End {
                 let text = "too many connections have not logged in; try again".to_owned();
                 Some(Error::Requested { reason: Reason::TooManyConnections as u32, text })
             }
+        }
+    }
+
+    /// The same with another error of the protocol.
+    pub(crate) fn reclassified(self, reclassify: impl FnOnce(Error) -> Error) -> End {
+        match self {
+            End::Protocol(error) => End::Protocol(reclassify(error)),
+            other => other,
+        }
+    }
+
+    /// What the client did wrong, if it has not logged in. `refused`: its attempts.
+    ///
+    /// Decided 2026-11-29: keys that were refused are no fault, because an agent offers all that it has; and an unknown
+    /// user is none of its own (OpenSSH's `invaliduser`), because penalties of two lengths would tell who is known.
+    pub(crate) fn fault(&self, refused: &RefusedAttempts) -> Option<Fault> {
+        match self {
+            End::Protocol(Error::TimedOut(_)) => Some(Fault::TimedOut),
+            // It is the server that could not.
+            End::Protocol(Error::TooManyLogins | Error::LoginUndecided) => None,
+            End::Lost(_) | End::Protocol(_) if refused.passwords > 0 || refused.interactive > 0 => {
+                Some(Fault::FailedLogin)
+            }
+            End::Lost(_) | End::Protocol(_) if refused.key_count == 0 && refused.unknown == 0 => Some(Fault::NoAttempt),
+            End::Lost(_)
+            | End::Protocol(_)
+            | End::Shutdown
+            | End::Requested(_)
+            | End::SignFailed(_)
+            | End::TooManyCompressed
+            | End::Evicted => None,
         }
     }
 

@@ -7,6 +7,7 @@ mod acceptor;
 mod bind;
 mod gate;
 mod passed;
+mod proxy_header;
 mod waiting;
 
 use std::io;
@@ -19,10 +20,10 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use whelk_runtime::supervise::catch_future;
 
-use acceptor::Acceptor;
+use acceptor::{Acceptor, Proxies};
 pub use bind::BindError;
-pub use gate::ConnectionPermit;
 use gate::{Bounds, Gate};
+pub use gate::{ConnectionPermit, Fault};
 pub use passed::{PassedError, PassedSockets};
 
 use crate::config::Config;
@@ -64,8 +65,9 @@ impl Listener {
         let limits = &config.limits;
         let full = os_limits::unauthenticated_full(limits.unauthenticated_full).min(connections);
         emit(ServerEvent::Room { connections, unauthenticated: full });
-        let gate = Gate::new(Bounds::new(limits, connections, full));
-        let acceptor = Acceptor::new(sockets, gate, TcpKeepalive::new(limits), limits.authentication_grace);
+        let gate = Gate::new(Bounds::new(limits, connections, full), config.addresses.penalty_exempt.clone());
+        let proxies = Proxies { addresses: config.addresses.proxies.clone(), grace: limits.proxy_header_grace };
+        let acceptor = Acceptor::new(sockets, gate, TcpKeepalive::new(limits), limits.authentication_grace, proxies);
         Listener { acceptor, drain: limits.drain }
     }
 

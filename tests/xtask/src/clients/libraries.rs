@@ -1,4 +1,4 @@
-//! The SSH libraries of Perl, Ruby, Go and Java. The drivers of the last two are compiled here.
+//! The SSH libraries of Perl, Ruby, Go and Java, and a proxy. The drivers of Go and Java are compiled here.
 
 use super::{Clients, find, install};
 use crate::step::{Outcome, doing, output, run as step};
@@ -18,6 +18,9 @@ const GO: [&str; 5] = [
 /// The maintained fork of JSch, which Debian has since 13, and its cryptography. They run on any Java.
 const JSCH: [&str; 2] = ["libjsch-java", "libbcprov-java"];
 
+/// haproxy, and what it needs that few machines have.
+const HAPROXY: [&str; 4] = ["haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1"];
+
 impl Clients {
     /// Brings all of them. `drivers` is the folder of the tests' drivers.
     pub(super) fn bring_libraries(&self, drivers: &Path) -> Outcome {
@@ -25,7 +28,20 @@ impl Clients {
         self.bring_interpreted("ruby", &["-e", "require 'net/ssh'"], "ruby-net-ssh")?;
         self.bring_go(&drivers.join("x_crypto_session.go"), "x-crypto")?;
         self.bring_go(&drivers.join("x_crypto_connection.go"), "x-crypto-connection")?;
+        self.bring_haproxy()?;
         self.bring_java(&drivers.join("JschSession.java"))
+    }
+
+    /// A proxy that speaks the PROXY protocol, with those of its libraries that few machines have.
+    fn bring_haproxy(&self) -> Outcome {
+        let root = self.unpack_all("haproxy", &HAPROXY, "bookworm")?;
+        let folders = doing(root.display(), fs::read_dir(root.join("usr/lib")))?.filter_map(Result::ok);
+        // The name begins with that of the processor: `x86_64-linux-gnu`.
+        let libraries = folders.map(|entry| entry.path()).find(|path| path.to_string_lossy().ends_with("-linux-gnu"));
+        let libraries = libraries.ok_or(format!("{} has no libraries", root.display()))?;
+        let program = root.join("usr/sbin/haproxy");
+        let commands = format!("LD_LIBRARY_PATH='{}' exec '{}' \"$@\"\n", libraries.display(), program.display());
+        self.script("haproxy", &commands)
     }
 
     /// An interpreter and its library, both in Debian's package of the library. `proof` fails without it.

@@ -13,7 +13,7 @@ use whelk_ssh::crypto::key::PublicKey;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::config::Limits;
+use crate::config::{AddressLists, Limits};
 use crate::os_limits;
 use crate::source::{Peer, Source};
 
@@ -58,6 +58,7 @@ fn config(login_policy: LoginPolicy, limits: Limits) -> Config {
     let (listen, host_keys, tenants, notes, environment_names) = Default::default();
     Config {
         listen,
+        addresses: AddressLists::default(),
         plugins,
         state,
         host_keys,

@@ -35,6 +35,27 @@ pub struct Limits {
         Server unauthenticated_waiting: Count = 512, 0 => 1_000_000, "F1";
         /// All connections together, logged in or not. Lowered at start when the process may not open that many files.
         Server connections: Count = 10_000, 1 => 1_000_000, "O5";
+        /// Time for the header of the PROXY protocol, with which a connection from one of the `proxies` begins.
+        Server proxy_header_grace: Time = s(5), ms(100) => s(60), "F3";
+    }
+    ["Penalties: sources that are refused for a while, as PerSourcePenalties of sshd_config"] {
+        /// What a connection adds to the penalty of its source if it ends after a password was rejected (authfail). 0:
+        /// nothing. Refused keys add nothing, because an agent offers all that it has.
+        Server penalty_failed_login: Time = s(5), s(0) => s(3600), "F2";
+        /// If it ends without an attempt to log in (noauth).
+        Server penalty_no_attempt: Time = s(1), s(0) => s(3600), "F2";
+        /// If it does not log in in time (grace-exceeded).
+        Server penalty_timed_out: Time = s(10), s(0) => s(3600), "F2";
+        /// If the task that served it panicked before the login (crash).
+        Server penalty_crash: Time = s(90), s(0) => s(3600), "F2";
+        /// A penalty that has grown to this refuses the source until all of it has passed (min). A smaller one only
+        /// passes.
+        Server penalty_least: Time = s(15), s(0) => s(3600), "F2";
+        /// No penalty grows beyond this (max).
+        Server penalty_most: Time = s(600), s(1) => s(86_400), "F2";
+        /// The sources that are remembered, of IPv4 and of IPv6 (max-sources). Beyond that the penalty that would end
+        /// first is forgotten. 0: there are no penalties.
+        Server penalty_sources: Count = 65_536, 0 => 10_000_000, "F2";
     }
     ["Logging in"] {
         /// Time for the identification line, from the connection's first moment.

@@ -1,5 +1,7 @@
 //! Listen addresses: their syntax, and which of them conflict.
 
+mod addresses;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 
@@ -8,6 +10,7 @@ use toml::de::DeValue;
 use crate::config::problem::Problem;
 use crate::config::reader::{Findings, Section};
 use crate::config::setting::text;
+pub use addresses::AddressLists;
 
 /// The default port, and the one that is suggested for an address without one ...
 const PORT: u16 = 2222;
@@ -130,8 +133,17 @@ fn overlap(one: &SocketAddr, other: &SocketAddr) -> bool {
     one.port() == other.port() && one.port() != 0 && one.is_ipv4() == other.is_ipv4() && same_address
 }
 
-/// Reads the addresses. `named` are those of the command line, which replace the file's if there are any.
-pub(in crate::config) fn read(top: &mut Section<'_>, named: &[SocketAddr], findings: &mut Findings) -> Vec<SocketAddr> {
+/// Reads the addresses, and the lists of other addresses. `named` are those of the command line, which replace the
+/// file's if there are any.
+pub(in crate::config) fn read(
+    top: &mut Section<'_>,
+    named: &[SocketAddr],
+    findings: &mut Findings,
+) -> (Vec<SocketAddr>, AddressLists) {
+    (read_listen(top, named, findings), AddressLists::read(top, findings))
+}
+
+fn read_listen(top: &mut Section<'_>, named: &[SocketAddr], findings: &mut Findings) -> Vec<SocketAddr> {
     let Some(item) = top.take("listen") else {
         findings.problems.extend(doubles(named));
         return if named.is_empty() { vec![DEFAULT] } else { named.to_owned() };

@@ -1,5 +1,7 @@
-//! Accepts connections: the [`Gate`] decides whether each is served, waits or is refused.
+//! Accepts connections: the [`Gate`] decides whether each is served, waits or is refused. Before that, a proxy says who
+//! has connected to it.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -9,11 +11,14 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, sleep_until};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
 use whelk_runtime::limits::{Admitted, Throttle};
 
-use super::gate::{Admission, ConnectionPermit, ConnectionRefusal, Evicted, Gate, GateAnswer};
+use super::gate::{Admission, ConnectionPermit, Evicted, Gate, GateAnswer};
+use super::proxy_header::{self, ConnectedBy, HeaderError};
 use super::waiting::{Waiting, tell};
+use crate::credential::AddressList;
 use crate::observe::event::{ConnectionEvent, emit};
 use crate::server::socket::{TcpKeepalive, prepare};
 
@@ -22,12 +27,34 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// The least interval between two log lines about refused, waiting or evicted connections.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
+/// The most connections from proxies whose headers are being read. A proxy sends the header with its first bytes, so
+/// there are few, and each is an open file.
+const MOST_HEADERS: usize = 256;
+
 /// A connection to serve.
 pub(super) type Accepted = (TcpStream, SocketAddr, ConnectionPermit);
+
+/// From where connections begin with a header of the PROXY protocol.
+pub(super) struct Proxies {
+    /// The addresses of the proxies. `None`: there are none.
+    pub(super) addresses: Option<AddressList>,
+    /// How long a header may take.
+    pub(super) grace: Duration,
+}
+
+/// A connection from a proxy whose header has been read.
+struct Proxied {
+    stream: TcpStream,
+    proxy: SocketAddr,
+    client: Result<ConnectedBy, HeaderError>,
+}
 
 /// The accepting sockets.
 pub(super) struct Acceptor {
     sockets: Vec<TcpListener>,
+    proxies: Proxies,
+    /// Reads the headers of connections from proxies.
+    headers: JoinSet<Proxied>,
     gate: Gate,
     waiting: Waiting,
     keepalive: TcpKeepalive,
@@ -41,9 +68,17 @@ pub(super) struct Acceptor {
 
 impl Acceptor {
     /// `wait` is the longest that a connection may wait. Needs a tokio runtime.
-    pub(super) fn new(sockets: Vec<TcpListener>, gate: Gate, keepalive: TcpKeepalive, wait: Duration) -> Acceptor {
+    pub(super) fn new(
+        sockets: Vec<TcpListener>,
+        gate: Gate,
+        keepalive: TcpKeepalive,
+        wait: Duration,
+        proxies: Proxies,
+    ) -> Acceptor {
         Acceptor {
             sockets,
+            proxies,
+            headers: JoinSet::new(),
             gate,
             waiting: Waiting::new(wait),
             keepalive,
@@ -76,7 +111,15 @@ impl Acceptor {
                     let gone = self.waiting.check(Instant::now());
                     gone.into_iter().for_each(|number| self.gate.stop_waiting(number));
                 }
+                Some(read) = self.headers.join_next() => {
+                    if let Ok(read) = read
+                        && let Some(accepted) = self.header_read(read)
+                    {
+                        return accepted;
+                    }
+                }
                 accepted = accept(&self.sockets, self.count), if accepts => match accepted {
+                    Ok((stream, peer)) if self.is_proxy(peer) => self.read_header(stream, peer),
                     Ok((stream, peer)) => {
                         if let Some(accepted) = self.accept_connection(stream, peer) {
                             return accepted;
@@ -99,6 +142,39 @@ impl Acceptor {
         }
     }
 
+    fn is_proxy(&self, peer: SocketAddr) -> bool {
+        self.proxies.addresses.as_ref().is_some_and(|proxies| proxies.contains(Some(peer.ip())))
+    }
+
+    /// Begins to read the header of a connection from a proxy.
+    fn read_header(&mut self, mut stream: TcpStream, proxy: SocketAddr) {
+        self.count += 1;
+        if self.headers.len() >= MOST_HEADERS {
+            let reason = format_args!("the headers of {MOST_HEADERS} other connections from proxies have not come yet");
+            self.log.refused(proxy, reason);
+            return;
+        }
+        let grace = self.proxies.grace;
+        self.headers.spawn(async move {
+            let late = |_| Err(HeaderError::Late(grace));
+            let client = timeout(grace, proxy_header::read(&mut stream)).await.unwrap_or_else(late);
+            Proxied { stream, proxy, client }
+        });
+    }
+
+    /// The header of a connection from a proxy has been read: from now on its client is its peer. Returns it if it is
+    /// served at once.
+    fn header_read(&mut self, Proxied { stream, proxy, client }: Proxied) -> Option<Accepted> {
+        match client {
+            Ok(ConnectedBy::Client(client)) => self.accept_connection(stream, client),
+            Ok(ConnectedBy::Proxy) => self.accept_connection(stream, proxy),
+            Err(error) => {
+                self.log.refused(proxy, format_args!("{error}"));
+                None
+            }
+        }
+    }
+
     /// Asks the gate whether a new connection is served. Returns it if it is served at once; otherwise it waits or is
     /// refused.
     fn accept_connection(&mut self, stream: TcpStream, peer: SocketAddr) -> Option<Accepted> {
@@ -107,7 +183,7 @@ impl Acceptor {
         let GateAnswer { admission, evicted } = match self.gate.acquire(peer.ip(), number, now) {
             Ok(admission) => admission,
             Err(refusal) => {
-                self.log.refused(peer, refusal);
+                self.log.refused(peer, format_args!("{refusal}"));
                 tell(&stream, refusal.line());
                 return None;
             }
@@ -176,9 +252,9 @@ impl Log {
         }
     }
 
-    fn refused(&mut self, peer: SocketAddr, refusal: ConnectionRefusal) {
+    fn refused(&mut self, peer: SocketAddr, reason: fmt::Arguments<'_>) {
         if let Some(Admitted { suppressed: more, .. }) = self.refused.allow(Instant::now()) {
-            emit(ConnectionEvent::Refused { peer, reason: format_args!("{refusal}"), more });
+            emit(ConnectionEvent::Refused { peer, reason, more });
         }
     }
 
@@ -247,11 +323,17 @@ mod tests {
     /// An acceptor on a free port, where one source has one unauthenticated connection that is served, and two that
     /// wait.
     async fn acceptor() -> (Acceptor, SocketAddr) {
+        acceptor_behind(None).await
+    }
+
+    /// The same, to which these addresses are those of proxies.
+    async fn acceptor_behind(proxies: Option<AddressList>) -> (Acceptor, SocketAddr) {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let limits = Limits { unauthenticated_per_source: 1, unauthenticated_waiting: 2, ..Limits::default() };
-        let gate = Gate::new(Bounds::new(&limits, 100, 100));
-        (Acceptor::new(vec![socket], gate, TcpKeepalive::new(&limits), WAIT), address)
+        let gate = Gate::new(Bounds::new(&limits, 100, 100), None);
+        let proxies = Proxies { addresses: proxies, grace: Duration::from_secs(5) };
+        (Acceptor::new(vec![socket], gate, TcpKeepalive::new(&limits), WAIT, proxies), address)
     }
 
     /// A connected client.
@@ -334,6 +416,56 @@ mod tests {
         drop(permit);
         let (_third, third) = client(address).await;
         assert_eq!(acceptor.accept().await.1, third);
+    }
+
+    #[tokio::test]
+    async fn a_proxy_says_who_its_client_is_and_the_limits_count_the_client() {
+        let proxies = AddressList::parse_networks("127.0.0.1").unwrap();
+        let (mut acceptor, address) = acceptor_behind(Some(proxies)).await;
+        let connect = async |header: &str| {
+            let (mut stream, local) = client(address).await;
+            stream.write_all(header.as_bytes()).await.unwrap();
+            (stream, local)
+        };
+        // One unauthenticated connection of a source is served: here each is of another source.
+        let (_one, _) = connect("PROXY TCP4 192.0.2.1 192.0.2.9 1001 22\r\nSSH-").await;
+        let (mut stream, peer, _first) = acceptor.accept().await;
+        assert_eq!(peer, "192.0.2.1:1001".parse().unwrap());
+        let mut rest = [0; 4];
+        stream.read_exact(&mut rest).await.unwrap();
+        assert_eq!(&rest, b"SSH-", "what follows the header is the client's");
+        let (_two, _) = connect("PROXY TCP6 2001:db8::1 2001:db8::9 1002 22\r\n").await;
+        let (_, peer, _second) = acceptor.accept().await;
+        assert_eq!(peer, "[2001:db8::1]:1002".parse().unwrap());
+        let (_three, own) = connect("PROXY UNKNOWN\r\n").await;
+        let (_, peer, _third) = acceptor.accept().await;
+        assert_eq!(peer, own, "the proxy itself");
+        // A second one of the same client waits.
+        let (_four, _) = connect("PROXY TCP4 192.0.2.1 192.0.2.9 1003 22\r\n").await;
+        let (_five, _) = connect("PROXY TCP4 192.0.2.2 192.0.2.9 1004 22\r\n").await;
+        let (_, peer, _fifth) = acceptor.accept().await;
+        assert_eq!(peer, "192.0.2.2:1004".parse().unwrap());
+        assert_eq!(acceptor.waiting.count(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_proxy_without_a_header_is_refused_and_delays_nobody() {
+        let proxies = AddressList::parse_networks("127.0.0.1").unwrap();
+        let (mut acceptor, address) = acceptor_behind(Some(proxies)).await;
+        let (silent, _) = client(address).await;
+        let (mut direct, _) = client(address).await;
+        direct.write_all(b"SSH-2.0-x\r\n").await.unwrap();
+        let (mut good, _) = client(address).await;
+        good.write_all(b"PROXY TCP4 192.0.2.1 192.0.2.9 1001 22\r\n").await.unwrap();
+        assert_eq!(acceptor.accept().await.1, "192.0.2.1:1001".parse().unwrap());
+        let mut nothing = Vec::new();
+        // A connection with unread bytes is reset.
+        let direct = meanwhile(&mut acceptor, direct.read_to_end(&mut nothing)).await;
+        assert!(matches!(direct, Ok(0)) || direct.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset));
+        let started = Instant::now();
+        assert_eq!(meanwhile(&mut acceptor, heard(silent)).await, "");
+        assert!(started.elapsed() <= Duration::from_secs(6), "{:?}", started.elapsed());
+        assert!(acceptor.headers.is_empty());
     }
 
     #[tokio::test]

@@ -29,6 +29,7 @@
 //! more was refused, the demonstration had to exempt it; 64 served and 512 waiting connections are enough for one
 //! machine.
 
+mod penalties;
 mod refusal;
 mod unauthenticated;
 
@@ -42,8 +43,11 @@ use tokio::time::Instant;
 use whelk_ssh::phase::LoginStage;
 
 use crate::config::Limits;
+use crate::credential::AddressList;
 use crate::source::Source;
 
+pub use penalties::Fault;
+use penalties::{Penalties, PenaltyBounds};
 pub(super) use refusal::{ConnectionRefusal, SOURCE_LINE};
 use unauthenticated::{Rank, Unauthenticated};
 
@@ -54,6 +58,9 @@ pub(super) struct Gate(Arc<Shared>);
 struct Shared {
     bounds: Bounds,
     counts: Mutex<Counts>,
+    penalties: Mutex<Penalties>,
+    /// The addresses that are never refused for a penalty.
+    exempt: Option<AddressList>,
     /// Notified when a permit becomes free that a waiting connection may take.
     freed: Notify,
     dice: RandomState,
@@ -67,6 +74,7 @@ pub(super) struct Bounds {
     per_source: u32,
     waiting: u32,
     connections: u32,
+    penalties: PenaltyBounds,
 }
 
 impl Bounds {
@@ -78,6 +86,7 @@ impl Bounds {
             per_source: limits.unauthenticated_per_source,
             waiting: limits.unauthenticated_waiting,
             connections,
+            penalties: PenaltyBounds::new(limits),
         }
     }
 
@@ -150,13 +159,22 @@ pub struct ConnectionPermit {
 }
 
 struct PendingLogin {
+    source: Source,
     stage: LoginStage,
     signal: Arc<Notify>,
 }
 
 impl Gate {
-    pub(super) fn new(bounds: Bounds) -> Gate {
-        Gate(Arc::new(Shared { bounds, counts: Mutex::default(), freed: Notify::new(), dice: RandomState::new() }))
+    /// `exempt`: the addresses that are never refused for a penalty.
+    pub(super) fn new(bounds: Bounds, exempt: Option<AddressList>) -> Gate {
+        Gate(Arc::new(Shared {
+            bounds,
+            counts: Mutex::default(),
+            penalties: Mutex::new(Penalties::new(bounds.penalties)),
+            exempt,
+            freed: Notify::new(),
+            dice: RandomState::new(),
+        }))
     }
 
     /// Admits a connection, or returns the reason for refusing it.
@@ -176,6 +194,11 @@ impl Gate {
     ) -> Result<GateAnswer, ConnectionRefusal> {
         let bounds = &self.0.bounds;
         let source = Source::of(peer);
+        if let Some(penalty) = self.penalties().refusal(source, now)
+            && !self.0.exempt.as_ref().is_some_and(|exempt| exempt.contains(Some(peer)))
+        {
+            return Err(ConnectionRefusal::Penalty { source, penalty });
+        }
         let mut counts = self.counts();
         counts.unauthenticated.end_protection(now);
         let load = counts.unauthenticated.load(source);
@@ -203,7 +226,7 @@ impl Gate {
     fn serve(&self, counts: &mut Counts, connection: u64, source: Source, now: Instant) -> ConnectionPermit {
         let signal = Arc::new(Notify::new());
         counts.unauthenticated.serve(connection, source, now, Arc::clone(&signal));
-        let pending = PendingLogin { stage: LoginStage::Identification, signal };
+        let pending = PendingLogin { source, stage: LoginStage::Identification, signal };
         ConnectionPermit { gate: self.clone(), connection, pending: Some(pending) }
     }
 
@@ -238,6 +261,15 @@ impl Gate {
     /// Waits until a permit becomes free that a waiting connection may take. Cancel safe.
     pub(super) async fn freed(&self) {
         self.0.freed.notified().await;
+    }
+
+    /// Penalizes a source.
+    fn penalize(&self, source: Source, fault: Fault, now: Instant) {
+        self.penalties().add(source, fault, now);
+    }
+
+    fn penalties(&self) -> MutexGuard<'_, Penalties> {
+        self.0.penalties.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Nothing below panics while it holds the lock, so a poisoned one guards consistent data.
@@ -316,8 +348,9 @@ impl ConnectionPermit {
     /// The permit of a connection that no listener has accepted, such as one over standard input and output. It counts
     /// against no limit, and is never evicted.
     pub fn unlisted(connection: u64) -> ConnectionPermit {
-        let bounds = Bounds { drop_percent: 0, full: 1, per_source: 1, waiting: 0, connections: 1 };
-        let gate = Gate::new(bounds);
+        let penalties = PenaltyBounds::NONE;
+        let bounds = Bounds { drop_percent: 0, full: 1, per_source: 1, waiting: 0, connections: 1, penalties };
+        let gate = Gate::new(bounds, None);
         gate.counts().connections = 1;
         ConnectionPermit { gate, connection, pending: None }
     }
@@ -342,6 +375,13 @@ impl ConnectionPermit {
         self.stop_counting_unauthenticated(&mut self.gate.clone().counts());
     }
 
+    /// The connection ends, and this is what it did wrong. No effect on one that has logged in.
+    pub fn penalize(&self, fault: Fault) {
+        if let Some(pending) = &self.pending {
+            self.gate.penalize(pending.source, fault, Instant::now());
+        }
+    }
+
     /// Completes when the connection must end because it was evicted. Never for an authenticated one.
     pub async fn evicted(&self) {
         match &self.pending {
@@ -359,6 +399,9 @@ impl ConnectionPermit {
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.penalize(Fault::Crash);
+        }
         let gate = self.gate.clone();
         let mut counts = gate.counts();
         counts.connections -= 1;
@@ -386,7 +429,7 @@ mod tests {
             let limits = Limits::default();
             let mut bounds = Bounds::new(&limits, limits.connections, limits.unauthenticated_full);
             change(&mut bounds);
-            Test { gate: Gate::new(bounds), now: Instant::now(), number: 0 }
+            Test { gate: Gate::new(bounds, Some(exempt())), now: Instant::now(), number: 0 }
         }
 
         fn wait(&mut self, seconds: u64) {
@@ -439,6 +482,10 @@ mod tests {
 
     fn v4(number: u32) -> IpAddr {
         IpAddr::V4(number.into())
+    }
+
+    fn exempt() -> AddressList {
+        AddressList::parse_networks("0.0.0.9").unwrap()
     }
 
     /// The permit of a connection that is served.
@@ -629,6 +676,53 @@ mod tests {
         inside.push(permit(test.admit_with(v4(2), 0).unwrap()));
         let last = test.admit_with(v4(3), 0).unwrap();
         assert_eq!(last.evicted.unwrap().number, 1);
+    }
+
+    #[test]
+    fn a_source_with_a_penalty_is_refused_and_an_exempt_address_is_not() {
+        let mut test = Test::new(|_| {});
+        let fail = |test: &mut Test, peer| {
+            let permit = test.served(peer);
+            permit.penalize(Fault::FailedLogin);
+        };
+        // Some of the first three has passed by then.
+        for _ in 0..4 {
+            fail(&mut test, 1);
+            fail(&mut test, 9);
+        }
+        test.now = Instant::now();
+        let refusal = test.refused(1);
+        assert_eq!(refusal.line(), "Not allowed at this time\r\n");
+        let told = refusal.to_string();
+        assert!(told.starts_with("0.0.0.1 is refused for another ") && told.contains("a rejected password"), "{told}");
+        drop((test.served(2), test.served(9)));
+        test.wait(20);
+        drop(test.served(1));
+    }
+
+    #[test]
+    fn a_connection_that_has_logged_in_gets_no_penalty() {
+        let mut test = Test::new(|_| {});
+        for _ in 0..10 {
+            let mut permit = test.served(1);
+            permit.authenticated();
+            permit.penalize(Fault::Crash);
+        }
+        test.now = Instant::now();
+        drop(test.served(1));
+    }
+
+    #[test]
+    fn the_source_of_a_connection_that_crashes_its_task_is_refused() {
+        let mut test = Test::new(|_| {});
+        let permit = test.served(1);
+        let crash = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+            let _permit = permit;
+            panic!("asked to");
+        }));
+        assert!(crash.is_err());
+        test.now = Instant::now();
+        assert!(matches!(test.refused(1), ConnectionRefusal::Penalty { .. }));
     }
 
     #[test]

@@ -4,11 +4,14 @@ use std::fmt;
 
 use crate::source::Source;
 
+use super::penalties::Penalty;
 use super::unauthenticated::PROTECTED;
 
 /// Why a connection is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConnectionRefusal {
+    /// Earlier connections of this source have done wrong.
+    Penalty { source: Source, penalty: Penalty },
     /// Too many connections of any kind.
     Connections { count: u32 },
     /// Too many unauthenticated connections, and none can be evicted.
@@ -21,6 +24,7 @@ impl ConnectionRefusal {
     /// The line for the peer, before any protocol.
     pub(crate) fn line(self) -> &'static str {
         match self {
+            ConnectionRefusal::Penalty { .. } => PENALTY_LINE,
             ConnectionRefusal::Source { .. } => SOURCE_LINE,
             ConnectionRefusal::Connections { .. } | ConnectionRefusal::Unauthenticated { .. } => {
                 "Too many connections; try again later.\r\n"
@@ -29,6 +33,9 @@ impl ConnectionRefusal {
     }
 }
 
+/// The line for a peer whose source has a penalty, with the words of OpenSSH 10.
+const PENALTY_LINE: &str = "Not allowed at this time\r\n";
+
 /// The line for a peer whose source has too many unauthenticated connections.
 pub(crate) const SOURCE_LINE: &str = "Too many connections from your address are waiting to log in; try again.\r\n";
 
@@ -36,6 +43,13 @@ pub(crate) const SOURCE_LINE: &str = "Too many connections from your address are
 impl fmt::Display for ConnectionRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            ConnectionRefusal::Penalty { source, penalty: Penalty { fault, left } } => write!(
+                f,
+                "{source} is refused for another {} s, because of earlier connections: the last fault was {} \
+                 (penalty_exempt)",
+                left.as_secs() + 1,
+                fault.describe()
+            ),
             ConnectionRefusal::Connections { count } => {
                 write!(f, "{count} connections are open, as many as `connections` and the open files allow")
             }
