@@ -63,9 +63,17 @@ pub trait Authenticator {
         Verdict::Reject
     }
 
-    /// A password, at most 1 KiB.
+    /// A password, at most 1 KiB. If it is right and must be changed, answer [`Verdict::ChangePassword`] with a line
+    /// for the person.
     fn password(&mut self, attempt: &Attempt, password: &str) -> Verdict {
         let _ = (attempt, password);
+        Verdict::Reject
+    }
+
+    /// The present password and a new one: the reply to [`Verdict::ChangePassword`], which some clients also send
+    /// unasked. Accept it only when the new one is stored; with [`Verdict::ChangePassword`] the person chooses another.
+    fn new_password(&mut self, attempt: &Attempt, old: &str, new: &str) -> Verdict {
+        let _ = (attempt, old, new);
         Verdict::Reject
     }
 
@@ -102,6 +110,7 @@ pub(crate) fn decide(authenticator: &mut impl Authenticator, attempt: &Attempt, 
     match credential {
         Credential::None => authenticator.none(attempt),
         Credential::Password(password) => authenticator.password(attempt, password),
+        Credential::NewPassword(change) => authenticator.new_password(attempt, &change.old, &change.new),
         Credential::KeyOffered(key) => authenticator.public_key(attempt, key, false),
         Credential::KeyProven(key) => authenticator.public_key(attempt, key, true),
         Credential::InteractiveStarted => authenticator.interactive_started(attempt),
@@ -153,6 +162,7 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bindings::authenticator::exports::whelk::ssh::authenticator::PasswordChange;
 
     /// Refuses everything.
     struct Wall;
@@ -170,6 +180,10 @@ mod tests {
         fn password(&mut self, _: &Attempt, password: &str) -> Verdict {
             self.0 += &format!("password {password};");
             Verdict::Partial(vec![AuthMethod::PublicKey])
+        }
+        fn new_password(&mut self, _: &Attempt, old: &str, new: &str) -> Verdict {
+            self.0 += &format!("{old} becomes {new};");
+            Verdict::ChangePassword("It is too short.".to_owned())
         }
         fn public_key(&mut self, attempt: &Attempt, key: &PublicKey, is_proven: bool) -> Verdict {
             self.0 += &format!("key {} {is_proven};", key.fingerprint);
@@ -193,12 +207,13 @@ mod tests {
         Attempt { user, address, client_version, number: 3, satisfied: Vec::new() }
     }
 
-    fn credentials() -> [Credential; 7] {
+    fn credentials() -> [Credential; 8] {
         let (algorithm, fingerprint) = ("ssh-ed25519".to_owned(), "SHA256:key".to_owned());
         let key = PublicKey { algorithm, blob: vec![1], fingerprint, certificate: None };
         [
             Credential::None,
             Credential::Password("secret".to_owned()),
+            Credential::NewPassword(PasswordChange { old: "secret".to_owned(), new: "new".to_owned() }),
             Credential::KeyOffered(key.clone()),
             Credential::KeyProven(key),
             Credential::InteractiveStarted,
@@ -220,7 +235,7 @@ mod tests {
         let verdicts = credentials().map(|credential| decide(&mut scribe, &attempt(), &credential));
         assert_eq!(
             scribe.0,
-            "none 3;password secret;key SHA256:key false;key SHA256:key true;started;answers 1 2;abandoned;"
+            "none 3;password secret;secret becomes new;key SHA256:key false;key SHA256:key true;started;answers 1 2;abandoned;"
         );
         let granted = Verdict::Accept(Grant {
             principal: "alice".to_owned(),
@@ -228,7 +243,8 @@ mod tests {
             plugin: Some("echo".to_owned()),
             attributes: vec![("a".to_owned(), "b".to_owned())],
         });
-        let [none, password, offered, proven, started, answers, abandoned] = verdicts;
+        let [none, password, changed, offered, proven, started, answers, abandoned] = verdicts;
+        assert_eq!(changed, Verdict::ChangePassword("It is too short.".to_owned()));
         assert_eq!([none, answers, abandoned], [const { Verdict::Reject }; 3]);
         assert_eq!(password, Verdict::Partial(vec![AuthMethod::PublicKey]));
         assert_eq!([offered, proven], [granted.clone(), granted]);

@@ -5,8 +5,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use whelk_tests::{
-    Access, Call, Client, Finished, Gateway, Input, Keys, LATER, Output, Running, SOON, Setup, client_program, figure,
-    size,
+    Access, Call, Client, Finished, Gateway, Input, Keys, LATER, Output, Running, SOON, Setup, build_guest,
+    client_program, figure, repository, size, write_script,
 };
 
 use crate::credentials::{Authority, call, fresh, keygen, refused};
@@ -144,6 +144,42 @@ fn a_wrong_code_a_used_one_and_an_unknown_user_are_refused_alike_and_wrong_ones_
         assert_eq!(transcript(&gateway, "bob@acme", code), refused);
     }
     told(&gateway, "has had 2 wrong codes");
+    gateway.end();
+}
+
+/// The server demands another password, finds the first one too short, and takes the second.
+#[test]
+fn openssh_changes_a_password_that_has_expired() {
+    let setup = Setup::default();
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
+    let doorman = build_guest("host/runtime/tests/guests/doorman", "doorman", &target);
+    let plugins = setup.folder().join("own");
+    std::fs::create_dir(&plugins).expect("our own folder");
+    std::fs::write(plugins.join("doorman.wasm"), doorman).expect("our own folder");
+    std::fs::copy(repository().join("plugins/probe.wasm"), plugins.join("probe.wasm")).expect("the plugins are built");
+    let gateway = gateway(setup.plugins(plugins), "doorman", "");
+    let (asked, ask) = (gateway.folder().join("asked"), gateway.folder().join("ask"));
+    // `doorman` does what passwords say. OpenSSH asks for a new one twice.
+    let script = format!(
+        "printf '%s\\n' \"$1\" >>'{0}'\n\
+         case \"$1\" in\n\
+         *ew\\ password*) if [ $(grep -c 'ew password' '{0}') -lt 3 ]; then echo 'change Longer.'; \
+         else echo 'accept acme probe'; fi ;;\n\
+         *) echo 'change It has expired.' ;;\n\
+         esac\n",
+        asked.display()
+    );
+    write_script(&ask, &script);
+    for client in [Client::OpenSsh92, Client::OpenSsh100] {
+        std::fs::write(&asked, "").expect("our own folder");
+        let call = Call::new(client, &gateway, "bob@acme").access(Access::right_password());
+        let mut command = call.option("-o").option("LogLevel=INFO").exec("exit 5").command();
+        command.env("SSH_ASKPASS", &ask);
+        let finished = Running::run(command, Input::Nothing, SOON);
+        let asked = std::fs::read_to_string(&asked).expect("it was asked");
+        assert_eq!(finished.status, Some(5), "{}\n{asked}", finished.err);
+        assert!(finished.err.contains("It has expired.") && finished.err.contains("Longer."), "{}", finished.err);
+    }
     gateway.end();
 }
 

@@ -6,7 +6,9 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use serde_json::json;
-use whelk_tests::{Call, Client, Gateway, Input, Output, Running, SOON, Setup, client_program, repository};
+use whelk_tests::{
+    Call, Client, Gateway, Input, Output, Running, SOON, Setup, build_guest, client_program, repository,
+};
 
 /// The folder of the runtime's test plugins `switchboard`, which handles connections, and `line`, which serves
 /// channels.
@@ -14,16 +16,9 @@ fn plugins() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
-        let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(["build", "--quiet", "--release", "--locked", "--target", "wasm32-wasip2"])
-            .args(["--package", "switchboard", "--package", "line"])
-            .current_dir(repository().join("host/runtime/tests/guests"))
-            .env("CARGO_TARGET_DIR", &target)
-            .env_remove("CARGO_ENCODED_RUSTFLAGS")
-            .env_remove("RUSTFLAGS")
-            .status()
-            .expect("cargo runs this test");
-        assert!(status.success(), "the plugins do not build; `rustup target add wasm32-wasip2` may help");
+        for name in ["switchboard", "line"] {
+            build_guest(&format!("host/runtime/tests/guests/{name}"), name, &target);
+        }
         target.join("wasm32-wasip2/release")
     })
 }

@@ -40,9 +40,8 @@ pub trait Connection {
     fn closed(&mut self) {}
 }
 
-/// Exports a type that implements [`Connection`](crate::Connection) and [`Default`] as a connection plugin. Use it once
-/// per crate, and not together with [`plugin!`](crate::plugin): a plugin serves sessions or handles connections, not
-/// both.
+/// Exports a type that implements [`Connection`] and [`Default`] as a connection plugin. Use it once per crate, and not
+/// together with [`plugin!`](crate::plugin): a plugin serves sessions or handles connections, not both.
 ///
 /// ```
 /// use whelk_guest::{Connection, OpenVerdict, Refusal, connection_plugin};

@@ -12,6 +12,8 @@ mod types;
 use std::pin::pin;
 use std::sync::Arc;
 
+use answer::CanAsk;
+
 use crate::channel::{SessionHalf, session_pipes};
 use crate::engine::Purpose;
 use crate::error::{Error, Limit, Stop};
@@ -108,14 +110,16 @@ impl Authenticator {
             return Err(Error::Refused("there is no challenge with as many prompts as answers".to_owned()));
         }
         self.asked = None;
-        let may_ask = matches!(credential, LoginCredential::InteractiveStarted | LoginCredential::Answers(_));
+        let can_ask = CanAsk::after(credential);
         let (attempt, credential) = (wit::Attempt::from(attempt), wit::Credential::from(credential));
         let (limits, store) = self.guest.begin_call(ticks(self.tenant.limits().cpu_call));
         let result = limits.run(true, pin!(self.function.call_authenticate(store, &attempt, &credential))).await;
-        let answer = self.guest.leave(result).map_err(failure).and_then(|verdict| answer::check(verdict, may_ask));
+        let answer = self.guest.leave(result).map_err(failure).and_then(|verdict| answer::check(verdict, can_ask));
         match &answer {
             Ok(LoginAnswer::Challenge(challenge)) => self.asked = Some(challenge.prompts.len()),
-            Ok(LoginAnswer::Accept(_) | LoginAnswer::Partial(_) | LoginAnswer::Reject) => {}
+            Ok(
+                LoginAnswer::Accept(_) | LoginAnswer::Partial(_) | LoginAnswer::ChangePassword(_) | LoginAnswer::Reject,
+            ) => {}
             Err(_) => self.failed = true,
         }
         answer

@@ -130,6 +130,7 @@ impl Access {
                 let shown = matches!(
                     attempt.credential,
                     Credential::Password(_)
+                        | Credential::NewPassword { .. }
                         | Credential::Answers(_)
                         | Credential::KeyProven(_)
                         | Credential::CertificateProven(_)
@@ -146,7 +147,7 @@ impl Access {
                 sleep_until(began + self.delay.answer_after(attempt.user, began.elapsed())).await;
             }
             // Every user gets the same challenge, and only who has proven something gets a partial success.
-            Decision::Challenge(_) | Decision::Partial(_) | Decision::Undecided(_) => {}
+            Decision::Challenge(_) | Decision::ChangePassword(_) | Decision::Partial(_) | Decision::Undecided(_) => {}
         }
         decision
     }
@@ -195,17 +196,21 @@ impl Access {
         }
         let (password, method) = match attempt.credential {
             Credential::Interactive => return now(Decision::Challenge(Challenge::secret(PASSWORD_PROMPT))),
-            Credential::Password(password) => (password, AuthMethod::Password),
-            Credential::Answers([answer]) => (answer.as_slice(), AuthMethod::KeyboardInteractive),
-            // No user can have such a credential. Passwords cannot be changed here.
+            Credential::Password(password) => (password, Some(AuthMethod::Password)),
+            Credential::Answers([answer]) => (answer.as_slice(), Some(AuthMethod::KeyboardInteractive)),
+            // No user of the configuration can change the password: it is hashed like a wrong one.
+            Credential::NewPassword { old, .. } => (old, None),
+            // No user can have such a credential.
             _ => return now(Decision::Reject),
         };
-        let user = expected(method);
-        let own = user.and_then(|(_, member)| member.password.as_ref());
+        let user = method.and_then(|method| expected(method).map(|(user, member)| (user, member, method)));
+        let own = user.and_then(|(_, member, _)| member.password.as_ref());
         let (checked, waited) =
             self.passwords.check((attempt.user, password), own, context.peer.source(), queued).await;
         let decision = match (checked, user) {
-            (Ok(true), Some((user, member))) => member.proven(member.identity(user, method, None), method, progress),
+            (Ok(true), Some((user, member, method))) => {
+                member.proven(member.identity(user, method, None), method, progress)
+            }
             (Ok(_), _) => Decision::Reject,
             (Err(overload), _) => Decision::Undecided(overload),
         };

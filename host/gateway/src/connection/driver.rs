@@ -501,9 +501,7 @@ impl<S: ByteStream> Driver<S> {
     /// Hands the decision about an attempt to log in to the protocol.
     fn decide(&mut self, decision: Decision) -> Result<(), End> {
         match decision {
-            Decision::Undecided(overload) => {
-                return Err(End::Protocol(self.login.undecided(&self.connection, overload)));
-            }
+            Decision::Undecided(overload) => return Err(self.login.undecided(&self.connection, overload).into()),
             Decision::Reject => {
                 if let Some(ServerQuestion::Attempt(attempt)) = self.connection.question() {
                     self.login.log_rejection(&attempt);
@@ -515,6 +513,7 @@ impl<S: ByteStream> Driver<S> {
                 self.login.add_partial(partial);
             }
             Decision::Challenge(challenge) => self.connection.decide(Verdict::Challenge(challenge))?,
+            Decision::ChangePassword(prompt) => self.connection.decide(Verdict::ChangePassword(prompt))?,
             Decision::RejectKey(reason) => self.connection.refuse_key(reason)?,
             Decision::Accept(identity) => {
                 self.connection.decide(Verdict::Accept)?;

@@ -28,6 +28,8 @@ pub(crate) enum Told {
     Partial(String),
     /// Title and prompts.
     Asked(String, Vec<String>),
+    /// The password must be changed.
+    ToChange(String),
     /// The key would be accepted.
     MaySign,
     /// A session was opened.
@@ -72,6 +74,11 @@ impl Visitor {
 
     pub(crate) async fn password(&mut self, text: &str) -> Told {
         self.client.authenticate(ClientCredential::Password(text.as_bytes()));
+        self.next().await
+    }
+
+    pub(crate) async fn new_password(&mut self, old: &str, new: &str) -> Told {
+        self.client.authenticate(ClientCredential::NewPassword { old: old.as_bytes(), new: new.as_bytes() });
         self.next().await
     }
 
@@ -133,7 +140,11 @@ impl Visitor {
 
     /// Lets the protocol handle what has come.
     fn turn(&mut self) {
-        let before = matches!(self.client.question(), Some(ClientQuestion::Sign(_) | ClientQuestion::Challenge(_)));
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let before = matches!(
+            self.client.question(),
+            Some(ClientQuestion::Sign(_) | ClientQuestion::Challenge(_) | ClientQuestion::ChangePassword(_))
+        );
         loop {
             let (mut taken, mut requests, mut refusals) = (Vec::new(), Vec::new(), Vec::new());
             let (told, output) = (&mut self.told, &mut self.output);
@@ -162,9 +173,11 @@ impl Visitor {
                 Some(ClientQuestion::HostKey(_)) => trusts = true,
                 Some(ClientQuestion::Sign(_)) if !before => self.told.push_back(Told::MaySign),
                 Some(ClientQuestion::Challenge(asked)) if !before => {
-                    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
                     let prompts = asked.prompts.iter().map(|(prompt, _)| text(prompt)).collect();
                     self.told.push_back(Told::Asked(text(&asked.name), prompts));
+                }
+                Some(ClientQuestion::ChangePassword(prompt)) if !before => {
+                    self.told.push_back(Told::ToChange(text(prompt)));
                 }
                 _ => {}
             }

@@ -93,6 +93,26 @@ async fn one_instance_asks_in_several_rounds_and_hears_of_what_is_abandoned() {
     }
 }
 
+/// RFC 4252 §8
+#[tokio::test]
+async fn it_has_a_password_changed_and_is_asked_about_nothing_else_for_it() {
+    let place = Place::new(DOOR).await;
+    let mut visitor = place.connect("a");
+    let to_change = |text: &str| Told::ToChange(text.to_owned());
+    assert_eq!(visitor.password("change It has expired.").await, to_change("It has expired."));
+    assert_eq!(visitor.new_password("old", "change It is too short.").await, to_change("It is too short."));
+    assert_eq!(visitor.new_password("old", "reject").await, refused());
+    assert_eq!(visitor.new_password("old", "accept acme script").await, Told::LoggedIn);
+    let facts = visitor.run("facts;finish 0").await;
+    assert!(facts.contains("method=password") && facts.contains("attr.calls=4"), "{facts}");
+    // Whoever has sent no password cannot change it.
+    let mut other = place.connect("a");
+    assert_eq!(other.interactive().await, asked("Door", "Well? "));
+    assert_eq!(other.answer("change It has expired.").await, refused());
+    let log = heard(other.number);
+    assert!(log.iter().any(|line| line.contains("keyboard-interactive failed")), "{log:?}");
+}
+
 #[tokio::test]
 async fn who_gets_no_question_is_asked_what_everybody_is_asked_and_refused() {
     let place = Place::new(&DOOR.replace("config =", "keyvalue = {} #")).await;

@@ -12,14 +12,15 @@ use crate::place::{DOOR, Place};
 /// What one name is told, and after which time.
 async fn rejections(visitor: &mut Visitor, key: &HostKey) -> Vec<(Told, Duration)> {
     let mut told = Vec::new();
-    for step in 0..6 {
+    for step in 0..7 {
         let began = Instant::now();
         let heard = match step {
             0 => visitor.none().await,
             1 => visitor.offer(key).await,
             2 => visitor.prove(key).await,
             3 => visitor.password("wrong").await,
-            4 => visitor.interactive().await,
+            4 => visitor.new_password("wrong", "other").await,
+            5 => visitor.interactive().await,
             _ => visitor.answer("wrong").await,
         };
         told.push((heard, began.elapsed()));

@@ -12,18 +12,53 @@ const ATTRIBUTE_NAME: usize = 64;
 const ATTRIBUTE_VALUE: usize = 1024;
 /// The most prompts of a challenge. It may have none, RFC 4256 §3.2.
 const PROMPTS: usize = 16;
-/// The longest prompt, title or instruction, in bytes.
-const TEXT: usize = 4096;
+/// The longest title, instruction and prompt of a challenge, and the longest request to change a password, in bytes: as
+/// much as is sent to a client.
+const TITLE: usize = 256;
+const INSTRUCTION: usize = 4096;
+const PROMPT_TEXT: usize = 512;
+const CHANGE: usize = 512;
 
-/// Checks an answer. `may_ask`: the client waits for a challenge, or may be given another.
+/// What a client can be asked for instead of a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CanAsk {
+    Nothing,
+    /// Answers to questions: it has begun keyboard-interactive.
+    Answers,
+    /// Another password: it has sent one.
+    NewPassword,
+}
+
+impl CanAsk {
+    /// After this credential.
+    pub(super) fn after(credential: &LoginCredential) -> Self {
+        match credential {
+            LoginCredential::InteractiveStarted | LoginCredential::Answers(_) => Self::Answers,
+            LoginCredential::Password(_) | LoginCredential::NewPassword { .. } => Self::NewPassword,
+            LoginCredential::None
+            | LoginCredential::KeyOffered(_)
+            | LoginCredential::KeyProven(_)
+            | LoginCredential::Abandoned => Self::Nothing,
+        }
+    }
+}
+
+/// Checks an answer.
 ///
 /// # Errors
-/// What is out of bounds.
-pub(super) fn check(verdict: wit::Verdict, may_ask: bool) -> Result<LoginAnswer, Error> {
+/// What is out of bounds, or that the client cannot be asked.
+pub(super) fn check(verdict: wit::Verdict, can_ask: CanAsk) -> Result<LoginAnswer, Error> {
     let answer = match verdict {
-        wit::Verdict::Challenge(_) if !may_ask => {
+        wit::Verdict::Challenge(_) if can_ask != CanAsk::Answers => {
             Err("it asks questions of a client that has not begun keyboard-interactive".to_owned())
         }
+        wit::Verdict::ChangePassword(_) if can_ask != CanAsk::NewPassword => {
+            Err("it asks for another password of a client that has sent none".to_owned())
+        }
+        wit::Verdict::ChangePassword(text) if text.len() > CHANGE => {
+            Err(format!("its request to change the password has {} bytes, and {CHANGE} are allowed", text.len()))
+        }
+        wit::Verdict::ChangePassword(text) => Ok(LoginAnswer::ChangePassword(text)),
         wit::Verdict::Accept(grant) => grant_of(grant).map(LoginAnswer::Accept),
         wit::Verdict::Partial(methods) => methods_of(methods).map(LoginAnswer::Partial),
         wit::Verdict::Challenge(challenge) => challenge_of(challenge).map(LoginAnswer::Challenge),
@@ -77,9 +112,10 @@ fn challenge_of(challenge: wit::ChallengeInfo) -> Result<LoginChallenge, String>
     if prompts.len() > PROMPTS {
         return Err(format!("the challenge has {} prompts, and {PROMPTS} are allowed", prompts.len()));
     }
-    let texts = [&name, &instruction].into_iter().chain(prompts.iter().map(|prompt| &prompt.text));
-    if let Some(text) = texts.into_iter().find(|text| text.len() > TEXT) {
-        return Err(format!("a text of the challenge has {} bytes, and {TEXT} are allowed", text.len()));
+    let texts = [("the title", &name, TITLE), ("the instruction", &instruction, INSTRUCTION)];
+    let texts = texts.into_iter().chain(prompts.iter().map(|prompt| ("a prompt", &prompt.text, PROMPT_TEXT)));
+    if let Some((what, text, most)) = texts.into_iter().find(|(_, text, most)| text.len() > *most) {
+        return Err(format!("{what} of the challenge has {} bytes, and {most} are allowed", text.len()));
     }
     let prompts = prompts.into_iter().map(|prompt| (prompt.text, prompt.echo)).collect();
     Ok(LoginChallenge { name, instruction, prompts })
@@ -124,6 +160,9 @@ impl From<&LoginCredential> for wit::Credential {
         match credential {
             LoginCredential::None => Self::None,
             LoginCredential::Password(password) => Self::Password(password.clone()),
+            LoginCredential::NewPassword { old, new } => {
+                Self::NewPassword(wit::PasswordChange { old: old.clone(), new: new.clone() })
+            }
             LoginCredential::KeyOffered(key) => Self::KeyOffered(key.into()),
             LoginCredential::KeyProven(key) => Self::KeyProven(key.into()),
             LoginCredential::InteractiveStarted => Self::InteractiveStarted,
@@ -163,7 +202,7 @@ mod tests {
             attributes: vec![("team".to_owned(), "blue".to_owned())],
         };
         change(&mut grant);
-        check(wit::Verdict::Accept(grant), false).map_err(|error| error.to_string())
+        check(wit::Verdict::Accept(grant), CanAsk::Nothing).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -193,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_partial_success_names_methods_that_can_follow() {
-        let partial = |methods: &[wit::Method]| check(wit::Verdict::Partial(methods.to_vec()), false);
+        let partial = |methods: &[wit::Method]| check(wit::Verdict::Partial(methods.to_vec()), CanAsk::Nothing);
         assert!(partial(&[]).is_err() && partial(&[wit::Method::None]).is_err());
         let both = partial(&[wit::Method::Password, wit::Method::KeyboardInteractive]).unwrap();
         assert_eq!(both, LoginAnswer::Partial(vec![LoginMethod::Password, LoginMethod::KeyboardInteractive]));
@@ -206,10 +245,25 @@ mod tests {
             let (name, instruction) = (String::new(), String::new());
             wit::Verdict::Challenge(wit::ChallengeInfo { name, instruction, prompts: vec![prompt; count] })
         };
-        let check_challenge = |count: usize, length: usize| check(challenge(count, length), true);
-        assert!(check_challenge(0, 0).is_ok() && check_challenge(16, 4096).is_ok());
-        assert!(check(challenge(1, 1), false).unwrap_err().to_string().contains("has not begun"));
+        let check_challenge = |count: usize, length: usize| check(challenge(count, length), CanAsk::Answers);
+        assert!(check_challenge(0, 0).is_ok() && check_challenge(16, 512).is_ok());
+        for can_ask in [CanAsk::Nothing, CanAsk::NewPassword] {
+            assert!(check(challenge(1, 1), can_ask).unwrap_err().to_string().contains("has not begun"));
+        }
         assert!(check_challenge(17, 1).unwrap_err().to_string().contains("17 prompts"));
-        assert!(check_challenge(1, 4097).unwrap_err().to_string().contains("4097 bytes"));
+        assert!(check_challenge(1, 513).unwrap_err().to_string().contains("a prompt of the challenge has 513 bytes"));
+    }
+
+    #[test]
+    fn a_password_is_changed_by_who_has_sent_one() {
+        let change = |length: usize, can_ask| check(wit::Verdict::ChangePassword("t".repeat(length)), can_ask);
+        assert_eq!(change(512, CanAsk::NewPassword).unwrap(), LoginAnswer::ChangePassword("t".repeat(512)));
+        assert!(change(513, CanAsk::NewPassword).unwrap_err().to_string().contains("513 bytes"));
+        for can_ask in [CanAsk::Nothing, CanAsk::Answers] {
+            assert!(change(1, can_ask).unwrap_err().to_string().contains("has sent none"));
+        }
+        let (old, new) = (String::new(), String::new());
+        assert_eq!(CanAsk::after(&LoginCredential::NewPassword { old, new }), CanAsk::NewPassword);
+        assert_eq!(CanAsk::after(&LoginCredential::Abandoned), CanAsk::Nothing);
     }
 }

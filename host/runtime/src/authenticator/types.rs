@@ -62,8 +62,15 @@ pub struct LoginCertificate {
 pub enum LoginCredential {
     /// Nothing: the method `none`.
     None,
-    /// A password in UTF-8, to log in with: a request to change it is not for authenticators.
+    /// A password in UTF-8.
     Password(String),
+    /// The present password and a new one, both in UTF-8. RFC 4252 §8.
+    NewPassword {
+        /// The present one.
+        old: String,
+        /// The new one.
+        new: String,
+    },
     /// A key that the client may have: an acceptance means that it should sign.
     KeyOffered(LoginKey),
     /// A key that the client has: the host has verified its signature.
@@ -85,6 +92,9 @@ pub enum LoginAnswer {
     Partial(Vec<LoginMethod>),
     /// Ask these questions. Only in reply to [`LoginCredential::InteractiveStarted`] and [`LoginCredential::Answers`].
     Challenge(LoginChallenge),
+    /// The password must be changed, or the new one is not good enough: a line for the person, at most 512 bytes. Only
+    /// in reply to [`LoginCredential::Password`] and [`LoginCredential::NewPassword`].
+    ChangePassword(String),
     /// Rejected.
     Reject,
 }

@@ -49,13 +49,20 @@ impl AskedAttempt<'_> {
                 let decision = self.secret(AuthMethod::Password, shown).await;
                 self.or_hash(decision, Some(password), queued).await
             }
+            Credential::NewPassword { old, new } => {
+                let texts = str::from_utf8(old).ok().zip(str::from_utf8(new).ok());
+                let change = |(old, new): (&str, &str)| (old.to_owned(), new.to_owned());
+                let shown = texts.map(change).map(|(old, new)| LoginCredential::NewPassword { old, new });
+                let decision = self.secret(AuthMethod::Password, shown).await;
+                self.or_hash(decision, Some(old), queued).await
+            }
             Credential::Answers(answers) => {
                 let texts = answers.iter().map(|answer| str::from_utf8(answer).ok().map(str::to_owned));
                 let shown = texts.collect::<Option<Vec<_>>>().map(LoginCredential::Answers);
                 let decision = self.secret(AuthMethod::KeyboardInteractive, shown).await;
                 self.or_hash(decision, answers.first().map(|answer| answer.as_slice()), queued).await
             }
-            // Nothing was shown that a user could have. No user's password can be changed here.
+            // Nothing was shown that a user could have.
             _ => now(Decision::Reject),
         }
     }
@@ -81,7 +88,7 @@ impl AskedAttempt<'_> {
             LoginAnswer::Accept(_) | LoginAnswer::Partial(_) => {
                 Decision::Accept(self.unfinished(AuthMethod::PublicKey.name(), Some(key)))
             }
-            LoginAnswer::Challenge(_) | LoginAnswer::Reject => Decision::Reject,
+            LoginAnswer::Challenge(_) | LoginAnswer::ChangePassword(_) | LoginAnswer::Reject => Decision::Reject,
         }
     }
 
@@ -147,6 +154,7 @@ impl AskedAttempt<'_> {
         let required = |method| self.progress.after(self.authenticator.methods(), method);
         match (answer, method.map(|method| (method, required(method)))) {
             (LoginAnswer::Challenge(challenge), _) => challenge_of(&challenge),
+            (LoginAnswer::ChangePassword(text), _) => Decision::ChangePassword(text),
             (LoginAnswer::Accept(grant), None) => self.accept(grant, NO_CREDENTIALS, key),
             (LoginAnswer::Accept(grant), Some((method, Next::Nothing))) => self.accept(grant, method.name(), key),
             (LoginAnswer::Accept(_), Some((method, Next::Methods(next)))) => self.partial(method, next, key),

@@ -32,6 +32,8 @@ pub enum Decision {
     Reject,
     /// Neither: the client's user must be asked this first.
     Challenge(Challenge),
+    /// Neither: the password must be changed first, or the new one is not good enough. A line for the client's user.
+    ChangePassword(String),
     /// Rejected: a key that the user has but may not use now. The reason is for the log alone.
     RejectKey(String),
     /// Right, and another method must follow.

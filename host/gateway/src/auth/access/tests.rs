@@ -86,6 +86,7 @@ async fn try_in(access: &Access, user: &[u8], credential: Credential<'_>) -> Opt
         Decision::Accept(identity) => Some(identity),
         Decision::Reject | Decision::RejectKey(_) => None,
         Decision::Challenge(challenge) => panic!("asked {challenge:?}"),
+        Decision::ChangePassword(prompt) => panic!("to be changed: {prompt}"),
         Decision::Partial(partial) => panic!("more is needed: {partial:?}"),
         Decision::Undecided(overload) => panic!("undecided: {overload:?}"),
     }
@@ -440,6 +441,7 @@ async fn connection(access: &Access, user: &[u8], credentials: &[Credential<'_>]
             }
             Decision::Reject | Decision::RejectKey(_) => "no".to_owned(),
             Decision::Challenge(_) => "asked".to_owned(),
+            Decision::ChangePassword(prompt) => prompt,
             Decision::Undecided(overload) => panic!("undecided: {overload:?}"),
         });
     }

@@ -65,6 +65,7 @@ impl Drop for Question<'_> {
     fn drop(&mut self) {
         match &mut self.credential {
             LoginCredential::Password(password) => password.zeroize(),
+            LoginCredential::NewPassword { old, new } => [old, new].into_iter().for_each(Zeroize::zeroize),
             LoginCredential::Answers(answers) => answers.iter_mut().for_each(Zeroize::zeroize),
             LoginCredential::None
             | LoginCredential::KeyOffered(_)
@@ -93,6 +94,7 @@ impl Exchange {
             Ok(LoginAnswer::Accept(_)) => "accept",
             Ok(LoginAnswer::Partial(_)) => "partial",
             Ok(LoginAnswer::Challenge(_)) => "challenge",
+            Ok(LoginAnswer::ChangePassword(_)) => "change password",
             Ok(LoginAnswer::Reject) => "reject",
             Err(NoAnswer::Failed) => "failed",
             Err(NoAnswer::BeginAnew) => "begin anew",

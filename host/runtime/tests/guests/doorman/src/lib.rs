@@ -91,6 +91,7 @@ fn obey(attempt: &Attempt, told: &str, key: Option<&PublicKey>) -> Verdict {
         ["accept", words @ ..] => accept(attempt, words, key),
         ["partial", names @ ..] => Verdict::Partial(names.iter().map(|name| method(name)).collect()),
         ["ask", words @ ..] => challenge(&words.join(" ")),
+        ["change", words @ ..] => Verdict::ChangePassword(words.join(" ")),
         ["keep", name, value, words @ ..] => {
             let kept = stored(name, Some(value)).unwrap_or_else(|error| format!("{error:?}"));
             accept(attempt, &[words, &[&format!("kept={kept}")]].concat(), key)
@@ -118,6 +119,7 @@ impl Guest for Doorman {
         match credential {
             Credential::None => by_configuration("none", None),
             Credential::Password(password) => obey(&attempt, &password, None),
+            Credential::NewPassword(change) => obey(&attempt, &change.new, None),
             Credential::KeyOffered(key) => by_configuration("offered", Some(&key)),
             Credential::KeyProven(key) => by_configuration("proven", Some(&key)),
             Credential::InteractiveStarted => by_configuration("interactive", None),
