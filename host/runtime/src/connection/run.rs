@@ -76,8 +76,6 @@ async fn serve(
     let mut trial = Trial::begin(plugin, tenant, facts)?;
     *plugin = Arc::clone(trial.plugin());
     plugin.check_grants(tenant)?;
-    // All that it is asked is what a client has sent.
-    trial.told();
     let mut instance = match ConnectionInstance::start(plugin, facts, tenant, plugins, half).await {
         Ok(instance) => instance,
         Err(stop) => {
@@ -85,6 +83,8 @@ async fn serve(
             return Err(failure(stop));
         }
     };
+    // All that it is asked is what a client has sent.
+    trial.told();
     let mut served = instance.serve(half, &mut trial).await;
     if served.is_ok() {
         served = instance.close().await;

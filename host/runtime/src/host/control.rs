@@ -99,7 +99,8 @@ fn check(state: &impl HasControl, name: &str, payload: &[u8]) -> Result<(), Unas
     if !is_private_name(name) {
         let reason =
             "is not sent: a plugin may use names with an @ and a domain of its own that mean nothing elsewhere";
-        state.log().line(Level::Warn, &format!("{name:?} {reason}"));
+        let shown: String = name.chars().take(64).collect();
+        state.log().line(Level::Warn, &format!("{shown:?} {reason}"));
         return Err(Unasked::Name);
     }
     if payload.len() > PAYLOAD { Err(Unasked::Payload) } else { Ok(()) }
@@ -107,7 +108,8 @@ fn check(state: &impl HasControl, name: &str, payload: &[u8]) -> Result<(), Unas
 
 /// Hands a request to the connection. None if that is over, or the plugin is not run for one.
 fn send<R>(state: &impl HasControl, request: impl FnOnce(oneshot::Sender<R>) -> ControlRequest) -> Option<Awaited<R>> {
-    let control = state.control()?;
+    // Afterwards nothing waits for an answer, so nothing would bound what it asks for.
+    let control = state.control().filter(|_| state.pipes().ended().is_none())?;
     let (sender, answer) = oneshot::channel();
     let pipes = Arc::clone(state.pipes());
     (control.send)(request(sender)).then_some(Awaited { answer, pipes, most: control.wait })

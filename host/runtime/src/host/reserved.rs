@@ -87,11 +87,14 @@ pub(super) fn is_reserved(name: &str) -> bool {
 /// Compares as for channel requests.
 #[must_use]
 pub fn is_private_name(name: &str) -> bool {
+    if name.len() > 64 {
+        return false;
+    }
     let Some((local, domain)) = name.split_once('@') else { return false };
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b',' && byte != b'@';
     let label =
         |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let sound = name.len() <= 64 && !local.is_empty() && local.bytes().all(plain);
+    let sound = !local.is_empty() && local.bytes().all(plain);
     let has_domain = domain.contains('.') && domain.split('.').all(label);
     let (whole, begin) = (folded(name), folded(local));
     sound

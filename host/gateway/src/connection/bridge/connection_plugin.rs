@@ -29,6 +29,8 @@ use crate::tenant::UserPermit;
 
 /// Most bytes of a client's text that a plugin is told.
 const TEXT: usize = 1 << 10;
+/// Most messages of the plugin that one turn carries out.
+pub(super) const MESSAGES: usize = 32;
 
 /// Why a channel of a plugin's own type is not opened.
 type Refusal = (OpenFailure, String);
@@ -65,16 +67,22 @@ impl Bridge {
 
     /// GLOBAL_REQUEST: asks the connection plugin, or declines it. RFC 4254 §4.
     pub(super) fn request_own(&mut self, name: &[u8], body: &[u8], decline: Decline<'_>) {
-        let asked = std::str::from_utf8(name).ok().filter(|name| is_private_name(name)).is_some_and(|name| {
-            let Some((delegation, user)) = self.delegation.as_mut().zip(self.user.as_ref()) else { return false };
-            let link = delegation.link(&self.gateway, self.connection_id, user, self.channels.waker());
-            let asked = link.is_some_and(|link| link.request(name.to_owned(), body.to_vec()));
-            delegation.unanswered += u32::from(asked);
-            asked
-        });
-        if !asked {
+        if !self.is_asked(name, body) {
             decline.decline();
         }
+    }
+
+    /// Asks the connection plugin about a global request. False if it is not asked.
+    fn is_asked(&mut self, name: &[u8], body: &[u8]) -> bool {
+        let Some(name) = std::str::from_utf8(name).ok().filter(|name| is_private_name(name)) else { return false };
+        let Some((delegation, user)) = self.delegation.as_mut().zip(self.user.as_ref()) else { return false };
+        if check(&self.gateway, user).is_err() {
+            return false;
+        }
+        let link = delegation.link(&self.gateway, self.connection_id, user, self.channels.waker());
+        let asked = link.is_some_and(|link| link.request(name.to_owned(), body.to_vec()));
+        delegation.unanswered += u32::from(asked);
+        asked
     }
 
     /// CHANNEL_OPEN_CONFIRMATION: starts the session on a channel that the plugin has asked for. RFC 4254 §5.1.
@@ -127,10 +135,10 @@ impl Bridge {
     }
 }
 
-/// Whether a user may have a channel of a plugin's own type now.
+/// Whether a user may have a channel or a request of a plugin's own now.
 fn check(gateway: &Gateway, user: &SessionUser) -> Result<(), Refusal> {
     if user.identity.restrictions.forced_command.is_some() {
-        // The plugin on such a channel would be another way in.
+        // Either would be another way in.
         return Err((OpenFailure::AdministrativelyProhibited, "this login may run one command only".to_owned()));
     }
     if gateway.drain().phase() > ShutdownPhase::Serving {
@@ -158,12 +166,16 @@ fn failure_of(reason: u32) -> OpenFailure {
 
 // Out: what the plugin says.
 impl Bridge {
-    /// Carries out what the connection plugin has said.
+    /// Carries out what the connection plugin has said, at most [`MESSAGES`] messages. Returns how many.
     ///
     /// # Errors
     /// [`Error::Requested`]: it ends the connection.
-    pub(super) fn heed_plugin(&mut self, connection: &mut ServerConnection) -> Result<(), Error> {
-        while let Some(message) = self.delegation.as_mut().and_then(|delegation| delegation.link.as_mut()?.take()) {
+    pub(super) fn heed_plugin(&mut self, connection: &mut ServerConnection) -> Result<usize, Error> {
+        let mut heeded = 0;
+        while heeded < MESSAGES
+            && let Some(message) = self.delegation.as_mut().and_then(|delegation| delegation.link.as_mut()?.take())
+        {
+            heeded += 1;
             match message {
                 ConnectionMessage::Decided { channel, kind, payload, verdict } => {
                     self.decided(ChannelId(channel), kind, payload, verdict);
@@ -199,7 +211,7 @@ impl Bridge {
                 }
             }
         }
-        Ok(())
+        Ok(heeded)
     }
 
     /// What becomes of a channel that the client asked for.
@@ -230,6 +242,9 @@ impl Bridge {
     ) {
         let Some((delegation, user)) = self.delegation.as_mut().zip(self.user.as_ref()) else { return };
         // An error of `send` means that nobody waits any more.
+        if answer.is_closed() {
+            return;
+        }
         if check(&self.gateway, user).is_err() {
             let _ = answer.send(OpenOutcome::NotPermitted);
             return;
@@ -258,7 +273,7 @@ impl Bridge {
         payload: &[u8],
         answer: oneshot::Sender<ClientAnswer>,
     ) {
-        let Some(delegation) = &mut self.delegation else { return };
+        let Some(delegation) = self.delegation.as_mut().filter(|_| !answer.is_closed()) else { return };
         delegation.tag += 1;
         if connection.ask(name.as_bytes(), payload, delegation.tag) {
             delegation.asked.insert(delegation.tag, answer);
@@ -279,15 +294,21 @@ mod tests {
     use crate::auth::restrictions::Restrictions;
     use crate::source::Peer;
 
-    /// What becomes of a channel of this type, for a user with a connection plugin that never comes.
-    fn refusal(kind: &[u8], forced_command: Option<&str>) -> Option<Refusal> {
-        let (_folder, gateway) = unlisted();
+    /// A bridge whose user has a connection plugin that never comes.
+    fn bridge(forced_command: Option<&str>) -> (tempfile::TempDir, Bridge) {
+        let (folder, gateway) = unlisted();
         let mut bridge = Bridge::new(Arc::new(gateway), 1, Peer::Unknown);
         let mut user = user();
         let forced_command = forced_command.map(str::to_owned);
         user.identity.restrictions = Arc::new(Restrictions { forced_command, ..Restrictions::default() });
         bridge.logged_in(user);
         bridge.delegation = Some(Box::new(Delegation::new("switchboard")));
+        (folder, bridge)
+    }
+
+    /// What becomes of a channel of this type.
+    fn refusal(kind: &[u8], forced_command: Option<&str>) -> Option<Refusal> {
+        let (_folder, mut bridge) = bridge(forced_command);
         bridge.receive(Event::Channel(mux::Event::Open { channel: ChannelId(3), kind, payload: b"" }));
         bridge.pending_open_failures.pop().map(|refused| (refused.failure, refused.text))
     }
@@ -302,6 +323,24 @@ mod tests {
         let (failure, text) = refusal(b"thing@example.org", Some("rsync --server")).unwrap();
         assert_eq!(failure, OpenFailure::AdministrativelyProhibited);
         assert!(text.contains("one command only"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_login_that_may_run_one_command_makes_no_requests() {
+        let asked = |forced_command| bridge(forced_command).1.is_asked(b"thing@example.org", b"");
+        assert!(asked(None) && !asked(Some("rsync --server")));
+    }
+
+    #[tokio::test]
+    async fn an_instance_counts_as_a_session_of_the_user() {
+        let (_folder, mut bridge) = bridge(None);
+        let identity = bridge.user.as_ref().unwrap().identity.clone();
+        let most = bridge.gateway.limits_of(&identity).plugins.sessions_per_user;
+        let all: Vec<_> =
+            (0..most).map(|_| session::acquire_permit(&bridge.gateway, 1, None, &identity).ok().unwrap()).collect();
+        assert!(!bridge.is_asked(b"thing@example.org", b""), "there is no room");
+        drop(all);
+        assert!(bridge.is_asked(b"thing@example.org", b""));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use whelk_runtime::{
 };
 use whelk_ssh::message::mux::ChannelId;
 
-use super::session::OwnChannel;
+use super::session::{self, OwnChannel};
 use super::user::SessionUser;
 use crate::observe::escape::escape;
 use crate::observe::event::{ConnectionEvent, emit};
@@ -64,7 +64,8 @@ impl Delegation {
         }
     }
 
-    /// The link to the plugin's instance, which is started if this is the first time. None if it has failed.
+    /// The link to the plugin's instance, which is started if this is the first time: it counts as one of the user's
+    /// sessions. None if it has failed, or there is no room.
     pub(super) fn link(
         &mut self,
         gateway: &Arc<Gateway>,
@@ -75,12 +76,15 @@ impl Delegation {
         if self.over {
             return None;
         }
-        Some(self.link.get_or_insert_with(|| {
+        if self.link.is_none() {
+            let permit = session::acquire_permit(gateway, connection, None, &user.identity).ok()?;
             let (link, half) = connection_link(wake);
+            half.keep(permit);
             let (gateway, user, plugin) = (Arc::clone(gateway), Arc::clone(user), self.plugin.clone());
             tokio::spawn(async move { run(&gateway, connection, &plugin, &user, half).await });
-            link
-        }))
+            self.link = Some(link);
+        }
+        self.link.as_ref()
     }
 }
 

@@ -132,6 +132,9 @@ impl Bridge {
     /// CHANNEL_CLOSE, or a violation that closes the channel. Its number may soon be that of another channel, so
     /// nothing is kept.
     fn close(&mut self, channel: ChannelId) {
+        if let Some(delegation) = &mut self.delegation {
+            delegation.unwanted.retain(|unwanted| *unwanted != channel);
+        }
         match self.channels.remove(channel) {
             Some(Channel::Session(mut session)) => {
                 session.requests.refused_variables.tell(self.connection_id, channel.0, self.user_name());

@@ -6,6 +6,7 @@ use whelk_ssh::error::Error;
 use whelk_ssh::message::mux::{ChannelId, Stream};
 use whelk_ssh::mux;
 
+use super::connection_plugin::MESSAGES;
 use super::session::OpenRefusal;
 use super::{Bridge, Channel, RefusedChannel};
 
@@ -20,9 +21,7 @@ impl Bridge {
     /// # Errors
     /// [`Error::Requested`]: a plugin ends the connection.
     pub(crate) fn send(&mut self, connection: &mut ServerConnection, budget: usize) -> Result<Progress, Error> {
-        if self.delegation.is_some() {
-            self.heed_plugin(connection)?;
-        }
+        let heeded = if self.delegation.is_some() { self.heed_plugin(connection)? } else { 0 };
         for RefusedChannel { channel, failure, text } in self.pending_open_failures.drain(..) {
             connection.refuse(channel, failure, &text);
         }
@@ -30,9 +29,11 @@ impl Bridge {
         if connection.can_write() {
             self.channels.unpark();
         }
-        let mut cost = 0;
+        let mut cost = heeded * CHANNEL_OVERHEAD;
         while cost < budget {
-            let Some(channel) = self.channels.next() else { return Ok(Progress::Done) };
+            let Some(channel) = self.channels.next() else {
+                return Ok(if heeded < MESSAGES { Progress::Done } else { Progress::More });
+            };
             cost += CHANNEL_OVERHEAD + self.send_channel(connection, channel)?;
         }
         Ok(Progress::More)
