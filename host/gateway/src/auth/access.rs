@@ -141,13 +141,16 @@ impl Access {
             }
             // Nothing was checked, so there is no working time to hide.
             Decision::Reject if matches!(attempt.credential, Credential::Unusable) => {}
-            Decision::Reject | Decision::RejectKey(_) => {
+            // The first question may come from an authenticator and take time, which must not tell whose names are
+            // users of the configuration.
+            Decision::Challenge(_) if !matches!(attempt.credential, Credential::Interactive) => {}
+            Decision::Reject | Decision::RejectKey(_) | Decision::Challenge(_) => {
                 // The wait was the same for every user. The working time may not have been, so it must be hidden.
                 let began = started + waited;
                 sleep_until(began + self.delay.answer_after(attempt.user, began.elapsed())).await;
             }
-            // Every user gets the same challenge, and only who has proven something gets a partial success.
-            Decision::Challenge(_) | Decision::ChangePassword(_) | Decision::Partial(_) | Decision::Undecided(_) => {}
+            // Only who has proven something gets these.
+            Decision::ChangePassword(_) | Decision::Partial(_) | Decision::Undecided(_) => {}
         }
         decision
     }

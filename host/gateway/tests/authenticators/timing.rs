@@ -53,9 +53,9 @@ async fn a_rejection_is_the_same_for_a_user_for_a_pattern_and_for_nobody() {
     assert_eq!(pattern, nobody);
     let (least, most) = (Duration::from_millis(5), Duration::from_millis(11));
     for (told, time) in &nobody {
-        match told {
-            Told::Refused(_) => assert!((least..most).contains(time), "{nobody:?}"),
-            other => assert_eq!((other, *time), (&asked("", "Password: "), Duration::ZERO)),
+        assert!((least..most).contains(time), "{nobody:?}");
+        if !matches!(told, Told::Refused(_)) {
+            assert_eq!(told, &asked("", "Password: "));
         }
     }
 }

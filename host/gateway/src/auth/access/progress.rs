@@ -33,7 +33,7 @@ impl AuthProgress {
     }
 
     /// The methods that have succeeded, in order.
-    pub(super) fn done(&self) -> impl Iterator<Item = AuthMethod> {
+    pub(crate) fn done(&self) -> impl Iterator<Item = AuthMethod> {
         self.proofs.iter().map(|(method, _)| *method)
     }
 

@@ -159,7 +159,7 @@ async fn every_user_is_asked_the_same_and_the_answer_is_the_password() {
     for user in [&b"alice"[..], b"bob", b"mallory", b"\xff", b""] {
         let started = Instant::now();
         assert_eq!(decide(&access, 1, user, Credential::Interactive).await, ask);
-        assert_eq!(started.elapsed(), Duration::ZERO);
+        assert!((Duration::from_millis(5)..Duration::from_millis(11)).contains(&started.elapsed()));
     }
     let (right, wrong) = ([answer(b"right")], [answer(b"wrong")]);
     let identity = try_in(&access, b"alice", Credential::Answers(&right)).await.unwrap();

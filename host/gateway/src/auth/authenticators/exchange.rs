@@ -1,6 +1,7 @@
 //! The exchange of one connection with an authenticator: its instance, from the first question to the end of the login.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -17,7 +18,11 @@ use crate::source::Peer;
 ///
 /// A connection has one user name: the protocol ends it when the name changes. So it has one authenticator.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Exchange(Arc<Mutex<ExchangeState>>);
+pub(crate) struct Exchange {
+    state: Arc<Mutex<ExchangeState>>,
+    /// How many passwords and answers were refused because it failed.
+    unjudged: Arc<AtomicU32>,
+}
 
 #[derive(Default)]
 struct ExchangeState {
@@ -77,6 +82,11 @@ impl Drop for Question<'_> {
 }
 
 impl Exchange {
+    /// How many passwords and answers were refused because the authenticator failed: no fault of the client's.
+    pub(crate) fn unjudged(&self) -> u32 {
+        self.unjudged.load(Ordering::Relaxed)
+    }
+
     /// Asks the authenticator: makes an instance if there is none. Cancel safe: the instance ends.
     pub(crate) async fn ask(
         &self,
@@ -84,12 +94,15 @@ impl Exchange {
         question: &Question<'_>,
     ) -> Result<LoginAnswer, NoAnswer> {
         let began = Instant::now();
-        let mut state = self.0.lock().await;
+        let mut state = self.state.lock().await;
         let asked = state.ask(authenticator, question).await;
         if asked.is_err() {
             *state = ExchangeState::default();
         }
         drop(state);
+        if asked == Err(NoAnswer::Failed) && question.credential.is_secret() {
+            self.unjudged.fetch_add(1, Ordering::Relaxed);
+        }
         let answer = match &asked {
             Ok(LoginAnswer::Accept(_)) => "accept",
             Ok(LoginAnswer::Partial(_)) => "partial",

@@ -118,8 +118,15 @@ fn choose(taken: &BTreeMap<u64, Arc<Place>>, newcomer: Source) -> Option<u64> {
     for place in taken.values() {
         *counts.entry(place.source).or_default() += 1;
     }
-    let most = taken.values().filter_map(|place| counts.get(&place.source)).max()?;
-    let of_most = taken.iter().filter(|(_, place)| counts.get(&place.source) == Some(most));
+    // First those whose clients lose nothing, whatever their source.
+    let loss = |place: &Arc<Place>| {
+        let (works, has_asked, _) = place.worth();
+        (works, has_asked)
+    };
+    let least = taken.values().map(loss).min()?;
+    let candidates = || taken.iter().filter(|(_, place)| loss(place) == least);
+    let most = candidates().filter_map(|(_, place)| counts.get(&place.source)).max()?;
+    let of_most = candidates().filter(|(_, place)| counts.get(&place.source) == Some(most));
     let (number, _) = of_most.min_by_key(|(_, place)| place.worth())?;
     Some(*number)
 }
