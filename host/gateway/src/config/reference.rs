@@ -27,7 +27,7 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # proxies = ["192.0.2.10", "2001:db8::/64"]
 
 # Addresses and networks that are never refused for a penalty (PerSourcePenaltyExemptList): see the limits that begin with
-# penalty_. Many people behind one address share its penalty.
+# penalty_. Many people behind one address share its penalty. The proxies themselves are never refused for one.
 # penalty_exempt = ["192.0.2.0/24"]
 
 # The folder of the plugins. The file NAME.wasm is the plugin NAME.

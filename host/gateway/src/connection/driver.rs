@@ -564,7 +564,7 @@ impl<S: ByteStream> Driver<S> {
         let (error, reason) = (end.error(), end.reason());
         let has_closed = matches!(&end, End::Lost(error) if error.kind() == io::ErrorKind::UnexpectedEof);
         self.login.log_failure(&self.connection, error.as_ref());
-        if let Some(fault) = end.fault(self.connection.refused()) {
+        if let Some(fault) = end.fault(self.connection.refused(), &self.login) {
             self.permit.penalize(fault);
         }
         match end {

@@ -5,6 +5,7 @@ use std::io;
 use whelk_ssh::auth::refused::RefusedAttempts;
 use whelk_ssh::error::{Error, Reason};
 
+use crate::connection::login::Login;
 use crate::server::listener::Fault;
 
 /// Why a connection is over.
@@ -64,19 +65,20 @@ impl End {
         }
     }
 
-    /// What the client did wrong, if it has not logged in. `refused`: its attempts.
+    /// What the client did wrong, if it has not logged in. `refused`: its attempts; what an authenticator could not
+    /// judge is not its fault.
     ///
     /// Decided 2026-11-29: keys that were refused are no fault, because an agent offers all that it has; and an unknown
     /// user is none of its own (OpenSSH's `invaliduser`), because penalties of two lengths would tell who is known.
-    pub(crate) fn fault(&self, refused: &RefusedAttempts) -> Option<Fault> {
+    pub(crate) fn fault(&self, refused: &RefusedAttempts, login: &Login) -> Option<Fault> {
+        let secrets = refused.passwords.saturating_add(refused.interactive);
+        let tried = secrets > 0 || refused.key_count > 0 || refused.unknown > 0 || login.has_partial();
         match self {
             End::Protocol(Error::TimedOut(_)) => Some(Fault::TimedOut),
             // It is the server that could not.
             End::Protocol(Error::TooManyLogins | Error::LoginUndecided) => None,
-            End::Lost(_) | End::Protocol(_) if refused.passwords > 0 || refused.interactive > 0 => {
-                Some(Fault::FailedLogin)
-            }
-            End::Lost(_) | End::Protocol(_) if refused.key_count == 0 && refused.unknown == 0 => Some(Fault::NoAttempt),
+            End::Lost(_) | End::Protocol(_) if secrets > login.unjudged() => Some(Fault::FailedLogin),
+            End::Lost(_) | End::Protocol(_) if !tried => Some(Fault::NoAttempt),
             End::Lost(_)
             | End::Protocol(_)
             | End::Shutdown

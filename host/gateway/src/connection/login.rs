@@ -86,6 +86,16 @@ impl Login {
         }
     }
 
+    /// How many passwords and answers were refused that nobody has judged.
+    pub(crate) fn unjudged(&self) -> u32 {
+        self.exchange.as_ref().map_or(0, Exchange::unjudged)
+    }
+
+    /// Whether a method has succeeded, and another was to follow.
+    pub(crate) fn has_partial(&self) -> bool {
+        self.progress.done().next().is_some()
+    }
+
     /// Whether an attempt is being decided.
     pub(crate) fn is_deciding(&self) -> bool {
         self.deciding.is_some()

@@ -65,7 +65,7 @@ impl Listener {
         let limits = &config.limits;
         let full = os_limits::unauthenticated_full(limits.unauthenticated_full).min(connections);
         emit(ServerEvent::Room { connections, unauthenticated: full });
-        let gate = Gate::new(Bounds::new(limits, connections, full), config.addresses.penalty_exempt.clone());
+        let gate = Gate::new(Bounds::new(limits, connections, full), config.addresses.unpenalized());
         let proxies = Proxies { addresses: config.addresses.proxies.clone(), grace: limits.proxy_header_grace };
         let acceptor = Acceptor::new(sockets, gate, TcpKeepalive::new(limits), limits.authentication_grace, proxies);
         Listener { acceptor, drain: limits.drain }

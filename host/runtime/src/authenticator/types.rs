@@ -83,6 +83,14 @@ pub enum LoginCredential {
     Abandoned,
 }
 
+impl LoginCredential {
+    /// Whether it is a password or answers.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        matches!(self, Self::Password(_) | Self::NewPassword { .. } | Self::Answers(_))
+    }
+}
+
 /// What an authenticator decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoginAnswer {

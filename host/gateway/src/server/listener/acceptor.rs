@@ -136,9 +136,12 @@ impl Acceptor {
         loop {
             let permit = self.gate.serve_waiting(Instant::now())?;
             // The gate counts only connections that are kept here, so one is always found.
-            if let Some((stream, peer)) = self.waiting.take(permit.connection()) {
+            let Some((stream, peer)) = self.waiting.take(permit.connection()) else { continue };
+            let Some(refusal) = self.gate.penalty(peer.ip(), Instant::now()) else {
                 return Some(self.prepared(stream, peer, permit));
-            }
+            };
+            self.log.refused(peer, format_args!("{refusal}"));
+            tell(&stream, refusal.line());
         }
     }
 
@@ -315,7 +318,7 @@ mod tests {
 
     use crate::config::Limits;
 
-    use super::super::gate::{Bounds, SOURCE_LINE};
+    use super::super::gate::{Bounds, Fault, SOURCE_LINE};
     use super::*;
 
     const WAIT: Duration = Duration::from_secs(120);
@@ -331,7 +334,7 @@ mod tests {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let limits = Limits { unauthenticated_per_source: 1, unauthenticated_waiting: 2, ..Limits::default() };
-        let gate = Gate::new(Bounds::new(&limits, 100, 100), None);
+        let gate = Gate::new(Bounds::new(&limits, 100, 100), Vec::new());
         let proxies = Proxies { addresses: proxies, grace: Duration::from_secs(5) };
         (Acceptor::new(vec![socket], gate, TcpKeepalive::new(&limits), WAIT, proxies), address)
     }
@@ -446,6 +449,22 @@ mod tests {
         let (_, peer, _fifth) = acceptor.accept().await;
         assert_eq!(peer, "192.0.2.2:1004".parse().unwrap());
         assert_eq!(acceptor.waiting.count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_waited_is_refused_if_its_source_has_got_a_penalty_meanwhile() {
+        let (mut acceptor, address) = acceptor().await;
+        let (_first, _) = client(address).await;
+        let (_, _, permit) = acceptor.accept().await;
+        let (second, _) = client(address).await;
+        let (third, _) = client(address).await;
+        let (fourth, _) = client(address).await;
+        assert_eq!(meanwhile(&mut acceptor, heard(fourth)).await, SOURCE_LINE, "the others wait");
+        permit.penalize(Fault::Crash);
+        drop(permit);
+        for waited in [second, third] {
+            assert_eq!(meanwhile(&mut acceptor, heard(waited)).await, "Not allowed at this time\r\n");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -60,7 +60,7 @@ struct Shared {
     counts: Mutex<Counts>,
     penalties: Mutex<Penalties>,
     /// The addresses that are never refused for a penalty.
-    exempt: Option<AddressList>,
+    exempt: Vec<AddressList>,
     /// Notified when a permit becomes free that a waiting connection may take.
     freed: Notify,
     dice: RandomState,
@@ -166,7 +166,7 @@ struct PendingLogin {
 
 impl Gate {
     /// `exempt`: the addresses that are never refused for a penalty.
-    pub(super) fn new(bounds: Bounds, exempt: Option<AddressList>) -> Gate {
+    pub(super) fn new(bounds: Bounds, exempt: Vec<AddressList>) -> Gate {
         Gate(Arc::new(Shared {
             bounds,
             counts: Mutex::default(),
@@ -194,10 +194,8 @@ impl Gate {
     ) -> Result<GateAnswer, ConnectionRefusal> {
         let bounds = &self.0.bounds;
         let source = Source::of(peer);
-        if let Some(penalty) = self.penalties().refusal(source, now)
-            && !self.0.exempt.as_ref().is_some_and(|exempt| exempt.contains(Some(peer)))
-        {
-            return Err(ConnectionRefusal::Penalty { source, penalty });
+        if let Some(refusal) = self.penalty(peer, now) {
+            return Err(refusal);
         }
         let mut counts = self.counts();
         counts.unauthenticated.end_protection(now);
@@ -261,6 +259,15 @@ impl Gate {
     /// Waits until a permit becomes free that a waiting connection may take. Cancel safe.
     pub(super) async fn freed(&self) {
         self.0.freed.notified().await;
+    }
+
+    /// Why connections of this address are refused for a while, if they are. One that waited may have come before the
+    /// penalty.
+    pub(super) fn penalty(&self, peer: IpAddr, now: Instant) -> Option<ConnectionRefusal> {
+        let source = Source::of(peer);
+        let penalty = self.penalties().refusal(source, now)?;
+        let is_exempt = self.0.exempt.iter().any(|exempt| exempt.contains(Some(peer)));
+        (!is_exempt).then_some(ConnectionRefusal::Penalty { source, penalty })
     }
 
     /// Penalizes a source.
@@ -350,7 +357,7 @@ impl ConnectionPermit {
     pub fn unlisted(connection: u64) -> ConnectionPermit {
         let penalties = PenaltyBounds::NONE;
         let bounds = Bounds { drop_percent: 0, full: 1, per_source: 1, waiting: 0, connections: 1, penalties };
-        let gate = Gate::new(bounds, None);
+        let gate = Gate::new(bounds, Vec::new());
         gate.counts().connections = 1;
         ConnectionPermit { gate, connection, pending: None }
     }
@@ -429,7 +436,7 @@ mod tests {
             let limits = Limits::default();
             let mut bounds = Bounds::new(&limits, limits.connections, limits.unauthenticated_full);
             change(&mut bounds);
-            Test { gate: Gate::new(bounds, Some(exempt())), now: Instant::now(), number: 0 }
+            Test { gate: Gate::new(bounds, vec![exempt()]), now: Instant::now(), number: 0 }
         }
 
         fn wait(&mut self, seconds: u64) {

@@ -18,6 +18,12 @@ pub struct AddressLists {
 }
 
 impl AddressLists {
+    /// The addresses that are never refused for a penalty. The proxies are among them: their own health checks never
+    /// log in, and clients that they do not name share their address.
+    pub(crate) fn unpenalized(&self) -> Vec<AddressList> {
+        [&self.penalty_exempt, &self.proxies].into_iter().flatten().cloned().collect()
+    }
+
     pub(super) fn read(top: &mut Section<'_>, findings: &mut Findings) -> AddressLists {
         let mut list = |name| top.take(name).and_then(|item| read(&item, findings));
         AddressLists { proxies: list("proxies"), penalty_exempt: list("penalty_exempt") }
