@@ -181,7 +181,8 @@ fn a_wrong_configuration_is_reported_whole_and_nothing_is_bound() {
     let text = "listne = 1\n\n[users.alice]\nplugin = \"nosuch\"\nauth = \"none\"\n\n[users.bob]\nplugin = \"echo\"\n";
     let finished = Setup::default().configuration(text).start_in_vain();
     assert_eq!(finished.status, Some(2), "{}", finished.err);
-    for told in ["whelk.toml:1", "listne", "whelk.toml:4", "nosuch", "users.bob"] {
+    // The first line is that of `Setup::configuration`.
+    for told in ["whelk.toml:2", "listne", "whelk.toml:5", "nosuch", "users.bob"] {
         assert!(finished.err.contains(told), "{told:?} is not in: {}", finished.err);
     }
     assert!(!finished.err.contains("\"listening\""), "{}", finished.err);

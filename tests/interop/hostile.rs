@@ -59,9 +59,10 @@ fn a_plugin_that_sends_the_hosts_requests_affects_no_other_session_of_openssh() 
     }
     assert_eq!(beside.finish().status, Some(0));
     // All of them ran on the one connection.
-    let opened: Vec<String> = gateway.wait_all("log", |events| {
+    let opened: Vec<String> = gateway.wait_all("sessions", |events| {
         let opened = events.iter().filter(|event| event.message == "session opened");
-        Some(opened.map(|event| event.field("connection")).collect())
+        let opened: Vec<String> = opened.map(|event| event.field("connection")).collect();
+        (opened.len() > LINES.len()).then_some(opened)
     });
     assert!(opened.len() == LINES.len() + 1 && opened.iter().all(|connection| *connection == opened[0]), "{opened:?}");
     gateway.end();
