@@ -44,11 +44,15 @@ impl Rules {
             ));
         }
         let Some((before, after)) = rule.tenant.split_once(STAR) else { return Ok(rule.tenant.clone()) };
-        let named = |principal: &String| {
+        let named = |principal: &str| {
             let name = principal.strip_prefix(before)?.strip_suffix(after)?;
             (!name.is_empty()).then(|| name.to_owned())
         };
-        let mut tenants: Vec<_> = principals.iter().filter(|principal| *principal != user).filter_map(named).collect();
+        // Otherwise a certificate for two tenants would let its owner in under the name of one of them.
+        if named(user).is_some() {
+            return Err(format!("the user {user:?} has the name of a principal like {:?}", rule.tenant));
+        }
+        let mut tenants: Vec<_> = principals.iter().filter_map(|principal| named(principal)).collect();
         tenants.sort();
         tenants.dedup();
         match tenants.as_slice() {
@@ -141,7 +145,8 @@ mod tests {
         assert!(tenant(&rules, "alice", &["alice"]).unwrap_err().contains("no principal like \"tenant:*\""));
         assert!(tenant(&rules, "alice", &["tenant:"]).is_err());
         assert!(tenant(&rules, "alice", &["tenant:a", "tenant:b"]).unwrap_err().contains("for 2 tenants"));
-        // The name of the user is not also the tenant's.
+        // The name of the user is not also the tenant's, and chooses none.
         assert!(tenant(&rules, "tenant:acme", &["tenant:acme"]).is_err());
+        assert!(tenant(&rules, "tenant:a", &["alice", "tenant:a", "tenant:b"]).is_err());
     }
 }
