@@ -128,11 +128,11 @@ impl ConnectionInstance {
             return Err(Stop::Failed(Error::Refused("it is no connection plugin".to_owned())));
         };
         let (messages, known) = (half.messages.clone(), Arc::clone(plugins));
-        guest.state().control = Some(Control {
+        guest.state().control = Some(Box::new(Control {
             send: Arc::new(move |request| messages.send(ConnectionMessage::Control(request))),
             serves: Arc::new(move |name| serves(&known, name)),
             wait: tenant.limits().client_answer,
-        });
+        }));
         let (tenant, plugins, messages) = (Arc::clone(tenant), Arc::clone(plugins), half.messages.clone());
         Ok(Self { guest, functions, tenant, plugins, messages, _presence: presence })
     }

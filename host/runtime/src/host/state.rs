@@ -30,7 +30,7 @@ pub(crate) struct State {
     /// What `connection` tells.
     pub(crate) facts: Facts,
     /// What a connection plugin may begin by itself. None in every other plugin.
-    pub(crate) control: Option<Control>,
+    pub(crate) control: Option<Box<Control>>,
     pub(crate) timers: Timers,
     pub(crate) topics: SessionTopics,
     /// Made at the first use: most plugins never call WASI.
@@ -87,7 +87,7 @@ impl HasChannel for State {
 
 impl HasControl for State {
     fn control(&self) -> Option<&Control> {
-        self.control.as_ref()
+        self.control.as_deref()
     }
 
     fn pipes(&self) -> &Arc<Shared> {
