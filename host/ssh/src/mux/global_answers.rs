@@ -48,7 +48,7 @@ pub(super) struct GlobalAnswers {
     bodies: usize,
     /// The requests that the owner has not answered: whether the peer wants the answer.
     unanswered: VecDeque<bool>,
-    /// How many of these are wanted: as many are awaited in the queue.
+    /// How many of these want an answer. The queue has one `Awaited` for each.
     awaited: usize,
 }
 

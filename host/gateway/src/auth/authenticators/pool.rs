@@ -1,9 +1,11 @@
 //! The places of instances: how many clients may be in the middle of a login with an authenticator.
 //!
-//! When all are taken, the source that has most gives one up, and the client that had it begins anew. So a stranger
-//! who begins many logins and finishes none takes places from others of the same source first. A source that has most
-//! loses the place whose client has least to lose: one without an open question, and unused for longest.
+//! When all are taken, one is given up, and the client that had it must start its login again. The idle places without
+//! an open question go first, then those with one, and last those with a call in progress. Of equals one of the source
+//! that has most goes, and of its places the one that was unused for longest: a stranger who begins many logins and
+//! finishes none takes places from others of the same source.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -118,17 +120,11 @@ fn choose(taken: &BTreeMap<u64, Arc<Place>>, newcomer: Source) -> Option<u64> {
     for place in taken.values() {
         *counts.entry(place.source).or_default() += 1;
     }
-    // First those whose clients lose nothing, whatever their source.
-    let loss = |place: &Arc<Place>| {
-        let (works, has_asked, _) = place.worth();
-        (works, has_asked)
+    let order = |place: &Place| {
+        let (works, has_asked, used) = place.worth();
+        (works, has_asked, Reverse(counts.get(&place.source).copied()), used)
     };
-    let least = taken.values().map(loss).min()?;
-    let candidates = || taken.iter().filter(|(_, place)| loss(place) == least);
-    let most = candidates().filter_map(|(_, place)| counts.get(&place.source)).max()?;
-    let of_most = candidates().filter(|(_, place)| counts.get(&place.source) == Some(most));
-    let (number, _) = of_most.min_by_key(|(_, place)| place.worth())?;
-    Some(*number)
+    taken.iter().min_by_key(|(_, place)| order(place)).map(|(number, _)| *number)
 }
 
 impl Place {

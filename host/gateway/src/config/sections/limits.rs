@@ -48,8 +48,8 @@ pub struct Limits {
         Server penalty_timed_out: Time = s(10), s(0) => s(3600), "F2";
         /// If the task that served it panicked before the login (crash).
         Server penalty_crash: Time = s(90), s(0) => s(3600), "F2";
-        /// A penalty that has grown to this refuses the source until all of it has passed (min). A smaller one only
-        /// passes.
+        /// A source is refused once its penalty has reached this, until it has run out (min). A smaller one has no
+        /// effect.
         Server penalty_least: Time = s(15), s(0) => s(3600), "F2";
         /// No penalty grows beyond this (max).
         Server penalty_most: Time = s(600), s(1) => s(86_400), "F2";
