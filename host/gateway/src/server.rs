@@ -3,6 +3,7 @@
 //! | module | what it owns |
 //! |---|---|
 //! | [`gateway`] | the state that all connections share, made from a configuration |
+//! | [`generation`] | the newest generation of that state: a connection takes it when it is accepted |
 //! | [`listener`] | the listening sockets; which connections are served, wait, are refused or evicted |
 //! | [`connection_table`] | every connection and session, for the control socket, and the requests to end them |
 //! | [`control`] | the control socket, on which `whelk` asks the running server |
@@ -15,6 +16,7 @@ pub mod connection_table;
 pub mod control;
 pub mod drain;
 pub mod gateway;
+pub mod generation;
 pub mod heap_trim;
 pub mod listener;
 pub mod signals;

@@ -25,7 +25,7 @@ use tokio::time::timeout;
 use whelk::config::{Config, Overrides};
 use whelk::connection::driver;
 use whelk::plugins::reload::Reload;
-use whelk::server::control::{Control, PLUGINS, ask};
+use whelk::server::control::{Control, PLUGINS, Requests, ask};
 use whelk::server::drain::Stopper;
 use whelk::server::gateway::Gateway;
 use whelk::server::listener::Listener;
@@ -127,7 +127,7 @@ impl Place {
 
     /// The same for any folder.
     async fn list_folder(&self, reload: &Reload, number: usize) -> Value {
-        let _control = Control::open(&State::open(&self.config.state).unwrap(), reload).unwrap();
+        let _control = Control::open(&State::open(&self.config.state).unwrap(), Requests::new(reload)).unwrap();
         let state = self.config.state.clone();
         let answer = tokio::task::spawn_blocking(move || ask(&state, PLUGINS)).await.unwrap().unwrap();
         answer["folders"][number].clone()

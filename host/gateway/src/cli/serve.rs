@@ -14,9 +14,10 @@ use crate::observe::escape::escape;
 use crate::observe::event::{ServerEvent, emit};
 use crate::observe::logging::{self, Format};
 use crate::os_limits;
-use crate::server::control::Control;
+use crate::server::control::{Control, Requests};
 use crate::server::drain::{ShutdownPhase, Stopper};
 use crate::server::gateway::{Gateway, THIS_PROGRAM};
+use crate::server::generation::CurrentGateway;
 use crate::server::heap_trim;
 use crate::server::listener::{Listener, PassedSockets};
 use crate::server::signals::{GaveUp, Hangup, Signals};
@@ -60,7 +61,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) 
             reload = gateway.load(&config, &state, Path::new(THIS_PROGRAM)) => reload.map_err(wrong)?,
             () = stopped.reached(ShutdownPhase::Draining) => return Ok(()),
         };
-        let control = Control::open(&state, &reload);
+        let control = Control::open(&state, Requests::new(&reload));
         if let Err(error) = &control {
             emit(ServerEvent::ControlFailed { error });
         }
@@ -75,8 +76,9 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) 
             prepared.await;
             checking.warn_of_missing_grants(&named);
         });
-        let serve = listener
-            .serve(&stopper, move |stream, peer, permit| driver::run(stream, peer, permit, Arc::clone(&gateway)));
+        let newest = CurrentGateway::new(gateway);
+        let serve =
+            listener.serve(&stopper, move |stream, peer, permit| driver::run(stream, peer, permit, newest.current()));
         guard_future("listener", serve)
             .await
             .map_err(|_| failed("the task that accepts connections has panicked; exiting"))

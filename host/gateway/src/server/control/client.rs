@@ -1,0 +1,97 @@
+//! The side of `whelk` that asks a running server.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
+use serde_json::Value;
+
+use super::TIME;
+use crate::state::State;
+
+/// The largest answer that is accepted, in bytes.
+const LARGEST: u64 = 64 << 20;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Unanswered {
+    /// No program runs with this state folder.
+    Nobody,
+    /// Another error.
+    Failed(String),
+}
+
+/// Sends a request to the program that runs with a state folder. Blocks at most ten seconds for each of connecting,
+/// sending and receiving a part of the answer.
+///
+/// # Errors
+/// When there is no answer in time, or an unexpected one.
+pub fn ask(folder: &Path, question: &str) -> Result<Value, Unanswered> {
+    ask_within(folder, question, 2 * TIME)
+}
+
+/// The same, with another time than ten seconds.
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_within(folder: &Path, question: &str, time: Duration) -> Result<Value, Unanswered> {
+    let failed = |error: io::Error| {
+        let reason = match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                format!("the running whelk has not answered within {time:?}")
+            }
+            _ => error.to_string(),
+        };
+        Unanswered::Failed(format!("{}: {reason}", folder.display()))
+    };
+    let mut stream = match connect(&State::control_path(folder), time) {
+        Ok(stream) => stream,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+            return Err(Unanswered::Nobody);
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    stream.set_read_timeout(Some(time)).map_err(failed)?;
+    stream.write_all(format!("{question}\n").as_bytes()).map_err(failed)?;
+    let mut answer = String::new();
+    stream.take(LARGEST).read_to_string(&mut answer).map_err(failed)?;
+    serde_json::from_str(&answer).map_err(|_| Unanswered::Failed(format!("{}: no answer", folder.display())))
+}
+
+/// Connects. The send timeout that it sets on the socket first also limits how long connect(2) waits while the server's
+/// queue is full, unix(7).
+fn connect(path: &Path, time: Duration) -> io::Result<UnixStream> {
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    set_socket_timeout(&socket, Timeout::Send, Some(time))?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::PLUGINS;
+    use super::*;
+
+    #[test]
+    fn a_request_to_a_server_that_does_not_answer_times_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let short = Duration::from_millis(20);
+        let ask = || match ask_within(folder.path(), PLUGINS, short) {
+            Err(Unanswered::Failed(reason)) => reason,
+            other => panic!("{other:?}"),
+        };
+        let path = State::control_path(folder.path());
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        rustix::net::bind(&socket, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+        rustix::net::listen(&socket, 0).unwrap();
+        let late = format!("{}: the running whelk has not answered within 20ms", folder.path().display());
+        // This one is in the queue, and is never accepted.
+        assert_eq!(ask(), late);
+        // Now there is no room in the queue.
+        let _waiting: Vec<UnixStream> = std::iter::from_fn(|| connect(&path, short).ok()).collect();
+        assert_eq!(ask(), late);
+    }
+}
