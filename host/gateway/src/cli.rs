@@ -23,7 +23,7 @@ use whelk_runtime::supervise::{Panicked, guard};
 use whelk_runtime::{CompileSettings, InstanceLimits, ProgramRequest, compile_stdin};
 
 use crate::config::{self, Overrides};
-use crate::observe::logging::{self, Format};
+use crate::observe::logging::{self, Format, Output};
 use crate::state::strict_modes::{self, Asked};
 use outcome::{Failure, WRONG, failed, print};
 use plugin::PluginVerb;
@@ -60,9 +60,12 @@ enum Verb {
         /// Whoever may change the configuration and the plugins, as sshd's `StrictModes no`
         #[arg(long)]
         no_strict_modes: bool,
-        /// The form of the log on standard error; the environment variable WHELK_LOG says what is logged
+        /// The form of the log; the environment variable WHELK_LOG says what is logged
         #[arg(long, value_name = "FORM", default_value = "text")]
         log: Form,
+        /// Append the log to this file instead of writing it to standard error; SIGUSR1 opens the file anew
+        #[arg(long, value_name = "FILE")]
+        log_file: Option<PathBuf>,
     },
     /// Print every setting with its default, as a configuration to start from.
     Config,
@@ -121,7 +124,7 @@ enum Form {
 }
 
 impl Verb {
-    /// The format of messages on standard error.
+    /// The format of the log, and of messages on standard error.
     fn format(&self) -> Format {
         match self {
             Verb::Serve { log: Form::Json, .. } => Format::Json,
@@ -158,13 +161,13 @@ pub fn main() -> ExitCode {
 
 fn run(verb: Verb, format: Format) -> Result<(), Failure> {
     match verb {
-        Verb::Serve { config, listen, stdio, plugins, state, no_strict_modes, log: _ } => {
+        Verb::Serve { config, listen, stdio, plugins, state, no_strict_modes, log: _, log_file } => {
             if no_strict_modes {
                 strict_modes::ask(Asked::Nothing);
             }
             let overrides = Overrides { listen, plugins, state };
             let serve = if stdio { stdio::serve } else { serve::serve };
-            serve(config.as_deref(), &overrides, format)
+            serve(config.as_deref(), &overrides, Output { format, file: log_file.as_deref() })
         }
         Verb::Config => print(&config::reference()),
         Verb::Check { file, stdio } => {

@@ -12,7 +12,7 @@ use crate::config::{self, Config, LoginPolicy, Overrides};
 use crate::connection::driver;
 use crate::observe::escape::escape;
 use crate::observe::event::{ServerEvent, emit};
-use crate::observe::logging::{self, Format};
+use crate::observe::logging::{self, Output};
 use crate::os_limits;
 use crate::server::control::{Control, Requests};
 use crate::server::drain::{ShutdownPhase, Stopper};
@@ -25,7 +25,7 @@ use crate::state::State;
 use crate::state::host_keys::HostKeys;
 use crate::state::strict_modes;
 
-pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) -> Result<(), Failure> {
+pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>) -> Result<(), Failure> {
     // It changes the environment, which no other thread may read meanwhile.
     let passed = PassedSockets::take().map_err(wrong)?;
     let maps = os_limits::map_large_allocations();
@@ -36,7 +36,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) 
     };
     let config = config.map_err(wrong)?;
     os_limits::check_start(&config).map_err(wrong)?;
-    logging::start(format, give_up_the_log).map_err(wrong)?;
+    logging::start(log, give_up_the_log).map_err(wrong)?;
     if !maps {
         emit(ServerEvent::HeapThresholdFailed {});
     }

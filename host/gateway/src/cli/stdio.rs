@@ -16,7 +16,7 @@ use super::serve::{give_up, give_up_the_log, log_host_keys};
 use crate::config::{Config, LoginPolicy, Overrides, Problem};
 use crate::connection::driver;
 use crate::connection::stream::standard::StandardStream;
-use crate::observe::logging::{self, Format};
+use crate::observe::logging::{self, Output};
 use crate::os_limits;
 use crate::server::drain::Stopper;
 use crate::server::gateway::{Gateway, THIS_PROGRAM};
@@ -33,7 +33,7 @@ const CONNECTION: u64 = 1;
 /// Instances besides those of sessions: for the trial of a plugin, and for ended sessions that still hold theirs.
 const SPARE_INSTANCES: u32 = 8;
 
-pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) -> Result<(), Failure> {
+pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>) -> Result<(), Failure> {
     keep_errors_from_the_client().map_err(failed)?;
     strict_modes::tighten_umask();
     let config = match file {
@@ -45,7 +45,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) 
     let (input, output) = standard_streams()?;
     check_demonstration(&config, peer(&input))?;
     os_limits::check_start(&config).map_err(wrong)?;
-    logging::start(format, give_up_the_log).map_err(wrong)?;
+    logging::start(log, give_up_the_log).map_err(wrong)?;
     let stopper = Stopper::new();
     let signals = Signals::catch().map_err(failed)?;
     signals.obey(stopper.clone(), Hangup::Stops, config.limits.drain, give_up).map_err(failed)?;

@@ -1,18 +1,20 @@
-//! Where events go: one line each on standard error, as text or as JSON.
+//! Where events go: one line each on standard error or in a file, as text or as JSON.
 //!
 //! A line can be forged in two places, so there are two guards: [`escape()`] for every field that a stranger filled,
 //! and the writer here, which lets no control byte out but the line feed at the end, whatever a field holds.
 //!
 //! Decided 2026-11-28: a thread of its own writes. Logging only queues a line. Writing directly blocked all workers
-//! when nobody read stderr. Lines for which the queue has no room are dropped and counted. The end of the process waits
-//! for those in the queue, but not for long ([`finish`]).
+//! when nobody read stderr. Lines for which the queue has no room, and those that a full disk has no room for, are
+//! dropped and counted. The end of the process waits for those in the queue, but not for long ([`finish`]).
 
+pub(crate) mod file;
 mod filter;
 mod queue;
 
 use std::convert::Infallible;
 use std::fmt;
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 
+use file::{LineFile, LineWriter};
 use queue::LogQueue;
 
 use crate::observe::escape::{Form, escape, write_harmless};
@@ -38,17 +41,23 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_secs(10);
 
 /// What the process has of it.
-static LOG: OnceLock<LogQueue> = OnceLock::new();
+static LOG: OnceLock<Log> = OnceLock::new();
+
+struct Log {
+    queue: LogQueue,
+    /// It is a file, and not standard error.
+    is_file: bool,
+}
 
 /// Tells when lines were dropped, for as long as it is polled.
 pub async fn tell_dropped() -> Infallible {
-    let Some(queue) = LOG.get() else { return std::future::pending().await };
+    let Some(Log { queue, .. }) = LOG.get() else { return std::future::pending().await };
     let (mut told, mut clock) = (0, interval(LOOK));
     loop {
         clock.tick().await;
         let dropped = queue.dropped();
         if dropped > told {
-            emit(ServerEvent::LinesDropped { dropped: dropped - told });
+            emit(ServerEvent::LinesDropped { dropped: dropped - told, reason: "they are not read fast enough" });
             // Unless that was dropped too.
             if queue.dropped() == dropped {
                 told = dropped;
@@ -60,30 +69,45 @@ pub async fn tell_dropped() -> Infallible {
 /// Waits until everything that was logged is written, or for a moment if nobody reads it. What is the last that a
 /// process does.
 pub fn finish() {
-    if let Some(queue) = LOG.get() {
+    if let Some(Log { queue, .. }) = LOG.get() {
         queue.wait_written(LAST_LINES);
     }
 }
 
+/// Opens the log file anew before the next line, and logs how that went. The caller does not wait for it. False if the
+/// log is on standard error.
+pub fn reopen() -> bool {
+    let Some(Log { queue, is_file: true }) = LOG.get() else { return false };
+    queue.reopen();
+    true
+}
+
 /// Says why the process ends, whatever is logged otherwise: as text, or as a line of the log in JSON. Does not wait for
-/// whoever reads the log, if there is one already.
+/// whoever reads the log, if there is one already. A log that is a file gets it, and so does standard error, where
+/// whoever has started the process looks.
 pub fn fatal(format: Format, status: u8, text: &str) {
     let line = match format {
         Format::Text => format!("{text}\n").into_bytes(),
-        Format::Json => fatal_json(status, text),
+        Format::Json => line_of(format, &ServerEvent::Fatal { status, reason: text }),
     };
-    // Without standard error there is nobody left to tell.
-    let _ = match LOG.get() {
-        Some(queue) => queue.writer().write_all(&line),
-        None => io::stderr().write_all(&line),
+    let Some(Log { queue, is_file }) = LOG.get() else {
+        // Without standard error there is nobody left to tell.
+        let _ = io::stderr().write_all(&line);
+        return;
     };
+    if *is_file {
+        let _ = io::stderr().write_all(&line);
+        let _ = queue.writer().write_all(&line_of(format, &ServerEvent::Fatal { status, reason: text }));
+    } else {
+        let _ = queue.writer().write_all(&line);
+    }
 }
 
-fn fatal_json(status: u8, text: &str) -> Vec<u8> {
+/// The line of an event, whatever the filter says.
+fn line_of(format: Format, event: &ServerEvent<'_>) -> Vec<u8> {
     let line: Arc<Mutex<Vec<u8>>> = Arc::default();
     let out = Arc::clone(&line);
-    let subscriber = subscriber(Format::Json, EnvFilter::new("error"), move || Lines(Arc::clone(&out)));
-    let event = ServerEvent::Fatal { status, reason: text };
+    let subscriber = subscriber(format, EnvFilter::new("trace"), move || Lines(Arc::clone(&out)));
     tracing::subscriber::with_default(subscriber, || event.log());
     std::mem::take(&mut *line.lock().unwrap_or_else(PoisonError::into_inner))
 }
@@ -110,24 +134,45 @@ pub enum Format {
     Json,
 }
 
-/// Sends every event of the process to standard error from now on, and panics with them, as one line each. The code
-/// that catches the panic logs what was lost.
+/// The form of the log, and where it goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Output<'a> {
+    /// The form of a line.
+    pub format: Format,
+    /// The file that it is appended to; standard error if there is none.
+    pub file: Option<&'a Path>,
+}
+
+/// Sends every event of the process to standard error or a file from now on, and panics with them, as one line each.
+/// The code that catches the panic logs what was lost.
 ///
 /// `give_up` has to end the process: it is called when the thread that writes the log has panicked.
 ///
 /// # Errors
-/// Says what is wrong with the variable [`FILTER`].
+/// Says what is wrong with the variable [`FILTER`], or why the file cannot be opened.
 ///
 /// # Panics
 /// When called a second time: a process has one log.
-pub fn start(format: Format, give_up: impl FnOnce() + Send + 'static) -> Result<(), String> {
+pub fn start(output: Output<'_>, give_up: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    let Output { format, file } = output;
     let filter = match std::env::var(FILTER) {
         Ok(text) => text,
         Err(std::env::VarError::NotPresent) => String::new(),
         Err(std::env::VarError::NotUnicode(_)) => return Err(format!("{FILTER}: is not UTF-8 text")),
     };
     let filter = filter::parse(&filter).map_err(|error| format!("{FILTER}: {error}"))?;
-    let queue = LOG.get_or_init(|| LogQueue::start(io::stderr(), give_up));
+    let lost_line: queue::LostLine = match format {
+        Format::Text => |dropped, reason| line_of(Format::Text, &ServerEvent::LinesDropped { dropped, reason }),
+        Format::Json => |dropped, reason| line_of(Format::Json, &ServerEvent::LinesDropped { dropped, reason }),
+    };
+    let queue = match file {
+        Some(path) => {
+            let file = LineFile::open(path).map_err(|error| format!("--log-file {error}"))?;
+            LogQueue::start(file, lost_line, give_up)
+        }
+        None => LogQueue::start(LineWriter::new(io::stderr()), lost_line, give_up),
+    };
+    let Log { queue, .. } = LOG.get_or_init(|| Log { queue, is_file: file.is_some() });
     let out = || queue.writer();
     tracing::subscriber::set_global_default(subscriber(format, filter, out))
         .expect("the log is started once in a process");
@@ -282,7 +327,8 @@ mod tests {
 
     #[test]
     fn a_fatal_error_in_json_has_the_form_of_a_log_line() {
-        let line = String::from_utf8(fatal_json(2, "two\nlines \u{1b}[2J")).unwrap();
+        let line = line_of(Format::Json, &ServerEvent::Fatal { status: 2, reason: "two\nlines \u{1b}[2J" });
+        let line = String::from_utf8(line).unwrap();
         assert!(line.ends_with("}\n") && line.lines().count() == 1, "{line}");
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!((&line["level"], &line["fields"]["message"]), (&"ERROR".into(), &"fatal error".into()));

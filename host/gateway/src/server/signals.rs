@@ -5,7 +5,8 @@
 //! |---|---|
 //! | SIGTERM, SIGINT | first: graceful shutdown (`drain`); second: immediate ([`Stopper`]) |
 //! | SIGHUP | stops a demonstration, whose terminal was closed; a server with a configuration logs it and goes on |
-//! | SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGSTKFLT, SIGXFSZ | logged and ignored |
+//! | SIGUSR1 | opens the log file anew; logged and ignored without one |
+//! | SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGSTKFLT, SIGXFSZ | logged and ignored |
 //! | SIGQUIT, SIGABRT and others | the kernel's default action: whoever sends them wants the process gone |
 //!
 //! SIGPIPE is ignored by Rust's runtime. SIGXFSZ comes when a file grows beyond `ulimit -f`: without a handler, one
@@ -26,11 +27,11 @@ use tokio::time::{Instant, sleep_until};
 use whelk_runtime::supervise::guard;
 
 use crate::observe::event::{ServerEvent, emit};
+use crate::observe::logging;
 use crate::server::drain::{ShutdownPhase, Stopper};
 
 /// Signals that are logged and ignored.
-const IGNORED: [(&str, i32); 9] = [
-    ("SIGUSR1", libc::SIGUSR1),
+const IGNORED: [(&str, i32); 8] = [
     ("SIGUSR2", libc::SIGUSR2),
     ("SIGALRM", libc::SIGALRM),
     ("SIGVTALRM", libc::SIGVTALRM),
@@ -86,6 +87,7 @@ struct Caught {
 enum Meaning {
     Stop,
     Hangup,
+    ReopenLog,
     Nothing,
 }
 
@@ -107,6 +109,7 @@ impl Signals {
         if !is_ignored(libc::SIGHUP) {
             wanted.push(("SIGHUP", libc::SIGHUP, Meaning::Hangup));
         }
+        wanted.push(("SIGUSR1", libc::SIGUSR1, Meaning::ReopenLog));
         wanted.extend(IGNORED.iter().map(|(name, number)| (*name, *number, Meaning::Nothing)));
         let caught = {
             let _inside = runtime.enter();
@@ -171,7 +174,9 @@ async fn handle(
             }
             // Not a warning: logrotate(8) sends it to many servers every day.
             (Meaning::Hangup, Hangup::Reloads) => emit(ServerEvent::HangupIgnored { signal: name }),
-            (Meaning::Nothing, _) => emit(ServerEvent::SignalIgnored { signal: name }),
+            // The file is opened by the thread that writes it: a disk that hangs delays no signal.
+            (Meaning::ReopenLog, _) if logging::reopen() => {}
+            (Meaning::ReopenLog | Meaning::Nothing, _) => emit(ServerEvent::SignalIgnored { signal: name }),
         }
     }
     GaveUp::TimedOut { drain: deadline.map_or(drain, |(_, drain)| drain) }

@@ -117,12 +117,21 @@ whelk_runtime::events! {
             thread: Option<&'a str>,
             #[display] said: Escaped<'a>,
         }
-        /// Lines of the log were dropped, since nobody read them fast enough.
-        LinesDropped(
-            "server_lines_dropped", ERROR, "whelk::observe::logging",
-            "log lines dropped: they are not read fast enough"
-        ) {
+        /// Lines of the log were dropped, since nobody read them fast enough or the disk did not take them.
+        LinesDropped("server_lines_dropped", ERROR, "whelk::observe::logging", "log lines dropped") {
             dropped: usize,
+            reason: &'a str,
+        }
+        /// The log file was opened anew: from this line on lines are in the file of that name.
+        LogReopened("server_log_reopened", INFO, "whelk::observe::logging", "log file reopened") {
+            file: &'a str,
+        }
+        /// The log file could not be opened anew: lines go to the old one.
+        LogNotReopened(
+            "server_log_not_reopened", ERROR, "whelk::observe::logging",
+            "log file not reopened: the old one is written on"
+        ) {
+            #[display] error: &'a (dyn Error + 'a),
         }
         /// Many sessions have ended, and what they left on the heap was given back to the system.
         HeapTrimmed("server_heap_trimmed", INFO, "whelk::server::heap_trim", "memory given back") {

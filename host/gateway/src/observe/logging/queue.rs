@@ -1,18 +1,26 @@
-//! The queue between those who log and whoever reads standard error.
+//! The queue between those who log and where the lines go.
 //!
 //! A thread of tracing-appender writes. tracing-appender's WorkerGuard prints to stdout when the queue is full, which
 //! can block for ever; we wait ourselves.
+//!
+//! A line that cannot be written, for example on a full disk, is lost and counted; the next line that can be written
+//! follows one that says how many were lost, and why.
 
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder};
 use whelk_runtime::supervise::catch;
 
+use super::file::LineSink;
+use crate::observe::event::{ServerEvent, emit};
+
 /// Lines that may wait to be written. The others are dropped.
 const WAITING: usize = 10_000;
+/// Goes through the queue to wake the thread that writes, and is not written. No line has a control byte.
+const WAKE: &[u8] = b"\0";
 
 /// Lines on their way.
 pub(super) struct LogQueue {
@@ -20,7 +28,11 @@ pub(super) struct LogQueue {
     /// How many were put in, dropped ones included.
     put: Arc<AtomicUsize>,
     written: Arc<Written>,
+    reopen: Arc<AtomicBool>,
 }
+
+/// Formats the line that says how many lines were lost, and why.
+pub(super) type LostLine = fn(usize, &str) -> Vec<u8>;
 
 /// How many lines were written, or could not be.
 #[derive(Default)]
@@ -30,15 +42,34 @@ struct Written {
 }
 
 impl LogQueue {
-    /// Starts the thread that writes to `out`. Calls `give_up` when `out` panics, on that thread; nothing is written
+    /// Starts the thread that writes to `sink`. Calls `give_up` when `sink` panics, on that thread; nothing is written
     /// any more then.
-    pub(super) fn start(out: impl Write + Send + 'static, give_up: impl FnOnce() + Send + 'static) -> LogQueue {
-        let written = Arc::new(Written::default());
+    pub(super) fn start(
+        sink: impl LineSink + Send + 'static,
+        lost_line: LostLine,
+        give_up: impl FnOnce() + Send + 'static,
+    ) -> LogQueue {
+        let (written, reopen) = (Arc::new(Written::default()), Arc::new(AtomicBool::new(false)));
         let builder = NonBlockingBuilder::default().buffered_lines_limit(WAITING).lossy(true).thread_name("log");
-        let (out, guard) = builder.finish(Out { out, written: Arc::clone(&written), give_up: Some(give_up) });
+        let out = Out {
+            sink,
+            written: Arc::clone(&written),
+            reopen: Arc::clone(&reopen),
+            lost: None,
+            lost_line,
+            give_up: Some(give_up),
+        };
+        let (out, guard) = builder.finish(out);
         // See the top of this file. The thread ends with the process.
         std::mem::forget(guard);
-        LogQueue { out, put: Arc::default(), written }
+        LogQueue { out, put: Arc::default(), written, reopen }
+    }
+
+    /// Asks the thread to open its destination anew before the next line. Never waits.
+    pub(super) fn reopen(&self) {
+        self.reopen.store(true, Ordering::Release);
+        // If the queue is full, the thread is awake. The line is not counted as lost: nobody asked for it.
+        let _ = self.writer().write(WAKE);
     }
 
     /// Takes lines, each with one call. Never waits.
@@ -79,33 +110,68 @@ impl Write for In {
 }
 
 /// The end where they come out.
-struct Out<W, G> {
-    out: W,
+struct Out<S, G> {
+    sink: S,
     written: Arc<Written>,
+    /// Whether to open the destination anew.
+    reopen: Arc<AtomicBool>,
+    /// How many lines could not be written since the last that could, and why the last of them could not.
+    lost: Option<(usize, io::Error)>,
+    lost_line: LostLine,
     /// None after a panic.
     give_up: Option<G>,
 }
 
-impl<W: Write, G: FnOnce()> Write for Out<W, G> {
+impl<S: LineSink, G> Out<S, G> {
+    /// Writes a line, after the one that says how many were lost before.
+    fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.reopen.swap(false, Ordering::Acquire) {
+            self.reopen();
+        }
+        if line == WAKE {
+            return Ok(());
+        }
+        if let Some((count, error)) = &self.lost {
+            self.sink.write_line(&(self.lost_line)(*count, &error.to_string()))?;
+            self.lost = None;
+        }
+        self.sink.write_line(line)
+    }
+
+    /// Both events go through the queue: it takes them without a wait.
+    fn reopen(&mut self) {
+        let file = self.sink.path().display().to_string();
+        match self.sink.reopen() {
+            Some(Ok(())) => emit(ServerEvent::LogReopened { file: &file }),
+            Some(Err(error)) => emit(ServerEvent::LogNotReopened { error: &error }),
+            None => {}
+        }
+    }
+}
+
+impl<S: LineSink, G: FnOnce()> Write for Out<S, G> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // A line that cannot be written is lost, and waited for no longer.
-        let result = match catch(|| self.out.write_all(line)) {
-            Ok(result) => result,
+        match catch(|| self.write_line(line)) {
+            Ok(Ok(())) => {}
+            // Waited for no longer.
+            Ok(Err(error)) => {
+                let before = self.lost.as_ref().map_or(0, |(count, _)| *count);
+                self.lost = Some((before.saturating_add(1), error));
+            }
             Err(_) => {
                 // Not logged: nobody would write it.
                 if let Some(give_up) = self.give_up.take() {
                     give_up();
                 }
-                Err(io::ErrorKind::Other.into())
             }
-        };
+        }
         *self.written.lines.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.written.more.notify_all();
-        result.map(|()| line.len())
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+        Ok(())
     }
 }
 
@@ -113,7 +179,12 @@ impl<W: Write, G: FnOnce()> Write for Out<W, G> {
 mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
 
+    use super::super::file::LineWriter;
     use super::*;
+
+    fn lost_line(count: usize, error: &str) -> Vec<u8> {
+        format!("{count} lost: {error}\n").into_bytes()
+    }
 
     /// Somebody who takes a line when told to.
     struct Slow(Receiver<()>, Sender<String>);
@@ -143,7 +214,7 @@ mod tests {
             }
         }
         let (tell, told) = channel();
-        let queue = LogQueue::start(Panics, move || tell.send(()).unwrap());
+        let queue = LogQueue::start(LineWriter::new(Panics), lost_line, move || tell.send(()).unwrap());
         queue.writer().write_all(b"one\n").unwrap();
         queue.writer().write_all(b"two\n").unwrap();
         assert_eq!(told.recv(), Ok(()));
@@ -155,7 +226,8 @@ mod tests {
     fn the_last_lines_are_written_within_a_time_limit() {
         let (go, turns) = channel();
         let (tell, lines) = channel();
-        let queue = LogQueue::start(Slow(turns, tell), || unreachable!("nothing panics"));
+        let slow = LineWriter::new(Slow(turns, tell));
+        let queue = LogQueue::start(slow, lost_line, || unreachable!("nothing panics"));
         let mut writer = queue.writer();
         // More than there is room for.
         for number in 0..WAITING + 5_000 {
@@ -173,5 +245,57 @@ mod tests {
         drop(go);
         writer.write_all(b"lost\n").unwrap();
         assert!(queue.wait_written(Duration::from_secs(60)));
+    }
+
+    /// A disk with room when told so, that can be opened anew.
+    struct Disk {
+        has_room: Arc<AtomicBool>,
+        lines: Sender<String>,
+    }
+
+    impl LineSink for Disk {
+        fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
+            if !self.has_room.load(Ordering::Acquire) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.lines.send(String::from_utf8_lossy(line).into_owned()).map_err(io::Error::other)
+        }
+
+        fn reopen(&mut self) -> Option<Result<(), super::super::file::LineFileError>> {
+            self.lines.send("reopened".to_owned()).unwrap();
+            Some(Ok(()))
+        }
+    }
+
+    #[test]
+    fn the_first_line_after_a_full_disk_follows_the_count_of_those_that_were_lost() {
+        let (has_room, (tell, lines)) = (Arc::new(AtomicBool::new(true)), channel());
+        let disk = Disk { has_room: Arc::clone(&has_room), lines: tell };
+        let queue = LogQueue::start(disk, lost_line, || unreachable!("nothing panics"));
+        let put = |line: &str| {
+            queue.writer().write_all(line.as_bytes()).unwrap();
+            assert!(queue.wait_written(Duration::from_secs(60)));
+        };
+        put("before\n");
+        has_room.store(false, Ordering::Release);
+        (0..3).for_each(|_| put("lost\n"));
+        has_room.store(true, Ordering::Release);
+        put("after\n");
+        put("later\n");
+        let written: Vec<String> = lines.try_iter().collect();
+        assert_eq!(written, ["before\n", "3 lost: no storage space\n", "after\n", "later\n"]);
+    }
+
+    #[test]
+    fn a_request_to_reopen_takes_effect_without_a_line_and_before_the_next() {
+        let (tell, lines) = channel();
+        let disk = Disk { has_room: Arc::new(AtomicBool::new(true)), lines: tell };
+        let queue = LogQueue::start(disk, lost_line, || unreachable!("nothing panics"));
+        queue.writer().write_all(b"old\n").unwrap();
+        assert_eq!(lines.recv().as_deref(), Ok("old\n"));
+        queue.reopen();
+        assert_eq!(lines.recv().as_deref(), Ok("reopened"));
+        queue.writer().write_all(b"new\n").unwrap();
+        assert_eq!(lines.recv().as_deref(), Ok("new\n"));
     }
 }
