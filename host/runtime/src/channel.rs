@@ -83,6 +83,13 @@ impl Inbox {
         self.shared.update_inbound(|inbound| inbound.queue.answered(success));
     }
 
+    /// Shows a line of the host's on the client's terminal (RFC 4254 §6.2), between what the program writes. Sessions
+    /// without a terminal, whose bytes belong to a program, and those that have not started one or have ended get
+    /// nothing.
+    pub fn tell_terminal(&self, text: &str) {
+        self.shared.terminal_line(text);
+    }
+
     /// Ends the session from the connection's side; the first reason counts. A suspended write returns `closed`, the
     /// call that runs has one second to return, then `closed` is delivered. After [`Ending::ClientClosed`] what the
     /// client sent before it is still delivered, within that second.

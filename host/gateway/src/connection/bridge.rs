@@ -115,6 +115,15 @@ impl Bridge {
         self.channels.woken().await;
     }
 
+    /// Shows a line of the host's on every terminal of the connection.
+    pub(crate) fn tell_terminals(&self, text: &str) {
+        for channel in self.channels.iter() {
+            match channel {
+                Channel::Session(session) => session.inbox.tell_terminal(text),
+            }
+        }
+    }
+
     /// Ends all sessions because the connection is lost or closed.
     pub(crate) fn connection_lost(&mut self) {
         self.end(Ending::ConnectionLost);

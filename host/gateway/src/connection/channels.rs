@@ -68,6 +68,11 @@ impl<C> Channels<C> {
         std::mem::take(&mut self.table).into_values().map(|entry| entry.channel)
     }
 
+    /// All channels.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &C> {
+        self.table.values().map(|entry| &entry.channel)
+    }
+
     /// Whether there is no channel.
     pub(crate) fn is_empty(&self) -> bool {
         self.table.is_empty()

@@ -28,6 +28,8 @@
 //! Decided 2026-11-28: before the next turn it also acquires one of its tenant's busy permits; there is one per worker
 //! thread. Otherwise a tenant with many busy connections would delay every other connection by one turn each.
 
+mod shutdown;
+
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -44,6 +46,8 @@ use whelk_ssh::crypto::agreement::Agreed;
 use whelk_ssh::crypto::random::SystemRandom;
 use whelk_ssh::error::Error;
 
+use shutdown::Shutdown;
+
 use crate::auth::access::Decision;
 use crate::connection::acknowledgement::{ACKNOWLEDGE_DELAY, Acknowledgement, TurnSummary};
 use crate::connection::blocking_work::BlockingWork;
@@ -56,7 +60,6 @@ use crate::connection::login::Login;
 use crate::connection::stream::{ByteStream, Readiness};
 use crate::observe::escape::escape;
 use crate::observe::event::{ConnectionEvent, emit};
-use crate::server::drain::{Drain, ShutdownPhase};
 use crate::server::gateway::Gateway;
 use crate::server::listener::ConnectionPermit;
 use crate::source::Peer;
@@ -100,9 +103,7 @@ struct Driver<S> {
     busy_permits: Option<Arc<Semaphore>>,
     /// Held while the connection is compressed, or was offered compression and has not logged in.
     compression_permit: Option<OwnedSemaphorePermit>,
-    drain: Drain,
-    /// The phase of the server's shutdown at the last turn.
-    shutdown: ShutdownPhase,
+    shutdown: Shutdown,
     login: Login,
     /// Whether the stream has taken less than it was given: wait until it takes more.
     write_blocked: bool,
@@ -143,8 +144,7 @@ pub async fn run<S: ByteStream>(stream: S, peer: impl Into<Peer>, permit: Connec
     let large_packet_grace = limits.large_packet_grace;
     let mut driver = Driver {
         bridge: Bridge::new(gateway.clone(), number, peer),
-        drain: gateway.drain(),
-        shutdown: ShutdownPhase::Serving,
+        shutdown: Shutdown::new(gateway.drain()),
         gateway,
         stream,
         connection,
@@ -229,7 +229,7 @@ impl<S: ByteStream> Driver<S> {
         }
         // 7.
         self.ended_on_request()?;
-        self.check_shutdown()?;
+        self.shutdown.check(&self.bridge)?;
         Ok(progress)
     }
 
@@ -404,7 +404,6 @@ impl<S: ByteStream> Driver<S> {
     /// Waits for the next thing that can move, and handles it, unless the next turn does.
     async fn wait_for_work(&mut self) -> Result<(), End> {
         let deadline = self.next_deadline();
-        let phase = self.next_shutdown_phase();
         let reads = self.connection.wants_input();
         // Nothing is read while an attempt is decided. A client that goes away then has to leave the queue for
         // passwords.
@@ -433,18 +432,10 @@ impl<S: ByteStream> Driver<S> {
                 Ok(())
             }
             () = at(deadline) => self.timeout(Instant::now()),
-            // The next turn checks the phase.
-            () = self.drain.reached(phase) => Ok(()),
+            // The next turn checks it.
+            () = self.shutdown.advanced() => Ok(()),
             () = self.bridge.has_output() => Ok(()),
             ready = self.stream.ready(wanted), if wanted.any() => ready.map_err(End::Lost),
-        }
-    }
-
-    /// The next phase of a shutdown that matters to this connection. It may have come since the last turn.
-    fn next_shutdown_phase(&self) -> ShutdownPhase {
-        match self.shutdown {
-            ShutdownPhase::Serving => ShutdownPhase::Draining,
-            ShutdownPhase::Draining | ShutdownPhase::Closing | ShutdownPhase::Gone => ShutdownPhase::Closing,
         }
     }
 
@@ -543,16 +534,6 @@ impl<S: ByteStream> Driver<S> {
         match self.bridge.row().end_reason() {
             Some(reason) => Err(End::Requested(reason.to_owned())),
             None => Ok(()),
-        }
-    }
-
-    /// Ends the connection if the server stops: at once without a session, else at the deadline.
-    fn check_shutdown(&mut self) -> Result<(), End> {
-        self.shutdown = self.drain.phase();
-        match self.shutdown {
-            ShutdownPhase::Serving => Ok(()),
-            ShutdownPhase::Draining if !self.bridge.is_empty() => Ok(()),
-            ShutdownPhase::Draining | ShutdownPhase::Closing | ShutdownPhase::Gone => Err(End::Shutdown),
         }
     }
 

@@ -8,6 +8,7 @@
 //! The [`Stopper`] advances the phase; every connection holds a [`Drain`] and waits for the phases that concern it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -24,34 +25,53 @@ pub enum ShutdownPhase {
     Gone,
 }
 
+/// What is known of the shutdown.
+#[derive(Clone, Copy, Debug)]
+struct Stage {
+    phase: ShutdownPhase,
+    /// How many notices there have been.
+    notices: u32,
+    /// How long sessions have, as the latest notice says.
+    left: Duration,
+}
+
 /// The side that stops the program. Clones stop the same program.
 #[derive(Clone, Debug)]
-pub struct Stopper(Arc<watch::Sender<ShutdownPhase>>);
+pub struct Stopper(Arc<watch::Sender<Stage>>);
 
 /// The side of a connection, which waits for phases.
 #[derive(Clone, Debug)]
-pub struct Drain(watch::Receiver<ShutdownPhase>);
+pub struct Drain(watch::Receiver<Stage>);
 
 impl Stopper {
     /// A program that serves.
     #[expect(clippy::new_without_default, reason = "a default would hide that each one is a program of its own")]
     pub fn new() -> Stopper {
-        Stopper(Arc::new(watch::Sender::new(ShutdownPhase::Serving)))
+        let stage = Stage { phase: ShutdownPhase::Serving, notices: 0, left: Duration::ZERO };
+        Stopper(Arc::new(watch::Sender::new(stage)))
     }
 
     /// Stops: gracefully the first time, immediately after that.
     pub fn stop(&self) {
-        self.0.send_modify(|phase| {
-            *phase = match phase {
+        self.0.send_modify(|stage| {
+            stage.phase = match stage.phase {
                 ShutdownPhase::Serving => ShutdownPhase::Draining,
                 ShutdownPhase::Draining | ShutdownPhase::Closing | ShutdownPhase::Gone => ShutdownPhase::Gone,
             };
         });
     }
 
+    /// Gives notice to users at a terminal: their sessions have this long.
+    pub(crate) fn give_notice(&self, left: Duration) {
+        self.0.send_modify(|stage| {
+            stage.notices += 1;
+            stage.left = left;
+        });
+    }
+
     /// The deadline has passed.
     pub(crate) fn close(&self) {
-        self.0.send_modify(|phase| *phase = (*phase).max(ShutdownPhase::Closing));
+        self.0.send_modify(|stage| stage.phase = stage.phase.max(ShutdownPhase::Closing));
     }
 
     /// The side for a connection.
@@ -63,13 +83,33 @@ impl Stopper {
 impl Drain {
     /// The current phase.
     pub fn phase(&self) -> ShutdownPhase {
-        *self.0.borrow()
+        self.0.borrow().phase
+    }
+
+    /// How many notices there have been.
+    pub(crate) fn notices(&self) -> u32 {
+        self.0.borrow().notices
+    }
+
+    /// The number of the latest notice, and how long sessions had then, if it is later than number `seen`.
+    pub(crate) fn notice_after(&self, seen: u32) -> Option<(u32, Duration)> {
+        let Stage { notices, left, .. } = *self.0.borrow();
+        (notices > seen).then_some((notices, left))
     }
 
     /// Waits until the phase is `phase` or a later one. Cancel safe.
     pub async fn reached(&mut self, phase: ShutdownPhase) {
+        self.wait_for(|stage| stage.phase >= phase).await;
+    }
+
+    /// Waits until the phase is later than `phase`, or there are more notices than `notices`. Cancel safe.
+    pub(crate) async fn advanced(&mut self, phase: ShutdownPhase, notices: u32) {
+        self.wait_for(|stage| stage.phase > phase || stage.notices > notices).await;
+    }
+
+    async fn wait_for(&mut self, condition: impl FnMut(&Stage) -> bool) {
         // An error means that the `Stopper` is gone: then the phase never changes again.
-        if self.0.wait_for(|now| *now >= phase).await.is_err() {
+        if self.0.wait_for(condition).await.is_err() {
             std::future::pending().await
         }
     }
@@ -102,5 +142,16 @@ mod tests {
         drain.reached(ShutdownPhase::Draining).await;
         drain.reached(ShutdownPhase::Closing).await;
         assert_eq!(drain.phase(), ShutdownPhase::Closing);
+    }
+
+    #[tokio::test]
+    async fn a_notice_is_seen_once() {
+        let stopper = Stopper::new();
+        let mut drain = stopper.drain();
+        stopper.stop();
+        stopper.give_notice(Duration::from_secs(30));
+        drain.advanced(ShutdownPhase::Draining, drain.notices() - 1).await;
+        assert_eq!(drain.notice_after(0), Some((1, Duration::from_secs(30))));
+        assert_eq!(drain.notice_after(1), None);
     }
 }

@@ -113,6 +113,10 @@ pub(super) struct OutputQueue {
     last_progress: Option<Instant>,
     capacity: usize,
     eof: bool,
+    /// A process has accepted the client's terminal.
+    pub(super) has_terminal: bool,
+    /// The client has been told that its program request succeeded.
+    pub(super) program_accepted: bool,
     disconnected: bool,
     debug_messages: usize,
     requests: usize,
@@ -134,6 +138,8 @@ impl OutputQueue {
             last_progress: None,
             capacity,
             eof: false,
+            has_terminal: false,
+            program_accepted: false,
             disconnected: false,
             debug_messages: 0,
             requests: 0,

@@ -268,6 +268,16 @@ impl Shared {
         lock(&self.inbound).queue.size()
     }
 
+    /// A process has accepted the client's terminal: the session has one for as long as it lasts.
+    pub(crate) fn terminal_accepted(&self) {
+        lock(&self.output).has_terminal = true;
+    }
+
+    /// The client's answer to its program request is queued.
+    pub(super) fn program_accepted(&self) {
+        lock(&self.output).program_accepted = true;
+    }
+
     /// Sets which optional handlers the current process lacks.
     pub(crate) fn set_missing_handlers(&self, missing: MissingHandlers) {
         lock(&self.inbound).queue.set_missing_handlers(missing);
@@ -353,7 +363,7 @@ impl Shared {
         self.emit(|output| output.push_whole(to, bytes));
     }
 
-    fn emit<R>(&self, change: impl FnOnce(&mut OutputQueue) -> R) -> R {
+    pub(super) fn emit<R>(&self, change: impl FnOnce(&mut OutputQueue) -> R) -> R {
         let mut output = lock(&self.output);
         let (was_empty, had_ended) = (output.is_empty(), output.has_ended());
         let result = change(&mut output);

@@ -113,6 +113,7 @@ impl Shared {
     fn queue_acceptance(&self, acceptance: Acceptance) {
         if acceptance.answer {
             self.reply(true);
+            self.program_accepted();
         }
         for (to, bytes) in acceptance.held {
             self.push_whole(to, &bytes);
@@ -183,6 +184,17 @@ impl Shared {
                 self.push_message(Message::Eof);
             }
         }
+    }
+
+    /// Queues a line of the host's on the terminal, as wall(1) writes it, once the client has its answer to a program
+    /// request. Without a terminal the bytes belong to a program, and nothing is queued; nor after EOF or the exit.
+    pub(super) fn terminal_line(&self, text: &str) {
+        let line = format!("\r\n{}", line(text, true));
+        self.emit(|output| {
+            if output.has_terminal && output.program_accepted {
+                output.push_whole(Output::Stdout, line.as_bytes());
+            }
+        });
     }
 
     /// Queues a line of the host's on stderr, if a program request was accepted (no output may overtake that answer)

@@ -378,6 +378,7 @@ impl Handler<'_> {
     }
 
     fn keep_pty(&mut self, pty: Pty) {
+        self.half.shared().terminal_accepted();
         let state = self.guest.state();
         state.terminal.begin(&pty.modes);
         state.channel.keep_pty(pty);

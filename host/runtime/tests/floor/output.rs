@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use whelk_runtime::{ChannelEvent, Drained, Ending, Exit, Output, SignalName};
 
 use crate::client::{CAPACITY, Client, Heard, out};
+use crate::session::pty;
 
 #[tokio::test]
 async fn writing_in_a_start_accepts_it() {
@@ -196,4 +197,33 @@ async fn each_drain_delivers_one_run_of_bytes() {
     }
     lengths.push(client.recorder.heard.len());
     assert_eq!(lengths, [3, 4, 5, 6]);
+}
+
+#[tokio::test]
+async fn a_line_of_the_host_reaches_a_terminal_and_no_program_without_one() {
+    let line = "\r\nwhelk: stopping\r\n";
+    let mut clients =
+        vec![Client::new(&[]).and(pty()), Client::new(&[("pty-req", "false")]).and(pty()), Client::new(&[])];
+    for client in &mut clients {
+        // Nothing may overtake the answer to the program request.
+        client.inbox.tell_terminal("too early");
+        client.run("write a");
+        client.until_stdout(1).await;
+        client.inbox.tell_terminal("stopping");
+        client.drain();
+    }
+    let texts: Vec<String> = clients.iter().map(|client| client.recorder.text()).collect();
+    assert_eq!(texts, [format!("a{line}"), "a".to_owned(), "a".to_owned()]);
+}
+
+#[tokio::test]
+async fn a_line_of_the_host_follows_neither_eof_nor_the_exit() {
+    for command in ["write a;eof", "write a;finish 0"] {
+        let mut client = Client::new(&[]).and(pty());
+        client.run(command);
+        client.until(|recorder| matches!(recorder.heard.last(), Some(Heard::Eof | Heard::Exit(_)))).await;
+        client.inbox.tell_terminal("stopping");
+        client.drain();
+        assert_eq!(client.recorder.text(), "a", "{command}");
+    }
 }
