@@ -7,7 +7,7 @@ pub(crate) const KNOWN: &[(&str, usize, &str)] = &[
     ("host/gateway/src/server/control.rs", 2, "supervised; and an answer, whose asker sees the end of the stream"),
     ("host/gateway/src/server/listener/acceptor.rs", 1, "the header of a proxy's connection, which a panic closes"),
     ("host/gateway/src/server/listener.rs", 2, "a connection, whose panic is caught and logged"),
-    ("host/gateway/src/cli/serve.rs", 3, "two supervised; and one that warns once, after the start"),
+    ("host/gateway/src/cli/serve.rs", 4, "three supervised; and one that warns once, after the start"),
     ("host/gateway/src/plugins/reload.rs", 1, "supervised"),
     ("host/gateway/src/plugins/reload/folder.rs", 1, "the end of a drain, which only waits and tells"),
     ("host/gateway/src/plugins/reload/task.rs", 2, "looks and loads: a panic refuses the file, which is tried again"),

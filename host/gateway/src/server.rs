@@ -9,6 +9,7 @@
 //! | [`control`] | the control socket, on which `whelk` asks the running server |
 //! | [`drain`] | the phases of a shutdown |
 //! | [`signals`] | what SIGTERM, SIGINT, SIGHUP and others do |
+//! | [`systemd`] | what systemd is told: ready, reloading, stopping, how busy, and that the server serves |
 //! | [`heap_trim`] | gives free heap back to the system after many sessions have ended |
 //! | `socket` | options of TCP sockets |
 
@@ -21,3 +22,4 @@ pub mod heap_trim;
 pub mod listener;
 pub mod signals;
 pub(crate) mod socket;
+pub mod systemd;

@@ -21,6 +21,7 @@ use crate::server::generation::CurrentGateway;
 use crate::server::heap_trim;
 use crate::server::listener::{Listener, PassedSockets};
 use crate::server::signals::{GaveUp, Hangup, Signals};
+use crate::server::systemd::{Load, Systemd};
 use crate::state::State;
 use crate::state::host_keys::HostKeys;
 use crate::state::strict_modes;
@@ -65,9 +66,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
         if let Err(error) = &control {
             emit(ServerEvent::ControlFailed { error });
         }
-        let trimmed = Arc::clone(&gateway);
-        tokio::spawn(supervise("heap trim", move || heap_trim::give_back(Arc::clone(&trimmed)), |_| ()));
-        tokio::spawn(supervise("dropped lines", logging::tell_dropped, |_| ()));
+        start_tasks(&gateway);
         for address in listener.addresses().map_err(failed)? {
             emit(ServerEvent::Listening { address });
         }
@@ -77,6 +76,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
             checking.warn_of_missing_grants(&named);
         });
         let newest = CurrentGateway::new(gateway);
+        report_to(&Systemd::of_environment(), &newest, &listener, &stopper);
         let serve =
             listener.serve(&stopper, move |stream, peer, permit| driver::run(stream, peer, permit, newest.current()));
         guard_future("listener", serve)
@@ -86,6 +86,24 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
     // A password that is still being hashed is no reason to wait.
     runtime.shutdown_background();
     served
+}
+
+/// Starts what runs beside the connections for as long as the server does.
+fn start_tasks(gateway: &Arc<Gateway>) {
+    let trimmed = Arc::clone(gateway);
+    tokio::spawn(supervise("heap trim", move || heap_trim::give_back(Arc::clone(&trimmed)), |_| ()));
+    tokio::spawn(supervise("dropped lines", logging::tell_dropped, |_| ()));
+}
+
+/// Tells the service manager that the server serves, and from then on how it is.
+fn report_to(manager: &Systemd, newest: &CurrentGateway, listener: &Listener, stopper: &Stopper) {
+    manager.ready();
+    let (manager, newest, pulse, stopper) = (manager.clone(), newest.clone(), listener.pulse(), stopper.clone());
+    let report = move || {
+        let newest = newest.clone();
+        manager.clone().report(move || Load::of(&newest.current()), Arc::clone(&pulse), stopper.clone())
+    };
+    tokio::spawn(supervise("systemd", report, |_| ()));
 }
 
 /// Logs the notes of a valid configuration.

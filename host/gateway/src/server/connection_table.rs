@@ -135,6 +135,13 @@ impl ConnectionTable {
         rows.iter().map(|row| row.info()).collect()
     }
 
+    /// How many connections and sessions there are.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        let rows: Vec<Arc<ConnectionRow>> = lock(&self.rows).values().cloned().collect();
+        (rows.len(), rows.iter().map(|row| lock(&row.sessions).len()).sum())
+    }
+
     /// Ends a connection: the client gets DISCONNECT (11, by application) with this reason, at most 255 bytes of it,
     /// and its sessions hear that the connection is lost. RFC 4253 §11.1. False if there is none of this number, or it
     /// is ending.
@@ -357,6 +364,7 @@ mod tests {
         let [shown] = &shown[0].sessions[..] else { panic!("{shown:?}") };
         let identity = (shown.number, shown.channel);
         assert_eq!((identity, shown.plugin.as_ref(), shown.start), ((1, 2), None, Some(StartKind::Exec)));
+        assert_eq!(table.counts(), (1, 1));
         drop((inbox, side));
         assert!(!table.end_session(7, 1, "its pipes are gone"));
         drop(session);

@@ -211,6 +211,11 @@ impl Gateway {
         (self.engine.take_peak(), self.engine.live())
     }
 
+    /// How many of the operator's plugins are served, and how many are being prepared.
+    pub(crate) fn plugin_counts(&self) -> (usize, usize) {
+        (self.registry.plugins().len(), self.registry.preparing().len())
+    }
+
     /// For whom sessions run.
     pub(crate) fn tenants(&self) -> &Tenants {
         &self.tenants

@@ -31,6 +31,7 @@ use crate::observe::event::{ConnectionEvent, ServerEvent, emit};
 use crate::os_limits;
 use crate::server::drain::{ShutdownPhase, Stopper};
 use crate::server::socket::TcpKeepalive;
+use crate::server::systemd::Pulse;
 use crate::source::Peer;
 
 /// How long connections have to send their DISCONNECT after the drain deadline.
@@ -40,6 +41,7 @@ const DISCONNECT_TIME: Duration = Duration::from_secs(2);
 pub struct Listener {
     acceptor: Acceptor,
     drain: Duration,
+    pulse: Arc<Pulse>,
 }
 
 impl Listener {
@@ -68,7 +70,13 @@ impl Listener {
         let gate = Gate::new(Bounds::new(limits, connections, full), config.addresses.unpenalized());
         let proxies = Proxies { addresses: config.addresses.proxies.clone(), grace: limits.proxy_header_grace };
         let acceptor = Acceptor::new(sockets, gate, TcpKeepalive::new(limits), limits.authentication_grace, proxies);
-        Listener { acceptor, drain: limits.drain }
+        Listener { acceptor, drain: limits.drain, pulse: Arc::default() }
+    }
+
+    /// Shows that the task which accepts connections runs, until it stops.
+    #[must_use]
+    pub fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
     }
 
     /// The addresses, in the order of the configuration, with the ports that the system chose for 0.
@@ -87,7 +95,7 @@ impl Listener {
         H: Fn(TcpStream, SocketAddr, ConnectionPermit) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let Listener { mut acceptor, drain: drain_time } = self;
+        let Listener { mut acceptor, drain: drain_time, pulse } = self;
         let handle = Arc::new(handle);
         let mut stopped = stopper.drain();
         let mut tasks = JoinSet::new();
@@ -96,6 +104,7 @@ impl Listener {
                 biased;
                 () = stopped.reached(ShutdownPhase::Draining) => break,
                 Some(_) = tasks.join_next() => {}
+                never = pulse.beat() => match never {},
                 (stream, peer, permit) = acceptor.accept() => {
                     let (handle, number) = (Arc::clone(&handle), permit.connection());
                     tasks.spawn(contained(number, peer.into(), async move { handle(stream, peer, permit).await }));
@@ -135,17 +144,35 @@ async fn drain(mut tasks: JoinSet<()>, stopper: &Stopper, time: Duration) {
 }
 
 /// Waits for the tasks: for `time` until they end by themselves, then until they have disconnected; not at all for an
-/// immediate stop.
+/// immediate stop. Users at a terminal get notice at the start, and once more shortly before the end.
 async fn wait_for_end(tasks: &mut JoinSet<()>, stopper: &Stopper, time: Duration) {
     let mut gone = stopper.drain();
-    for wait in [time, DISCONNECT_TIME] {
+    let last_part = last_part(time);
+    if !time.is_zero() {
+        stopper.give_notice(time);
+    }
+    let give_last_notice = || {
+        if !last_part.is_zero() {
+            stopper.give_notice(last_part);
+        }
+    };
+    let close = || stopper.close();
+    let steps: [(Duration, &(dyn Fn() + Sync)); 3] =
+        [(time - last_part, &give_last_notice), (last_part, &close), (DISCONNECT_TIME, &close)];
+    for (wait, then) in steps {
         let empty = timeout(wait, async { while tasks.join_next().await.is_some() {} });
         tokio::select! {
             biased;
             () = gone.reached(ShutdownPhase::Gone) => break,
-            _ = empty => stopper.close(),
+            _ = empty => then(),
         }
     }
+}
+
+/// How long before the end of a drain of `time` the last notice is given. Zero: the first one is enough.
+fn last_part(time: Duration) -> Duration {
+    let parts = [Duration::from_secs(10), Duration::from_secs(5)];
+    parts.into_iter().find(|part| time >= *part * 2).unwrap_or_default()
 }
 
 /// Runs a connection and catches its panic: unwinding has dropped everything of the connection, so its sessions see the
@@ -293,6 +320,29 @@ mod tests {
             assert_eq!(started.elapsed().as_secs(), 32);
         };
         tokio::join!(serve, client);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn users_get_notice_at_the_start_of_a_drain_and_shortly_before_its_end() {
+        for (drain, expected) in [(30, vec![(0, 30), (20, 10)]), (12, vec![(0, 12), (7, 5)]), (4, vec![(0, 4)])] {
+            let stopper = Stopper::new();
+            let mut tasks = JoinSet::new();
+            tasks.spawn(std::future::pending());
+            let (mut seen, mut told, started) = (stopper.drain(), Vec::new(), Instant::now());
+            stopper.stop();
+            let listen = async {
+                loop {
+                    seen.advanced(ShutdownPhase::Closing, u32::try_from(told.len()).unwrap()).await;
+                    let (_, left) = seen.notice_after(u32::try_from(told.len()).unwrap()).unwrap();
+                    told.push((started.elapsed().as_secs(), left.as_secs()));
+                }
+            };
+            tokio::select! {
+                () = wait_for_end(&mut tasks, &stopper, Duration::from_secs(drain)) => {}
+                () = listen => {}
+            }
+            assert_eq!((told, started.elapsed().as_secs()), (expected, drain + 2));
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -77,6 +77,13 @@ whelk_runtime::events! {
         ) {
             #[display] error: &'a (dyn Error + 'a),
         }
+        /// The service manager that has started the program cannot be told how it is. Told once.
+        SystemdFailed(
+            "server_systemd_failed", WARN, "whelk::server::systemd",
+            "systemd cannot be told the state of this server"
+        ) {
+            #[display] error: &'a (dyn Error + 'a),
+        }
         /// The program was told to stop.
         Stopping("server_stopping", INFO, "whelk::server::signals", "stopping") {
             signal: &'a str,
