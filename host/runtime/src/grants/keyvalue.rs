@@ -4,6 +4,7 @@
 //! store on a server would implement the same trait, one value for each tenant. `host/keyvalue.rs` checks the arguments
 //! of a plugin (lengths, counts) for every back end; [`FlowControl`] limits how much is in progress at once.
 
+mod backup;
 mod buckets;
 mod embedded;
 mod file;
@@ -11,6 +12,7 @@ mod flow;
 mod tables;
 mod writer;
 
+pub use backup::{BackupSummary, check_store};
 pub use buckets::{Buckets, KeyValue, Keys, Page, StoreError, StoreFuture, Values};
 pub use embedded::{Embedded, StoreQuota};
 pub(crate) use flow::operations_of;

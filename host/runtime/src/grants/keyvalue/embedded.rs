@@ -12,6 +12,7 @@ use redb::{ReadTransaction, ReadableDatabase};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
+use super::backup::{self, BackupSummary};
 use super::buckets::{Buckets, KeyValue, Keys, Page, StoreError, StoreFuture, Values};
 use super::file::File;
 use super::flow::{FlowControl, InFlight};
@@ -51,6 +52,17 @@ impl Embedded {
     #[must_use]
     pub fn tenant(self: &Arc<Self>, name: &str, quota: StoreQuota) -> Arc<dyn Buckets> {
         Arc::new(Tenancy { store: Arc::clone(self), name: name.into(), quota, flow: FlowControl::default() })
+    }
+}
+
+impl Embedded {
+    /// Copies the last committed state of all tenants into a file that does not exist yet, for its owner only. Writers
+    /// and readers go on. Blocks until the copy is on disk.
+    ///
+    /// # Errors
+    /// When the copy cannot be written, or the store fails.
+    pub fn back_up(&self, path: &Path) -> Result<BackupSummary, StoreError> {
+        backup::copy(&self.file, path)
     }
 }
 

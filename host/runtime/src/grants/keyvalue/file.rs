@@ -86,6 +86,11 @@ impl File {
         Err(StoreError::Failed(failure))
     }
 
+    /// Whether it has failed, and nothing was written since.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
     /// A write succeeded: the failure, if there was one, is over.
     pub(super) fn has_written(&self) {
         if self.failing.swap(false, Ordering::Relaxed) {

@@ -17,11 +17,11 @@ use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransact
 
 use super::buckets::{KeyValue, Keys, Page, StoreError, Values};
 
-const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-const TENANTS: TableDefinition<'_, &str, (u64, u64, u64)> = TableDefinition::new("tenants");
-const BUCKETS: TableDefinition<'_, (u64, &str), (u64, u64, u64)> = TableDefinition::new("buckets");
-const KEYS: TableDefinition<'_, (u64, &str), (u64, &[u8])> = TableDefinition::new("keys");
-const ORDER: TableDefinition<'_, (u64, u64), &str> = TableDefinition::new("order");
+pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+pub(super) const TENANTS: TableDefinition<'_, &str, (u64, u64, u64)> = TableDefinition::new("tenants");
+pub(super) const BUCKETS: TableDefinition<'_, (u64, &str), (u64, u64, u64)> = TableDefinition::new("buckets");
+pub(super) const KEYS: TableDefinition<'_, (u64, &str), (u64, &[u8])> = TableDefinition::new("keys");
+pub(super) const ORDER: TableDefinition<'_, (u64, u64), &str> = TableDefinition::new("order");
 
 /// The version of the layout above.
 const FORMAT: u64 = 1;
