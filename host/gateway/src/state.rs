@@ -11,7 +11,7 @@ pub mod strict_modes;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
@@ -29,6 +29,8 @@ const TENANTS_CACHE: &str = "cache-tenants";
 /// The error of a process that needs what only a server makes.
 pub(crate) const NOT_STARTED: &str = "no server has been started yet: run `whelk serve` once without --stdio, which makes \
                                       the host keys and compiles the plugins";
+/// The embedded store of keys and values of all tenants.
+pub(crate) const KEYVALUE: &str = "keyvalue.redb";
 /// Locked by the program that uses the folder.
 const LOCK: &str = "lock";
 /// The control socket of the running program.
@@ -228,6 +230,11 @@ impl State {
         let flags = OFlags::NOFOLLOW.bits().cast_signed();
         let file = OpenOptions::new().write(true).create(true).mode(0o600).custom_flags(flags).open(&path);
         let file = file.map_err(failed)?;
+        // Root locks a folder of another user only to look after it: that user's server has to lock it next.
+        let owner = self.folder.metadata().map_err(failed)?;
+        if me() == 0 && owner.uid() != 0 {
+            fchown(&file, Some(owner.uid()), Some(owner.gid())).map_err(failed)?;
+        }
         match file.try_lock() {
             Ok(()) => Ok(Lock { _file: file }),
             Err(TryLockError::WouldBlock) => {

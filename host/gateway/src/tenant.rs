@@ -204,13 +204,13 @@ impl Tenants {
         limits: &Limits,
         plugin_limits: whelk_runtime::Limits,
         plugins: &Arc<Registry>,
-        granter: Granter,
+        granter: &Arc<Granter>,
     ) -> Tenants {
         let demonstration = Demonstration {
             limits: limits.clone(),
             plugin_limits,
             plugins: Arc::clone(plugins),
-            granter: Arc::new(granter),
+            granter: Arc::clone(granter),
             input: InputBudget::new(limits.plugins.tenant_input),
             made: Mutex::default(),
         };
@@ -447,9 +447,9 @@ mod tests {
     /// A demonstration without plugins, and its state folder.
     fn demonstration() -> (tempfile::TempDir, Demonstration) {
         let folder = tempfile::tempdir().unwrap();
-        let granter = Granter::new(&folder.path().join("state"));
+        let granter = Arc::new(Granter::new(&folder.path().join("state")));
         let limits = whelk_runtime::Limits::default();
-        let tenants = Tenants::demonstration(&Limits::default(), limits, &Arc::default(), granter);
+        let tenants = Tenants::demonstration(&Limits::default(), limits, &Arc::default(), &granter);
         let Known::Demonstration(demonstration) = tenants.known else { panic!("it was asked for") };
         (folder, *demonstration)
     }

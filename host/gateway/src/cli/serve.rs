@@ -14,6 +14,7 @@ use crate::observe::escape::escape;
 use crate::observe::event::{ServerEvent, emit};
 use crate::observe::logging::{self, Output};
 use crate::os_limits;
+use crate::plugins::reload::Reload;
 use crate::server::control::{Control, Requests};
 use crate::server::drain::{ShutdownPhase, Stopper};
 use crate::server::gateway::{Gateway, THIS_PROGRAM};
@@ -62,10 +63,8 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
             reload = gateway.load(&config, &state, Path::new(THIS_PROGRAM)) => reload.map_err(wrong)?,
             () = stopped.reached(ShutdownPhase::Draining) => return Ok(()),
         };
-        let control = Control::open(&state, Requests::new(&reload));
-        if let Err(error) = &control {
-            emit(ServerEvent::ControlFailed { error });
-        }
+        let newest = CurrentGateway::new(Arc::clone(&gateway));
+        let _control = open_control(&state, &reload, &newest);
         start_tasks(&gateway);
         for address in listener.addresses().map_err(failed)? {
             emit(ServerEvent::Listening { address });
@@ -75,7 +74,6 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
             prepared.await;
             checking.warn_of_missing_grants(&named);
         });
-        let newest = CurrentGateway::new(gateway);
         report_to(&Systemd::of_environment(), &newest, &listener, &stopper);
         let serve =
             listener.serve(&stopper, move |stream, peer, permit| driver::run(stream, peer, permit, newest.current()));
@@ -104,6 +102,13 @@ fn report_to(manager: &Systemd, newest: &CurrentGateway, listener: &Listener, st
         manager.clone().report(move || Load::of(&newest.current()), Arc::clone(&pulse), stopper.clone())
     };
     tokio::spawn(supervise("systemd", report, |_| ()));
+}
+
+/// Opens the control socket. A server without one serves all the same.
+fn open_control(state: &State, reload: &Reload, newest: &CurrentGateway) -> Option<Control> {
+    let newest = newest.clone();
+    let requests = Requests::new(reload).with_backup(state.folder(), move || newest.current().existing_store());
+    Control::open(state, requests).inspect_err(|error| emit(ServerEvent::ControlFailed { error })).ok()
 }
 
 /// Logs the notes of a valid configuration.

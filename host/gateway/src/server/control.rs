@@ -6,6 +6,7 @@
 //! Only the user who runs the program and root get an answer. Requests are few and small, and no client can hinder the
 //! program: there are limits on their number, size and time.
 
+pub mod backup;
 mod client;
 mod plugins;
 

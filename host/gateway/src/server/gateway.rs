@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use whelk_runtime::keyvalue::Embedded;
 use whelk_runtime::limits::count;
 use whelk_runtime::{
     Cache, CacheKey, CompileSettings, Compiler, Engine, EngineSettings, Grants, Loader, Registry, Tenant,
@@ -48,6 +49,8 @@ pub struct Gateway {
     authentication: Arc<auth::server::Settings>,
     host_keys: Arc<HostKeys>,
     engine: Engine,
+    /// Has the key-value store.
+    granter: Arc<Granter>,
     /// The operator's plugins.
     registry: Arc<Registry>,
     /// Those of tenants with a folder of their own, by the tenants' names.
@@ -80,8 +83,9 @@ impl Gateway {
         let own = own_folders(config);
         let granter =
             if config.one_connection { Granter::without_counts(&config.state) } else { Granter::new(&config.state) };
+        let granter = Arc::new(granter);
         let granted = authenticator_grants(config, &granter)?;
-        let tenants = Arc::new(make_tenants(config, &own, &registry, (files, granter))?);
+        let tenants = Arc::new(make_tenants(config, &own, &registry, (files, &granter))?);
         let authenticators = make_authenticators(config, granted, &registry, &tenants);
         let access = Access::new(config, authenticators, &TimingSecret::new(host_keys.timing_secret()));
         let authentication = auth::server::Settings {
@@ -100,6 +104,7 @@ impl Gateway {
             authentication: Arc::new(authentication),
             registry,
             own,
+            granter,
             engine,
             tenants,
             limits: config.limits.clone(),
@@ -270,6 +275,14 @@ impl Gateway {
         &self.connections
     }
 
+    /// The key-value store; none if nobody has used one yet. Blocks on the disk.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub fn existing_store(&self) -> Result<Option<Arc<Embedded>>, String> {
+        self.granter.existing_store()
+    }
+
     /// The phase of the shutdown.
     pub(crate) fn drain(&self) -> Drain {
         self.drain.clone()
@@ -316,7 +329,7 @@ fn make_tenants(
     config: &Config,
     own: &BTreeMap<String, FolderConfig>,
     operators: &Arc<Registry>,
-    (files, granter): (os_limits::Files, Granter),
+    (files, granter): (os_limits::Files, &Arc<Granter>),
 ) -> Result<Tenants, String> {
     let plugin_limits = |limits: &Limits| {
         let tenant_open_files = files.share(limits.plugins.tenant_open_files);
@@ -326,7 +339,7 @@ fn make_tenants(
         return Ok(Tenants::demonstration(&config.limits, plugin_limits(&config.limits), operators, granter));
     }
     let own = own.iter().map(|(name, folder)| (name.clone(), Arc::clone(&folder.registry))).collect();
-    Tenants::configured(&config.tenants, plugin_limits, &own, operators, &granter)
+    Tenants::configured(&config.tenants, plugin_limits, &own, operators, granter)
 }
 
 /// The grants of each authenticator. Blocks on the disk.

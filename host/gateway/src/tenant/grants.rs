@@ -9,12 +9,10 @@ use whelk_runtime::keyvalue::{self, Buckets, Embedded};
 use whelk_runtime::{Access, AllowList, Clock, Configuration, Directory, Grants, Quota, TcpAllow, Topics};
 
 use crate::config::{self, AuthenticatorConfig, DirectoryAccess};
-use crate::state::State;
+use crate::state::{KEYVALUE, State};
 
 /// The path at which plugins see their granted directory.
 const GUEST_PATH: &str = "/";
-/// The file of the embedded store, in the state folder.
-const STORE: &str = "keyvalue.redb";
 
 /// Makes the grants of every tenant.
 pub(crate) struct Granter {
@@ -94,13 +92,26 @@ impl Granter {
     }
 
     fn buckets(&self, tenant: &str, granted: config::KeyValue) -> Result<Arc<dyn Buckets>, String> {
-        let open = || {
-            self.opened_state()?;
-            Embedded::open(&self.state.join(STORE)).map_err(|error| error.to_string())
-        };
-        let store = self.store.get_or_init(open).clone()?;
+        let store = self.opened_store()?;
         let quota = keyvalue::StoreQuota { bytes: granted.bytes as u64, keys: granted.keys.into() };
         Ok(store.tenant(tenant, quota))
+    }
+
+    fn opened_store(&self) -> Result<Arc<Embedded>, String> {
+        let open = || {
+            self.opened_state()?;
+            Embedded::open(&self.state.join(KEYVALUE)).map_err(|error| error.to_string())
+        };
+        self.store.get_or_init(open).clone()
+    }
+
+    /// The store of all tenants and authenticators; none if nobody has used one yet. Blocks on the disk.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub(crate) fn existing_store(&self) -> Result<Option<Arc<Embedded>>, String> {
+        let exists = self.counts && (self.store.get().is_some() || self.state.join(KEYVALUE).exists());
+        exists.then(|| self.opened_store()).transpose()
     }
 
     /// The state folder, created if it does not exist.
