@@ -3,6 +3,7 @@
 //! Exit status: 0 success, 1 a failure while running, 2 an invalid command line or configuration, or another problem
 //! that the operator must fix before a start can succeed.
 
+mod admin;
 mod algorithms;
 mod check;
 pub mod explain;
@@ -25,6 +26,7 @@ use whelk_runtime::{CompileSettings, InstanceLimits, ProgramRequest, compile_std
 use crate::config::{self, Overrides};
 use crate::observe::logging::{self, Format, Output};
 use crate::state::strict_modes::{self, Asked};
+use admin::user::UserVerb;
 use outcome::{Failure, WRONG, failed, print};
 use plugin::PluginVerb;
 
@@ -101,6 +103,9 @@ enum Verb {
     /// Make the hash of a password, for `password` in [users.NAME]: asks for it twice without echo, or reads the first
     /// line of standard input if that is no terminal.
     HashPassword,
+    /// Add, remove and list the users of a configuration.
+    #[command(subcommand)]
+    User(UserVerb),
     /// Look after plugins.
     #[command(subcommand)]
     Plugin(PluginVerb),
@@ -185,6 +190,7 @@ fn run(verb: Verb, format: Format) -> Result<(), Failure> {
             let exec = exec.as_deref().map(|command| ProgramRequest::Exec(command.as_bytes()));
             tenants::tenants(&file, user.as_deref(), exec.or(subsystem.as_deref().map(ProgramRequest::Subsystem)))
         }
+        Verb::User(verb) => admin::user::user(verb),
         Verb::HashPassword => hash_password::hash_password(),
         Verb::Plugin(verb) => {
             strict_modes::ask(Asked::Nothing);

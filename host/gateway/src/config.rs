@@ -202,7 +202,11 @@ impl Config {
         self.authenticators.iter().find(|asked| asked.users.iter().any(|pattern| pattern.fits(name)))
     }
 
-    fn parse(file: &Path, text: &str, overrides: &Overrides) -> Result<Config, Refused> {
+    /// Reads a text as if it were in the file.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub(crate) fn parse(file: &Path, text: &str, overrides: &Overrides) -> Result<Config, Refused> {
         let mut findings = Findings::new(file, text);
         let (table, errors) = DeTable::parse_recoverable(text);
         add_errors(&errors, text, table.get_ref(), &mut findings);

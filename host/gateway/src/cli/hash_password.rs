@@ -10,11 +10,15 @@ use crate::credential::PasswordHash;
 /// Longest password that can log in, in bytes.
 const LONGEST: usize = 1024;
 
-/// Asks for a password twice on the terminal, or reads it from the first line of standard input, and prints its hash.
+/// Prints the hash of a password.
 pub(super) fn hash_password() -> Result<(), Failure> {
+    print(&format!("{}\n", new_hash()?))
+}
+
+/// Asks for a password twice on the terminal, or reads it from the first line of standard input, and returns its hash.
+pub(super) fn new_hash() -> Result<String, Failure> {
     let password = if io::stdin().is_terminal() { asked()? } else { read(io::stdin().lock())? };
-    let hash = PasswordHash::make(password.as_bytes()).map_err(failed)?;
-    print(&format!("{hash}\n"))
+    PasswordHash::make(password.as_bytes()).map_err(failed)
 }
 
 /// Asks twice, without echo.

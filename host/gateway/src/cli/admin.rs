@@ -1,0 +1,4 @@
+//! What an operator does beside serving: edits the users of a configuration.
+
+mod replace;
+pub(super) mod user;
