@@ -26,6 +26,7 @@ use whelk_runtime::{CompileSettings, InstanceLimits, ProgramRequest, compile_std
 use crate::config::{self, Overrides};
 use crate::observe::logging::{self, Format, Output};
 use crate::state::strict_modes::{self, Asked};
+use admin::doctor::DoctorArguments;
 use admin::user::UserVerb;
 use outcome::{Failure, WRONG, failed, print};
 use plugin::PluginVerb;
@@ -106,6 +107,7 @@ enum Verb {
     /// Add, remove and list the users of a configuration.
     #[command(subcommand)]
     User(UserVerb),
+    Doctor(DoctorArguments),
     /// Look after plugins.
     #[command(subcommand)]
     Plugin(PluginVerb),
@@ -191,6 +193,7 @@ fn run(verb: Verb, format: Format) -> Result<(), Failure> {
             tenants::tenants(&file, user.as_deref(), exec.or(subsystem.as_deref().map(ProgramRequest::Subsystem)))
         }
         Verb::User(verb) => admin::user::user(verb),
+        Verb::Doctor(arguments) => admin::doctor::doctor(&arguments),
         Verb::HashPassword => hash_password::hash_password(),
         Verb::Plugin(verb) => {
             strict_modes::ask(Asked::Nothing);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
@@ -38,6 +39,14 @@ const UNAUTHENTICATED_CONNECTION: u64 = 48 << 10;
 const UNAUTHENTICATED_SHARE: u64 = 8;
 /// Memory of an idle connection.
 const IDLE_CONNECTION: u64 = 32 << 10;
+
+/// The names of the resources in errors, events and `whelk doctor`.
+pub(crate) const OPEN_FILES: &str = "the number of open files";
+pub(crate) const MAPPINGS: &str = "vm.max_map_count";
+pub(crate) const MEMORY: &str = "the memory in bytes";
+pub(crate) const THREADS: &str = "the number of threads";
+pub(crate) const ADDRESS_SPACE: &str = "the address space in bytes (RLIMIT_AS)";
+pub(crate) const HASHING_MEMORY: &str = "the memory in bytes for hashing passwords";
 
 /// Memory for hashing passwords where the system does not report its memory, in bytes.
 const UNKNOWN_HASHING_MEMORY: usize = 256 << 20;
@@ -154,6 +163,28 @@ impl fmt::Display for Shortage {
     }
 }
 
+/// A resource that a configuration wants, whether or not there is enough of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Requirement {
+    /// The resource.
+    pub resource: &'static str,
+    /// How much there is; `None`: there is no limit, or it is unknown.
+    pub has: Option<u64>,
+    /// How much there should be.
+    pub needs: u64,
+    /// What to do if there is less, and what happens until then.
+    pub change: String,
+}
+
+impl Requirement {
+    /// What is short, if there is less than is wanted.
+    #[must_use]
+    pub(crate) fn shortage(self) -> Option<Shortage> {
+        let Requirement { resource, has, needs, change } = self;
+        has.filter(|has| *has < needs).map(|has| Shortage { resource, has, needs, change })
+    }
+}
+
 /// The resources that the machine gives this process; `None` where there is no limit or it is unknown.
 #[derive(Clone, Copy, Debug, Default)]
 struct Machine {
@@ -176,14 +207,16 @@ impl Machine {
         Machine { mappings, files, memory, address_space, threads }
     }
 
+    #[cfg(test)]
     fn shortages(&self, config: &Config) -> Vec<Shortage> {
+        short(self.wanted(config))
+    }
+
+    /// As much as the limits of the configuration may take.
+    fn wanted(&self, config: &Config) -> Vec<Requirement> {
         let limits = &config.limits;
-        let mut shortages = Vec::new();
-        let mut check = |resource, has: Option<u64>, needs: u64, change: String| {
-            if let Some(has) = has.filter(|has| *has < needs) {
-                shortages.push(Shortage { resource, has, needs, change });
-            }
-        };
+        let mut wanted = Vec::new();
+        let mut want = |resource, has, needs, change| wanted.push(Requirement { resource, has, needs, change });
         let (instances, connections) = (u64::from(limits.plugins.instances), u64::from(limits.connections));
         let engine = derived::engine_settings_of(config);
         let mappings = |memories| u64::try_from(engine.mappings(memories)).unwrap_or(u64::MAX);
@@ -193,30 +226,33 @@ impl Machine {
              `instances`; until then fewer run",
             limits.plugins.memories
         );
-        check("vm.max_map_count", self.mappings, mappings, raise);
+        want(MAPPINGS, self.mappings, mappings, raise);
         let files = Files::wanted(config).sum();
         let raise = format!(
             "raise the hard limit (LimitNOFILE={files} for systemd, --ulimit nofile={files} for docker, ulimit -Hn {files} in a shell of \
              root), or lower `connections` or `tenant_open_files`; until then fewer are accepted, and plugins open fewer"
         );
-        check("the number of open files", self.files, files, raise);
+        want(OPEN_FILES, self.files, files, raise);
         let memory = instances * IDLE_INSTANCE + connections * IDLE_CONNECTION;
         let raise = format!(
             "give it {} MiB (MemoryMax= for systemd, --memory for docker), or lower `instances` and `connections`; that is what all of them take while they are idle",
             memory.div_ceil(1 << 20)
         );
-        check("the memory in bytes", self.memory, memory, raise);
+        want(MEMORY, self.memory, memory, raise);
         let threads = processors() + BLOCKING_THREADS + OTHER_THREADS;
         let raise =
             format!("{}; until then files and host names are waited for one after another", more_threads(threads));
-        check("the number of threads", self.threads, threads, raise);
-        shortages
+        want(THREADS, self.threads, threads, raise);
+        wanted
     }
-}
 
-impl Machine {
-    /// The resources that are too small to start at all.
+    #[cfg(test)]
     fn lacks(&self, config: &Config) -> Vec<Shortage> {
+        short(self.needed(config))
+    }
+
+    /// The least with which a server starts at all.
+    fn needed(&self, config: &Config) -> Vec<Requirement> {
         let engine = derived::engine_settings_of(config);
         let address_space = u64::try_from(whelk_runtime::address_space(&engine)).unwrap_or(u64::MAX);
         let threads = processors() + OTHER_THREADS;
@@ -225,16 +261,18 @@ impl Machine {
         let space = "it is reserved for the memories of plugins and costs nothing until they use it: LimitAS=infinity for systemd, \
                      ulimit -v unlimited in a shell, or lower `instances`, `memories` or `memory_slot`";
         [
-            ("the number of open files", self.files, LEAST_FILES, files.to_owned()),
-            ("the address space in bytes (RLIMIT_AS)", self.address_space, address_space, space.to_owned()),
-            ("the number of threads", self.threads, threads, more_threads(threads)),
+            (OPEN_FILES, self.files, LEAST_FILES, files.to_owned()),
+            (ADDRESS_SPACE, self.address_space, address_space, space.to_owned()),
+            (THREADS, self.threads, threads, more_threads(threads)),
         ]
         .into_iter()
-        .filter_map(|(resource, has, needs, change)| {
-            has.filter(|has| *has < needs).map(|has| Shortage { resource, has, needs, change })
-        })
+        .map(|(resource, has, needs, change)| Requirement { resource, has, needs, change })
         .collect()
     }
+}
+
+fn short(requirements: Vec<Requirement>) -> Vec<Shortage> {
+    requirements.into_iter().filter_map(Requirement::shortage).collect()
 }
 
 fn more_threads(threads: u64) -> String {
@@ -253,22 +291,34 @@ fn processors() -> u64 {
 /// # Errors
 /// The resources that are too small, a line each, and what to set.
 pub(crate) fn check_start(config: &Config) -> Result<(), String> {
-    let lacks = Machine::read().lacks(config);
+    let lacks = short(needed(config));
     let lines = lacks.iter().map(|Shortage { resource, has, needs, change }| {
         format!("this machine: {resource} is {has}, and at least {needs} are needed: {change}")
     });
     if lacks.is_empty() { Ok(()) } else { Err(lines.collect::<Vec<_>>().join("\n")) }
 }
 
+/// The least of each resource with which a server with this configuration starts at all.
+#[must_use]
+pub(crate) fn needed(config: &Config) -> Vec<Requirement> {
+    Machine::read().needed(config)
+}
+
+/// As much of each resource as the limits of a configuration may take. Nothing is changed.
+#[must_use]
+pub(crate) fn wanted(config: &Config) -> Vec<Requirement> {
+    let hashing = hashing_requirement(config, hashing_memory(&config.limits));
+    Machine::read().wanted(config).into_iter().chain(hashing).collect()
+}
+
 /// The resources that are too small for a configuration. Nothing is changed.
 #[must_use]
 pub(crate) fn shortages(config: &Config) -> Vec<Shortage> {
-    let hashing = hashing_shortage(config, hashing_memory(&config.limits));
-    Machine::read().shortages(config).into_iter().chain(hashing).collect()
+    short(wanted(config))
 }
 
-/// A password hash that takes more memory than `has`, which all of them share.
-fn hashing_shortage(config: &Config, has: usize) -> Option<Shortage> {
+/// The largest password hash; all of them share `has` bytes.
+fn hashing_requirement(config: &Config, has: usize) -> Option<Requirement> {
     let LoginPolicy::Users(users) = &config.login_policy else { return None };
     let memory = |user: &config::User| match &user.authentication {
         Authentication::Required { password: Some(hash), .. } => Some(hash.memory()),
@@ -280,12 +330,7 @@ fn hashing_shortage(config: &Config, has: usize) -> Option<Shortage> {
          computed while no other is, and never if it takes more than half of all memory"
     );
     let bytes = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
-    (needs > has).then(|| Shortage {
-        resource: "the memory in bytes for hashing passwords",
-        has: bytes(has),
-        needs: bytes(needs),
-        change,
-    })
+    Some(Requirement { resource: HASHING_MEMORY, has: Some(bytes(has)), needs: bytes(needs), change })
 }
 
 fn number(file: &Path) -> Option<u64> {
@@ -361,6 +406,12 @@ pub(crate) fn make_room(config: &Config) -> Files {
     Files::wanted(config).within(getrlimit(Resource::Nofile).current)
 }
 
+/// How many connections there is room for, and how many of them that have not logged in. Makes that room.
+pub(crate) fn room_for_connections(config: &Config) -> (u32, u32) {
+    let connections = u32::try_from(make_room(config).connections).unwrap_or(u32::MAX);
+    (connections, unauthenticated_full(config.limits.unauthenticated_full).min(connections))
+}
+
 /// How many unauthenticated connections there is room for, at most `wanted`: they take an eighth of the memory and half
 /// of the open files. At least one.
 #[must_use]
@@ -373,6 +424,18 @@ fn room_for_unauthenticated(wanted: u32, memory: Option<u64>, files: Option<u64>
     let files = files.map(|files| files / 2);
     let room = memory.into_iter().chain(files).min();
     room.map_or(wanted, |room| wanted.min(u32::try_from(room).unwrap_or(u32::MAX))).max(1)
+}
+
+/// What the kernel knows of the clock of this machine: whether it follows a source of time, such as an NTP server, and
+/// otherwise why that is unknown, adjtimex(2).
+pub(crate) fn clock_is_synchronized() -> io::Result<bool> {
+    #[expect(unsafe_code, reason = "adjtimex(2) has no safe face; it fills the structure that it is given")]
+    // SAFETY: all bits zero are a valid timex, which asks to change nothing, and the pointer is to a local variable.
+    let state = unsafe {
+        let mut clock: libc::timex = std::mem::zeroed();
+        libc::adjtimex(&raw mut clock)
+    };
+    if state < 0 { Err(io::Error::last_os_error()) } else { Ok(state != libc::TIME_ERROR) }
 }
 
 /// Keeps secrets in this process's memory out of core dumps. `private` also keeps other programs of the same user from
@@ -489,8 +552,8 @@ mod tests {
         };
         let login_policy = LoginPolicy::Users(BTreeMap::from([("alice".to_owned(), alice)]));
         let config = Config { login_policy, ..config(Limits::default()) };
-        assert_eq!(hashing_shortage(&config, 19_456 << 10), None);
-        let told = hashing_shortage(&config, (19_456 << 10) - 1).unwrap().to_string();
+        assert_eq!(hashing_requirement(&config, 19_456 << 10).unwrap().shortage(), None);
+        let told = hashing_requirement(&config, (19_456 << 10) - 1).unwrap().shortage().unwrap().to_string();
         assert!(told.contains("19922944") && told.contains("\"alice\"") && told.contains("hashing_memory"), "{told}");
     }
 

@@ -28,6 +28,12 @@ pub use settings::EngineSettings;
 pub fn address_space(settings: &EngineSettings) -> usize {
     Places::of(settings).all_memories().saturating_mul(settings.limits.memory_slot.saturating_add(GUARD))
 }
+
+/// How many sessions can run at once with these settings: as many as the limits say, or as the kernel's mappings allow.
+#[must_use]
+pub fn session_capacity(settings: &EngineSettings) -> usize {
+    Places::of(settings).instances
+}
 pub(crate) use reaper::Reaper;
 pub(crate) use ticker::Ticker;
 

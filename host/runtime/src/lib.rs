@@ -80,7 +80,7 @@ pub use authenticator::{
 pub use channel::{Drained, Inbox, OpenReply, Outbox, SessionHalf, SessionHandle, Sink, Wake, session_pipes};
 pub use connection::{ConnectionHalf, ConnectionLink, ConnectionReport, connection_link};
 pub use connection_types::{ClientAnswer, ClientRefusal, ConnectionMessage, ControlRequest, OpenOutcome, OpenVerdict};
-pub use engine::{Engine, EngineSettings, address_space};
+pub use engine::{Engine, EngineSettings, address_space, session_capacity};
 pub use error::{Error, Limit, Room};
 pub use grants::topics::Topics;
 pub use grants::{

@@ -1,4 +1,5 @@
-//! What an operator does beside serving: edits the users of a configuration.
+//! What an operator does beside serving: edits the users of a configuration, and asks what the machine allows.
 
+pub(super) mod doctor;
 mod replace;
 pub(super) mod user;

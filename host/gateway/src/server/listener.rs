@@ -63,9 +63,8 @@ impl Listener {
     }
 
     fn new(sockets: Vec<TcpListener>, config: &Config) -> Listener {
-        let connections = u32::try_from(os_limits::make_room(config).connections).unwrap_or(u32::MAX);
+        let (connections, full) = os_limits::room_for_connections(config);
         let limits = &config.limits;
-        let full = os_limits::unauthenticated_full(limits.unauthenticated_full).min(connections);
         emit(ServerEvent::Room { connections, unauthenticated: full });
         let gate = Gate::new(Bounds::new(limits, connections, full), config.addresses.unpenalized());
         let proxies = Proxies { addresses: config.addresses.proxies.clone(), grace: limits.proxy_header_grace };

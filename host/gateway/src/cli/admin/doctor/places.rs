@@ -1,0 +1,87 @@
+//! The files that a server uses, the addresses on which it listens, and what systemd has passed.
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+
+use rustix::fs::Mode;
+
+use super::finding::{Finding, Health};
+use crate::config::{Config, Problem};
+use crate::server::control::{self, Unanswered};
+use crate::state::State;
+
+/// A configuration that can be used.
+pub(super) fn configuration(file: &Path, config: &Config) -> Finding {
+    let value = format!("{}: good, {} remarks", file.display(), config.notes.len());
+    let means = "it, the plugins and the key files can be read, and nobody else may change them (StrictModes)";
+    let change = if config.notes.is_empty() { "" } else { "`whelk check` prints the remarks" };
+    Finding::new(Health::Ok, "configuration", value, means).change(change)
+}
+
+/// A mistake in it. The other findings are about the defaults then.
+pub(super) fn problem(file: &Path, problem: &Problem) -> Finding {
+    let means = "a server does not start; what follows is about the defaults of all limits";
+    Finding::new(Health::Missing, "configuration", problem.to_string(), means)
+        .change(format!("correct it, and try `whelk check {}`", file.display()))
+}
+
+/// The folders and addresses of a configuration, if they are known, and what else surrounds the process.
+pub(super) fn all(config: &Config, is_known: bool) -> Vec<Finding> {
+    let mut findings = vec![umask()];
+    if is_known {
+        let runs = !matches!(control::ask(&config.state, control::PLUGINS), Err(Unanswered::Nobody));
+        findings.push(state(config, runs));
+        findings.extend(config.listen.iter().map(|address| port(*address, runs)));
+    }
+    findings.push(passed());
+    findings
+}
+
+fn umask() -> Finding {
+    let umask = rustix::process::umask(Mode::empty());
+    rustix::process::umask(umask);
+    let value = format!("{:04o}", umask.as_raw_mode());
+    let means = "the server adds 0002 to it: nothing that it creates may be changed by everybody";
+    Finding::new(Health::Ok, "umask", value, means)
+}
+
+fn state(config: &Config, runs: bool) -> Finding {
+    let folder = config.state.display().to_string();
+    let used = if runs { "a server runs with it now" } else { "no server runs with it now" };
+    match State::check(&config.state) {
+        Ok(()) => Finding::new(Health::Ok, "state folder", folder, used),
+        Err(error) => Finding::new(Health::Missing, "state folder", folder, error.reason),
+    }
+}
+
+fn port(address: SocketAddr, runs: bool) -> Finding {
+    let what = format!("listen on {address}");
+    match TcpListener::bind(address) {
+        Ok(_) => Finding::new(Health::Ok, &what, "is free", ""),
+        Err(error) if error.kind() == ErrorKind::AddrInUse && runs => {
+            Finding::new(Health::Ok, &what, "is in use", "a server runs with this state folder, probably on it")
+        }
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            Finding::new(Health::Missing, &what, error.to_string(), "")
+                .change(format!("`ss -ltnp 'sport = :{}'` says by whom; stop it, or change `listen`", address.port()))
+        }
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Finding::new(Health::Missing, &what, error.to_string(), "ports below 1024 are for root").change(format!(
+                "AmbientCapabilities=CAP_NET_BIND_SERVICE for systemd, a .socket unit, or sysctl -w \
+                 net.ipv4.ip_unprivileged_port_start={}",
+                address.port()
+            ))
+        }
+        Err(error) => Finding::new(Health::Missing, &what, error.to_string(), "").change("change `listen`"),
+    }
+}
+
+/// What systemd has told this process, in the environment.
+fn passed() -> Finding {
+    let names = ["LISTEN_FDS", "NOTIFY_SOCKET", "WATCHDOG_USEC", "INVOCATION_ID"];
+    let set = names.iter().filter_map(|name| Some(format!("{name}={}", std::env::var(name).ok()?)));
+    let set: Vec<_> = set.collect();
+    let value = if set.is_empty() { "nothing".to_owned() } else { set.join(" ") };
+    Finding::new(Health::Note, "passed by systemd", value, "sockets that it passes are used instead of `listen`")
+}
