@@ -27,6 +27,7 @@ use crate::config::{self, Overrides};
 use crate::observe::logging::{self, Format, Output};
 use crate::state::strict_modes::{self, Asked};
 use admin::doctor::DoctorArguments;
+use admin::init::InitArguments;
 use admin::user::UserVerb;
 use outcome::{Failure, WRONG, failed, print};
 use plugin::PluginVerb;
@@ -70,6 +71,7 @@ enum Verb {
         #[arg(long, value_name = "FILE")]
         log_file: Option<PathBuf>,
     },
+    Init(InitArguments),
     /// Print every setting with its default, as a configuration to start from.
     Config,
     /// Check a configuration and everything that it names, plugins and what they need included.
@@ -192,6 +194,7 @@ fn run(verb: Verb, format: Format) -> Result<(), Failure> {
             let exec = exec.as_deref().map(|command| ProgramRequest::Exec(command.as_bytes()));
             tenants::tenants(&file, user.as_deref(), exec.or(subsystem.as_deref().map(ProgramRequest::Subsystem)))
         }
+        Verb::Init(arguments) => admin::init::init(&arguments),
         Verb::User(verb) => admin::user::user(verb),
         Verb::Doctor(arguments) => admin::doctor::doctor(&arguments),
         Verb::HashPassword => hash_password::hash_password(),
