@@ -26,6 +26,7 @@ use whelk_runtime::{CompileSettings, InstanceLimits, ProgramRequest, compile_std
 use crate::config::{self, Overrides};
 use crate::observe::logging::{self, Format, Output};
 use crate::state::strict_modes::{self, Asked};
+use admin::backup::StoreArguments;
 use admin::doctor::DoctorArguments;
 use admin::init::InitArguments;
 use admin::user::UserVerb;
@@ -110,6 +111,26 @@ enum Verb {
     #[command(subcommand)]
     User(UserVerb),
     Doctor(DoctorArguments),
+    /// Copy the key-value store of all tenants into a new file, while a server uses it or none runs.
+    ///
+    /// The copy is one state of the store: everything that was confirmed before it began, and of later changes nothing.
+    /// Sessions are not hindered. A running server writes the copy into its state folder first, which needs as much
+    /// room there for a moment. The new file has mode 0600; a file that is there is never replaced.
+    Backup {
+        /// The new file
+        file: PathBuf,
+        #[command(flatten)]
+        store: StoreArguments,
+    },
+    /// Put a backup in the place of the key-value store, while no server runs.
+    ///
+    /// The backup is checked before. The store that was there stays beside it, as keyvalue.redb.before.
+    Restore {
+        /// The backup
+        file: PathBuf,
+        #[command(flatten)]
+        store: StoreArguments,
+    },
     /// Look after plugins.
     #[command(subcommand)]
     Plugin(PluginVerb),
@@ -195,6 +216,8 @@ fn run(verb: Verb, format: Format) -> Result<(), Failure> {
             tenants::tenants(&file, user.as_deref(), exec.or(subsystem.as_deref().map(ProgramRequest::Subsystem)))
         }
         Verb::Init(arguments) => admin::init::init(&arguments),
+        Verb::Backup { file, store } => admin::backup::backup(&file, &store),
+        Verb::Restore { file, store } => admin::backup::restore(&file, &store),
         Verb::User(verb) => admin::user::user(verb),
         Verb::Doctor(arguments) => admin::doctor::doctor(&arguments),
         Verb::HashPassword => hash_password::hash_password(),

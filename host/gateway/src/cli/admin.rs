@@ -1,5 +1,7 @@
-//! What an operator does beside serving: writes a configuration and edits its users, and asks what the machine allows.
+//! What an operator does beside serving: writes a configuration and edits its users, asks what the machine allows, and
+//! copies the key-value store.
 
+pub(super) mod backup;
 pub(super) mod doctor;
 pub(super) mod init;
 mod replace;
