@@ -27,6 +27,7 @@ mod logins;
 mod matrix;
 mod node;
 mod openssh_tools;
+mod operator;
 mod regress;
 mod slow;
 mod stdio;

@@ -1,6 +1,8 @@
 """Runs a program on a terminal of its own and types lines when it asks for them without echo.
 
-Usage: typed.py PROGRAM ARGUMENT... -- LINE...
+Usage: typed.py [--echo] PROGRAM ARGUMENT... -- LINE...
+
+With --echo it asks with echo.
 
 Prints what the terminal shows, and ends with the program's status.
 """
@@ -15,7 +17,8 @@ LOCAL_MODES = 3
 
 def main():
     split = sys.argv.index("--")
-    command, lines = sys.argv[1:split], sys.argv[split + 1:]
+    echo = sys.argv[1] == "--echo"
+    command, lines = sys.argv[1 + echo:split], sys.argv[split + 1:]
     child, terminal = pty.fork()
     if child == 0:
         os.execv(command[0], command)
@@ -25,7 +28,7 @@ def main():
             # The prompt comes before echo is off.
             while not shown[answered:].endswith(b": "):
                 shown += os.read(terminal, 4096)
-            while termios.tcgetattr(terminal)[LOCAL_MODES] & termios.ECHO:
+            while not echo and termios.tcgetattr(terminal)[LOCAL_MODES] & termios.ECHO:
                 os.sched_yield()
             answered = len(shown)
             os.write(terminal, line.encode() + b"\n")

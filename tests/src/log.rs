@@ -60,7 +60,7 @@ pub struct Log {
 
 impl Log {
     /// Waits until `look`, given all events so far, finds something. `None` when the log ended without it.
-    pub(crate) fn wait<T>(&self, of: &Running, what: &str, mut look: impl FnMut(&[Event]) -> Option<T>) -> Option<T> {
+    pub fn wait<T>(&self, of: &Running, what: &str, mut look: impl FnMut(&[Event]) -> Option<T>) -> Option<T> {
         of.wait_soon(what, |seen| {
             let parsed = self.read_on(&seen.err.kept);
             let found = look(&parsed.events);
