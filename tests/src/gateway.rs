@@ -248,6 +248,19 @@ impl Gateway {
         std::fs::read_dir(path).expect("the gateway runs").count()
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(self.process.pid(), signal).expect("the gateway runs");
+    }
+
+    /// Waits until it has ended, as it must with status 0 after a signal, and starts it again with the same state. Its
+    /// port and its log are new.
+    pub fn restart(&mut self) {
+        let status = self.process.wait_soon("end after a signal", |seen| seen.status);
+        assert_eq!(status.code(), Some(0), "whelk ended with {status}\n{}", self.process.said());
+        (self.process, self.log, self.port) = self.setup.launch();
+    }
+
     /// Kills it with SIGKILL at whatever point it is and starts it again with the same state. Its port and its log are
     /// new.
     pub fn kill_and_restart(&mut self) {
@@ -259,7 +272,7 @@ impl Gateway {
     /// Ends it with SIGTERM: it must end with status 0 and without a panic.
     pub fn end(mut self) {
         self.ended = true;
-        rustix::process::kill_process(self.process.pid(), rustix::process::Signal::TERM).expect("the gateway runs");
+        self.signal(rustix::process::Signal::TERM);
         let (status, said) = self.process.wait_soon("end after SIGTERM", |seen| Some((seen.status?, seen.err.text())));
         assert_eq!(status.code(), Some(0), "whelk ended with {status}\n{said}");
         // A plugin may log that it panicked itself.

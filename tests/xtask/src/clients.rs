@@ -36,7 +36,7 @@ struct Tool {
     package: &'static str,
 }
 
-const TOOLS: [Tool; 10] = [
+const TOOLS: [Tool; 12] = [
     Tool { program: "ssh-keygen", package: "openssh-client" },
     Tool { program: "ssh-keyscan", package: "openssh-client" },
     Tool { program: "curl", package: "curl" },
@@ -45,6 +45,8 @@ const TOOLS: [Tool; 10] = [
     Tool { program: "dropbearkey", package: "dropbear-bin" },
     Tool { program: "plink", package: "putty-tools" },
     Tool { program: "puttygen", package: "putty-tools" },
+    Tool { program: "systemd-analyze", package: "systemd" },
+    Tool { program: "systemd-socket-activate", package: "systemd" },
     Tool { program: "tmux", package: "tmux" },
     Tool { program: "python3", package: "python3" },
 ];
