@@ -33,9 +33,14 @@ use admin::user::UserVerb;
 use outcome::{Failure, WRONG, failed, print};
 use plugin::PluginVerb;
 
+/// The end of `whelk --help`.
+const EXIT_STATUS: &str = "\
+Exit status: 0 success; 1 a failure while running; 2 an invalid command line or configuration, or another problem that \
+the operator must fix before a start can succeed. `whelk VERB --help` says what is different for a verb.";
+
 /// An SSH gateway whose sessions run in WebAssembly.
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(version, arg_required_else_help = true, after_help = EXIT_STATUS)]
 struct Command {
     #[command(subcommand)]
     verb: Verb,
