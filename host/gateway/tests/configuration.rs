@@ -467,7 +467,7 @@ fn byte_order_marks_and_line_ends_do_not_matter() {
         assert_eq!(place.problems(), [problem]);
     }
     fs::remove_file(&place.file).unwrap();
-    let absent = "--config: whelk.toml: No such file or directory (os error 2): `whelk config` prints a configuration to start from";
+    let absent = "--config: whelk.toml: No such file or directory (os error 2): `whelk init` writes a configuration to start from";
     assert_eq!(place.problems(), [absent]);
     fs::create_dir(&place.file).unwrap();
     assert_eq!(

@@ -20,7 +20,7 @@ const BYTE_ORDER_MARK: &str = "\u{feff}";
 pub(super) fn read(path: &Path) -> Result<String, String> {
     let shown = path.display();
     let unreadable = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => format!("{shown}: {error}: `whelk config` prints a configuration to start from"),
+        io::ErrorKind::NotFound => format!("{shown}: {error}: `whelk init` writes a configuration to start from"),
         _ => format!("{shown}: {error}"),
     };
     // Does not wait for the writer of a FIFO.
