@@ -96,6 +96,7 @@ fn what_would_be_no_configuration_is_refused_and_the_file_stays() {
     let folder = folder.path();
     fs::write(folder.join("none.pub"), "# nothing\n").unwrap();
     fs::write(folder.join("odd.pub"), "hello\n").unwrap();
+    fs::write(folder.join("large.pub"), "# \n".repeat(1 << 19)).unwrap();
     for (arguments, status, words) in [
         (&["alice", "--key", "alice.pub"][..], 2, "there is a user \"alice\" already"),
         (&["bob", "--key", "alice.pub", "--plugin", "absent"], 2, "users.bob.plugin: there is no plugin \"absent\""),
@@ -107,6 +108,7 @@ fn what_would_be_no_configuration_is_refused_and_the_file_stays() {
         (&["bob", "--key", "absent.pub"], 2, "absent.pub: No such file"),
         (&["bob", "--key", "none.pub"], 2, "none.pub: has no public key"),
         (&["bob", "--key", "odd.pub"], 2, "odd.pub:1: does not begin with a type of key"),
+        (&["bob", "--key", "large.pub"], 2, "large.pub is larger than 1048576 bytes"),
         (&["bob", "--key", "."], 2, ". is not a regular file"),
         (&["bob", "--key", "-", "--password"], 2, "would both read standard input"),
     ] {

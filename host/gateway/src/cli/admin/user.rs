@@ -179,17 +179,22 @@ fn refused(file: &Path, problems: &[Problem]) -> Failure {
 pub(super) fn read_keys(path: &Path) -> Result<Vec<String>, Failure> {
     let failed = |error: io::Error| wrong(format!("{}: {error}", path.display()));
     let mut text = String::new();
+    // One more than may be, so that a longer text is noticed.
+    let most = MOST_BYTES + 1;
     if path == Path::new("-") {
         if io::stdin().is_terminal() {
             // Nothing else would tell why it waits.
             print("Public keys, one a line; Ctrl-D ends them:\n")?;
         }
-        io::stdin().lock().take(MOST_BYTES).read_to_string(&mut text).map_err(failed)?;
+        io::stdin().lock().take(most).read_to_string(&mut text).map_err(failed)?;
     } else {
         if !fs::metadata(path).map_err(failed)?.is_file() {
             return Err(wrong(format!("{} is not a regular file", path.display())));
         }
-        fs::File::open(path).map_err(failed)?.take(MOST_BYTES).read_to_string(&mut text).map_err(failed)?;
+        fs::File::open(path).map_err(failed)?.take(most).read_to_string(&mut text).map_err(failed)?;
+    }
+    if text.len() as u64 > MOST_BYTES {
+        return Err(wrong(format!("{} is larger than {MOST_BYTES} bytes", path.display())));
     }
     let lines = text.trim_start_matches('\u{feff}').lines().enumerate();
     let lines = lines.map(|(index, line)| (index + 1, line.trim()));
