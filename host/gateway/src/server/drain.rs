@@ -91,10 +91,11 @@ impl Drain {
         self.0.borrow().notices
     }
 
-    /// The number of the latest notice, and how long sessions had then, if it is later than number `seen`.
-    pub(crate) fn notice_after(&self, seen: u32) -> Option<(u32, Duration)> {
-        let Stage { notices, left, .. } = *self.0.borrow();
-        (notices > seen).then_some((notices, left))
+    /// The current phase; and the number of the latest notice with how long sessions had then, if it is later than
+    /// number `seen`.
+    pub(crate) fn stage(&self, seen: u32) -> (ShutdownPhase, Option<(u32, Duration)>) {
+        let Stage { phase, notices, left } = *self.0.borrow();
+        (phase, (notices > seen).then_some((notices, left)))
     }
 
     /// Waits until the phase is `phase` or a later one. Cancel safe.
@@ -151,7 +152,7 @@ mod tests {
         stopper.stop();
         stopper.give_notice(Duration::from_secs(30));
         drain.advanced(ShutdownPhase::Draining, drain.notices() - 1).await;
-        assert_eq!(drain.notice_after(0), Some((1, Duration::from_secs(30))));
-        assert_eq!(drain.notice_after(1), None);
+        assert_eq!(drain.stage(0), (ShutdownPhase::Draining, Some((1, Duration::from_secs(30)))));
+        assert_eq!(drain.stage(1), (ShutdownPhase::Draining, None));
     }
 }

@@ -332,7 +332,7 @@ mod tests {
             let listen = async {
                 loop {
                     seen.advanced(ShutdownPhase::Closing, u32::try_from(told.len()).unwrap()).await;
-                    let (_, left) = seen.notice_after(u32::try_from(told.len()).unwrap()).unwrap();
+                    let (_, left) = seen.stage(u32::try_from(told.len()).unwrap()).1.unwrap();
                     told.push((started.elapsed().as_secs(), left.as_secs()));
                 }
             };

@@ -29,8 +29,9 @@ impl Shutdown {
     /// Shows a new notice on the connection's terminals. Ends the connection if the server stops: at once without a
     /// session, else at the deadline.
     pub(super) fn check(&mut self, bridge: &Bridge) -> Result<(), End> {
-        self.phase = self.drain.phase();
-        if let Some((number, left)) = self.drain.notice_after(self.notices) {
+        let (phase, notice_given) = self.drain.stage(self.notices);
+        self.phase = phase;
+        if let Some((number, left)) = notice_given {
             self.notices = number;
             bridge.tell_terminals(&notice(left));
         }
