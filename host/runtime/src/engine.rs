@@ -162,6 +162,12 @@ impl Engine {
         self.shared.linker.instantiate_pre(component)
     }
 
+    /// Changes what all plugins together may have: files, memory and output, as in [`EngineSettings`]. Everything else
+    /// is fixed when the engine is made. Two calls must not run at the same time.
+    pub fn set_totals(&self, files: usize, memory: usize, output: usize) {
+        self.shared.totals.change(files, memory, output);
+    }
+
     /// The most linear memories of one instance.
     pub(crate) fn memories(&self) -> usize {
         count(self.shared.settings.limits.memories)

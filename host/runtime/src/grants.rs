@@ -11,12 +11,14 @@
 //! one.
 
 mod configuration;
+mod directories;
 mod directory;
 pub mod keyvalue;
 mod network;
 pub(crate) mod topics;
 
 pub use configuration::Configuration;
+pub use directories::Directories;
 pub use directory::{Access, Directory, DirectoryError, Quota, Usage};
 pub(crate) use directory::{Counted, Entry, FileSlot, Listing, OpenCount, Opening, Position, READ, Refused, Times};
 pub use network::{AllowList, TcpAllow};

@@ -13,11 +13,13 @@ pub(crate) mod meter;
 pub(crate) mod output_charges;
 pub(crate) mod permit;
 pub(crate) mod rate;
+mod resizable;
 mod table;
 mod throttle;
 pub(crate) mod usage;
 
 pub use declare::{Bytes, Count, DeclaredLimit, Field, GIB, Group, KIB, MIB, Scope, Time, Value, count, ms, s};
+pub use resizable::ResizableSemaphore;
 pub use table::Limits;
 pub(crate) use table::ticks;
 pub use throttle::{Admitted, Throttle};

@@ -45,6 +45,19 @@ impl Tenant {
         Arc::new(Self { name: name.into(), limits, grants, budget })
     }
 
+    /// The same tenant after a reload of the configuration, with other limits and grants. Both share what is counted
+    /// and its bounds, which [`apply_limits`](Self::apply_limits) changes; sessions keep the limits and grants of the
+    /// one they were opened with.
+    #[must_use]
+    pub fn with(&self, limits: Limits, grants: Grants) -> Arc<Self> {
+        Arc::new(Self { name: Arc::clone(&self.name), limits, grants, budget: Arc::clone(&self.budget) })
+    }
+
+    /// Bounds what all sessions of the tenant have together by these limits. Two calls must not run at the same time.
+    pub fn apply_limits(&self) {
+        self.budget.change(&self.limits);
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -103,5 +116,31 @@ impl Tenant {
 impl Drop for Seat {
     fn drop(&mut self) {
         self.budget.sessions.give(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_goes_on_when_limits_change_and_fewer_than_there_are_end_nothing() {
+        let limits = |tenant_sessions| Limits { tenant_sessions, ..Limits::default() };
+        let before = Tenant::new("acme", limits(2), Grants::default());
+        let _one = before.acquire_slot().unwrap();
+        let two = before.acquire_slot().unwrap();
+        let after = before.with(limits(1), Grants::default());
+        assert_eq!((after.sessions(), after.name()), (2, "acme"));
+        drop(two);
+        let two = after.acquire_slot().unwrap();
+        after.apply_limits();
+        assert!(before.acquire_slot().is_err() && after.acquire_slot().is_err());
+        drop(two);
+        assert!(after.acquire_slot().is_err(), "one is the limit now");
+        let last = after.with(limits(3), Grants::default());
+        last.apply_limits();
+        let _more = [after.acquire_slot().unwrap(), last.acquire_slot().unwrap()];
+        assert!(last.acquire_slot().is_err());
+        assert_eq!(before.sessions(), 3);
     }
 }

@@ -71,6 +71,13 @@ pub struct DirectoryError {
     source: io::Error,
 }
 
+impl DirectoryError {
+    /// It could not be opened.
+    pub(super) fn unopened(path: &Path, source: io::Error) -> Self {
+        Self { path: path.to_owned(), below: None, source }
+    }
+}
+
 impl fmt::Display for DirectoryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (path, source) = (self.path.display(), &self.source);
@@ -93,10 +100,12 @@ pub struct Directory {
     account: Arc<QuotaAccount>,
     inodes: Arc<Inodes>,
     /// Held while a name is looked up to be opened, created, moved or removed.
-    names: Mutex<()>,
+    names: Arc<Mutex<()>>,
     turns: Arc<Semaphore>,
     /// The secret of the hashes that plugins see instead of inode numbers.
     secret: RandomState,
+    /// The one that was opened and counted, whose counts this one shares: kept for whoever looks for it.
+    _first: Option<Arc<Directory>>,
 }
 
 /// How to open a path.
@@ -134,8 +143,20 @@ impl Directory {
     ///
     /// If it is not a directory, cannot be opened, or cannot be counted completely.
     pub fn open(path: &Path, access: Access, quota: Quota, guest_path: &str) -> Result<Arc<Self>, DirectoryError> {
+        let wrong = |error| DirectoryError::unopened(path, error);
+        let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(wrong)?;
+        Self::of(dir, path, access, quota, guest_path)
+    }
+
+    /// The same for a directory that is open already.
+    pub(super) fn of(
+        dir: Dir,
+        path: &Path,
+        access: Access,
+        quota: Quota,
+        guest_path: &str,
+    ) -> Result<Arc<Self>, DirectoryError> {
         let wrong = |below, source| DirectoryError { path: path.to_owned(), below, source };
-        let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(|error| wrong(None, error))?;
         let metadata = dir.dir_metadata().map_err(|error| wrong(None, error))?;
         let usage = count::count(&dir).map_err(|(below, error)| wrong(Some(below), error))?;
         let account = Arc::new(QuotaAccount::new(quota, usage));
@@ -148,10 +169,37 @@ impl Directory {
             guest_path: guest_path.to_owned(),
             account,
             inodes,
-            names: Mutex::default(),
+            names: Arc::default(),
             turns: Arc::new(Semaphore::new(TURNS)),
             secret: RandomState::new(),
+            _first: None,
         }))
+    }
+
+    /// The same directory in another way: with this access mode and these paths, and with the same counts. `dir` is the
+    /// directory opened once more.
+    pub(super) fn again(self: Arc<Self>, dir: Dir, path: &Path, access: Access, guest_path: &str) -> Arc<Self> {
+        if self.access == access && self.path == path && self.guest_path == guest_path {
+            return self;
+        }
+        let inode = Arc::clone(self.root.inode());
+        Arc::new(Self {
+            root: Arc::new(Entry::new(Node::Directory(dir), inode, true, access == Access::ReadWrite, None)),
+            path: path.to_owned(),
+            access,
+            guest_path: guest_path.to_owned(),
+            account: Arc::clone(&self.account),
+            inodes: Arc::clone(&self.inodes),
+            names: Arc::clone(&self.names),
+            turns: Arc::clone(&self.turns),
+            secret: self.secret.clone(),
+            _first: Some(self._first.clone().unwrap_or(self)),
+        })
+    }
+
+    /// Changes the quota for all who share the counts. What is there stays, even if it is more.
+    pub fn set_quota(&self, quota: Quota) {
+        self.account.change(quota);
     }
 
     /// Its current contents: what was counted, and what plugins of this process have changed since.

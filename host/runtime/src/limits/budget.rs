@@ -37,7 +37,7 @@ pub(crate) struct Budget {
     pub(crate) output: Buffered,
     /// The same of each user that has a session, by name, and how much one may have.
     users: Mutex<HashMap<String, Weak<Buffered>>>,
-    user_output: usize,
+    user_output: AtomicUsize,
     /// Sessions that have ended, with output that waits.
     pub(crate) unsent: Arc<Unsent>,
     /// Bytes of output in a second.
@@ -118,7 +118,7 @@ impl Budget {
             files: Account::new(count(limits.tenant_open_files)),
             output: Buffered::new(limits.tenant_output),
             users: Mutex::default(),
-            user_output: limits.user_output(),
+            user_output: AtomicUsize::new(limits.user_output()),
             unsent: Arc::default(),
             output_rate: a_second(bytes(limits.tenant_output_rate)),
             keyvalue_rate: a_second(limits.keyvalue_rate.into()),
@@ -128,6 +128,29 @@ impl Budget {
             permits: OnceLock::new(),
             throttles: [const { Throttle::after_quiet(QUIET) }; Total::COUNT],
         }
+    }
+
+    /// Changes every bound to those of `limits`. What is taken stays taken, even if it is more than that now. Two calls
+    /// must not run at the same time.
+    pub(crate) fn change(&self, limits: &Limits) {
+        let bytes = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
+        let a_second = |bucket: &TokenBucket, units: u64| bucket.change(units, units);
+        self.sessions.change(count(limits.tenant_sessions));
+        self.memory.change(limits.tenant_memory);
+        self.files.change(count(limits.tenant_open_files));
+        self.output.resize(limits.tenant_output);
+        self.user_output.store(limits.user_output(), Ordering::Relaxed);
+        let users: Vec<_> = {
+            let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+            users.values().filter_map(Weak::upgrade).collect()
+        };
+        users.iter().for_each(|output| output.resize(limits.user_output()));
+        a_second(&self.output_rate, bytes(limits.tenant_output_rate));
+        a_second(&self.keyvalue_rate, limits.keyvalue_rate.into());
+        a_second(&self.topic_rate, bytes(limits.topic_rate));
+        a_second(&self.log_rate, limits.tenant_log_rate.into());
+        let failures = u64::from(limits.tenant_failure_rate);
+        self.failure_rate.change(failures, failures * FAILURES);
     }
 
     /// The run permits of the tenant's guests, on an engine with `workers` threads.
@@ -142,7 +165,7 @@ impl Budget {
             return known;
         }
         users.retain(|_, output| output.strong_count() > 0);
-        let output = Arc::new(Buffered::new(self.user_output));
+        let output = Arc::new(Buffered::new(self.user_output.load(Ordering::Relaxed)));
         users.insert(user.to_owned(), Arc::downgrade(&output));
         output
     }
@@ -168,18 +191,23 @@ impl Budget {
 /// A counted quantity with a maximum.
 #[derive(Debug)]
 pub(crate) struct Account {
-    most: usize,
+    most: AtomicUsize,
     used: AtomicUsize,
 }
 
 impl Account {
     pub(crate) fn new(most: usize) -> Self {
-        Self { most, used: AtomicUsize::new(0) }
+        Self { most: AtomicUsize::new(most), used: AtomicUsize::new(0) }
+    }
+
+    /// Changes the maximum.
+    fn change(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
     }
 
     /// All of it or nothing.
     pub(crate) fn take(&self, amount: usize) -> bool {
-        let more = |used: usize| used.checked_add(amount).filter(|used| *used <= self.most);
+        let more = |used: usize| used.checked_add(amount).filter(|used| *used <= self.most());
         self.used.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more).is_ok()
     }
 
@@ -193,12 +221,12 @@ impl Account {
     }
 
     pub(crate) fn most(&self) -> usize {
-        self.most
+        self.most.load(Ordering::Relaxed)
     }
 
     /// Whether nine tenths are in use.
     fn is_pressed(&self) -> bool {
-        self.used() >= self.most - self.most / 10
+        self.used() >= self.most() - self.most() / 10
     }
 }
 
@@ -219,6 +247,13 @@ impl Totals {
     pub(crate) fn new(files: usize, memory: usize, output: usize) -> Self {
         let (files, memory) = (Account::new(files), Account::new(memory));
         Self { files, memory, output: Buffered::new(output), unsent: Arc::default() }
+    }
+
+    /// Changes the bounds.
+    pub(crate) fn change(&self, files: usize, memory: usize, output: usize) {
+        self.files.change(files);
+        self.memory.change(memory);
+        self.output.resize(output);
     }
 
     /// Memory in use, bytes.

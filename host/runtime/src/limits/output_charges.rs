@@ -66,16 +66,19 @@ impl OutputCharges {
 
     /// Waits for that room. While it waits, finished sessions whose clients take nothing are ended as they become due.
     pub(crate) async fn wait(&self, bytes: usize) -> Space<'_> {
-        let bytes = self.piece(bytes);
         let [user, tenant, all] = self.accounts().map(|(account, _)| account);
-        let mut room = std::pin::pin!(async {
-            // One after another: who holds a user's room may wait for the tenant's, and never the other way round.
-            [user.wait(bytes).await, tenant.wait(bytes).await, all.wait(bytes).await]
-        });
         loop {
-            let due = self.relieve().unwrap_or_else(|| Instant::now() + RECHECK);
-            if let Ok(permits) = tokio::time::timeout_at(due, room.as_mut()).await {
-                return Space { bytes, permits };
+            let bytes = self.piece(bytes);
+            let mut room = std::pin::pin!(async {
+                // One after another: who holds a user's room may wait for the tenant's, and never the other way round.
+                [user.wait(bytes).await, tenant.wait(bytes).await, all.wait(bytes).await]
+            });
+            // An account may have shrunk meanwhile, so that it never has as many.
+            while self.piece(bytes) == bytes {
+                let due = self.relieve().unwrap_or_else(|| Instant::now() + RECHECK);
+                if let Ok(permits) = tokio::time::timeout_at(due, room.as_mut()).await {
+                    return Space { bytes, permits };
+                }
             }
         }
     }

@@ -13,9 +13,9 @@ const SECOND: u128 = 1_000_000_000;
 #[derive(Debug)]
 pub(crate) struct TokenBucket {
     /// Units a second.
-    rate: u64,
+    rate: AtomicU64,
     /// The most units that it ever holds.
-    size: i64,
+    size: AtomicI64,
     /// The units that are left. A negative number is a debt: more was taken at once than there was.
     left: AtomicI64,
     /// When it was last refilled, in nanoseconds since `since`.
@@ -26,8 +26,16 @@ pub(crate) struct TokenBucket {
 impl TokenBucket {
     /// A full bucket. A rate or a size of 0 counts as 1.
     pub(crate) fn new(rate: u64, size: u64, now: Instant) -> Self {
-        let size = i64::try_from(size.max(1)).unwrap_or(i64::MAX);
-        Self { rate: rate.max(1), size, left: AtomicI64::new(size), filled: AtomicU64::new(0), since: now }
+        let (rate, size) = in_bounds(rate, size);
+        let (rate, left, size) = (AtomicU64::new(rate), AtomicI64::new(size), AtomicI64::new(size));
+        Self { rate, size, left, filled: AtomicU64::new(0), since: now }
+    }
+
+    /// Changes rate and size. What is left, or owed, stays.
+    pub(crate) fn change(&self, rate: u64, size: u64) {
+        let (rate, size) = in_bounds(rate, size);
+        self.rate.store(rate, Ordering::Relaxed);
+        self.size.store(size, Ordering::Relaxed);
     }
 
     /// A full bucket that holds one second of its rate.
@@ -77,16 +85,18 @@ impl TokenBucket {
     pub(crate) fn fill(&self, now: Instant) {
         let filled = self.filled.load(Ordering::Acquire);
         let time = u64::try_from(now.saturating_duration_since(self.since).as_nanos()).unwrap_or(u64::MAX);
-        let units = u128::from(time.saturating_sub(filled)) * u128::from(self.rate) / SECOND;
+        let rate = u128::from(self.rate.load(Ordering::Relaxed));
+        let units = u128::from(time.saturating_sub(filled)) * rate / SECOND;
         if units == 0 {
             return;
         }
-        let paid = u64::try_from(units * SECOND / u128::from(self.rate)).unwrap_or(u64::MAX);
+        let paid = u64::try_from(units * SECOND / rate).unwrap_or(u64::MAX);
         let until = filled.saturating_add(paid);
         // Of two threads that refill at once, one adds.
         if self.filled.compare_exchange(filled, until, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
             let units = i64::try_from(units).unwrap_or(i64::MAX);
-            let more = |left: i64| Some(left.saturating_add(units).min(self.size));
+            let size = self.size.load(Ordering::Relaxed);
+            let more = |left: i64| Some(left.saturating_add(units).min(size));
             // The closure always gives a value.
             let _ = self.left.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more);
         }
@@ -102,9 +112,14 @@ impl TokenBucket {
 
     /// How long it takes to refill this many units.
     fn time_for(&self, units: u64) -> Duration {
-        let wait = (u128::from(units) * SECOND).div_ceil(self.rate.into());
+        let wait = (u128::from(units) * SECOND).div_ceil(self.rate.load(Ordering::Relaxed).into());
         Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX))
     }
+}
+
+/// A rate or a size of 0 counts as 1.
+fn in_bounds(rate: u64, size: u64) -> (u64, i64) {
+    (rate.max(1), i64::try_from(size.max(1)).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]
@@ -116,6 +131,20 @@ mod tests {
 
     const fn ms(count: u64) -> Duration {
         Duration::from_millis(count)
+    }
+
+    #[test]
+    fn a_changed_rate_counts_from_the_next_refill_and_debts_stay() {
+        let start = Instant::now();
+        let bucket = TokenBucket::new(1000, 1000, start);
+        bucket.take(1500);
+        bucket.change(250, 100);
+        assert_eq!(bucket.empty_until(start), Some(start + ms(2004)));
+        bucket.fill(start + ms(60_000));
+        bucket.take(100);
+        assert!(bucket.looks_empty(), "it never holds more than its new size");
+        bucket.change(0, 0);
+        assert_eq!(bucket.empty_until(start + ms(60_000)), Some(start + ms(61_000)));
     }
 
     #[test]

@@ -36,6 +36,10 @@ impl Entry {
         Self { node, inode, readable, writable, _slot: slot }
     }
 
+    pub(super) fn inode(&self) -> &Arc<Inode> {
+        &self.inode
+    }
+
     pub(crate) fn id(&self) -> Id {
         self.inode.id()
     }

@@ -23,37 +23,60 @@ pub struct Usage {
 /// The counters. Growth is charged before it happens, so that the disk never holds more than is counted; if the system
 /// then refuses, the charge is refunded.
 pub(super) struct QuotaAccount {
-    quota: Quota,
+    most: Counters,
+    used: Counters,
+}
+
+/// Bytes and entries.
+struct Counters {
     bytes: AtomicU64,
     files: AtomicU64,
 }
 
+impl Counters {
+    fn new(bytes: u64, files: u64) -> Counters {
+        Counters { bytes: AtomicU64::new(bytes), files: AtomicU64::new(files) }
+    }
+
+    fn load(&self) -> (u64, u64) {
+        (self.bytes.load(Ordering::Relaxed), self.files.load(Ordering::Relaxed))
+    }
+}
+
 impl QuotaAccount {
     pub(super) fn new(quota: Quota, usage: Usage) -> Self {
-        Self { quota, bytes: AtomicU64::new(usage.bytes), files: AtomicU64::new(usage.files) }
+        Self { most: Counters::new(quota.bytes, quota.files), used: Counters::new(usage.bytes, usage.files) }
     }
 
     pub(super) fn quota(&self) -> Quota {
-        self.quota
+        let (bytes, files) = self.most.load();
+        Quota { bytes, files }
+    }
+
+    /// Changes the quota. What is there stays, even if it is more.
+    pub(super) fn change(&self, quota: Quota) {
+        self.most.bytes.store(quota.bytes, Ordering::Relaxed);
+        self.most.files.store(quota.files, Ordering::Relaxed);
     }
 
     pub(super) fn usage(&self) -> Usage {
-        Usage { bytes: self.bytes.load(Ordering::Relaxed), files: self.files.load(Ordering::Relaxed) }
+        let (bytes, files) = self.used.load();
+        Usage { bytes, files }
     }
 
     /// Charges this many more bytes if they fit.
     pub(super) fn charge_bytes(&self, bytes: u64) -> bool {
-        charge(&self.bytes, bytes, self.quota.bytes)
+        charge(&self.used.bytes, bytes, self.quota().bytes)
     }
 
     /// Charges one more entry if it fits.
     pub(super) fn charge_file(&self) -> bool {
-        charge(&self.files, 1, self.quota.files)
+        charge(&self.used.files, 1, self.quota().files)
     }
 
     pub(super) fn give_back(&self, usage: Usage) {
-        give_back(&self.bytes, usage.bytes);
-        give_back(&self.files, usage.files);
+        give_back(&self.used.bytes, usage.bytes);
+        give_back(&self.used.files, usage.files);
     }
 }
 
@@ -86,7 +109,11 @@ mod tests {
 
     #[test]
     fn over_a_lowered_quota_nothing_grows_and_nothing_underflows() {
-        let account = QuotaAccount::new(Quota { bytes: 10, files: 1 }, Usage { bytes: 20, files: 5 });
+        let account = QuotaAccount::new(Quota { bytes: 30, files: 6 }, Usage { bytes: 20, files: 5 });
+        assert!(account.charge_file());
+        account.give_back(Usage { bytes: 0, files: 1 });
+        account.change(Quota { bytes: 10, files: 1 });
+        assert_eq!(account.quota(), Quota { bytes: 10, files: 1 });
         assert!(account.charge_bytes(0));
         assert!(!account.charge_bytes(1));
         account.give_back(Usage { bytes: 30, files: 6 });

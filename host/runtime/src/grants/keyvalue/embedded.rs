@@ -4,9 +4,10 @@
 //! allows one at a time, so callers would queue for a lock in threads of the pool; batched, sixty sessions wait for one
 //! disk flush instead of sixty.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use redb::{ReadTransaction, ReadableDatabase};
 use tokio::sync::{Semaphore, oneshot};
@@ -30,6 +31,8 @@ pub struct Embedded {
     writer: WriterThread,
     file: Arc<File>,
     readers: Arc<Semaphore>,
+    /// The flow control of each tenant that has buckets, by name.
+    flows: Mutex<HashMap<Arc<str>, Weak<FlowControl>>>,
 }
 
 impl Embedded {
@@ -45,13 +48,22 @@ impl Embedded {
     fn over(file: File) -> std::io::Result<Arc<Self>> {
         let file = Arc::new(file);
         let writer = WriterThread::start(Arc::clone(&file))?;
-        Ok(Arc::new(Self { writer, file, readers: Arc::new(Semaphore::new(READERS)) }))
+        Ok(Arc::new(Self { writer, file, readers: Arc::new(Semaphore::new(READERS)), flows: Mutex::default() }))
     }
 
-    /// The buckets of one tenant. Call it once for each tenant: the result contains the tenant's flow control.
+    /// The buckets of one tenant, with this quota. Those of one name are the same, and share one flow control.
     #[must_use]
     pub fn tenant(self: &Arc<Self>, name: &str, quota: StoreQuota) -> Arc<dyn Buckets> {
-        Arc::new(Tenancy { store: Arc::clone(self), name: name.into(), quota, flow: FlowControl::default() })
+        let name: Arc<str> = name.into();
+        let mut flows = self.flows.lock().unwrap_or_else(PoisonError::into_inner);
+        let flow = flows.get(&name).and_then(Weak::upgrade).unwrap_or_else(|| {
+            flows.retain(|_, other| other.strong_count() > 0);
+            let flow = Arc::default();
+            flows.insert(Arc::clone(&name), Arc::downgrade(&flow));
+            flow
+        });
+        drop(flows);
+        Arc::new(Tenancy { store: Arc::clone(self), name, quota, flow })
     }
 }
 
@@ -78,7 +90,7 @@ struct Tenancy {
     store: Arc<Embedded>,
     name: Arc<str>,
     quota: StoreQuota,
-    flow: FlowControl,
+    flow: Arc<FlowControl>,
 }
 
 impl Tenancy {

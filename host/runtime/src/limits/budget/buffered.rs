@@ -1,45 +1,49 @@
 //! Bytes that wait for clients, of a user, a tenant or the server.
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::SemaphorePermit;
+
+use crate::limits::resizable::ResizableSemaphore;
 
 /// Bytes that wait for clients. Writers that want to add more queue.
 #[derive(Debug)]
 pub(crate) struct Buffered {
     /// One permit a byte.
-    room: Semaphore,
-    /// The most that one may ask for: the whole budget.
-    most: usize,
+    room: ResizableSemaphore,
 }
 
 impl Buffered {
     pub(crate) fn new(bytes: usize) -> Self {
-        let most = bytes.clamp(1, Semaphore::MAX_PERMITS);
-        Self { room: Semaphore::new(most), most }
+        Self { room: ResizableSemaphore::new(bytes) }
     }
 
-    /// The most that one may ask for at once.
+    /// Changes the budget.
+    pub(crate) fn resize(&self, bytes: usize) {
+        self.room.resize(bytes);
+    }
+
+    /// The most that one may ask for at once: the whole budget.
     pub(crate) fn most(&self) -> usize {
-        self.most
+        self.room.size()
     }
 
     /// Reserves this many bytes, if they are free and nobody waits.
     pub(crate) fn space(&self, bytes: usize) -> Option<SemaphorePermit<'_>> {
-        self.room.try_acquire_many(permits(bytes)).ok()
+        self.room.semaphore().try_acquire_many(permits(bytes)).ok()
     }
 
     /// Waits for this many bytes.
     pub(crate) async fn wait(&self, bytes: usize) -> SemaphorePermit<'_> {
-        self.room.acquire_many(permits(bytes)).await.expect("it is never closed")
+        self.room.semaphore().acquire_many(permits(bytes)).await.expect("it is never closed")
     }
 
     /// Frees bytes.
     pub(crate) fn give(&self, bytes: usize) {
-        self.room.add_permits(bytes);
+        self.room.give(bytes);
     }
 
     /// Whether at least nine tenths are in use.
     pub(crate) fn is_pressed(&self) -> bool {
-        self.room.available_permits() <= self.most / 10
+        self.room.semaphore().available_permits() <= self.most() / 10
     }
 }
 

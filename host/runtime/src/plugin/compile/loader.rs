@@ -76,6 +76,12 @@ impl Loader {
         Self { engine, compiler, cache: cache.map(Arc::new), trial }
     }
 
+    /// A loader with the same engine and cache, and with another compiler and tenant of trials.
+    #[must_use]
+    pub fn with(&self, compiler: Compiler, trial: Arc<Tenant>) -> Self {
+        Self { engine: self.engine.clone(), compiler, cache: self.cache.clone(), trial }
+    }
+
     /// Loads a plugin. Takes as long as compiling, in another process; dropping the future ends that.
     ///
     /// # Errors
