@@ -1,7 +1,7 @@
 //! The command `whelk`: its verbs, and their output.
 //!
 //! Exit status: 0 success, 1 a failure while running, 2 an invalid command line or configuration, or another problem
-//! that the operator must fix before a start can succeed.
+//! that the operator must fix before a start can succeed; 3 a reload of which something needs a restart.
 
 mod admin;
 mod algorithms;
@@ -11,6 +11,7 @@ mod hash_password;
 mod inspect;
 mod outcome;
 mod plugin;
+mod reload;
 mod serve;
 mod stdio;
 mod tenants;
@@ -78,6 +79,16 @@ enum Verb {
         log_file: Option<PathBuf>,
     },
     Init(InitArguments),
+    /// Tell the running server to read its configuration again, as SIGHUP does. An error in it changes nothing and is
+    /// printed as by `whelk check` (exit status 2); what needs a restart is named, and the rest takes effect (3).
+    Reload {
+        /// The server's configuration
+        #[arg(long, value_name = "FILE", conflicts_with = "state")]
+        config: Option<PathBuf>,
+        /// The server's state folder [default: $XDG_STATE_HOME/whelk]
+        #[arg(long, value_name = "DIR")]
+        state: Option<PathBuf>,
+    },
     /// Print every setting with its default, as a configuration to start from.
     Config,
     /// Check a configuration and everything that it names, plugins and what they need included.
@@ -225,6 +236,10 @@ fn run(verb: Verb, format: Format) -> Result<(), Failure> {
         Verb::Restore { file, store } => admin::backup::restore(&file, &store),
         Verb::User(verb) => admin::user::user(verb),
         Verb::Doctor(arguments) => admin::doctor::doctor(&arguments),
+        Verb::Reload { config, state } => {
+            strict_modes::ask(Asked::Nothing);
+            reload::reload(config.as_deref(), state)
+        }
         Verb::HashPassword => hash_password::hash_password(),
         Verb::Plugin(verb) => {
             strict_modes::ask(Asked::Nothing);

@@ -1,4 +1,4 @@
-//! The configuration: read once, checked as a whole, valid for as long as the program runs.
+//! The configuration: read as a whole at the start and by each reload, checked as a whole.
 //!
 //! A [`Config`] comes from a TOML file, or stands for the demonstration when there is none. All errors are found before
 //! anything is bound or written and reported together, each with file, line and key. The files that it names (keys,
@@ -125,6 +125,15 @@ impl Config {
     /// All errors of the file and of the files that it names, in the order of its lines.
     pub fn load(file: &Path, overrides: &Overrides) -> Result<Config, Refused> {
         let text = text::read(file).map_err(|what| Problem::of_option("--config", what))?;
+        Config::parse(file, &text, overrides)
+    }
+
+    /// Reads the file of a running server again. A FIFO is an error: nobody writes to it any more.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub fn reload(file: &Path, overrides: &Overrides) -> Result<Config, Refused> {
+        let text = text::read_again(file).map_err(|what| Problem::of_option("--config", what))?;
         Config::parse(file, &text, overrides)
     }
 

@@ -8,6 +8,7 @@
 //! | [`connection_table`] | every connection and session, for the control socket, and the requests to end them |
 //! | [`control`] | the control socket, on which `whelk` asks the running server |
 //! | [`drain`] | the phases of a shutdown |
+//! | [`reload`] | re-reads the configuration while the server runs |
 //! | [`signals`] | what SIGTERM, SIGINT, SIGHUP and others do |
 //! | [`systemd`] | what systemd is told: ready, reloading, stopping, how busy, and that the server serves |
 //! | [`heap_trim`] | gives free heap back to the system after many sessions have ended |
@@ -20,6 +21,7 @@ pub mod gateway;
 pub mod generation;
 pub mod heap_trim;
 pub mod listener;
+pub mod reload;
 pub mod signals;
 pub(crate) mod socket;
 pub mod systemd;

@@ -1,8 +1,10 @@
 //! Tenants: the plugins, routes, grants and shared limits of sessions, and how many sessions and connections each user
 //! has.
 //!
-//! The tenants of a configuration are made at the start. In the demonstration each plugin is a tenant of its own name,
-//! made when somebody first opens a session with it, and kept.
+//! The tenants of a configuration are made at the start and by each reload. A tenant that was there before keeps what
+//! is counted (sessions, memory, files, rates, quotas), whatever else changes; one that is gone does so while it still
+//! has sessions, in case it comes back. In the demonstration each plugin is a tenant of its own name, made when
+//! somebody first opens a session with it, and kept.
 //!
 //! Of connections and users only their numbers are known here.
 
@@ -18,7 +20,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{Instant, timeout};
 use whelk_runtime::limits::Throttle;
-use whelk_runtime::{Lookup, Plugin, Plugins, ProgramRequest, Registry, Routes};
+use whelk_runtime::{Lookup, Plugin, Plugins, ProgramRequest, Quota, Registry, Routes};
 
 use crate::config::{self, Grants, Limits, check_tenant_name};
 use crate::observe::escape::escape;
@@ -38,6 +40,8 @@ pub struct Tenant {
     operators: Arc<Registry>,
     busy_permits: BusyPermits,
     input: Arc<InputBudget>,
+    /// The quota of its directory, if it has one.
+    quota: Option<Quota>,
 }
 
 /// Permits for the connections of one tenant that have more to do than one turn: as many as there are worker threads.
@@ -47,6 +51,8 @@ type BusyPermits = Arc<Semaphore>;
 /// All tenants.
 pub struct Tenants {
     known: Known,
+    /// Those of earlier configurations that still had sessions when the last was loaded.
+    departed: BTreeMap<String, Arc<Tenant>>,
     /// How many sessions each user has ...
     sessions_per_user: Arc<Users>,
     /// ... and how many connections.
@@ -161,7 +167,8 @@ impl Plugins for Tenant {
 }
 
 impl Tenants {
-    /// Makes the tenants of a configuration. `own` are the tenants' own plugin folders, by the tenants' names. Blocks.
+    /// Makes the tenants of a configuration, which continue those of `before`, the generation before. `own` are the
+    /// tenants' own plugin folders, by the tenants' names. Blocks.
     ///
     /// # Errors
     /// Every grant that is not possible, one a line.
@@ -169,33 +176,66 @@ impl Tenants {
         configured: &BTreeMap<String, config::TenantConfig>,
         plugin_limits: impl Fn(&Limits) -> whelk_runtime::Limits,
         own: &BTreeMap<String, Arc<Registry>>,
-        operators: &Arc<Registry>,
-        granter: &Granter,
+        (operators, granter): (&Arc<Registry>, &Granter),
+        before: Option<&Tenants>,
     ) -> Result<Tenants, String> {
         let (mut known, mut refused) = (BTreeMap::new(), Vec::new());
         for (name, tenant) in configured {
             let (grants, missing) = granter.grant(name, &tenant.grants);
             refused.extend(missing.iter().map(|what| format!("tenants.{name}.grants.{what}")));
+            let (limits, before) = (plugin_limits(&tenant.limits), before.and_then(|before| before.last(name)));
+            let shared = match before {
+                Some(before) => before.shared.with(limits, grants),
+                None => whelk_runtime::Tenant::new(name, limits, grants),
+            };
+            let input = before.map(|before| Arc::clone(&before.input));
             let tenant = Tenant {
-                shared: whelk_runtime::Tenant::new(name, plugin_limits(&tenant.limits), grants),
+                shared,
                 limits: tenant.limits.clone(),
                 connection_plugin: tenant.connection_plugin.clone(),
                 routes: tenant.routes.clone(),
                 own: own.get(name).cloned(),
                 operators: Arc::clone(operators),
-                busy_permits: busy_permits(),
-                input: InputBudget::new(tenant.limits.plugins.tenant_input),
+                busy_permits: before.map_or_else(busy_permits, |before| Arc::clone(&before.busy_permits)),
+                input: input.unwrap_or_else(|| InputBudget::new(tenant.limits.plugins.tenant_input)),
+                quota: tenant.grants.directory.as_ref().map(grants::quota),
             };
             known.insert(name.clone(), Arc::new(tenant));
         }
-        if refused.is_empty() {
-            Ok(Tenants {
-                known: Known::Configured(known),
-                sessions_per_user: Arc::default(),
-                connections_per_user: Arc::default(),
-            })
-        } else {
-            Err(refused.join("\n"))
+        if !refused.is_empty() {
+            return Err(refused.join("\n"));
+        }
+        Ok(Tenants {
+            departed: before.map_or_else(BTreeMap::new, |before| before.departed_from(&known)),
+            known: Known::Configured(known),
+            sessions_per_user: before.map(|before| Arc::clone(&before.sessions_per_user)).unwrap_or_default(),
+            connections_per_user: before.map(|before| Arc::clone(&before.connections_per_user)).unwrap_or_default(),
+        })
+    }
+
+    /// The tenant of this name, if it is there or has sessions left.
+    fn last(&self, name: &str) -> Option<&Arc<Tenant>> {
+        let Known::Configured(tenants) = &self.known else { return None };
+        tenants.get(name).or_else(|| self.departed.get(name))
+    }
+
+    /// The tenants that still have sessions and are not among the next.
+    fn departed_from(&self, next: &BTreeMap<String, Arc<Tenant>>) -> BTreeMap<String, Arc<Tenant>> {
+        let Known::Configured(tenants) = &self.known else { return BTreeMap::new() };
+        let all = tenants.iter().chain(&self.departed);
+        let departed = all.filter(|(name, tenant)| !next.contains_key(*name) && tenant.shared.sessions() > 0);
+        departed.map(|(name, tenant)| (name.clone(), Arc::clone(tenant))).collect()
+    }
+
+    /// Bounds what is counted by the limits and quotas of these tenants. Two calls must not run at the same time.
+    pub(crate) fn apply_limits(&self) {
+        let Known::Configured(tenants) = &self.known else { return };
+        for tenant in tenants.values() {
+            tenant.shared.apply_limits();
+            tenant.input.resize(tenant.limits.plugins.tenant_input);
+            if let (Some(directory), Some(quota)) = (&tenant.shared.grants().directory, tenant.quota) {
+                directory.set_quota(quota);
+            }
         }
     }
 
@@ -215,7 +255,8 @@ impl Tenants {
             made: Mutex::default(),
         };
         let known = Known::Demonstration(Box::new(demonstration));
-        Tenants { known, sessions_per_user: Arc::default(), connections_per_user: Arc::default() }
+        let (sessions_per_user, connections_per_user) = (Arc::default(), Arc::default());
+        Tenants { known, departed: BTreeMap::new(), sessions_per_user, connections_per_user }
     }
 
     /// The tenant of exactly this name. In the demonstration it is made if there is a plugin of this name.
@@ -371,6 +412,7 @@ impl Demonstration {
             operators: Arc::clone(&self.plugins),
             busy_permits: busy_permits(),
             input: Arc::clone(&self.input),
+            quota: None,
         })
     }
 }

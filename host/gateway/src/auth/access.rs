@@ -16,6 +16,7 @@ mod keys;
 mod password;
 mod progress;
 mod queue;
+mod reloaded;
 mod secret;
 mod slots;
 #[cfg(test)]

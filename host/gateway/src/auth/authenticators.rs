@@ -39,8 +39,8 @@ use pool::InstancePool;
 const LOG_PERIOD: Duration = Duration::from_secs(10);
 
 /// All authenticators, in the order in which they are asked.
-#[derive(Default)]
 pub(crate) struct Authenticators {
+    pool: Arc<InstancePool>,
     all: Vec<Arc<ConfiguredAuthenticator>>,
 }
 
@@ -48,13 +48,15 @@ pub(crate) struct Authenticators {
 pub(crate) struct AuthenticatorParts<'a> {
     /// The limits of each instance.
     pub(crate) limits: Limits,
-    /// The most instances at the same time.
+    /// The most instances at the same time, unless there are others before.
     pub(crate) instances: u32,
     /// The operator's plugins.
     pub(crate) operators: &'a Arc<Registry>,
     pub(crate) tenants: &'a Arc<Tenants>,
     /// The tenants' own plugins, by the tenants' names.
     pub(crate) plugins: BTreeMap<String, Option<String>>,
+    /// Those of the configuration before a reload: the instances of both are counted together.
+    pub(crate) before: Option<&'a Authenticators>,
 }
 
 impl Authenticators {
@@ -63,8 +65,10 @@ impl Authenticators {
         configured: impl IntoIterator<Item = (AuthenticatorConfig, Grants)>,
         parts: &AuthenticatorParts<'_>,
     ) -> Authenticators {
+        let pool = parts.before.map(|before| Arc::clone(&before.pool));
+        let pool = pool.unwrap_or_else(|| Arc::new(InstancePool::new(count(parts.instances))));
         let environment = Environment {
-            pool: Arc::new(InstancePool::new(count(parts.instances))),
+            pool: Arc::clone(&pool),
             operators: Arc::clone(parts.operators),
             tenants: Arc::clone(parts.tenants),
             prepare_wait: parts.limits.prepare_wait,
@@ -72,7 +76,11 @@ impl Authenticators {
         let made = |(config, grants): (AuthenticatorConfig, Grants)| {
             let AuthenticatorConfig { name, plugin, users, tenants, methods, authorities, config: _, keyvalue: _ } =
                 config;
-            let own = whelk_runtime::Tenant::new(&store_name(&name), parts.limits.clone(), grants);
+            let before = parts.before.and_then(|before| before.all.iter().find(|asked| asked.name == name));
+            let own = match before {
+                Some(before) => before.own.with(parts.limits.clone(), grants),
+                None => whelk_runtime::Tenant::new(&store_name(&name), parts.limits.clone(), grants),
+            };
             let plugin_of = |tenant: String| {
                 let plugin = parts.plugins.get(&tenant).cloned().flatten();
                 (tenant, plugin)
@@ -90,7 +98,12 @@ impl Authenticators {
                 refusals: Throttle::one_in(LOG_PERIOD),
             })
         };
-        Authenticators { all: configured.into_iter().map(made).collect() }
+        Authenticators { pool, all: configured.into_iter().map(made).collect() }
+    }
+
+    /// Bounds what the instances of each have together by its limits. Two calls must not run at the same time.
+    pub(crate) fn apply_limits(&self) {
+        self.all.iter().for_each(|asked| asked.own.apply_limits());
     }
 
     /// The one that is asked about a name which is no user's.
@@ -101,6 +114,12 @@ impl Authenticators {
     /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &ConfiguredAuthenticator> {
         self.all.iter().map(|asked| &**asked)
+    }
+}
+
+impl Default for Authenticators {
+    fn default() -> Authenticators {
+        Authenticators { pool: Arc::new(InstancePool::new(1)), all: Vec::new() }
     }
 }
 

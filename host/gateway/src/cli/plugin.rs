@@ -7,7 +7,7 @@ use clap::Subcommand;
 use super::inspect::{self, CheckError};
 use super::outcome::{Failure, failed, lone_runtime, print, wrong};
 use crate::config::{self, Config, Limits, Overrides};
-use crate::server::control::{self, Unanswered};
+use crate::server::control;
 use crate::server::gateway::{lone_loader, trial_limits};
 
 #[derive(Subcommand)]
@@ -46,15 +46,9 @@ pub(super) fn plugin(verb: PluginVerb) -> Result<(), Failure> {
     let runtime = lone_runtime()?;
     match verb {
         PluginVerb::List { config, state, json } => {
-            let folder = match (config, state) {
-                (Some(file), _) => Config::load(&file, &Overrides::default()).map_err(wrong)?.state,
-                (None, Some(state)) => state,
-                (None, None) => config::default_state().map_err(wrong)?,
-            };
-            let answer = control::ask(&folder, control::PLUGINS).map_err(|unanswered| match unanswered {
-                Unanswered::Nobody => failed(format!("no whelk is running with the state folder {}", folder.display())),
-                Unanswered::Failed(reason) => failed(reason),
-            })?;
+            let folder = running_state(config.as_deref(), state)?;
+            let answer = control::ask(&folder, control::PLUGINS);
+            let answer = answer.map_err(|unanswered| failed(unanswered.reason(&folder)))?;
             print(&if json { format!("{answer}\n") } else { inspect::table(&answer) })
         }
         PluginVerb::Inspect { file, json } => {
@@ -74,6 +68,15 @@ pub(super) fn plugin(verb: PluginVerb) -> Result<(), Failure> {
             let warnings = inspect::grant_warnings(&plugin, config.as_ref());
             print(&format!("{warnings}{}: good\n", file.display()))
         }
+    }
+}
+
+/// The state folder of the running server that a command line names.
+pub(super) fn running_state(config: Option<&Path>, state: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    match (config, state) {
+        (Some(file), _) => Ok(Config::load(file, &Overrides::default()).map_err(wrong)?.state),
+        (None, Some(state)) => Ok(state),
+        (None, None) => config::default_state().map_err(wrong),
     }
 }
 

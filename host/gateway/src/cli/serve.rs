@@ -21,6 +21,7 @@ use crate::server::gateway::{Gateway, THIS_PROGRAM};
 use crate::server::generation::CurrentGateway;
 use crate::server::heap_trim;
 use crate::server::listener::{Listener, PassedSockets};
+use crate::server::reload::{ReloadTrigger, Reloader};
 use crate::server::signals::{GaveUp, Hangup, Signals};
 use crate::server::systemd::{Load, Systemd};
 use crate::state::State;
@@ -32,11 +33,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
     let passed = PassedSockets::take().map_err(wrong)?;
     let maps = os_limits::map_large_allocations();
     strict_modes::tighten_umask();
-    let config = match file {
-        Some(file) => Config::load(file, overrides),
-        None => Config::demonstration(overrides),
-    };
-    let config = config.map_err(wrong)?;
+    let config = read(file, overrides)?;
     os_limits::check_start(&config).map_err(wrong)?;
     logging::start(log, give_up_the_log).map_err(wrong)?;
     if !maps {
@@ -45,7 +42,8 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
     let demonstration = matches!(config.login_policy, LoginPolicy::Demonstration);
     // First of all: until then a SIGHUP would kill the process silently.
     let stopper = Stopper::new();
-    let hangup = if demonstration { Hangup::Stops } else { Hangup::Reloads };
+    let (trigger, requests) = ReloadTrigger::new();
+    let hangup = if demonstration { Hangup::Stops } else { Hangup::Reloads(trigger.clone()) };
     let signals = Signals::catch().map_err(failed)?;
     signals.obey(stopper.clone(), hangup, config.limits.drain, give_up).map_err(failed)?;
     warn_at_start(&config, demonstration);
@@ -60,21 +58,22 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
         let gateway = Arc::new(Gateway::new(&config, host_keys, &stopper).map_err(wrong)?);
         let mut stopped = stopper.drain();
         let reload = tokio::select! {
-            reload = gateway.load(&config, &state, Path::new(THIS_PROGRAM)) => reload.map_err(wrong)?,
+            reload = gateway.load(&config, &state, Path::new(THIS_PROGRAM)) => Arc::new(reload.map_err(wrong)?),
             () = stopped.reached(ShutdownPhase::Draining) => return Ok(()),
         };
         let newest = CurrentGateway::new(Arc::clone(&gateway));
-        let _control = open_control(&state, &reload, &newest);
-        start_tasks(&gateway);
+        let _control = open_control(&state, &reload, &newest, file.map(|_| trigger));
         for address in listener.addresses().map_err(failed)? {
             emit(ServerEvent::Listening { address });
         }
-        let (prepared, checking, named) = (reload.prepared(), Arc::clone(&gateway), config.clone());
-        tokio::spawn(async move {
-            prepared.await;
-            checking.warn_of_missing_grants(&named);
-        });
-        report_to(&Systemd::of_environment(), &newest, &listener, &stopper);
+        start_tasks(&gateway, &reload, &config);
+        let manager = Systemd::of_environment();
+        report_to(&manager, &newest, &listener, &stopper);
+        if let Some(file) = file {
+            let parts = (newest.clone(), reload, Arc::clone(listener.control()));
+            let reloader = Reloader::new((file, overrides), (config, state), parts, manager);
+            tokio::spawn(reloader.run(requests));
+        }
         let serve =
             listener.serve(&stopper, move |stream, peer, permit| driver::run(stream, peer, permit, newest.current()));
         guard_future("listener", serve)
@@ -86,11 +85,25 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
     served
 }
 
-/// Starts what runs beside the connections for as long as the server does.
-fn start_tasks(gateway: &Arc<Gateway>) {
+/// The configuration of the file, or of the demonstration.
+fn read(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Failure> {
+    let config = match file {
+        Some(file) => Config::load(file, overrides),
+        None => Config::demonstration(overrides),
+    };
+    config.map_err(wrong)
+}
+
+/// Starts what runs beside the connections.
+fn start_tasks(gateway: &Arc<Gateway>, reload: &Reload, config: &Config) {
     let trimmed = Arc::clone(gateway);
     tokio::spawn(supervise("heap trim", move || heap_trim::give_back(Arc::clone(&trimmed)), |_| ()));
     tokio::spawn(supervise("dropped lines", logging::tell_dropped, |_| ()));
+    let (prepared, checking, named) = (reload.prepared(), Arc::clone(gateway), config.clone());
+    tokio::spawn(async move {
+        prepared.await;
+        checking.warn_of_missing_grants(&named);
+    });
 }
 
 /// Tells the service manager that the server serves, and from then on how it is.
@@ -105,9 +118,15 @@ fn report_to(manager: &Systemd, newest: &CurrentGateway, listener: &Listener, st
 }
 
 /// Opens the control socket. A server without one serves all the same.
-fn open_control(state: &State, reload: &Reload, newest: &CurrentGateway) -> Option<Control> {
+fn open_control(
+    state: &State,
+    reload: &Reload,
+    newest: &CurrentGateway,
+    trigger: Option<ReloadTrigger>,
+) -> Option<Control> {
     let newest = newest.clone();
-    let requests = Requests::new(reload).with_backup(state.folder(), move || newest.current().existing_store());
+    let requests = Requests::new(reload).with_reload(trigger);
+    let requests = requests.with_backup(state.folder(), move || newest.current().existing_store());
     Control::open(state, requests).inspect_err(|error| emit(ServerEvent::ControlFailed { error })).ok()
 }
 

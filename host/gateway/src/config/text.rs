@@ -1,6 +1,6 @@
 //! Reads the text of the configuration file: UTF-8, writable only by root and the user who runs the program.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
@@ -18,6 +18,23 @@ const BYTE_ORDER_MARK: &str = "\u{feff}";
 /// # Errors
 /// The file is absent, not a regular file, unreadable, writable by others (as sshd's StrictModes), or not UTF-8.
 pub(super) fn read(path: &Path) -> Result<String, String> {
+    read_from(path, Fifo::Waits)
+}
+
+/// The same for a file that was read before: a FIFO is refused, whose writer has gone.
+pub(super) fn read_again(path: &Path) -> Result<String, String> {
+    read_from(path, Fifo::Refused)
+}
+
+/// What to do with a FIFO.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fifo {
+    /// Wait for its writer.
+    Waits,
+    Refused,
+}
+
+fn read_from(path: &Path, fifo: Fifo) -> Result<String, String> {
     let shown = path.display();
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => format!("{shown}: {error}: `whelk init` writes a configuration to start from"),
@@ -30,6 +47,9 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
     let facts = file.metadata().map_err(unreadable)?;
     if facts.is_dir() {
         return Err(format!("{shown} is a folder: name the file in it, such as {}", path.join("whelk.toml").display()));
+    }
+    if facts.file_type().is_fifo() && fifo == Fifo::Refused {
+        return Err(format!("{shown} is a pipe, which can be read once: restart, or start with a regular file"));
     }
     if facts.file_type().is_fifo() {
         // A pipe, as of `<(sops -d whelk.toml)`. Opened again without O_NONBLOCK, so that a named pipe waits for its
@@ -47,7 +67,15 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
         Writers::Operator.check_folder_of(path)?;
     }
     let mut bytes = Vec::new();
-    file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
+    (&file).take(MOST_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
+    let is_same = |after: &Metadata| {
+        let times = |facts: &Metadata| (facts.mtime(), facts.mtime_nsec(), facts.ctime(), facts.ctime_nsec());
+        times(after) == times(&facts) && after.len() == facts.len() && bytes.len() as u64 == facts.len()
+    };
+    // A program that writes into the file and does not replace it.
+    if facts.is_file() && !is_same(&file.metadata().map_err(unreadable)?) {
+        return Err(format!("{shown} has changed while it was read: try again"));
+    }
     decode(bytes).map_err(|what| format!("{shown}{what}"))
 }
 

@@ -22,6 +22,11 @@
 //! file. A load is not cancelled for a file that never stops changing: its next version would be cancelled too. Only
 //! the task itself publishes and removes, so a cancelled load changes nothing.
 //!
+//! Decided 2026-11-29: when a reload of the configuration changes the folders or their limits, the task ends and
+//! another takes its place, with a watcher of its own; a folder that stays keeps its state and its plugins. Loads that
+//! were in progress begin again. Refused: adding and removing folders in the running task, whose jobs, checks and
+//! notifications know folders by number.
+//!
 //! Decided 2026-11-29: the task is supervised ([`whelk_runtime::supervise`]). After a panic it reads every file again.
 
 mod folder;
@@ -30,13 +35,15 @@ mod removal;
 mod status;
 mod task;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use whelk_runtime::CompileSlots;
 use whelk_runtime::supervise::supervise;
+use whelk_runtime::{CompileSlots, Loader};
 
 use crate::config::Limits;
 pub use folder::FolderConfig;
@@ -49,15 +56,33 @@ use whelk_runtime::limits::count;
 /// The running task. Dropping it ends the task; loaded plugins stay.
 pub struct Reload {
     view: View,
-    task: JoinHandle<Infallible>,
+    running: Mutex<Running>,
     prepared: watch::Receiver<bool>,
+}
+
+/// The task, and what it was started with.
+struct Running {
+    task: JoinHandle<Infallible>,
+    context: Arc<Context>,
+    /// The server's limits of plugins.
+    limits: whelk_runtime::Limits,
 }
 
 /// The status for others.
 #[derive(Clone)]
 pub(crate) struct View {
-    pub(crate) folders: Arc<[Arc<PluginFolder>]>,
+    folders: Arc<Mutex<Folders>>,
     pub(crate) status: Arc<Status>,
+}
+
+/// The plugin folders, the operator's first.
+type Folders = Arc<[Arc<PluginFolder>]>;
+
+impl View {
+    /// The folders as they are now.
+    pub(crate) fn folders(&self) -> Folders {
+        Arc::clone(&lock(&self.folders))
+    }
 }
 
 impl Reload {
@@ -67,15 +92,17 @@ impl Reload {
     /// # Errors
     /// When a folder of the operator's cannot be read.
     pub async fn start(folders: Vec<FolderConfig>, loaders: Loaders, limits: &Limits) -> Result<Reload, String> {
-        let tenants_slots = Arc::new(CompileSlots::new(count(limits.plugins.compile_jobs)));
-        let folders: Arc<[_]> =
-            folders.into_iter().map(|folder| Arc::new(PluginFolder::new(folder, limits, &tenants_slots))).collect();
+        let folders = make_folders(folders, limits, &[]);
         let (tell, prepared) = watch::channel(false);
-        let context = Arc::new(Context::new(Arc::clone(&folders), loaders, limits, tell));
-        Reload::start_with(context, prepared).await
+        let context = Arc::new(Context::new(folders, loaders, limits, Arc::new(tell)));
+        Reload::start_with(context, prepared, limits).await
     }
 
-    async fn start_with(context: Arc<Context>, prepared: watch::Receiver<bool>) -> Result<Reload, String> {
+    async fn start_with(
+        context: Arc<Context>,
+        prepared: watch::Receiver<bool>,
+        limits: &Limits,
+    ) -> Result<Reload, String> {
         let (folders, status) = (Arc::clone(&context.folders), Arc::clone(&context.status));
         let mut first = Task::new(Arc::clone(&context));
         first.begin().await;
@@ -84,11 +111,33 @@ impl Reload {
                 return Err(format!("the plugin folder {} cannot be read: {trouble}", folder.config.path.display()));
             }
         }
-        let (mut first, failed) = (Some(first), Arc::clone(&status));
-        // After a panic there is no first listing any more.
-        let start = move || first.take().unwrap_or_else(|| Task::again(Arc::clone(&context))).run();
-        let task = tokio::spawn(supervise("reload", start, move |panicked| failed.failed(&panicked.reason)));
-        Ok(Reload { view: View { folders, status }, task, prepared })
+        let running = Running { task: run_supervised(first), context, limits: limits.plugins.clone() };
+        let view = View { folders: Arc::new(Mutex::new(folders)), status };
+        Ok(Reload { view, running: Mutex::new(running), prepared })
+    }
+
+    /// Keeps other folders up to date, or the same by other limits, after a reload of the configuration. A folder with
+    /// the registry of one that was there keeps its plugins. Does nothing if all is as it was. Loaders are made from
+    /// those in use. Blocks until the task has ended. Needs a tokio runtime, and must not be called by one of its
+    /// tasks.
+    pub(crate) fn replace(&self, folders: Vec<FolderConfig>, limits: &Limits, make_loader: impl Fn(&Loader) -> Loader) {
+        let mut running = lock(&self.running);
+        let before = Arc::clone(&running.context);
+        let same_limits = running.limits == limits.plugins;
+        let is_same = |(folder, before): (&FolderConfig, &Arc<PluginFolder>)| folder.is(&before.config);
+        if same_limits && folders.len() == before.folders.len() && folders.iter().zip(&*before.folders).all(is_same) {
+            return;
+        }
+        running.task.abort();
+        // Aborted or not: it has ended.
+        let _ = Handle::current().block_on(&mut running.task);
+        let kept: &[_] = if same_limits { &before.folders } else { &[] };
+        let folders = make_folders(folders, limits, kept);
+        let loaders = before.loaders.map(|loader| Arc::new(make_loader(loader)));
+        let context = Arc::new(before.next(Arc::clone(&folders), loaders, limits));
+        *lock(&self.view.folders) = folders;
+        let task = run_supervised(Task::instead(Arc::clone(&context)));
+        *running = Running { task, context, limits: limits.plugins.clone() };
     }
 
     /// Waits until each of the operator's plugins of the start is served or refused, and each of the tenants' own
@@ -109,8 +158,36 @@ impl Reload {
 
 impl Drop for Reload {
     fn drop(&mut self) {
-        self.task.abort();
+        lock(&self.running).task.abort();
     }
+}
+
+/// The state of these folders, which is that of a folder in `kept` if it is the same.
+fn make_folders(folders: Vec<FolderConfig>, limits: &Limits, kept: &[Arc<PluginFolder>]) -> Folders {
+    let tenants_slots = kept.iter().find(|folder| folder.tenant().is_some()).map(|folder| folder.slots());
+    let tenants_slots =
+        tenants_slots.unwrap_or_else(|| Arc::new(CompileSlots::new(count(limits.plugins.compile_jobs))));
+    // By tenant, so that many folders are found quickly.
+    let kept: BTreeMap<_, _> = kept.iter().map(|folder| (folder.config.tenant.as_deref(), folder)).collect();
+    let folder = |folder: FolderConfig| match kept.get(&folder.tenant.as_deref()) {
+        Some(same) if folder.is(&same.config) => Arc::clone(same),
+        _ => Arc::new(PluginFolder::new(folder, limits, &tenants_slots)),
+    };
+    folders.into_iter().map(folder).collect()
+}
+
+/// Runs the task, and another in its place after a panic.
+fn run_supervised(first: Task) -> JoinHandle<Infallible> {
+    let (context, mut first) = (Arc::clone(&first.context), Some(first));
+    let status = Arc::clone(&context.status);
+    // After a panic there is no first listing any more.
+    let start = move || first.take().unwrap_or_else(|| Task::again(Arc::clone(&context))).run();
+    tokio::spawn(supervise("reload", start, move |panicked| status.failed(&panicked.reason)))
+}
+
+/// Nothing panics while it holds one of these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The control socket: a socket in the state folder that answers one-line requests with one line of JSON.
 //!
-//! A request is a name, optionally followed by a space and an argument, which goes to the end of the line. The answer is
-//! an object; one with only `error` says why the request was refused.
+//! A request is a name, optionally followed by a space and an argument, which goes to the end of the line. The answer
+//! is an object; one with only `error` says why the request was refused.
 //!
 //! Only the user who runs the program and root get an answer. Requests are few and small, and no client can hinder the
 //! program: there are limits on their number, size and time.
@@ -30,6 +30,7 @@ use whelk_runtime::supervise::supervise;
 pub use client::{Unanswered, ask, ask_within};
 
 use crate::plugins::reload::Reload;
+use crate::server::reload::{RELOAD, RELOAD_TIME, ReloadTrigger};
 use crate::state::State;
 
 /// How many clients are served at once. Others wait in the kernel's queue.
@@ -73,6 +74,23 @@ impl Requests {
         Requests::default().with(PLUGINS, TIME, move |_| {
             let answer = plugins::answer(&view);
             async move { answer }
+        })
+    }
+
+    /// With the request [`RELOAD`] of a server with a configuration, which is refused by one without.
+    #[must_use]
+    pub fn with_reload(self, trigger: Option<ReloadTrigger>) -> Requests {
+        self.with(RELOAD, RELOAD_TIME, move |_| {
+            let trigger = trigger.clone();
+            async move {
+                let Some(trigger) = trigger else {
+                    return error("it was started without a configuration, so there is none to reload");
+                };
+                match trigger.reload().await {
+                    Some(outcome) => json!(outcome),
+                    None => error("the server is stopping"),
+                }
+            }
         })
     }
 

@@ -1,4 +1,6 @@
-//! The state that all connections share, made from a configuration and valid until the end of the program.
+//! The state that all connections share, made from a configuration. A reload makes another one from the changed
+//! configuration (`generation.rs`), which shares with the one before what must be one in a process: the engine, the
+//! plugins, and everything that is counted.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,7 +9,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use whelk_runtime::keyvalue::Embedded;
-use whelk_runtime::limits::count;
+use whelk_runtime::limits::{ResizableSemaphore, count};
 use whelk_runtime::{
     Cache, CacheKey, CompileSettings, Compiler, Engine, EngineSettings, Grants, Loader, Registry, Tenant,
 };
@@ -44,15 +46,8 @@ pub struct Gateway {
     uncompressed: connection::Settings,
     /// Whether any connection is offered compression.
     offers_compression: bool,
-    /// One permit for each connection that may be compressed.
-    compression: Arc<Semaphore>,
     authentication: Arc<auth::server::Settings>,
     host_keys: Arc<HostKeys>,
-    engine: Engine,
-    /// Has the key-value store.
-    granter: Arc<Granter>,
-    /// The operator's plugins.
-    registry: Arc<Registry>,
     /// Those of tenants with a folder of their own, by the tenants' names.
     own: BTreeMap<String, FolderConfig>,
     /// For whom sessions run.
@@ -62,9 +57,26 @@ pub struct Gateway {
     environment_names: EnvironmentNames,
     /// Anybody may log in, and the user name selects the plugin.
     demonstration: bool,
+    /// The open files of plugins, of all tenants together.
+    plugin_files: usize,
+    /// The engine's totals of memory and output.
+    totals: (usize, usize),
+    process: Arc<Process>,
+}
+
+/// What all generations share.
+struct Process {
+    engine: Engine,
+    /// The operator's plugins.
+    registry: Arc<Registry>,
+    granter: Arc<Granter>,
+    /// The timing of the first generation, whose host keys may change: see [`TimingSecret`].
+    secret: TimingSecret,
     drain: Drain,
+    /// One permit for each connection that may be compressed.
+    compression: ResizableSemaphore,
     /// Slots for cryptography that costs milliseconds.
-    costly_work: [Arc<Semaphore>; 2],
+    costly_work: [ResizableSemaphore; 2],
     /// Every live connection.
     connections: Arc<ConnectionTable>,
 }
@@ -75,47 +87,86 @@ impl Gateway {
     /// # Errors
     /// When no host key can be offered, the runtime cannot be started, or a tenant's grant is not possible.
     pub fn new(config: &Config, host_keys: impl Into<HostKeys>, stopper: &Stopper) -> Result<Gateway, String> {
-        let host_keys = Arc::new(host_keys.into());
+        let host_keys = host_keys.into();
         check_offered(&host_keys, config.algorithms.host_key_algorithm_names())?;
         let files = os_limits::make_room(config);
-        let engine = start_engine(engine_settings_of(config), files.plugins)?;
-        let registry = Arc::new(Registry::new(&config.limits.plugins));
-        let own = own_folders(config);
         let granter =
             if config.one_connection { Granter::without_counts(&config.state) } else { Granter::new(&config.state) };
-        let granter = Arc::new(granter);
-        let granted = authenticator_grants(config, &granter)?;
-        let tenants = Arc::new(make_tenants(config, &own, &registry, (files, &granter))?);
-        let authenticators = make_authenticators(config, granted, &registry, &tenants);
-        let access = Access::new(config, authenticators, &TimingSecret::new(host_keys.timing_secret()));
+        let (compressed, costly) = (count(config.limits.compressed_connections), count(config.limits.costly_exchanges));
+        let process = Process {
+            engine: start_engine(engine_settings_of(config), files.plugins)?,
+            registry: Arc::new(Registry::new(&config.limits.plugins)),
+            granter: Arc::new(granter),
+            secret: TimingSecret::new(host_keys.timing_secret()),
+            drain: stopper.drain(),
+            compression: ResizableSemaphore::new(compressed),
+            costly_work: [(); 2].map(|()| ResizableSemaphore::new(costly)),
+            connections: Arc::default(),
+        };
+        Gateway::generation(config, host_keys, files, (Arc::new(process), None))
+    }
+
+    /// The next generation, for a changed configuration. Nothing that connections have changes until
+    /// [`apply_limits`](Self::apply_limits). Blocks on the disk.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(crate) fn reloaded(&self, config: &Config, host_keys: HostKeys) -> Result<Gateway, String> {
+        check_offered(&host_keys, config.algorithms.host_key_algorithm_names())?;
+        let files = os_limits::make_room(config);
+        Gateway::generation(config, host_keys, files, (Arc::clone(&self.process), Some(self)))
+    }
+
+    fn generation(
+        config: &Config,
+        host_keys: HostKeys,
+        files: os_limits::Files,
+        (process, before): (Arc<Process>, Option<&Gateway>),
+    ) -> Result<Gateway, String> {
+        let own = own_folders(config, before.map(|before| &before.own));
+        let granted = authenticator_grants(config, &process.granter)?;
+        let before_tenants = before.map(|before| &*before.tenants);
+        let tenants = Arc::new(make_tenants(config, &own, &process, (files, before_tenants))?);
+        let authenticators = make_authenticators(config, granted, (&process.registry, &tenants), before);
+        let mut access = Access::new(config, authenticators, &process.secret);
+        if let Some(before) = before {
+            access.continue_from(&before.access);
+        }
         let authentication = auth::server::Settings {
             methods: access.methods(),
             banner: config.banner.as_deref().map(auth::server::Banner::new),
             max_failures: config.limits.failed_attempts,
             max_requests: config.limits.authentication_requests,
         };
-        let protocol = protocol(config, &host_keys);
-        let compressed = usize::try_from(config.limits.compressed_connections).unwrap_or(Semaphore::MAX_PERMITS);
+        let (protocol, settings) = (protocol(config, &host_keys), engine_settings_of(config));
         Ok(Gateway {
             uncompressed: uncompressed(&protocol),
             offers_compression: config.algorithms.compression_names().iter().any(|name| *name != "none"),
-            compression: Arc::new(Semaphore::new(compressed)),
             protocol,
             authentication: Arc::new(authentication),
-            registry,
             own,
-            granter,
-            engine,
             tenants,
             limits: config.limits.clone(),
             environment_names: config.environment_names.clone(),
             demonstration: matches!(config.login_policy, LoginPolicy::Demonstration),
-            drain: stopper.drain(),
-            costly_work: [(); 2].map(|()| Arc::new(Semaphore::new(count(config.limits.costly_exchanges)))),
-            connections: Arc::default(),
+            plugin_files: usize::try_from(files.plugins).unwrap_or(usize::MAX),
+            totals: (settings.total_memory, settings.total_output),
             access: Arc::new(access),
-            host_keys,
+            host_keys: Arc::new(host_keys),
+            process,
         })
+    }
+
+    /// Bounds everything that is counted for the process, for a tenant or for a user by the limits of this generation.
+    /// What is taken stays taken. Two calls must not run at the same time.
+    pub(crate) fn apply_limits(&self) {
+        let Process { engine, compression, costly_work, .. } = &*self.process;
+        let (memory, output) = self.totals;
+        engine.set_totals(self.plugin_files, memory, output);
+        compression.resize(count(self.limits.compressed_connections));
+        costly_work.iter().for_each(|slots| slots.resize(count(self.limits.costly_exchanges)));
+        self.tenants.apply_limits();
+        self.access.apply_limits(&self.limits);
     }
 
     /// Loads the plugins and keeps them up to date until the returned [`Reload`] is dropped. Returns once the
@@ -130,25 +181,37 @@ impl Gateway {
         let most = u64::try_from(config.limits.plugins.cache_bytes).unwrap_or(u64::MAX);
         let cache = |folder: PathBuf| {
             if config.one_connection {
-                return Ok(Cache::read_only(folder, key.clone(), &self.engine, most));
+                return Ok(Cache::read_only(folder, key.clone(), &self.process.engine, most));
             }
-            let opened = Cache::open(folder.clone(), key.clone(), &self.engine, most);
+            let opened = Cache::open(folder.clone(), key.clone(), &self.process.engine, most);
             opened.map_err(|error| format!("{}: {error}", folder.display()))
         };
         // Tenants' plugins must not evict what the operator's next start needs.
         let (operators_cache, tenants_cache) = (cache(state.cache_path())?, cache(state.tenants_cache_path())?);
+        let limits = trial_limits(config);
+        let loader = |cache| Arc::new(loader(self.process.engine.clone(), program, Some(cache), &limits));
+        let loaders = Loaders { operators: loader(operators_cache), tenants: loader(tenants_cache) };
+        Reload::start(self.folders(config), loaders, &limits).await
+    }
+
+    /// Keeps the plugins of this generation up to date instead of those of the one before: what has changed of folders
+    /// and of the limits of plugins. Blocks for a moment. Needs a tokio runtime.
+    pub(crate) fn replace_folders(&self, config: &Config, reload: &Reload, program: &Path) {
+        let limits = trial_limits(config);
+        let (compiler, trial) = loader_parts(&self.process.engine, program, &limits);
+        reload.replace(self.folders(config), &limits, |loader| loader.with(compiler.clone(), Arc::clone(&trial)));
+    }
+
+    /// All plugin folders, the operator's first.
+    fn folders(&self, config: &Config) -> Vec<FolderConfig> {
         let operators = FolderConfig {
             path: config.plugins.clone(),
             tenant: None,
             writers: if self.demonstration { Writers::Anybody } else { Writers::Operator },
-            registry: Arc::clone(&self.registry),
+            registry: Arc::clone(&self.process.registry),
             component: config.limits.plugins.component,
         };
-        let folders = std::iter::once(operators).chain(self.own.values().cloned()).collect();
-        let limits = trial_limits(config);
-        let loader = |cache| Arc::new(loader(self.engine.clone(), program, Some(cache), &limits));
-        let loaders = Loaders { operators: loader(operators_cache), tenants: loader(tenants_cache) };
-        Reload::start(folders, loaders, &config.limits).await
+        std::iter::once(operators).chain(self.own.values().cloned()).collect()
     }
 
     /// Logs each plugin that the configuration names although it needs more than its tenant is granted.
@@ -174,7 +237,7 @@ impl Gateway {
 
     /// A permit for a connection that is compressed, if one is left.
     pub(crate) fn acquire_compression(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.compression).try_acquire_owned().ok()
+        Arc::clone(self.process.compression.semaphore()).try_acquire_owned().ok()
     }
 
     /// The settings of authentication.
@@ -197,8 +260,8 @@ impl Gateway {
 
     /// Slots for cryptography that costs milliseconds.
     pub(crate) fn costly_work(&self, logged_in: bool) -> &Arc<Semaphore> {
-        let [strangers, users] = &self.costly_work;
-        if logged_in { users } else { strangers }
+        let [strangers, users] = &self.process.costly_work;
+        if logged_in { users.semaphore() } else { strangers.semaphore() }
     }
 
     /// Our identification line.
@@ -208,17 +271,17 @@ impl Gateway {
 
     /// Whether the instance pool is full.
     pub(crate) fn is_full(&self) -> bool {
-        self.engine.is_full()
+        self.process.engine.is_full()
     }
 
     /// The peak of instances since the last call, and the current number.
     pub(crate) fn sessions(&self) -> (usize, usize) {
-        (self.engine.take_peak(), self.engine.live())
+        (self.process.engine.take_peak(), self.process.engine.live())
     }
 
     /// How many of the operator's plugins are served, and how many are being prepared.
     pub(crate) fn plugin_counts(&self) -> (usize, usize) {
-        (self.registry.plugins().len(), self.registry.preparing().len())
+        (self.process.registry.plugins().len(), self.process.registry.preparing().len())
     }
 
     /// For whom sessions run.
@@ -229,7 +292,7 @@ impl Gateway {
     /// The operator's plugins.
     #[cfg(test)]
     pub(crate) fn registry(&self) -> &Registry {
-        &self.registry
+        &self.process.registry
     }
 
     /// The server's limits.
@@ -252,16 +315,16 @@ impl Gateway {
         if !self.demonstration {
             return "The plugin of this account is not available.\r\n".to_owned();
         }
-        let mut ready = self.registry.plugins();
+        let mut ready = self.process.registry.plugins();
         ready.retain(|plugin| !plugin.is_authenticator());
-        let (preparing, retried) = (self.registry.preparing(), self.registry.retried());
+        let (preparing, retried) = (self.process.registry.preparing(), self.process.registry.retried());
         if ready.is_empty() && preparing.is_empty() && retried.is_empty() {
             return "There are no plugins here yet. Put a .wasm file into the plugin folder.\r\n".to_owned();
         }
         let shown = |name: &str| escape(name.as_bytes()).to_string();
         let ready = ready.iter().map(|plugin| format!("  {}\r\n", shown(plugin.name())));
         let preparing = preparing.iter().map(|name| format!("  {} (still being prepared)\r\n", shown(name)));
-        let is_ready = |name: &String| self.registry.get(name).is_some();
+        let is_ready = |name: &String| self.process.registry.get(name).is_some();
         let retried = retried.iter().filter(|name| !is_ready(name));
         let retried = retried.map(|name| format!("  {} (could not be prepared yet)\r\n", shown(name)));
         let list: String = ready.chain(preparing).chain(retried).collect();
@@ -272,7 +335,7 @@ impl Gateway {
     /// Every live connection, and how to end one of them, or one of its sessions.
     #[must_use]
     pub fn connections(&self) -> &Arc<ConnectionTable> {
-        &self.connections
+        &self.process.connections
     }
 
     /// The key-value store; none if nobody has used one yet. Blocks on the disk.
@@ -280,12 +343,12 @@ impl Gateway {
     /// # Errors
     /// Why it cannot be used.
     pub fn existing_store(&self) -> Result<Option<Arc<Embedded>>, String> {
-        self.granter.existing_store()
+        self.process.granter.existing_store()
     }
 
     /// The phase of the shutdown.
     pub(crate) fn drain(&self) -> Drain {
-        self.drain.clone()
+        self.process.drain.clone()
     }
 }
 
@@ -328,9 +391,10 @@ fn start_engine(defaults: EngineSettings, files: u64) -> Result<Engine, String> 
 fn make_tenants(
     config: &Config,
     own: &BTreeMap<String, FolderConfig>,
-    operators: &Arc<Registry>,
-    (files, granter): (os_limits::Files, &Arc<Granter>),
+    process: &Process,
+    (files, before): (os_limits::Files, Option<&Tenants>),
 ) -> Result<Tenants, String> {
+    let (operators, granter) = (&process.registry, &process.granter);
     let plugin_limits = |limits: &Limits| {
         let tenant_open_files = files.share(limits.plugins.tenant_open_files);
         whelk_runtime::Limits { tenant_open_files, ..plugin_limits(limits) }
@@ -339,7 +403,7 @@ fn make_tenants(
         return Ok(Tenants::demonstration(&config.limits, plugin_limits(&config.limits), operators, granter));
     }
     let own = own.iter().map(|(name, folder)| (name.clone(), Arc::clone(&folder.registry))).collect();
-    Tenants::configured(&config.tenants, plugin_limits, &own, operators, granter)
+    Tenants::configured(&config.tenants, plugin_limits, &own, (operators, granter), before)
 }
 
 /// The grants of each authenticator. Blocks on the disk.
@@ -355,19 +419,22 @@ fn authenticator_grants(config: &Config, granter: &Granter) -> Result<Vec<(Authe
 fn make_authenticators(
     config: &Config,
     granted: Vec<(AuthenticatorConfig, Grants)>,
-    operators: &Arc<Registry>,
-    tenants: &Arc<Tenants>,
+    (operators, tenants): (&Arc<Registry>, &Arc<Tenants>),
+    before: Option<&Gateway>,
 ) -> Authenticators {
+    let before = before.map(|before| before.access.authenticators());
     let plugins = config.tenants.iter().map(|(name, tenant)| (name.clone(), tenant.plugin.clone())).collect();
     let (limits, instances) = (authenticator_limits(&config.limits), config.limits.authenticator_instances);
-    Authenticators::new(granted, &AuthenticatorParts { limits, instances, operators, tenants, plugins })
+    Authenticators::new(granted, &AuthenticatorParts { limits, instances, operators, tenants, plugins, before })
 }
 
-/// The plugin folders of tenants.
-fn own_folders(config: &Config) -> BTreeMap<String, FolderConfig> {
+/// The plugin folders of tenants. A folder that was there before keeps its plugins.
+fn own_folders(config: &Config, before: Option<&BTreeMap<String, FolderConfig>>) -> BTreeMap<String, FolderConfig> {
     let folder = |(name, tenant): (&String, &config::TenantConfig)| {
         let path = tenant.plugins.clone()?;
-        let registry = Arc::new(Registry::new(&config.limits.plugins));
+        let same = before.and_then(|before| before.get(name)).filter(|folder| folder.path == path);
+        let registry =
+            same.map_or_else(|| Arc::new(Registry::new(&config.limits.plugins)), |same| Arc::clone(&same.registry));
         let (tenant, writers, component) =
             (Some(name.clone()), Writers::Tenant, tenant.limits.plugins.component_tenant);
         Some((name.clone(), FolderConfig { path, tenant, writers, registry, component }))
@@ -399,6 +466,12 @@ pub fn lone_loader(limits: &Limits) -> Result<Loader, String> {
 
 /// Compiles by running the program.
 fn loader(engine: Engine, program: &Path, cache: Option<Cache>, limits: &Limits) -> Loader {
+    let (compiler, trial) = loader_parts(&engine, program, limits);
+    Loader::new(engine, compiler, cache, trial)
+}
+
+/// The compiler and the tenant of trials.
+fn loader_parts(engine: &Engine, program: &Path, limits: &Limits) -> (Compiler, Arc<Tenant>) {
     let settings = CompileSettings {
         memory: os_limits::compile_memory(limits),
         time: limits.plugins.compile_time,
@@ -406,5 +479,5 @@ fn loader(engine: Engine, program: &Path, cache: Option<Cache>, limits: &Limits)
         instance_memory: engine.memory_slot(),
     };
     let compiler = Compiler::new(program.to_owned(), "compile", settings);
-    Loader::new(engine, compiler, cache, Tenant::new("trial", plugin_limits(limits), Grants::default()))
+    (compiler, Tenant::new("trial", plugin_limits(limits), Grants::default()))
 }

@@ -31,6 +31,11 @@ impl CurrentGateway {
         Arc::clone(&self.0.borrow())
     }
 
+    /// Makes this the generation of new connections.
+    pub(crate) fn replace(&self, next: Arc<Gateway>) {
+        self.0.send_replace(next);
+    }
+
     /// Reports each replacement. The current generation counts as seen.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<Arc<Gateway>> {

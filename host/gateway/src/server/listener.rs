@@ -5,6 +5,7 @@
 
 mod acceptor;
 mod bind;
+mod change;
 mod gate;
 mod passed;
 mod proxy_header;
@@ -16,21 +17,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use whelk_runtime::supervise::catch_future;
 
-use acceptor::{Acceptor, Proxies};
+use acceptor::Acceptor;
 pub use bind::BindError;
-use gate::{Bounds, Gate};
+use change::{BoundSocket, ListenerSettings};
+pub use change::{ListenerChange, ListenerControl};
 pub use gate::{ConnectionPermit, Fault};
 pub use passed::{PassedError, PassedSockets};
 
 use crate::config::Config;
 use crate::observe::event::{ConnectionEvent, ServerEvent, emit};
-use crate::os_limits;
 use crate::server::drain::{ShutdownPhase, Stopper};
-use crate::server::socket::TcpKeepalive;
 use crate::server::systemd::Pulse;
 use crate::source::Peer;
 
@@ -40,6 +41,8 @@ const DISCONNECT_TIME: Duration = Duration::from_secs(2);
 /// The bound and listening sockets, and the counts of connections.
 pub struct Listener {
     acceptor: Acceptor,
+    changes: mpsc::UnboundedReceiver<ListenerChange>,
+    control: Arc<ListenerControl>,
     drain: Duration,
     pulse: Arc<Pulse>,
 }
@@ -51,7 +54,8 @@ impl Listener {
     /// # Errors
     /// Each address that cannot be bound, with the reason.
     pub fn bind(config: &Config) -> Result<Listener, BindError> {
-        Ok(Listener::new(bind::bind(&config.listen)?, config))
+        let sockets = config.listen.iter().copied().zip(bind::bind(&config.listen)?);
+        Ok(Listener::new(sockets, Some(config.listen.clone()), config))
     }
 
     /// Listens on sockets that were passed to the program instead of those of the configuration. Needs a tokio runtime.
@@ -59,17 +63,26 @@ impl Listener {
     /// # Errors
     /// Each address that the configuration does not allow, or a socket that tokio refuses.
     pub fn adopt(passed: PassedSockets, config: &Config) -> Result<Listener, BindError> {
-        Ok(Listener::new(bind::adopt(passed, config)?, config))
+        Ok(Listener::new(bind::adopt(passed, config)?, None, config))
     }
 
-    fn new(sockets: Vec<TcpListener>, config: &Config) -> Listener {
-        let (connections, full) = os_limits::room_for_connections(config);
-        let limits = &config.limits;
-        emit(ServerEvent::Room { connections, unauthenticated: full });
-        let gate = Gate::new(Bounds::new(limits, connections, full), config.addresses.unpenalized());
-        let proxies = Proxies { addresses: config.addresses.proxies.clone(), grace: limits.proxy_header_grace };
-        let acceptor = Acceptor::new(sockets, gate, TcpKeepalive::new(limits), limits.authentication_grace, proxies);
-        Listener { acceptor, drain: limits.drain, pulse: Arc::default() }
+    fn new(
+        sockets: impl IntoIterator<Item = (SocketAddr, TcpListener)>,
+        addresses: Option<Vec<SocketAddr>>,
+        config: &Config,
+    ) -> Listener {
+        let sockets = sockets.into_iter().map(|(address, socket)| BoundSocket { address, socket }).collect();
+        let settings = ListenerSettings::of(config);
+        let (connections, unauthenticated) = settings.bounds.room();
+        emit(ServerEvent::Room { connections, unauthenticated });
+        let (control, changes) = ListenerControl::new(addresses);
+        let (acceptor, control) = (Acceptor::new(sockets, settings), Arc::new(control));
+        Listener { acceptor, changes, control, drain: config.limits.drain, pulse: Arc::default() }
+    }
+
+    /// Changes it while it serves.
+    pub fn control(&self) -> &Arc<ListenerControl> {
+        &self.control
     }
 
     /// Shows that the task which accepts connections runs, until it stops.
@@ -94,7 +107,7 @@ impl Listener {
         H: Fn(TcpStream, SocketAddr, ConnectionPermit) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let Listener { mut acceptor, drain: drain_time, pulse } = self;
+        let Listener { mut acceptor, mut changes, control: _control, drain: drain_time, pulse } = self;
         let handle = Arc::new(handle);
         let mut stopped = stopper.drain();
         let mut tasks = JoinSet::new();
@@ -102,6 +115,7 @@ impl Listener {
             tokio::select! {
                 biased;
                 () = stopped.reached(ShutdownPhase::Draining) => break,
+                Some(change) = changes.recv() => acceptor.change(change),
                 Some(_) = tasks.join_next() => {}
                 never = pulse.beat() => match never {},
                 (stream, peer, permit) = acceptor.accept() => {

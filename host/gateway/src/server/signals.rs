@@ -4,7 +4,7 @@
 //! | signal | what it does |
 //! |---|---|
 //! | SIGTERM, SIGINT | first: graceful shutdown (`drain`); second: immediate ([`Stopper`]) |
-//! | SIGHUP | stops a demonstration, whose terminal was closed; a server with a configuration logs it and goes on |
+//! | SIGHUP | reloads the configuration ([`reload`](super::reload)); stops a demonstration, whose terminal was closed |
 //! | SIGUSR1 | opens the log file anew; logged and ignored without one |
 //! | SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGSTKFLT, SIGXFSZ | logged and ignored |
 //! | SIGQUIT, SIGABRT and others | the kernel's default action: whoever sends them wants the process gone |
@@ -29,6 +29,7 @@ use whelk_runtime::supervise::guard;
 use crate::observe::event::{ServerEvent, emit};
 use crate::observe::logging;
 use crate::server::drain::{ShutdownPhase, Stopper};
+use crate::server::reload::ReloadTrigger;
 
 /// Signals that are logged and ignored.
 const IGNORED: [(&str, i32); 8] = [
@@ -46,12 +47,12 @@ const IGNORED: [(&str, i32); 8] = [
 const GRACE: Duration = Duration::from_secs(5);
 
 /// The meaning of SIGHUP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Hangup {
     /// The terminal has been closed, and nobody watches the program any more.
     Stops,
-    /// Reserved for reloading the configuration; logged only.
-    Reloads,
+    /// The configuration is to be read again.
+    Reloads(ReloadTrigger),
 }
 
 /// Why the process must be ended by force.
@@ -167,13 +168,12 @@ async fn handle(
             () = until(deadline) => break,
             come = poll_fn(&mut next) => come,
         };
-        match (meaning, hangup) {
+        match (meaning, &hangup) {
             (Meaning::Stop, _) | (Meaning::Hangup, Hangup::Stops) => {
                 let new = stop(&stopper, name, drain);
                 deadline = Some(deadline.map_or(new, |old| old.min(new)));
             }
-            // Not a warning: logrotate(8) sends it to many servers every day.
-            (Meaning::Hangup, Hangup::Reloads) => emit(ServerEvent::HangupIgnored { signal: name }),
+            (Meaning::Hangup, Hangup::Reloads(trigger)) => trigger.signal(),
             // The file is opened by the thread that writes it: a disk that hangs delays no signal.
             (Meaning::ReopenLog, _) if logging::reopen() => {}
             (Meaning::ReopenLog | Meaning::Nothing, _) => emit(ServerEvent::SignalIgnored { signal: name }),
@@ -228,6 +228,10 @@ mod tests {
         assert!(!ignores(status, libc::SIGINT) && !ignores(status, libc::SIGTERM) && !ignores("", libc::SIGHUP));
     }
 
+    fn reloads() -> Hangup {
+        Hangup::Reloads(ReloadTrigger::new().0)
+    }
+
     /// The time until `handle` gives up, and why. `signals` come at once, `later` one by one, a second after each
     /// other.
     async fn given_up_after(signals: &[Meaning], later: usize, drain: Duration) -> (Duration, GaveUp) {
@@ -243,7 +247,7 @@ mod tests {
         };
         let next = |context: &mut Context<'_>| receive.poll_recv(context).map(|meaning| ("SIGTERM", meaning.unwrap()));
         tokio::select! {
-            gave_up = handle(next, Stopper::new(), Hangup::Reloads, drain) => (began.elapsed(), gave_up),
+            gave_up = handle(next, Stopper::new(), reloads(), drain) => (began.elapsed(), gave_up),
             () = repeat => unreachable!("it never ends"),
         }
     }
@@ -280,7 +284,7 @@ mod tests {
         };
         tokio::select! {
             biased;
-            _ = handle(next, Stopper::new(), Hangup::Reloads, Duration::ZERO) => {}
+            _ = handle(next, Stopper::new(), reloads(), Duration::ZERO) => {}
             () = clock => unreachable!("it never ends"),
         }
         assert!(receive.len() > 90_000, "only {} were left when the deadline was seen", receive.len());

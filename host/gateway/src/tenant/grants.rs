@@ -2,11 +2,12 @@
 //!
 //! A grant that is not possible is reported, and the caller decides whether that prevents the start.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use whelk_runtime::keyvalue::{self, Buckets, Embedded};
-use whelk_runtime::{Access, AllowList, Clock, Configuration, Directory, Grants, Quota, TcpAllow, Topics};
+use whelk_runtime::{Access, AllowList, Clock, Configuration, Directories, Directory, Grants, Quota, TcpAllow, Topics};
 
 use crate::config::{self, AuthenticatorConfig, DirectoryAccess};
 use crate::state::{KEYVALUE, State};
@@ -14,20 +15,33 @@ use crate::state::{KEYVALUE, State};
 /// The path at which plugins see their granted directory.
 const GUEST_PATH: &str = "/";
 
-/// Makes the grants of every tenant.
+/// Makes the grants of every tenant. All generations of a process share one, so that what is granted again is the same:
+/// the store, the counts of a directory, the topics.
 pub(crate) struct Granter {
     state: PathBuf,
     /// Whether this process serves all connections, so that what it counts is complete. False with `--stdio`: see
     /// [`Config::one_connection`](crate::config::Config::one_connection).
     counts: bool,
     /// Opened when the first tenant is granted buckets; shared by all.
-    store: OnceLock<Result<Arc<Embedded>, String>>,
+    store: OnceLock<Arc<Embedded>>,
+    /// Held while the store is opened: its file can be opened once.
+    opening: Mutex<()>,
+    directories: Directories,
+    /// The topics of each tenant that has any, by name.
+    topics: Mutex<BTreeMap<String, Weak<Topics>>>,
 }
 
 impl Granter {
     /// `state` is the state folder.
     pub(crate) fn new(state: &Path) -> Granter {
-        Granter { state: state.to_owned(), counts: true, store: OnceLock::new() }
+        Granter {
+            state: state.to_owned(),
+            counts: true,
+            store: OnceLock::new(),
+            opening: Mutex::default(),
+            directories: Directories::default(),
+            topics: Mutex::default(),
+        }
     }
 
     /// For a process that serves one connection: gives no grants that are counted over all connections.
@@ -60,7 +74,7 @@ impl Granter {
             tcp: kept(tcp, "tcp", &mut refused).map(Arc::new),
             directory: kept(directory, "directory", &mut refused),
             keyvalue: kept(keyvalue, "keyvalue", &mut refused),
-            topics: (granted.topics && self.counts).then(Topics::new),
+            topics: (granted.topics && self.counts).then(|| self.topics(tenant)),
         };
         (grants, refused)
     }
@@ -86,9 +100,19 @@ impl Granter {
             DirectoryAccess::ReadOnly => Access::ReadOnly,
             DirectoryAccess::ReadWrite => Access::ReadWrite,
         };
-        // A usize has at most 64 bits wherever this program builds.
-        let quota = Quota { bytes: granted.bytes as u64, files: granted.files.into() };
-        Directory::open(&path, access, quota, GUEST_PATH).map_err(|error| error.to_string())
+        self.directories.open(&path, access, quota(granted), GUEST_PATH).map_err(|error| error.to_string())
+    }
+
+    /// The topics of a tenant: those that its sessions have already, if there are any.
+    fn topics(&self, tenant: &str) -> Arc<Topics> {
+        let mut all = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(topics) = all.get(tenant).and_then(Weak::upgrade) {
+            return topics;
+        }
+        all.retain(|_, other| other.strong_count() > 0);
+        let topics = Topics::new();
+        all.insert(tenant.to_owned(), Arc::downgrade(&topics));
+        topics
     }
 
     fn buckets(&self, tenant: &str, granted: config::KeyValue) -> Result<Arc<dyn Buckets>, String> {
@@ -97,12 +121,15 @@ impl Granter {
         Ok(store.tenant(tenant, quota))
     }
 
+    /// The store, opened by the first who needs it. A failure is not remembered: a reload tries again.
     fn opened_store(&self) -> Result<Arc<Embedded>, String> {
-        let open = || {
-            self.opened_state()?;
-            Embedded::open(&self.state.join(KEYVALUE)).map_err(|error| error.to_string())
-        };
-        self.store.get_or_init(open).clone()
+        let _opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = self.store.get() {
+            return Ok(Arc::clone(store));
+        }
+        self.opened_state()?;
+        let store = Embedded::open(&self.state.join(KEYVALUE)).map_err(|error| error.to_string())?;
+        Ok(Arc::clone(self.store.get_or_init(|| store)))
     }
 
     /// The store of all tenants and authenticators; none if nobody has used one yet. Blocks on the disk.
@@ -118,6 +145,11 @@ impl Granter {
     fn opened_state(&self) -> Result<State, String> {
         State::open(&self.state).map_err(|error| error.to_string())
     }
+}
+
+/// The quota of a directory. A usize has at most 64 bits wherever this program builds.
+pub(super) fn quota(granted: &config::Directory) -> Quota {
+    Quota { bytes: granted.bytes as u64, files: granted.files.into() }
 }
 
 fn kept<T>(made: Option<Result<T, String>>, name: &str, refused: &mut Vec<String>) -> Option<T> {

@@ -5,13 +5,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
+use whelk_runtime::limits::ResizableSemaphore;
 
 /// The budget of a tenant for the large packets of its clients.
 #[derive(Debug)]
 pub(crate) struct InputBudget {
     /// One permit a byte.
-    free: Arc<Semaphore>,
+    free: ResizableSemaphore,
     /// Connections that wait for bytes.
     waiting: AtomicUsize,
 }
@@ -21,13 +22,17 @@ struct Waiting(Arc<InputBudget>);
 
 impl InputBudget {
     pub(crate) fn new(bytes: usize) -> Arc<InputBudget> {
-        let free = Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS)));
-        Arc::new(InputBudget { free, waiting: AtomicUsize::new(0) })
+        Arc::new(InputBudget { free: ResizableSemaphore::new(bytes), waiting: AtomicUsize::new(0) })
+    }
+
+    /// Changes the size. Who waits for more than that by now waits for the time that a large packet may take.
+    pub(crate) fn resize(&self, bytes: usize) {
+        self.free.resize(bytes);
     }
 
     /// Takes this many bytes if they are free and nobody waits, however few they are.
     pub(crate) fn try_acquire(&self, bytes: u32) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.free).try_acquire_many_owned(bytes).ok()
+        Arc::clone(self.free.semaphore()).try_acquire_many_owned(bytes).ok()
     }
 
     /// Waits for this many bytes. Cancel safe: dropping the future leaves the queue.
@@ -35,7 +40,7 @@ impl InputBudget {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let waiting = Waiting(self);
         // The semaphore is never closed.
-        Arc::clone(&waiting.0.free).acquire_many_owned(bytes).await.ok()
+        Arc::clone(waiting.0.free.semaphore()).acquire_many_owned(bytes).await.ok()
     }
 
     /// Whether a connection waits for bytes.
@@ -46,7 +51,7 @@ impl InputBudget {
     /// The bytes that are free, and the connections that wait.
     #[cfg(test)]
     pub(crate) fn counts(&self) -> (usize, usize) {
-        (self.free.available_permits(), self.waiting.load(Ordering::Relaxed))
+        (self.free.semaphore().available_permits(), self.waiting.load(Ordering::Relaxed))
     }
 }
 

@@ -65,9 +65,7 @@ fn signals_without_a_meaning_for_a_server_are_logged_and_ignored() {
     let mut server = Server::start_by("--default-signal=HUP", place.path(), &["serve", "--config", "whelk.toml"]);
     server.line("listening");
     server.signal(Signal::HUP);
-    let line = server.line("signal=SIGHUP");
-    assert!(line.contains("the configuration is not re-read yet; restart to apply changes"), "{line}");
-    assert!(line.contains(" INFO ") && line.matches("SIGHUP").count() == 1, "{line}");
+    server.line("configuration reloaded");
     let others = [
         (Signal::USR1, "SIGUSR1"),
         (Signal::USR2, "SIGUSR2"),

@@ -91,6 +91,11 @@ impl KeyAccess {
         KeyAccess { key_files, authority_files, authorities, revoked, readers, secret }
     }
 
+    /// Shares the readers with the generation before.
+    pub(super) fn continue_from(&mut self, before: &KeyAccess) {
+        self.readers.continue_from(&before.readers);
+    }
+
     /// Whether any user may have a certificate.
     pub(super) fn has_authorities(&self) -> bool {
         self.authorities.any()

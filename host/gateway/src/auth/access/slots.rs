@@ -18,8 +18,9 @@ struct State {
     slots: usize,
     /// How many are taken.
     taken: usize,
-    /// How many bytes are left.
+    /// How many bytes there are, and how many are taken.
     memory: usize,
+    taken_memory: usize,
 }
 
 struct Waiter {
@@ -43,7 +44,17 @@ struct QueueTicketGuard<'s> {
 impl Slots {
     /// This many slots, with this many bytes together.
     pub(super) fn new(count: usize, memory: usize) -> Slots {
-        Slots(Arc::new(Mutex::new(State { queue: HashQueue::new(), slots: count.max(1), taken: 0, memory })))
+        let (queue, slots) = (HashQueue::new(), count.max(1));
+        Slots(Arc::new(Mutex::new(State { queue, slots, taken: 0, memory, taken_memory: 0 })))
+    }
+
+    /// Changes how many there are, and their memory. Those that are taken stay taken.
+    pub(super) fn resize(&self, count: usize, memory: usize) {
+        {
+            let mut state = self.state();
+            (state.slots, state.memory) = (count.max(1), memory);
+        }
+        self.grant();
     }
 
     /// Waits for a slot for work that takes this many bytes. Work that needs more than the whole budget waits until no
@@ -82,13 +93,13 @@ impl Slots {
         let mut state = self.state();
         let needs = state.queue.peek()?.memory;
         // The next one waits until there is room, and smaller ones do not overtake it: they could block it for ever.
-        if state.taken >= state.slots || (needs > state.memory && state.taken > 0) {
+        let left = state.memory.saturating_sub(state.taken_memory);
+        if state.taken >= state.slots || (needs > left && state.taken > 0) {
             return None;
         }
         let Waiter { memory, granted } = state.queue.pop()?;
-        let memory = memory.min(state.memory);
         state.taken += 1;
-        state.memory -= memory;
+        state.taken_memory += memory;
         Some((granted, Slot { slots: self.clone(), memory }))
     }
 
@@ -103,7 +114,7 @@ impl Drop for Slot {
         {
             let mut state = self.slots.state();
             state.taken -= 1;
-            state.memory += self.memory;
+            state.taken_memory -= self.memory;
         }
         self.slots.grant();
     }
@@ -174,7 +185,25 @@ mod tests {
         drop(huge);
         assert!(granted(after).is_some());
         let state = slots.state();
-        assert_eq!((state.taken, state.memory), (0, 100));
+        assert_eq!((state.taken, state.taken_memory), (0, 0));
+    }
+
+    #[test]
+    fn slots_that_are_fewer_now_are_given_back_first_and_new_ones_are_used_at_once() {
+        let (slots, queued) = (Slots::new(2, 100), AtomicBool::new(false));
+        let (one, two) = (
+            granted(pin!(slots.take(source(1), 60, &queued))).unwrap(),
+            granted(pin!(slots.take(source(2), 30, &queued))).unwrap(),
+        );
+        let mut third = pin!(slots.take(source(3), 20, &queued));
+        slots.resize(1, 50);
+        drop(one);
+        assert!(granted(third.as_mut()).is_none());
+        slots.resize(2, 50);
+        assert!(granted(third).is_some());
+        drop(two);
+        let state = slots.state();
+        assert_eq!((state.slots, state.taken, state.taken_memory), (2, 0, 0));
     }
 
     #[test]

@@ -205,6 +205,14 @@ impl Limits {
         found
     }
 
+    /// Sets the limits with these names to their values in `other`. Returns those that had another value: the name, the
+    /// value in `other` and the value here.
+    pub(crate) fn keep(&mut self, other: &Limits, names: &[&str]) -> Vec<(&'static str, String, String)> {
+        let mut kept = keep(Limits::GROUPS, self, other, names);
+        kept.extend(keep(PluginLimits::GROUPS, &mut self.plugins, &other.plugins, names));
+        kept
+    }
+
     /// Every limit, in the order of the reference.
     pub(in crate::config) fn table() -> Vec<LimitRow> {
         let defaults = Limits::default();
@@ -262,6 +270,27 @@ fn print<L>(limit: &DeclaredLimit<L>, limits: &L) -> String {
         Value::Bytes(field) => (field.get)(limits).print(),
         Value::Time(field) => (field.get)(limits).print(),
     }
+}
+
+fn keep<L>(
+    groups: &'static [Group<L>],
+    here: &mut L,
+    other: &L,
+    names: &[&str],
+) -> Vec<(&'static str, String, String)> {
+    let mut kept = Vec::new();
+    for limit in all(groups).filter(|limit| names.contains(&limit.name)) {
+        let (own, others) = (print(limit, here), print(limit, other));
+        if own != others {
+            match &limit.value {
+                Value::Count(field) => (field.set)(here, (field.get)(other)),
+                Value::Bytes(field) => (field.set)(here, (field.get)(other)),
+                Value::Time(field) => (field.set)(here, (field.get)(other)),
+            }
+            kept.push((limit.name, others, own));
+        }
+    }
+    kept
 }
 
 fn differences<L>(groups: &'static [Group<L>], here: &L, there: &L) -> Vec<(&'static str, String, String)> {

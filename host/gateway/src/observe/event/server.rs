@@ -71,9 +71,9 @@ whelk_runtime::events! {
         ) {
             #[display] error: &'a (dyn Error + 'a),
         }
-        /// The control socket could not be opened: `whelk plugin list` finds no server.
+        /// The control socket could not be opened: `whelk reload` and `whelk plugin list` find no server.
         ControlFailed(
-            "server_control_failed", WARN, "whelk::cli::serve", "the running server cannot be asked for its plugins"
+            "server_control_failed", WARN, "whelk::cli::serve", "the running server cannot be asked for anything"
         ) {
             #[display] error: &'a (dyn Error + 'a),
         }
@@ -88,12 +88,29 @@ whelk_runtime::events! {
         Stopping("server_stopping", INFO, "whelk::server::signals", "stopping") {
             signal: &'a str,
         }
-        /// SIGHUP came, and the configuration cannot be read again while the program runs.
-        HangupIgnored(
-            "server_hangup_ignored", INFO, "whelk::server::signals",
-            "signal ignored: the configuration is not re-read yet; restart to apply changes"
+        /// The configuration was read again, and takes effect for new connections. `added` and `removed` count users,
+        /// tenants and addresses together.
+        Reloaded("server_reloaded", INFO, "whelk::server::reload", "configuration reloaded") {
+            users: usize,
+            tenants: usize,
+            listening: usize,
+            added: usize,
+            removed: usize,
+            seconds: f32,
+        }
+        /// The configuration was read again and has an error: nothing has changed. One for each error.
+        ReloadRefused(
+            "server_reload_refused", ERROR, "whelk::server::reload", "configuration not reloaded: nothing has changed"
         ) {
-            signal: &'a str,
+            #[display] reason: Escaped<'a>,
+        }
+        /// The configuration was reloaded, and this setting of it takes effect when the server is restarted.
+        NeedsRestart(
+            "server_needs_restart", WARN, "whelk::server::reload", "a setting takes effect after a restart only"
+        ) {
+            setting: &'a str,
+            running: &'a str,
+            configured: &'a str,
         }
         /// A signal came that means nothing to the program.
         SignalIgnored(

@@ -41,6 +41,15 @@ pub struct FolderConfig {
     pub component: usize,
 }
 
+impl FolderConfig {
+    /// Whether it is the same folder with the same registry, and has the same files.
+    pub(super) fn is(&self, other: &FolderConfig) -> bool {
+        let FolderConfig { path, tenant, writers, registry, component } = self;
+        (path, tenant, writers, component) == (&other.path, &other.tenant, &other.writers, &other.component)
+            && Arc::ptr_eq(registry, &other.registry)
+    }
+}
+
 /// One folder and its state.
 pub(crate) struct PluginFolder {
     pub(crate) config: FolderConfig,
@@ -476,6 +485,20 @@ impl PluginFolder {
             sleep(after).await;
             registry.drain(&name, up_to);
         });
+    }
+
+    /// Another task takes over: it checks the files anew that were being loaded.
+    pub(super) fn handed_over(&self) {
+        let mut state = self.state();
+        for file in std::mem::take(&mut state.pending).into_keys() {
+            state.seen.remove(&file);
+        }
+        state.watched = None;
+    }
+
+    /// The compilers of its files.
+    pub(super) fn slots(&self) -> Arc<CompileSlots> {
+        Arc::clone(&self.limits.slots)
     }
 
     /// The reload task has panicked: its successor checks everything anew.

@@ -34,15 +34,22 @@ pub struct Loaders {
     pub tenants: Arc<Loader>,
 }
 
+impl Loaders {
+    /// Others, made from these.
+    pub(super) fn map(&self, make: impl Fn(&Loader) -> Arc<Loader>) -> Loaders {
+        Loaders { operators: make(&self.operators), tenants: make(&self.tenants) }
+    }
+}
+
 /// The state that survives a panic of the task.
 pub(super) struct Context {
     pub(super) folders: Arc<[Arc<PluginFolder>]>,
-    loaders: Loaders,
+    pub(super) loaders: Loaders,
     settle: Duration,
     interval: Duration,
     began: Instant,
     /// Whether the plugins of the start are prepared.
-    prepared: watch::Sender<bool>,
+    prepared: Arc<watch::Sender<bool>>,
     pub(super) status: Arc<Status>,
     /// The next round panics.
     #[cfg(test)]
@@ -90,7 +97,7 @@ impl Context {
         folders: Arc<[Arc<PluginFolder>]>,
         loaders: Loaders,
         limits: &Limits,
-        prepared: watch::Sender<bool>,
+        prepared: Arc<watch::Sender<bool>>,
     ) -> Context {
         let (settle, interval) = (limits.plugins.reload_settle, limits.plugins.reload_interval);
         Context {
@@ -104,6 +111,12 @@ impl Context {
             #[cfg(test)]
             fault: AtomicBool::new(false),
         }
+    }
+
+    /// For the task that takes the place of the one with this context.
+    pub(super) fn next(&self, folders: Arc<[Arc<PluginFolder>]>, loaders: Loaders, limits: &Limits) -> Context {
+        let context = Context::new(folders, loaders, limits, Arc::clone(&self.prepared));
+        Context { status: Arc::clone(&self.status), ..context }
     }
 }
 
@@ -140,6 +153,15 @@ impl Task {
     /// The next task after a panic: checks everything from the beginning.
     pub(super) fn again(context: Arc<Context>) -> Task {
         context.folders.iter().for_each(|folder| folder.forget_what_was_seen());
+        let mut task = Task::new(context);
+        task.check_all();
+        task
+    }
+
+    /// The task that takes the place of another, whose jobs have ended with it: checks what has changed, and what was
+    /// being checked.
+    pub(super) fn instead(context: Arc<Context>) -> Task {
+        context.folders.iter().for_each(|folder| folder.handed_over());
         let mut task = Task::new(context);
         task.check_all();
         task

@@ -40,7 +40,7 @@ fn context() -> (tempfile::TempDir, Arc<Context>, watch::Receiver<bool>) {
     let loader = Arc::new(Loader::new(engine, compiler, None, trial));
     let loaders = Loaders { operators: Arc::clone(&loader), tenants: loader };
     let (tell, prepared) = watch::channel(false);
-    (place, Arc::new(Context::new(Arc::new(folders), loaders, &limits, tell)), prepared)
+    (place, Arc::new(Context::new(Arc::new(folders), loaders, &limits, Arc::new(tell))), prepared)
 }
 
 /// A task that has not begun.
@@ -197,7 +197,7 @@ async fn a_tenants_new_plugin_is_not_ready_and_waits_for_none_of_the_operators()
 async fn after_a_panic_the_folders_are_checked_again_and_the_status_shows_the_gap() {
     let (_place, context, prepared) = context();
     let folder = Arc::clone(&context.folders[0]);
-    let reload = Reload::start_with(Arc::clone(&context), prepared).await.unwrap();
+    let reload = Reload::start_with(Arc::clone(&context), prepared, &Limits::default()).await.unwrap();
     let status = Arc::clone(&reload.view().status);
     let refused = async |file: &str, reason: &str| {
         let is_told = || folder.state().refused.get(file).is_some_and(|refusal| refusal.reason == reason);

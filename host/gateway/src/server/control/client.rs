@@ -9,9 +9,10 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use serde_json::Value;
 
-use super::TIME;
 use crate::state::State;
 
+/// How long a part of an exchange may take.
+const TIME: Duration = Duration::from_secs(10);
 /// The largest answer that is accepted, in bytes.
 const LARGEST: u64 = 64 << 20;
 
@@ -20,8 +21,19 @@ const LARGEST: u64 = 64 << 20;
 pub enum Unanswered {
     /// No program runs with this state folder.
     Nobody,
-    /// Another error.
+    /// Another error, or a refusal.
     Failed(String),
+}
+
+impl Unanswered {
+    /// The reason, for the user of this state folder.
+    #[must_use]
+    pub fn reason(self, folder: &Path) -> String {
+        match self {
+            Unanswered::Nobody => format!("no whelk is running with the state folder {}", folder.display()),
+            Unanswered::Failed(reason) => reason,
+        }
+    }
 }
 
 /// Sends a request to the program that runs with a state folder. Blocks at most ten seconds for each of connecting,
@@ -30,7 +42,7 @@ pub enum Unanswered {
 /// # Errors
 /// When there is no answer in time, or an unexpected one.
 pub fn ask(folder: &Path, question: &str) -> Result<Value, Unanswered> {
-    ask_within(folder, question, 2 * TIME)
+    ask_within(folder, question, TIME)
 }
 
 /// The same, with another time than ten seconds.
@@ -42,6 +54,9 @@ pub fn ask_within(folder: &Path, question: &str, time: Duration) -> Result<Value
         let reason = match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => {
                 format!("the running whelk has not answered within {time:?}")
+            }
+            ErrorKind::PermissionDenied => {
+                format!("only root and the user of the running whelk may ask it ({error})")
             }
             _ => error.to_string(),
         };
@@ -58,7 +73,12 @@ pub fn ask_within(folder: &Path, question: &str, time: Duration) -> Result<Value
     stream.write_all(format!("{question}\n").as_bytes()).map_err(failed)?;
     let mut answer = String::new();
     stream.take(LARGEST).read_to_string(&mut answer).map_err(failed)?;
-    serde_json::from_str(&answer).map_err(|_| Unanswered::Failed(format!("{}: no answer", folder.display())))
+    let no_answer = |_| Unanswered::Failed(format!("{}: no answer", folder.display()));
+    let answer: Value = serde_json::from_str(&answer).map_err(no_answer)?;
+    match answer.get("error").and_then(Value::as_str) {
+        Some(reason) => Err(Unanswered::Failed(format!("{}: {reason}", folder.display()))),
+        None => Ok(answer),
+    }
 }
 
 /// Connects. The send timeout that it sets on the socket first also limits how long connect(2) waits while the server's
@@ -72,14 +92,13 @@ fn connect(path: &Path, time: Duration) -> io::Result<UnixStream> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::PLUGINS;
     use super::*;
 
     #[test]
     fn a_request_to_a_server_that_does_not_answer_times_out() {
         let folder = tempfile::tempdir().unwrap();
         let short = Duration::from_millis(20);
-        let ask = || match ask_within(folder.path(), PLUGINS, short) {
+        let ask = || match ask_within(folder.path(), "plugins", short) {
             Err(Unanswered::Failed(reason)) => reason,
             other => panic!("{other:?}"),
         };

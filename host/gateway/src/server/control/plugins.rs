@@ -8,7 +8,7 @@ use crate::plugins::reload::{PluginFolder, View};
 
 /// Every folder with every name in it.
 pub(super) fn answer(view: &View) -> Value {
-    let folders: Vec<Value> = view.folders.iter().map(|plugins| folder(plugins)).collect();
+    let folders: Vec<Value> = view.folders().iter().map(|plugins| folder(plugins)).collect();
     // Why nothing is loaded and removed any more, and for how many seconds; null: all is well.
     let stopped = view.status.failure().map(|failure| {
         let for_s = failure.since.elapsed().as_secs();

@@ -1,6 +1,7 @@
 //! Accepts connections: the [`Gate`] decides whether each is served, waits or is refused. Before that, a proxy says who
 //! has connected to it.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -10,15 +11,15 @@ use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use whelk_runtime::limits::{Admitted, Throttle};
 
+use super::change::{BoundSocket, ListenerChange, ListenerSettings, Proxies};
 use super::gate::{Admission, ConnectionPermit, Evicted, Gate, GateAnswer};
 use super::proxy_header::{self, ConnectedBy, HeaderError};
 use super::waiting::{Waiting, tell};
-use crate::credential::AddressList;
 use crate::observe::event::{ConnectionEvent, emit};
 use crate::server::socket::{TcpKeepalive, prepare};
 
@@ -34,14 +35,6 @@ const MOST_HEADERS: usize = 256;
 /// A connection to serve.
 pub(super) type Accepted = (TcpStream, SocketAddr, ConnectionPermit);
 
-/// From where connections begin with a header of the PROXY protocol.
-pub(super) struct Proxies {
-    /// The addresses of the proxies. `None`: there are none.
-    pub(super) addresses: Option<AddressList>,
-    /// How long a header may take.
-    pub(super) grace: Duration,
-}
-
 /// A connection from a proxy whose header has been read.
 struct Proxied {
     stream: TcpStream,
@@ -51,7 +44,9 @@ struct Proxied {
 
 /// The accepting sockets.
 pub(super) struct Acceptor {
-    sockets: Vec<TcpListener>,
+    sockets: Vec<BoundSocket>,
+    /// Connections from the queues of sockets that were closed.
+    taken_over: VecDeque<(TcpStream, SocketAddr)>,
     proxies: Proxies,
     /// Reads the headers of connections from proxies.
     headers: JoinSet<Proxied>,
@@ -67,19 +62,15 @@ pub(super) struct Acceptor {
 }
 
 impl Acceptor {
-    /// `wait` is the longest that a connection may wait. Needs a tokio runtime.
-    pub(super) fn new(
-        sockets: Vec<TcpListener>,
-        gate: Gate,
-        keepalive: TcpKeepalive,
-        wait: Duration,
-        proxies: Proxies,
-    ) -> Acceptor {
+    /// Needs a tokio runtime.
+    pub(super) fn new(sockets: Vec<BoundSocket>, settings: ListenerSettings) -> Acceptor {
+        let ListenerSettings { bounds, exempt, proxies, keepalive, wait } = settings;
         Acceptor {
             sockets,
+            taken_over: VecDeque::new(),
             proxies,
             headers: JoinSet::new(),
-            gate,
+            gate: Gate::new(bounds, exempt),
             waiting: Waiting::new(wait),
             keepalive,
             count: 0,
@@ -91,7 +82,34 @@ impl Acceptor {
 
     /// The addresses.
     pub(super) fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        self.sockets.iter().map(TcpListener::local_addr).collect()
+        self.sockets.iter().map(|socket| socket.socket.local_addr()).collect()
+    }
+
+    /// Takes over other sockets and settings. Everything that was accepted stays.
+    pub(super) fn change(&mut self, change: ListenerChange) {
+        let ListenerChange { added, addresses, settings, done } = change;
+        if let Some(addresses) = addresses {
+            let stays = |socket: &BoundSocket| addresses.contains(&socket.address);
+            let (kept, gone): (Vec<_>, Vec<_>) = self.sockets.drain(..).partition(stays);
+            let mut context = Context::from_waker(std::task::Waker::noop());
+            for BoundSocket { socket, .. } in gone {
+                while let Poll::Ready(Ok(connection)) = socket.poll_accept(&mut context) {
+                    self.taken_over.push_back(connection);
+                }
+            }
+            self.sockets = kept;
+            self.sockets.extend(added);
+            // In the order of the configuration.
+            self.sockets.sort_by_key(|socket| addresses.iter().position(|address| *address == socket.address));
+        }
+        let ListenerSettings { bounds, exempt, proxies, keepalive, wait } = settings;
+        self.gate.change(bounds, exempt);
+        self.waiting.set_grace(wait);
+        (self.proxies, self.keepalive) = (proxies, keepalive);
+        if let Some(done) = done {
+            // Nobody need wait for it.
+            let _ = done.send(());
+        }
     }
 
     /// The next connection to serve. Never fails. Cancel safe.
@@ -99,6 +117,12 @@ impl Acceptor {
         loop {
             if let Some(accepted) = self.serve_waiting() {
                 return accepted;
+            }
+            if let Some((stream, peer)) = self.taken_over.pop_front() {
+                match self.accepted(stream, peer) {
+                    Some(accepted) => return accepted,
+                    None => continue,
+                }
             }
             let (backoff, check) = (self.backoff, self.waiting.next_check());
             // Evicted connections close their sockets at once, but perhaps not as fast as new ones arrive.
@@ -119,9 +143,8 @@ impl Acceptor {
                     }
                 }
                 accepted = accept(&self.sockets, self.count), if accepts => match accepted {
-                    Ok((stream, peer)) if self.is_proxy(peer) => self.read_header(stream, peer),
                     Ok((stream, peer)) => {
-                        if let Some(accepted) = self.accept_connection(stream, peer) {
+                        if let Some(accepted) = self.accepted(stream, peer) {
                             return accepted;
                         }
                     }
@@ -147,6 +170,15 @@ impl Acceptor {
 
     fn is_proxy(&self, peer: SocketAddr) -> bool {
         self.proxies.addresses.as_ref().is_some_and(|proxies| proxies.contains(Some(peer.ip())))
+    }
+
+    /// A connection has been accepted. Returns it if it is served at once.
+    fn accepted(&mut self, stream: TcpStream, peer: SocketAddr) -> Option<Accepted> {
+        if self.is_proxy(peer) {
+            self.read_header(stream, peer);
+            return None;
+        }
+        self.accept_connection(stream, peer)
     }
 
     /// Begins to read the header of a connection from a proxy.
@@ -225,7 +257,7 @@ impl Acceptor {
             // Better refused than left waiting.
             self.spare = None;
             let mut context = Context::from_waker(std::task::Waker::noop());
-            let turned_away = self.sockets.iter().find_map(|socket| match socket.poll_accept(&mut context) {
+            let turned_away = self.sockets.iter().find_map(|socket| match socket.socket.poll_accept(&mut context) {
                 Poll::Ready(Ok(connection)) => Some(connection),
                 Poll::Ready(Err(_)) | Poll::Pending => None,
             });
@@ -289,12 +321,12 @@ impl Log {
 }
 
 /// Accepts a connection on any of the sockets.
-async fn accept(sockets: &[TcpListener], count: u64) -> io::Result<(TcpStream, SocketAddr)> {
+async fn accept(sockets: &[BoundSocket], count: u64) -> io::Result<(TcpStream, SocketAddr)> {
     std::future::poll_fn(|context| {
         // Each socket is polled first in turn, so that a flood on one does not starve the others.
         let turn = usize::try_from(count).unwrap_or(0) % sockets.len().max(1);
         let (later, first) = sockets.split_at(turn);
-        let ready = first.iter().chain(later).map(|socket| socket.poll_accept(context)).find(Poll::is_ready);
+        let ready = first.iter().chain(later).map(|socket| socket.socket.poll_accept(context)).find(Poll::is_ready);
         ready.unwrap_or(Poll::Pending)
     })
     .await
@@ -315,8 +347,10 @@ fn spare() -> Option<OwnedFd> {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
 
     use crate::config::Limits;
+    use crate::credential::AddressList;
 
     use super::super::gate::{Bounds, Fault, SOURCE_LINE};
     use super::*;
@@ -334,9 +368,13 @@ mod tests {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let limits = Limits { unauthenticated_per_source: 1, unauthenticated_waiting: 2, ..Limits::default() };
-        let gate = Gate::new(Bounds::new(&limits, 100, 100), Vec::new());
+        (Acceptor::new(vec![BoundSocket { address, socket }], settings(&limits, proxies)), address)
+    }
+
+    fn settings(limits: &Limits, proxies: Option<AddressList>) -> ListenerSettings {
+        let (bounds, keepalive) = (Bounds::new(limits, 100, 100), TcpKeepalive::new(limits));
         let proxies = Proxies { addresses: proxies, grace: Duration::from_secs(5) };
-        (Acceptor::new(vec![socket], gate, TcpKeepalive::new(&limits), WAIT, proxies), address)
+        ListenerSettings { bounds, exempt: Vec::new(), proxies, keepalive, wait: WAIT }
     }
 
     /// A connected client.
@@ -485,6 +523,43 @@ mod tests {
         assert_eq!(meanwhile(&mut acceptor, heard(silent)).await, "");
         assert!(started.elapsed() <= Duration::from_secs(6), "{:?}", started.elapsed());
         assert!(acceptor.headers.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_change_loses_no_connection_of_a_queue_and_counts_by_the_new_limits() {
+        let (mut acceptor, first_address) = acceptor().await;
+        let bound = async || {
+            let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            BoundSocket { address: socket.local_addr().unwrap(), socket }
+        };
+        let (stays, added) = (bound().await, bound().await);
+        let (second_address, third_address) = (stays.address, added.address);
+        acceptor.sockets.push(stays);
+        let mut queued = Vec::new();
+        for address in [first_address, first_address, second_address, third_address] {
+            queued.push(client(address).await);
+        }
+        let limits = Limits { unauthenticated_per_source: 4, ..Limits::default() };
+        let (done, told) = tokio::sync::oneshot::channel();
+        acceptor.change(ListenerChange {
+            added: vec![added],
+            addresses: Some(vec![third_address, second_address]),
+            settings: settings(&limits, None),
+            done: Some(done),
+        });
+        told.await.unwrap();
+        assert_eq!(acceptor.addresses().unwrap(), [third_address, second_address]);
+        assert!(TcpStream::connect(first_address).await.is_err(), "it is closed");
+        let (mut served, mut permits) = (Vec::new(), Vec::new());
+        for _ in &queued {
+            let (_, peer, permit) = acceptor.accept().await;
+            served.push(peer);
+            permits.push(permit);
+        }
+        let mut clients: Vec<_> = queued.iter().map(|(_, local)| *local).collect();
+        clients.sort();
+        served.sort();
+        assert_eq!(served, clients);
     }
 
     #[tokio::test]

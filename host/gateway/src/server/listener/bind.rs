@@ -13,6 +13,8 @@ use crate::config::{Config, LoginPolicy};
 /// The kernel's queue of connections to accept, limited by net.core.somaxconn: as many as arrive in a second of a
 /// flood, so that a short pause in accepting costs legitimate clients no retry.
 const BACKLOG: u32 = 4096;
+/// Why an address cannot be bound that another socket has.
+const IN_USE: &str = "the port is in use";
 
 /// The addresses that cannot be bound. Displays one a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +32,24 @@ impl fmt::Display for BindError {
 
 impl std::error::Error for BindError {}
 
+impl BindError {
+    /// The same for a program that listens on other addresses already: one of them may be what uses the port.
+    pub(super) fn beside(self, others: &[SocketAddr]) -> BindError {
+        let hint = |(address, reason): (SocketAddr, String)| {
+            let own = others.iter().find(|other| other.port() == address.port() && address.port() != 0);
+            let reason = match own {
+                Some(own) if reason == IN_USE => format!(
+                    "{IN_USE}, perhaps by this server itself on {own}: remove that address in one reload, and add this one \
+                     in another, or restart"
+                ),
+                Some(_) | None => reason,
+            };
+            (address, reason)
+        };
+        BindError(self.0.into_iter().map(hint).collect())
+    }
+}
+
 /// Binds all, and only then listens, so that no client is accepted by a program that then does not start.
 pub(super) fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, BindError> {
     let sockets = all(addresses.iter().map(|address| (*address, socket(*address))))?;
@@ -38,14 +58,15 @@ pub(super) fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, BindErr
 
 /// The sockets that were passed, if the configuration allows their addresses: a demonstration admits everybody, so it
 /// listens on loopback addresses only.
-pub(super) fn adopt(passed: PassedSockets, config: &Config) -> Result<Vec<TcpListener>, BindError> {
+pub(super) fn adopt(passed: PassedSockets, config: &Config) -> Result<Vec<(SocketAddr, TcpListener)>, BindError> {
     let demonstration = matches!(config.login_policy, LoginPolicy::Demonstration);
     let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
     let addresses: Vec<_> = passed.addresses().map(|address| address.unwrap_or(unknown)).collect();
     all(passed.0.into_iter().zip(addresses).map(|(socket, address)| {
         let allowed = !demonstration || address.ip().is_loopback();
         let refused = || io::Error::other(format!("a configuration is needed to listen on {address}"));
-        (address, if allowed { TcpListener::from_std(socket) } else { Err(refused()) })
+        let socket = if allowed { TcpListener::from_std(socket) } else { Err(refused()) };
+        (address, socket.map(|socket| (address, socket)))
     }))
 }
 
@@ -74,7 +95,7 @@ fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
 
 fn reason(address: SocketAddr, error: &io::Error) -> String {
     match Errno::from_io_error(error) {
-        Some(Errno::ADDRINUSE) => "the port is in use".to_owned(),
+        Some(Errno::ADDRINUSE) => IN_USE.to_owned(),
         Some(Errno::ACCESS) if address.port() < 1024 => {
             "a port below 1024 needs a privilege (root, or CAP_NET_BIND_SERVICE)".to_owned()
         }

@@ -56,11 +56,8 @@ use unauthenticated::{Rank, Unauthenticated};
 pub(super) struct Gate(Arc<Shared>);
 
 struct Shared {
-    bounds: Bounds,
     counts: Mutex<Counts>,
-    penalties: Mutex<Penalties>,
-    /// The addresses that are never refused for a penalty.
-    exempt: Vec<AddressList>,
+    penalties: Mutex<PenaltyState>,
     /// Notified when a permit becomes free that a waiting connection may take.
     freed: Notify,
     dice: RandomState,
@@ -90,6 +87,11 @@ impl Bounds {
         }
     }
 
+    /// How many connections there may be, and how many unauthenticated ones.
+    pub(super) fn room(&self) -> (u32, u32) {
+        (self.connections, self.full)
+    }
+
     /// The probability in percent that one more connection is refused while none can be evicted.
     fn chance(&self, unauthenticated: u32) -> u32 {
         if unauthenticated >= self.full {
@@ -107,8 +109,14 @@ impl Bounds {
     }
 }
 
-#[derive(Default)]
+struct PenaltyState {
+    penalties: Penalties,
+    /// The addresses that are never refused for a penalty.
+    exempt: Vec<AddressList>,
+}
+
 struct Counts {
+    bounds: Bounds,
     /// All connections with a socket.
     connections: u32,
     /// Of those, evicted ones whose task has not ended yet.
@@ -168,13 +176,27 @@ impl Gate {
     /// `exempt`: the addresses that are never refused for a penalty.
     pub(super) fn new(bounds: Bounds, exempt: Vec<AddressList>) -> Gate {
         Gate(Arc::new(Shared {
-            bounds,
-            counts: Mutex::default(),
-            penalties: Mutex::new(Penalties::new(bounds.penalties)),
-            exempt,
+            counts: Mutex::new(Counts::new(bounds)),
+            penalties: Mutex::new(PenaltyState { penalties: Penalties::new(bounds.penalties), exempt }),
             freed: Notify::new(),
             dice: RandomState::new(),
         }))
+    }
+
+    /// Changes the bounds, and whose penalties have no effect. Connections and penalties that exist stay.
+    pub(super) fn change(&self, bounds: Bounds, exempt: Vec<AddressList>) {
+        {
+            let mut state = self.penalties();
+            state.penalties.change(bounds.penalties);
+            state.exempt = exempt;
+        }
+        let mut counts = self.counts();
+        counts.bounds = bounds;
+        for source in counts.unauthenticated.waiting_sources() {
+            counts.look_for_waiting(source);
+        }
+        drop(counts);
+        self.0.freed.notify_one();
     }
 
     /// Admits a connection, or returns the reason for refusing it.
@@ -192,12 +214,12 @@ impl Gate {
         now: Instant,
         roll: u32,
     ) -> Result<GateAnswer, ConnectionRefusal> {
-        let bounds = &self.0.bounds;
         let source = Source::of(peer);
         if let Some(refusal) = self.penalty(peer, now) {
             return Err(refusal);
         }
         let mut counts = self.counts();
+        let bounds = counts.bounds;
         counts.unauthenticated.end_protection(now);
         let load = counts.unauthenticated.load(source);
         // New connections do not overtake waiting connections of the same source.
@@ -205,7 +227,7 @@ impl Gate {
         if waits && load.waiting >= bounds.waiting {
             return Err(ConnectionRefusal::Source { source, served: load.served, waiting: load.waiting });
         }
-        let evicted = counts.make_room(bounds, roll)?;
+        let evicted = counts.make_room(roll)?;
         counts.connections += 1;
         let admission = if waits {
             counts.unauthenticated.wait(connection, source, now);
@@ -215,9 +237,9 @@ impl Gate {
         };
         // If a connection of this source was just evicted, a waiting one may be served.
         if let Some(evicted) = evicted {
-            counts.look_for_waiting(evicted.source, bounds);
+            counts.look_for_waiting(evicted.source);
         }
-        counts.look_for_waiting(source, bounds);
+        counts.look_for_waiting(source);
         Ok(GateAnswer { admission, evicted })
     }
 
@@ -236,7 +258,7 @@ impl Gate {
             let Some(connection) = counts.unauthenticated.longest_waiting(source) else { continue };
             counts.unauthenticated.remove(connection);
             let permit = self.serve(&mut counts, connection, source, now);
-            counts.look_for_waiting(source, &self.0.bounds);
+            counts.look_for_waiting(source);
             return Some(permit);
         }
     }
@@ -246,14 +268,14 @@ impl Gate {
         let mut counts = self.counts();
         if let Some(removed) = counts.unauthenticated.remove(connection) {
             counts.connections -= 1;
-            counts.look_for_waiting(removed.source, &self.0.bounds);
+            counts.look_for_waiting(removed.source);
         }
     }
 
     /// Whether the open files are used up until an evicted connection has closed its socket.
     pub(super) fn is_overfull(&self) -> bool {
         let counts = self.counts();
-        counts.leaving > 0 && counts.connections > self.0.bounds.connections
+        counts.leaving > 0 && counts.connections > counts.bounds.connections
     }
 
     /// Waits until a permit becomes free that a waiting connection may take. Cancel safe.
@@ -265,17 +287,18 @@ impl Gate {
     /// penalty.
     pub(super) fn penalty(&self, peer: IpAddr, now: Instant) -> Option<ConnectionRefusal> {
         let source = Source::of(peer);
-        let penalty = self.penalties().refusal(source, now)?;
-        let is_exempt = self.0.exempt.iter().any(|exempt| exempt.contains(Some(peer)));
+        let state = self.penalties();
+        let penalty = state.penalties.refusal(source, now)?;
+        let is_exempt = state.exempt.iter().any(|exempt| exempt.contains(Some(peer)));
         (!is_exempt).then_some(ConnectionRefusal::Penalty { source, penalty })
     }
 
     /// Penalizes a source.
     fn penalize(&self, source: Source, fault: Fault, now: Instant) {
-        self.penalties().add(source, fault, now);
+        self.penalties().penalties.add(source, fault, now);
     }
 
-    fn penalties(&self) -> MutexGuard<'_, Penalties> {
+    fn penalties(&self) -> MutexGuard<'_, PenaltyState> {
         self.0.penalties.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -286,8 +309,14 @@ impl Gate {
 }
 
 impl Counts {
+    fn new(bounds: Bounds) -> Counts {
+        let (unauthenticated, servable) = (Unauthenticated::default(), BTreeSet::new());
+        Counts { bounds, connections: 0, leaving: 0, unauthenticated, servable }
+    }
+
     /// Makes room for one more connection: evicts another if it must, and returns it.
-    fn make_room(&mut self, bounds: &Bounds, roll: u32) -> Result<Option<Evicted>, ConnectionRefusal> {
+    fn make_room(&mut self, roll: u32) -> Result<Option<Evicted>, ConnectionRefusal> {
+        let bounds = self.bounds;
         let (count, staying) = (self.unauthenticated.count(), self.connections - self.leaving);
         let first = self.unauthenticated.next_to_evict();
         if count >= bounds.full || staying >= bounds.connections {
@@ -326,9 +355,9 @@ impl Counts {
     }
 
     /// Records whether a waiting connection of this source may be served.
-    fn look_for_waiting(&mut self, source: Source, bounds: &Bounds) {
+    fn look_for_waiting(&mut self, source: Source) {
         let load = self.unauthenticated.load(source);
-        if load.waiting > 0 && load.served < bounds.per_source {
+        if load.waiting > 0 && load.served < self.bounds.per_source {
             self.servable.insert(source);
         } else {
             self.servable.remove(&source);
@@ -336,10 +365,10 @@ impl Counts {
     }
 
     /// A served connection is no longer unauthenticated. Returns whether that lets a waiting one be served.
-    fn forget(&mut self, connection: u64, bounds: &Bounds) -> bool {
+    fn forget(&mut self, connection: u64) -> bool {
         match self.unauthenticated.remove(connection) {
             Some(removed) => {
-                self.look_for_waiting(removed.source, bounds);
+                self.look_for_waiting(removed.source);
                 !self.servable.is_empty()
             }
             // It had been evicted.
@@ -398,7 +427,7 @@ impl ConnectionPermit {
     }
 
     fn stop_counting_unauthenticated(&mut self, counts: &mut Counts) {
-        if self.pending.take().is_some() && counts.forget(self.connection, &self.gate.0.bounds) {
+        if self.pending.take().is_some() && counts.forget(self.connection) {
             self.gate.0.freed.notify_one();
         }
     }
@@ -507,6 +536,29 @@ mod tests {
     fn is_told(permit: &ConnectionPermit) -> bool {
         let mut told = std::pin::pin!(permit.evicted());
         told.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_ready()
+    }
+
+    #[test]
+    fn changed_bounds_hold_from_now_on_and_end_nothing() {
+        let mut test = Test::new(|bounds| (bounds.per_source, bounds.waiting) = (1, 2));
+        let (first, waiting) = (test.served(1), test.waits(1));
+        let limits = Limits::default();
+        let bounds = |change: &dyn Fn(&mut Bounds)| {
+            let mut bounds = Bounds::new(&limits, limits.connections, limits.unauthenticated_full);
+            change(&mut bounds);
+            bounds
+        };
+        test.gate.change(bounds(&|bounds| (bounds.per_source, bounds.waiting) = (2, 1)), Vec::new());
+        assert_eq!(test.serve_waiting(), Some(waiting));
+        test.waits(1);
+        assert!(matches!(test.refused(1), ConnectionRefusal::Source { served: 2, waiting: 1, .. }));
+        first.penalize(Fault::Crash);
+        assert!(matches!(test.refused(1), ConnectionRefusal::Penalty { .. }));
+        // Fewer than there are: those stay.
+        test.gate
+            .change(bounds(&|bounds| bounds.connections = 1), vec![AddressList::parse_networks("0.0.0.1").unwrap()]);
+        assert!(!is_told(&first));
+        assert!(!matches!(test.refused(1), ConnectionRefusal::Penalty { .. }), "it is exempt now");
     }
 
     #[test]
@@ -665,10 +717,10 @@ mod tests {
 
     #[test]
     fn the_probability_of_refusal_rises_linearly_from_two_thirds_of_the_limit() {
-        let bounds = Test::new(|_| {}).gate.0.bounds;
+        let bounds = Test::new(|_| {}).gate.counts().bounds;
         let chances = [0, 5999, 6000, 7500, 8999, 9000, u32::MAX].map(|unauthenticated| bounds.chance(unauthenticated));
         assert_eq!(chances, [0, 0, 30, 65, 99, 100, 100]);
-        let smallest = Test::new(|bounds| bounds.full = 1).gate.0.bounds;
+        let smallest = Test::new(|bounds| bounds.full = 1).gate.counts().bounds;
         assert_eq!([0, 1].map(|unauthenticated| smallest.chance(unauthenticated)), [0, 100]);
     }
 

@@ -39,6 +39,11 @@ impl Waiting {
         Waiting { connections: BTreeMap::new(), grace, next_check: Instant::now() }
     }
 
+    /// Changes the longest wait of connections that come from now on.
+    pub(super) fn set_grace(&mut self, grace: Duration) {
+        self.grace = grace;
+    }
+
     pub(super) fn insert(&mut self, number: u64, stream: TcpStream, peer: SocketAddr, now: Instant) {
         if self.connections.is_empty() {
             self.next_check = now + INTERVAL;

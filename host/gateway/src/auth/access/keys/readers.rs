@@ -30,6 +30,16 @@ impl Readers {
         Readers { each, all: Arc::new(Semaphore::new(READERS)), grace }
     }
 
+    /// Counts the reads of `before` together with its own.
+    pub(super) fn continue_from(&mut self, before: &Readers) {
+        self.all = Arc::clone(&before.all);
+        for (file, places) in &mut self.each {
+            if let Some(before) = before.each.get(file) {
+                *places = Arc::clone(before);
+            }
+        }
+    }
+
     /// Reads a file by `read`, when its turn has come. A read that takes too long is left alone, and keeps its place
     /// until it ends.
     pub(super) async fn read<T: Send + 'static>(

@@ -124,6 +124,11 @@ impl Penalties {
         Penalties { bounds, v4: Family::default(), v6: Family::default() }
     }
 
+    /// Changes the bounds. Penalties that exist stay as they are.
+    pub(super) fn change(&mut self, bounds: PenaltyBounds) {
+        self.bounds = bounds;
+    }
+
     /// Whether a new connection of this source is refused.
     pub(super) fn refusal(&self, source: Source, now: Instant) -> Option<Penalty> {
         let family = match source {
@@ -151,7 +156,7 @@ impl Penalties {
         let before = family.remove(source);
         let until = (before.map_or(now, |penalty| penalty.until) + time).min(now + most);
         let refuses = before.is_some_and(|penalty| penalty.refuses) || until - now >= least;
-        if family.penalties.len() >= sources {
+        while family.penalties.len() >= sources {
             family.forget_first();
         }
         family.insert(source, Entry { until, refuses, fault });

@@ -122,6 +122,12 @@ impl Unauthenticated {
         u32::try_from(self.all.len()).unwrap_or(u32::MAX)
     }
 
+    /// The sources with waiting connections.
+    pub(super) fn waiting_sources(&self) -> Vec<Source> {
+        let waits = |(source, members): (&Source, &Members)| (!members.waiting.is_empty()).then_some(*source);
+        self.sources.iter().filter_map(waits).collect()
+    }
+
     pub(super) fn load(&self, source: Source) -> SourceLoad {
         self.sources.get(&source).map_or_else(SourceLoad::default, |members| SourceLoad {
             served: members.served,

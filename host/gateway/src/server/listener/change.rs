@@ -1,0 +1,117 @@
+//! Changes a listener while it serves, for a reload of the configuration.
+//!
+//! New addresses are bound first, and a failure changes nothing. Then the acceptor takes over the new sockets and the
+//! new limits at once. A socket whose address stays is not touched, so no connection in its queue is lost; the queue of
+//! one that goes is emptied before it is closed.
+
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+
+use super::bind::{self, BindError};
+use super::gate::Bounds;
+use crate::config::Config;
+use crate::credential::AddressList;
+use crate::os_limits;
+use crate::server::socket::TcpKeepalive;
+
+/// A listening socket.
+pub(super) struct BoundSocket {
+    /// As the configuration has it: port 0 means any.
+    pub(super) address: SocketAddr,
+    pub(super) socket: TcpListener,
+}
+
+/// From where connections begin with a header of the PROXY protocol.
+pub(super) struct Proxies {
+    /// The addresses of the proxies. `None`: there are none.
+    pub(super) addresses: Option<AddressList>,
+    /// How long a header may take.
+    pub(super) grace: Duration,
+}
+
+/// What a listener gets from the limits and lists of the configuration.
+pub(super) struct ListenerSettings {
+    pub(super) bounds: Bounds,
+    /// The addresses that are never refused for a penalty.
+    pub(super) exempt: Vec<AddressList>,
+    pub(super) proxies: Proxies,
+    pub(super) keepalive: TcpKeepalive,
+    /// The longest that a connection may wait.
+    pub(super) wait: Duration,
+}
+
+impl ListenerSettings {
+    /// Those of a configuration, and of this machine.
+    pub(super) fn of(config: &Config) -> ListenerSettings {
+        let (connections, full) = os_limits::room_for_connections(config);
+        let limits = &config.limits;
+        ListenerSettings {
+            bounds: Bounds::new(limits, connections, full),
+            exempt: config.addresses.unpenalized(),
+            proxies: Proxies { addresses: config.addresses.proxies.clone(), grace: limits.proxy_header_grace },
+            keepalive: TcpKeepalive::new(limits),
+            wait: limits.authentication_grace,
+        }
+    }
+}
+
+/// A change that is ready: its new sockets listen already.
+pub struct ListenerChange {
+    pub(super) added: Vec<BoundSocket>,
+    /// Every address from now on. `None`: the sockets were passed to the program and stay.
+    pub(super) addresses: Option<Vec<SocketAddr>>,
+    pub(super) settings: ListenerSettings,
+    /// Told when it is done.
+    pub(super) done: Option<oneshot::Sender<()>>,
+}
+
+/// Changes a [`Listener`](super::Listener) while it serves.
+pub struct ListenerControl {
+    changes: mpsc::UnboundedSender<ListenerChange>,
+    /// The addresses, as the configuration has them; `None`: the sockets were passed to the program.
+    addresses: Mutex<Option<Vec<SocketAddr>>>,
+}
+
+impl ListenerControl {
+    /// For a listener on these addresses, and the other end for it.
+    pub(super) fn new(
+        addresses: Option<Vec<SocketAddr>>,
+    ) -> (ListenerControl, mpsc::UnboundedReceiver<ListenerChange>) {
+        let (changes, receiver) = mpsc::unbounded_channel();
+        (ListenerControl { changes, addresses: Mutex::new(addresses) }, receiver)
+    }
+
+    /// Binds what is new in a configuration. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// Each address that cannot be bound, with the reason. Then none of the others listens.
+    pub(crate) fn prepare(&self, config: &Config) -> Result<ListenerChange, BindError> {
+        let before = self.addresses.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (added, addresses) = match before {
+            None => (Vec::new(), None),
+            Some(before) => {
+                let new: Vec<_> = config.listen.iter().copied().filter(|address| !before.contains(address)).collect();
+                let sockets = bind::bind(&new).map_err(|error| error.beside(&before))?;
+                let bound = new.into_iter().zip(sockets);
+                let added = bound.map(|(address, socket)| BoundSocket { address, socket }).collect();
+                (added, Some(config.listen.clone()))
+            }
+        };
+        Ok(ListenerChange { added, addresses, settings: ListenerSettings::of(config), done: None })
+    }
+
+    /// Makes the change. Blocks until it is made, or the listener has ended.
+    pub(crate) fn apply(&self, mut change: ListenerChange) {
+        let (done, told) = oneshot::channel();
+        change.done = Some(done);
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&change.addresses);
+        if self.changes.send(change).is_ok() {
+            // An error means that the listener has ended meanwhile.
+            let _ = told.blocking_recv();
+        }
+    }
+}
