@@ -29,6 +29,7 @@ mod node;
 mod openssh_tools;
 mod operator;
 mod regress;
+mod reload;
 mod service;
 mod slow;
 mod stdio;
