@@ -24,13 +24,15 @@ pub struct Setup {
     configuration: Option<PathBuf>,
     /// A program, with its arguments, that becomes the gateway.
     wrapper: Vec<String>,
+    /// Further options of the gateway.
+    options: Vec<String>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let folder = tempfile::Builder::new().prefix("whelk-").tempdir().expect("a temporary folder");
-        let (listen, wrapper) = ("127.0.0.1:0".to_owned(), Vec::new());
-        Self { folder, plugins: shipped_plugins(), listen, configuration: None, wrapper }
+        let (listen, wrapper, options) = ("127.0.0.1:0".to_owned(), Vec::new(), Vec::new());
+        Self { folder, plugins: shipped_plugins(), listen, configuration: None, wrapper, options }
     }
 }
 
@@ -95,6 +97,13 @@ impl Setup {
         self
     }
 
+    /// Adds an option of the command line.
+    #[must_use]
+    pub fn option(mut self, option: &str) -> Self {
+        self.options.push(option.to_owned());
+        self
+    }
+
     fn command(&self) -> Command {
         let mut command = match self.wrapper.split_first() {
             None => Command::new(program()),
@@ -109,6 +118,7 @@ impl Setup {
         if let Some(path) = &self.configuration {
             command.arg("--config").arg(path);
         }
+        command.args(&self.options);
         // With backtraces each crash of a plugin would be logged with the host's stack.
         command.env_remove("WHELK_LOG").env_remove("RUST_BACKTRACE").env("XDG_STATE_HOME", self.folder());
         command
