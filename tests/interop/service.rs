@@ -166,8 +166,12 @@ fn signals_do_to_live_sessions_what_the_manual_says_and_the_manager_is_told() {
     figure("SIGUSR1 with live sessions", "the log file is opened anew, and both go on");
     gateway.signal(Signal::HUP);
     gateway.wait("SIGHUP", |event| (event.message == "configuration reloaded").then_some(()));
+    let heard = manager.wait("a reload", |heard| heard.iter().filter(|line| *line == "READY=1").count() == 2);
+    let reload: Vec<&String> = heard.iter().skip_while(|line| *line != "RELOADING=1").collect();
+    assert!(reload.get(1).is_some_and(|line| line.starts_with("MONOTONIC_USEC=")), "{heard:#?}");
+    assert!(reload.iter().any(|line| *line == "READY=1"), "{heard:#?}");
     live.answers("SIGHUP");
-    figure("SIGHUP with live sessions", "both go on");
+    figure("SIGHUP with live sessions", "the configuration is read again, and both go on");
     let began = Instant::now();
     gateway.end();
     let took = began.elapsed();
