@@ -100,14 +100,16 @@ fn a_user_who_was_added_logs_in_and_one_who_was_removed_does_not() {
     let init = ["init", "--user", "alice", "--key", "alice.pub", "--listen", "127.0.0.1:0", "--plugin", &plugin];
     said(folder, &init);
     let before = fs::read(folder.join("whelk.toml")).expect("it is written");
-    let add = ["user", "add", "bob", "--config", "whelk.toml", "--key", "bob.pub", "--plugin", "probe"];
-    said(folder, &add);
     let (server, port) = serve(folder, "whelk.toml");
+    assert_eq!(log_in(port, "bob", &bob), Some(255));
+    let told = said(
+        folder,
+        &["user", "add", "bob", "--config", "whelk.toml", "--key", "bob.pub", "--plugin", "probe", "--reload"],
+    );
+    assert!(told.starts_with("whelk.toml: the user \"bob\" is added\n") && told.contains("reloaded: "), "{told}");
     assert_eq!((log_in(port, "bob", &bob), log_in(port, "bob", &alice)), (Some(7), Some(255)));
-    server.kill_and_wait();
-    said(folder, &["user", "remove", "bob", "--config", "whelk.toml"]);
+    said(folder, &["user", "remove", "bob", "--config", "whelk.toml", "--reload"]);
     assert_eq!(fs::read(folder.join("whelk.toml")).expect("it is there"), before);
-    let (server, port) = serve(folder, "whelk.toml");
     assert_eq!((log_in(port, "bob", &bob), log_in(port, "alice", &alice)), (Some(255), Some(7)));
     server.kill_and_wait();
 }

@@ -37,7 +37,7 @@ use plugin::PluginVerb;
 /// The end of `whelk --help`.
 const EXIT_STATUS: &str = "\
 Exit status: 0 success; 1 a failure while running; 2 an invalid command line or configuration, or another problem that \
-the operator must fix before a start can succeed. `whelk VERB --help` says what is different for a verb.";
+the operator must fix before a start can succeed; 3 after a reload, of which a part needs a restart. `whelk VERB --help` says what is different for a verb.";
 
 /// An SSH gateway whose sessions run in WebAssembly.
 #[derive(Parser)]

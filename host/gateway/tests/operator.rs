@@ -70,7 +70,10 @@ fn a_user_is_added_listed_and_removed_and_the_file_is_as_before() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let (status, stdout, stderr) = add(folder, &["bob", "--key", "alice.pub", "--plugin", "echo"]);
     assert_eq!((status, stderr.as_str()), (0, ""));
-    assert_eq!(stdout, "whelk.toml: the user \"bob\" is added; a running server is told by `whelk reload`\n");
+    assert_eq!(
+        stdout,
+        "whelk.toml: the user \"bob\" is added; `whelk reload --config whelk.toml` tells a running server\n"
+    );
     let added = fs::read_to_string(&file).unwrap();
     let bob = format!("[users.bob]\nplugin = \"echo\"\nkeys = [\"{KEY}\"]\n\n");
     assert_eq!(added.replace(&bob, ""), CONFIGURATION);
@@ -85,8 +88,10 @@ fn a_user_is_added_listed_and_removed_and_the_file_is_as_before() {
     let listed: Value = serde_json::from_str(&listed).unwrap();
     assert_eq!((&listed[0]["name"], &listed[0]["anybody"]), (&Value::from("alice"), &Value::from(true)));
     assert_eq!(listed[1]["keys"][0]["fingerprint"], FINGERPRINT);
-    let (status, _, stderr) = remove(folder, "bob");
-    assert_eq!((status, stderr.as_str()), (0, ""));
+    // The edit is made, and no server was told.
+    let (status, stdout, stderr) = run(folder, &["user", "remove", "--config", "whelk.toml", "bob", "--reload"]);
+    assert_eq!((status, stdout.as_str()), (1, "whelk.toml: the user \"bob\" is removed\n"));
+    assert!(stderr.contains("no whelk is running"), "{stderr}");
     assert_eq!(fs::read_to_string(&file).unwrap(), CONFIGURATION);
 }
 

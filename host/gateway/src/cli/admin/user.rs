@@ -12,6 +12,7 @@ use clap::{Args, Subcommand};
 use super::replace::EditedFile;
 use crate::cli::hash_password;
 use crate::cli::outcome::{Failure, failed, print, wrong};
+use crate::cli::reload::reload;
 use crate::config::{Config, Overrides, Problem};
 use crate::credential::parse_key;
 use crate::state::strict_modes::{self, Asked};
@@ -82,6 +83,9 @@ pub(in crate::cli) struct EditedArguments {
     /// Whoever may change the configuration and the plugins, as of `whelk serve`
     #[arg(long)]
     no_strict_modes: bool,
+    /// Have the running server read the configuration afterwards, with the exit status of `whelk reload`
+    #[arg(long)]
+    reload: bool,
 }
 
 pub(in crate::cli) fn user(verb: UserVerb) -> Result<(), Failure> {
@@ -114,7 +118,8 @@ fn add(arguments: NewUserArguments) -> Result<(), Failure> {
     let prefix = format!("users.{}", toml_edit::Key::new(&*name));
     let notes = config.iter().flat_map(|config| &config.notes);
     let notes: String = notes.filter(|note| note.key.starts_with(&prefix)).map(|note| format!("{note}\n")).collect();
-    print(&format!("{notes}{}: the user {} is added{RELOAD}\n", file.config.display(), shown(&name)))
+    print(&notes)?;
+    done(&file, &name, "added")
 }
 
 fn remove(name: &str, file: &EditedArguments) -> Result<(), Failure> {
@@ -122,20 +127,26 @@ fn remove(name: &str, file: &EditedArguments) -> Result<(), Failure> {
         if users.has(name) {
             Ok(Some(users.without(name)))
         } else {
-            Err(wrong(format!("{}: there is no user {}", file.config.display(), shown(name))))
+            Err(wrong(format!("{}: there is no user {name:?}", file.config.display())))
         }
     })?;
-    print(&format!("{}: the user {} is removed{RELOAD}\n", file.config.display(), shown(name)))
+    done(file, name, "removed")
 }
 
-const RELOAD: &str = "; a running server is told by `whelk reload`";
+/// Says what was done, and has the running server do the same if that is asked.
+fn done(file: &EditedArguments, name: &str, what: &str) -> Result<(), Failure> {
+    let shown = file.config.display();
+    let hint = if file.reload {
+        String::new()
+    } else {
+        format!("; `whelk reload --config {}` tells a running server", strict_modes::quoted(&file.config))
+    };
+    print(&format!("{shown}: the user {name:?} is {what}{hint}\n"))?;
+    if file.reload { reload(Some(&file.config), None) } else { Ok(()) }
+}
 
 fn exists(name: &str, file: &Path) -> String {
-    format!("{}: there is a user {} already: remove it first, or edit the file", file.display(), shown(name))
-}
-
-fn shown(name: &str) -> String {
-    format!("{name:?}")
+    format!("{}: there is a user {name:?} already: remove it first, or edit the file", file.display())
 }
 
 /// Changes the lines of a user in a configuration, unless `change` returns none. Returns the new configuration.
