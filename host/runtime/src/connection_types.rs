@@ -20,6 +20,8 @@ pub enum ConnectionMessage {
     Answered(Option<Vec<u8>>),
     /// The plugin begins something by itself.
     Control(ControlRequest),
+    /// The plugin has failed, and is not to be asked again.
+    Failed,
     /// The plugin ends the whole connection. RFC 4253 §11.1.
     Disconnect {
         /// The reason code.
@@ -86,6 +88,8 @@ pub enum OpenOutcome {
     Opened,
     /// This user may open none.
     NotPermitted,
+    /// The type and the payload are longer than `channel_packet`.
+    TooLarge,
     /// There are too many sessions, or opens without an answer.
     TooMany,
     /// The client has refused it. The text is any text: it is escaped for the plugin.
@@ -99,6 +103,8 @@ pub enum ClientAnswer {
     Success(Vec<u8>),
     /// A failure.
     Failure,
+    /// None: the name and the payload are longer than `channel_packet`.
+    TooLarge,
     /// None: there are too many requests without an answer.
     TooMany,
 }

@@ -51,6 +51,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::VecDeque;
 
+pub use delegation::NotAsked;
 pub use event::{Decline, Event, Exit, OpenFailure, Refused};
 pub use settings::{MIN_WINDOW, Settings};
 
@@ -196,7 +197,7 @@ impl Mux {
                 self.open(kind, body.0, PeerChannelId(sender), Outbound::new(window, max_packet), on)
             }
             MuxMessage::ChannelOpenConfirmation { recipient, sender, window, max_packet, body: _ } => {
-                self.confirmed(recipient.ours(), PeerChannelId(sender), Outbound::new(window, max_packet)?, on)
+                self.confirmed(recipient.ours(), PeerChannelId(sender), Outbound::new(window, max_packet), on)
             }
             MuxMessage::ChannelOpenFailure { recipient, reason, description, language: _ } => {
                 self.open_failed(recipient.ours(), reason, description, on)
@@ -270,25 +271,31 @@ impl Mux {
         self.table.insert(Slot::Offered { peer, outbound }).ok_or(shortage)
     }
 
-    /// CHANNEL_OPEN_CONFIRMATION, RFC 4254 §5.1: the peer has opened the channel that we asked for.
+    /// CHANNEL_OPEN_CONFIRMATION, RFC 4254 §5.1: the peer has opened the channel that we asked for. A channel that
+    /// takes no data is closed at once, and the owner is told that it was not opened.
     fn confirmed(
         &mut self,
         id: ChannelId,
         peer: PeerChannelId,
-        outbound: Outbound,
+        outbound: Result<Outbound, Violation>,
         on: &mut Owner<'_>,
     ) -> Result<(), Violation> {
         let (wanted, inbound) = self.take_opening(id)?;
+        let is_usable = outbound.is_ok();
+        let outbound = outbound.unwrap_or(Outbound::CLOSED);
         if let Some(slot) = self.table.slot_mut(id) {
             *slot = Slot::Live(Box::new(Channel::confirmed(peer, inbound, outbound)));
         }
         self.tell(id, |channel, pool| {
-            if !wanted {
+            if !wanted || !is_usable {
                 channel.close(pool);
             }
         });
-        if wanted {
+        if wanted && is_usable {
             on(Event::Opened { channel: id });
+        } else if wanted {
+            let (reason, description) = (OpenFailure::ConnectFailed.code(), &b"its maximum packet size is 0"[..]);
+            on(Event::OpenFailed { channel: id, reason, description });
         }
         Ok(())
     }

@@ -340,9 +340,9 @@ fn both_sides_open_channels_and_make_requests_of_their_own() {
             pair.at_client.born(here);
             pair.at_server.born(there);
             for tag in [round * 2, round * 2 + 1] {
-                assert!(pair.server.ask(b"to-client@example.org", b"", tag));
+                assert_eq!(pair.server.ask(b"to-client@example.org", b"", tag), Ok(()));
                 assert!(pair.server.global_request(b"keepalive@openssh.com", b"", true));
-                assert!(pair.client.ask(b"to-server@example.org", b"", tag));
+                assert_eq!(pair.client.ask(b"to-server@example.org", b"", tag), Ok(()));
             }
             // Nothing of this may be sent during a key exchange, nor be lost in it.
             pair.server.rekey();

@@ -11,20 +11,25 @@ pub struct Restrictions {
     pub environment: Vec<(String, String)>,
     /// A client may ask for a terminal.
     pub pty: bool,
+    /// A client may use the channel types and global requests of a connection plugin: no `restrict` and no
+    /// `no-port-forwarding` of a key, and `permit-port-forwarding` of a certificate. They are to a connection what
+    /// forwarding is: a way besides the sessions.
+    pub port_forwarding: bool,
 }
 
 /// No restrictions, as for a login by password or without credentials.
 impl Default for Restrictions {
     fn default() -> Restrictions {
-        Restrictions { forced_command: None, environment: Vec::new(), pty: true }
+        Restrictions { forced_command: None, environment: Vec::new(), pty: true, port_forwarding: true }
     }
 }
 
 impl Restrictions {
     /// Those of a key.
     pub(crate) fn of_key(options: &KeyOptions) -> Restrictions {
-        let KeyOptions { command, environment, pty, .. } = options;
-        Restrictions { forced_command: command.clone(), environment: environment.clone(), pty: *pty }
+        let KeyOptions { command, environment, pty, forwarding, .. } = options;
+        let (forced_command, environment) = (command.clone(), environment.clone());
+        Restrictions { forced_command, environment, pty: *pty, port_forwarding: forwarding.port }
     }
 
     /// Those of two keys that had to be proven one after the other. None if they force different commands, as in
@@ -38,7 +43,8 @@ impl Restrictions {
         // The first value of a variable counts, as in a key's own options.
         let is_new = |(name, _): &&(String, String)| !self.environment.iter().any(|(known, _)| known == name);
         let environment = self.environment.iter().chain(later.environment.iter().filter(is_new)).cloned().collect();
-        Some(Restrictions { forced_command, environment, pty: self.pty && later.pty })
+        let port_forwarding = self.port_forwarding && later.port_forwarding;
+        Some(Restrictions { forced_command, environment, pty: self.pty && later.pty, port_forwarding })
     }
 }
 
@@ -52,6 +58,7 @@ mod tests {
             forced_command: command.map(str::to_owned),
             environment: vec![("A".to_owned(), value.to_owned())],
             pty,
+            port_forwarding: pty,
         };
         let joined = with(None, "1", true).and(&with(Some("ls"), "2", false));
         assert_eq!(joined, Some(with(Some("ls"), "1", false)));

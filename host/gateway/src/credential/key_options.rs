@@ -1,7 +1,8 @@
 //! The options before a public key, sshd(8), "AUTHORIZED_KEYS FILE FORMAT".
 //!
 //! As in OpenSSH, an option that is not known makes the line an error: without the option the key might permit more
-//! than was meant. Options about forwarding and `~/.ssh/rc` are read and kept, and have no effect yet.
+//! than was meant. `no-port-forwarding` and `restrict` keep the client from the channel types and global requests of a
+//! connection plugin. The other options about forwarding and `~/.ssh/rc` are read and kept, and have no effect yet.
 
 use super::addresses::AddressList;
 use super::expiry;
@@ -37,7 +38,7 @@ pub struct KeyOptions {
 /// The options about forwarding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForwardingOptions {
-    /// `no-port-forwarding`.
+    /// `no-port-forwarding`: no channels and requests of a connection plugin either.
     pub port: bool,
     /// `no-agent-forwarding`.
     pub agent: bool,

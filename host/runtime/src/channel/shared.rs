@@ -124,6 +124,11 @@ impl Shared {
         }
     }
 
+    /// Wakes the connection.
+    pub(crate) fn wake_connection(&self) {
+        (self.connection)();
+    }
+
     pub(super) fn take_credit(&self) -> usize {
         self.credit.swap(0, Ordering::AcqRel)
     }

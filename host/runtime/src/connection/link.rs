@@ -74,7 +74,8 @@ impl ConnectionLink {
         }
     }
 
-    /// Whether the plugin's side is over: it has failed or was retired. Known once [`take`](Self::take) has returned
+    /// Whether the plugin's side is over: it has failed, there was no room for it, or its version was retired. Known
+    /// once [`take`](Self::take) has returned
     /// `None`. What has no answer by then gets none.
     #[must_use]
     pub fn is_over(&self) -> bool {
@@ -144,6 +145,11 @@ pub struct ConnectionHalf {
 }
 
 impl ConnectionHalf {
+    /// Says that the plugin has failed: the connection does not ask it again.
+    pub fn fail(&self) {
+        self.messages.send(ConnectionMessage::Failed);
+    }
+
     /// Keeps a value until the plugin's side is over.
     pub fn keep(&self, value: impl Send + 'static) {
         self.session.keep(value);

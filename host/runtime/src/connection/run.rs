@@ -60,6 +60,9 @@ impl Plugin {
             Ok(served) => served.err(),
             Err(message) => Some(Error::panicked(&message)),
         };
+        if error.as_ref().is_some_and(|error| !is_shortage(error)) {
+            half.fail();
+        }
         ConnectionReport { plugin, error }
     }
 }
@@ -226,6 +229,11 @@ fn serves(plugins: &Arc<dyn Plugins>, name: &str) -> bool {
 fn overdue() -> Stop {
     let detail = "a call took longer than limits.connection_call".to_owned();
     Stop::Failed(Error::Limit { limit: Limit::Time, detail })
+}
+
+/// Whether the plugin may serve the connection later: there was no room for its instance.
+fn is_shortage(error: &Error) -> bool {
+    matches!(error, Error::Full(_) | Error::Limit { limit: Limit::Sessions, .. })
 }
 
 /// A call that did not return is a failure, whatever the plugin calls it.

@@ -58,13 +58,18 @@ enum Unanswered {
 }
 
 impl<R> Awaited<R> {
-    async fn wait(self) -> Result<R, Unanswered> {
+    async fn wait(mut self) -> Result<R, Unanswered> {
         tokio::select! {
             biased;
             () = self.pipes.until_ended() => Err(Unanswered::Over),
-            answered = timeout(self.most, self.answer) => match answered {
+            answered = timeout(self.most, &mut self.answer) => match answered {
                 Ok(answered) => answered.map_err(|_| Unanswered::Over),
-                Err(_) => Err(Unanswered::Late),
+                Err(_) => {
+                    // The connection now frees what it keeps for the answer.
+                    drop(self.answer);
+                    self.pipes.wake_connection();
+                    Err(Unanswered::Late)
+                }
             },
         }
     }
@@ -135,6 +140,7 @@ async fn opened(awaited: Result<Awaited<OpenOutcome>, OpenError>) -> Result<(), 
     match awaited?.wait().await {
         Ok(OpenOutcome::Opened) => Ok(()),
         Ok(OpenOutcome::NotPermitted) => Err(OpenError::NotPermitted),
+        Ok(OpenOutcome::TooLarge) => Err(OpenError::TooLarge),
         Ok(OpenOutcome::TooMany) => Err(OpenError::TooMany),
         Ok(OpenOutcome::Refused(ClientRefusal { reason, text })) => {
             Err(OpenError::Refused(OpenRefusal { reason, text }))
@@ -160,6 +166,7 @@ async fn answered(awaited: Result<Awaited<ClientAnswer>, RequestError>) -> Resul
     match awaited?.wait().await {
         Ok(ClientAnswer::Success(body)) => Ok(body),
         Ok(ClientAnswer::Failure) => Err(RequestError::Refused),
+        Ok(ClientAnswer::TooLarge) => Err(RequestError::TooLarge),
         Ok(ClientAnswer::TooMany) => Err(RequestError::TooMany),
         Err(Unanswered::Late) => Err(RequestError::NoAnswer),
         Err(Unanswered::Over) => Err(RequestError::Closed),

@@ -187,6 +187,7 @@ async fn it_opens_channels_and_makes_requests_and_is_told_what_became_of_them() 
     for (outcome, told) in [
         (OpenOutcome::Opened, "opened"),
         (OpenOutcome::NotPermitted, "not permitted"),
+        (OpenOutcome::TooLarge, "too large"),
         (OpenOutcome::TooMany, "too many"),
         (OpenOutcome::Refused(ClientRefusal { reason: 3, text: "no".to_owned() }), "refused 3 no"),
     ] {
@@ -205,6 +206,7 @@ async fn it_opens_channels_and_makes_requests_and_is_told_what_became_of_them() 
     for (given, told) in [
         (Some(ClientAnswer::Success(b"blue".to_vec())), "success blue"),
         (Some(ClientAnswer::Failure), "refused"),
+        (Some(ClientAnswer::TooLarge), "too-large"),
         (Some(ClientAnswer::TooMany), "too-many"),
         (None, "closed"),
     ] {
@@ -253,6 +255,9 @@ async fn a_client_that_never_answers_delays_its_plugin_for_a_bounded_time() {
     let told = began(&mut link, "open", "thing@example.org", |request| kept = Some(request)).await;
     assert_eq!(told, "no answer");
     assert!(matches!(kept, Some(ControlRequest::Open { answer, .. }) if answer.is_closed()));
+    // The connection was woken when nobody waited any more, so that it frees the channel's place at once.
+    assert!(link.link.open(7, "thing@example.org".to_owned(), b"accept".to_vec()));
+    assert!(matches!(link.next().await, Some(ConnectionMessage::Decided { .. })));
     link.end().await;
 }
 
@@ -275,7 +280,8 @@ async fn a_failure_ends_the_instance_and_what_is_asked_later_is_refused() {
         let mut link = Link::new(limits);
         assert!(link.asks(name, "") && link.asks("reverse", "abc"));
         let said = link.next().await;
-        assert!(said.is_none() && link.link.is_over(), "{name}: {said:?}");
+        assert!(matches!(said, Some(ConnectionMessage::Failed)), "{name}: {said:?}");
+        assert!(link.next().await.is_none() && link.link.is_over(), "{name}");
         assert!(!link.asks("reverse", "abc"), "{name}: it is asked nothing more");
         assert!(!link.link.open(1, "thing@example.org".to_owned(), Vec::new()));
         let error = link.end().await.error.unwrap();
@@ -309,6 +315,7 @@ async fn it_counts_as_a_session_of_its_tenant() {
     assert_eq!(first.answer("reverse", "ab").await.as_deref(), Some("ba"));
     assert_eq!(tenant.sessions(), 1);
     let mut second = Link::of(&switchboard(), &tenant);
+    // It has not failed: it may be asked again when there is room.
     assert!(second.next().await.is_none() && second.link.is_over());
     assert!(matches!(second.end().await.error, Some(Error::Limit { limit: Limit::Sessions, .. })));
     first.end().await;
@@ -316,7 +323,7 @@ async fn it_counts_as_a_session_of_its_tenant() {
 }
 
 #[tokio::test]
-async fn a_retired_version_gets_its_last_call_and_is_asked_nothing_more() {
+async fn a_retired_version_gets_its_last_call_and_has_not_failed() {
     log::listen();
     let plugin = loaded("switchboard");
     let mut link = Link::of(&plugin, &tenant(&Limits::default()));
@@ -331,6 +338,7 @@ async fn a_retired_version_gets_its_last_call_and_is_asked_nothing_more() {
 #[tokio::test]
 async fn each_kind_of_plugin_does_its_own_and_nothing_else() {
     let mut link = Link::of(&line(), &tenant(&Limits::default()));
+    assert!(matches!(link.next().await, Some(ConnectionMessage::Failed)));
     assert!(link.next().await.is_none());
     let error = link.end().await.error.unwrap();
     assert!(error.to_string().contains("no connection plugin"), "{error}");

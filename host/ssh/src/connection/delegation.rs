@@ -1,12 +1,13 @@
-//! Types of channel and global requests of the application's own, in both directions. RFC 4250 §4.6.1.
+//! Channel types and global requests with private names (`name@domain`), in both directions. RFC 4250 §4.6.1.
 
 use crate::auth::Machine;
 use crate::connection::Connection;
 use crate::message::mux::ChannelId;
+use crate::mux::NotAsked;
 
 impl<A: Machine> Connection<A> {
-    /// From now on the application is told of channel types and global requests that are not known here, if their names
-    /// are those of somebody's own. Until then they are refused: see [`Mux`](crate::mux::Mux::pass_on_private_names).
+    /// From now on the application decides about channels and global requests with private names. Until then they are
+    /// refused: see [`Mux`](crate::mux::Mux::pass_on_private_names).
     pub fn pass_on_private_names(&mut self) {
         self.mux.pass_on_private_names();
     }
@@ -17,15 +18,20 @@ impl<A: Machine> Connection<A> {
         self.mux.answer_global_request(body);
     }
 
-    /// Makes a global request whose answer comes with this tag. `kind` and `body` are together at most one packet long.
-    /// False if they are longer, or if too many wait already: see [`Mux`](crate::mux::Mux::ask). RFC 4254 §4.
-    pub fn ask(&mut self, kind: &[u8], body: &[u8], tag: u64) -> bool {
+    /// Makes a global request. The answer comes with this tag. RFC 4254 §4.
+    ///
+    /// # Errors
+    /// It is too long, or too many wait already: see [`Mux`](crate::mux::Mux::ask).
+    pub fn ask(&mut self, kind: &[u8], body: &[u8], tag: u64) -> Result<(), NotAsked> {
         self.mux.ask(kind, body, tag)
     }
 
-    /// Opens a channel of this type. None if that is not possible: see [`Mux`](crate::mux::Mux::open_channel).
-    /// [`Opened`](crate::mux::Event::Opened) or [`OpenFailed`](crate::mux::Event::OpenFailed) follows. RFC 4254 §5.1.
-    pub fn open_channel(&mut self, kind: &[u8], payload: &[u8]) -> Option<ChannelId> {
+    /// Opens a channel of this type. [`Opened`](crate::mux::Event::Opened) or
+    /// [`OpenFailed`](crate::mux::Event::OpenFailed) follows. RFC 4254 §5.1.
+    ///
+    /// # Errors
+    /// The open is too long, or there are too many: see [`Mux`](crate::mux::Mux::open_channel).
+    pub fn open_channel(&mut self, kind: &[u8], payload: &[u8]) -> Result<ChannelId, NotAsked> {
         self.mux.open_channel(kind, payload)
     }
 }

@@ -1,6 +1,7 @@
-//! RFC 4250 §4.6.1: types of channel and global requests that the mux does not know, and that its owner may ask to be
-//! told of. Until the owner asks for it, all of them are refused without the owner. And channels and requests that our
-//! side begins.
+//! Channel types and global requests with private names (`name@domain`, RFC 4250 §4.6.1), in both directions.
+//!
+//! The mux knows none of them. It refuses all of them, until its owner calls [`Mux::pass_on_private_names`]: then the
+//! owner decides about each.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -14,14 +15,23 @@ use crate::mux::policy::{NO_FORWARDING, NO_MORE_SESSIONS, SESSION, asks_for_forw
 use crate::mux::table::Slot;
 use crate::mux::{Mux, Owner};
 
-/// The most channels of a type of their own that we have asked for and have no answer about. Our limit: a peer that
-/// never answers keeps their numbers.
+/// The most channels that we have asked for and that the peer has not answered. Our limit: a peer that never answers
+/// keeps their numbers.
 const MOST_UNANSWERED: usize = 16;
 
+/// Why the peer was not asked to open a channel, or to answer a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAsked {
+    /// The name and what follows it are together longer than [`Settings::max_packet`](crate::mux::Settings).
+    TooLong,
+    /// Too many channels or requests exist or wait for an answer.
+    TooMany,
+}
+
 impl Mux {
-    /// From now on the owner is told of channel types ([`Event::Open`]) and global requests
-    /// ([`Event::GlobalRequest`]) that the mux does not know, if their names are those of somebody's own: at most 64
-    /// printable ASCII characters, and one `@` among them, which `openssh.com` does not follow. RFC 4250 §4.6.1.
+    /// From now on the owner decides about channels ([`Event::Open`]) and global requests ([`Event::GlobalRequest`])
+    /// with private names: at most 64 printable ASCII characters with exactly one `@`, which is not followed by
+    /// `openssh.com`. RFC 4250 §4.6.1.
     pub fn pass_on_private_names(&mut self) {
         self.passes_on = true;
     }
@@ -81,14 +91,19 @@ impl Mux {
         self.globals.answers.answer(body);
     }
 
-    /// Makes a global request whose answer the owner is told with this tag. `kind` and `body` are together at most one
-    /// packet long. False if they are longer, if 16 requests wait to be sent, or if the peer has not answered 16 such
-    /// requests. RFC 4254 §4.
-    pub fn ask(&mut self, kind: &[u8], body: &[u8], tag: u64) -> bool {
-        self.globals.ask(kind, body, Some(tag), self.settings.max_packet)
+    /// Makes a global request. The owner gets the answer with this tag. RFC 4254 §4.
+    ///
+    /// # Errors
+    /// The request is too long, 16 requests wait to be sent, or the peer has not answered 16 requests with a tag.
+    pub fn ask(&mut self, kind: &[u8], body: &[u8], tag: u64) -> Result<(), NotAsked> {
+        if !self.fits_packet(kind, body) {
+            return Err(NotAsked::TooLong);
+        }
+        let is_asked = self.globals.ask(kind, body, Some(tag), self.settings.max_packet);
+        if is_asked { Ok(()) } else { Err(NotAsked::TooMany) }
     }
 
-    /// Whether a name and what follows it are together at most one packet long.
+    /// Whether a name and what follows it are together at most `max_packet` bytes long.
     pub(super) fn fits_packet(&self, kind: &[u8], body: &[u8]) -> bool {
         u32::try_from(kind.len().saturating_add(body.len())).is_ok_and(|bytes| bytes <= self.settings.max_packet)
     }
@@ -101,26 +116,30 @@ impl Mux {
         if self.role == Role::Server {
             return None;
         }
-        self.ask_for(Cow::Borrowed(SESSION), Vec::new())
+        self.ask_for(Cow::Borrowed(SESSION), Vec::new()).ok()
     }
 
-    /// Opens a channel of another type, which counts among the sessions. `kind` and `payload` are together at most one
-    /// packet long. None if they are longer, if there are too many sessions, or if the peer has not answered 16 others.
-    /// RFC 4254 §5.1.
-    pub fn open_channel(&mut self, kind: &[u8], payload: &[u8]) -> Option<ChannelId> {
-        if !self.fits_packet(kind, payload) || self.table.unanswered_opens() >= MOST_UNANSWERED {
-            return None;
+    /// Opens a channel of another type, which counts among the sessions. RFC 4254 §5.1.
+    ///
+    /// # Errors
+    /// The type and the payload are too long, there are too many sessions, or the peer has not answered 16 others.
+    pub fn open_channel(&mut self, kind: &[u8], payload: &[u8]) -> Result<ChannelId, NotAsked> {
+        if !self.fits_packet(kind, payload) {
+            return Err(NotAsked::TooLong);
+        }
+        if self.table.unanswered_opens() >= MOST_UNANSWERED {
+            return Err(NotAsked::TooMany);
         }
         self.ask_for(Cow::Owned(kind.to_vec()), payload.to_vec())
     }
 
-    fn ask_for(&mut self, kind: Cow<'static, [u8]>, payload: Vec<u8>) -> Option<ChannelId> {
+    fn ask_for(&mut self, kind: Cow<'static, [u8]>, payload: Vec<u8>) -> Result<ChannelId, NotAsked> {
         if self.sessions() >= self.settings.max_sessions {
-            return None;
+            return Err(NotAsked::TooMany);
         }
         let opening = Opening { kind, payload, sent: None, wanted: true };
-        let channel = self.table.insert(Slot::Opening(Box::new(opening)))?;
+        let channel = self.table.insert(Slot::Opening(Box::new(opening))).ok_or(NotAsked::TooMany)?;
         self.owing.push_back(channel);
-        Some(channel)
+        Ok(channel)
     }
 }

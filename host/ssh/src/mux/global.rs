@@ -27,7 +27,7 @@ pub(super) struct Globals {
     refusals: VecDeque<Refusal>,
     /// Our own global requests.
     own_requests: OwnRequests,
-    /// Whose those are that want an answer, sent or not, in order: the tag of each, and how many in a row have it.
+    /// Our requests that want an answer, sent or not, in order: the tag of each, and how many in a row have that tag.
     asked: VecDeque<(Option<u64>, u32)>,
 }
 

@@ -1,10 +1,12 @@
-//! RFC 4254 §4: our answers to the peer's global requests, in the order of the requests. Those that the mux gives and
-//! those that the owner gives later are in one queue.
+//! Our answers to the peer's global requests, in the order of the requests (RFC 4254 §4).
+//!
+//! One queue holds the answers that the mux gives at once and the places of answers that the owner gives later. An
+//! answer is sent when no earlier one is missing.
 
 use std::collections::VecDeque;
 
-/// The most requests that wait for the owner, and successes with a body that wait to be sent. Our limit: each may hold
-/// as much memory as a packet.
+/// The most requests that wait for the owner and successes with a body that wait to be sent, together. Our limit: each
+/// may hold as much memory as a packet.
 const MOST_HELD: usize = 16;
 
 /// What is sent for one request, or for several in a row.
@@ -42,11 +44,11 @@ pub(super) enum NextGlobalAnswer {
 #[derive(Debug, Default)]
 pub(super) struct GlobalAnswers {
     queue: VecDeque<GlobalAnswer>,
-    /// How many answers stand before the first that is awaited.
+    /// The number of answers before the first that is awaited: they can be sent.
     ready: usize,
     /// How many bodies are held.
     bodies: usize,
-    /// The requests that the owner has not answered: whether the peer wants the answer.
+    /// One entry for each request that the owner has not answered: whether the peer wants an answer.
     unanswered: VecDeque<bool>,
     /// How many of these want an answer. The queue has one `Awaited` for each.
     awaited: usize,
@@ -75,14 +77,14 @@ impl GlobalAnswers {
         self.count_ready(1);
     }
 
-    /// Answers were added behind all others.
+    /// This many answers were added at the end of the queue.
     fn count_ready(&mut self, count: usize) {
         if self.awaited == 0 {
             self.ready = self.ready.saturating_add(count);
         }
     }
 
-    /// Requests that wait for the owner, and bodies.
+    /// The number of requests that wait for the owner and of bodies that wait to be sent.
     fn held(&self) -> usize {
         self.unanswered.len().saturating_add(self.bodies)
     }

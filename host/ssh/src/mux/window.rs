@@ -141,6 +141,9 @@ pub(super) struct Outbound {
 }
 
 impl Outbound {
+    /// The window of a channel on which nothing is sent.
+    pub(super) const CLOSED: Outbound = Outbound { left: 0, max_packet: 0 };
+
     /// From the peer's CHANNEL_OPEN or its confirmation. A maximum packet size of zero is an error: no data could ever
     /// be sent.
     pub(super) fn new(window: u32, max_packet: u32) -> Result<Outbound, Violation> {

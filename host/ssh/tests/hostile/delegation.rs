@@ -114,7 +114,7 @@ fn what_a_peer_must_not_answer_to_our_open_ends_the_connection() {
         (vec![on_channel(94, 0, &[0, 0, 0, 1, b'x'])], no_channel),
     ] {
         let mut raw = told(&setup);
-        assert_eq!(raw.side.open_channel(b"thing@example.org", b"payload"), Some(FIRST));
+        assert_eq!(raw.side.open_channel(b"thing@example.org", b"payload"), Ok(FIRST));
         raw.application.born(FIRST);
         raw.flush();
         let open = raw.reply();
@@ -131,7 +131,7 @@ fn answers_to_our_requests_are_taken_in_order_and_dropped_beyond() {
         let mut raw = told(&setup);
         raw.send(&success(b"unasked"));
         for tag in [1, 2] {
-            assert!(raw.side.ask(b"thing@example.org", b"", tag));
+            assert_eq!(raw.side.ask(b"thing@example.org", b"", tag), Ok(()));
         }
         raw.flush();
         assert_eq!(numbers(&raw.replies()), [80, 80]);
@@ -139,7 +139,7 @@ fn answers_to_our_requests_are_taken_in_order_and_dropped_beyond() {
             raw.send(&success(body));
         }
         assert_eq!(raw.application.events, ["answered to 1: true one", "answered to 2: true two"]);
-        let asked = (0..100).filter(|tag| raw.side.ask(b"thing@example.org", b"", *tag)).count();
+        let asked = (0..100).filter(|tag| raw.side.ask(b"thing@example.org", b"", *tag).is_ok()).count();
         assert_eq!((asked, &raw.error), (16, &None));
     });
 }

@@ -3,7 +3,7 @@
 use whelk_ssh::error::Violation;
 use whelk_ssh::message::Role;
 use whelk_ssh::message::mux::{ChannelId, MuxMessage, Recipient, Stream};
-use whelk_ssh::mux::{Event, OpenFailure, Settings};
+use whelk_ssh::mux::{Event, NotAsked, OpenFailure, Settings};
 use whelk_ssh::wire::Rest;
 
 use crate::side::{FIRST, Side, THEIRS, close, confirmation, data, global};
@@ -125,7 +125,7 @@ fn a_flood_of_global_requests_reaches_the_owner_sixteen_at_a_time_and_never_ends
 #[test]
 fn a_channel_that_we_open_carries_its_payload_and_lives() {
     let mut side = side(Role::Server);
-    assert_eq!(side.mux.open_channel(b"thing@example.org", b"what it is"), Some(FIRST));
+    assert_eq!(side.mux.open_channel(b"thing@example.org", b"what it is"), Ok(FIRST));
     let said = side.says();
     assert!(said[0].starts_with("open thing@example.org 0 window="), "{said:?}");
     assert_eq!(side.mux.sessions(), 1);
@@ -133,14 +133,14 @@ fn a_channel_that_we_open_carries_its_payload_and_lives() {
     assert_eq!(side.mux.write(FIRST, Stream::Data, b"hello", &mut side.out), 5);
     assert_eq!(side.hears(&data(0, b"back")), Ok(vec!["data 0 back".to_owned()]));
     assert_eq!(side.hears(&close(0)), Ok(vec!["closed 0".to_owned()]));
-    assert_eq!(side.mux.open_channel(b"thing@example.org", &[0; 32 << 10]), None, "too long for a packet");
+    assert_eq!(side.mux.open_channel(b"thing@example.org", &[0; 32 << 10]), Err(NotAsked::TooLong));
 }
 
 /// C3: a peer that refuses, answers twice, or speaks on a channel before it has answered.
 #[test]
 fn odd_answers_to_our_open_are_violations_and_a_refusal_is_none() {
     let mut side = side(Role::Server);
-    side.mux.open_channel(b"a@b", b"");
+    side.mux.open_channel(b"a@b", b"").unwrap();
     side.says();
     let (reason, description, language) = (3, &b"unknown"[..], &b""[..]);
     let failure = MuxMessage::ChannelOpenFailure { recipient: Recipient(0), reason, description, language };
@@ -163,12 +163,27 @@ fn odd_answers_to_our_open_are_violations_and_a_refusal_is_none() {
     assert_eq!(early.hears(&close(0)), Err(Violation::NoSuchChannel));
 }
 
+/// C13: only the channel is over.
+#[test]
+fn a_confirmation_with_a_maximum_packet_size_of_zero_closes_that_channel_only() {
+    let mut side = side(Role::Server);
+    for _ in 0..20 {
+        let channel = side.mux.open_channel(b"a@b", b"").unwrap();
+        side.says();
+        let told = format!("open failed {} 2 its maximum packet size is 0", channel.0);
+        assert_eq!(side.hears(&confirmation(channel, THEIRS, 9, 0)), Ok(vec![told]));
+        assert_eq!(side.mux.write(channel, Stream::Data, b"x", &mut side.out), 0);
+        assert_eq!((side.says(), side.mux.sessions()), (vec!["close 7".to_owned()], 0));
+        assert_eq!(side.hears(&close(channel.0)), Ok(vec![format!("closed {}", channel.0)]));
+    }
+}
+
 /// A peer that never answers keeps sixteen numbers, and no place of a session.
 #[test]
 fn opens_that_are_never_answered_are_bounded() {
     let mut side = side(Role::Server);
     for _ in 0..100 {
-        if let Some(channel) = side.mux.open_channel(b"a@b", b"") {
+        if let Ok(channel) = side.mux.open_channel(b"a@b", b"") {
             side.mux.close(channel);
         }
     }
@@ -176,7 +191,7 @@ fn opens_that_are_never_answered_are_bounded() {
     assert_eq!(side.hears(&confirmation(FIRST, THEIRS, 9, 9)), Ok(vec![]), "a late answer");
     assert_eq!(side.says(), ["close 7"]);
     assert_eq!(side.hears(&close(0)), Ok(vec!["closed 0".to_owned()]));
-    assert!(side.mux.open_channel(b"a@b", b"").is_some(), "there is a place again");
+    assert!(side.mux.open_channel(b"a@b", b"").is_ok(), "there is a place again");
 }
 
 /// C9: answers are told apart by their order, whoever asked.
@@ -184,11 +199,11 @@ fn opens_that_are_never_answered_are_bounded() {
 fn our_own_global_requests_are_answered_in_their_order() {
     let mut side = side(Role::Server);
     assert_eq!(side.hears(&answer(b"early")), Ok(vec![]), "nothing was asked");
-    assert!(side.mux.ask(b"one@x.y", b"what", 71));
+    assert_eq!(side.mux.ask(b"one@x.y", b"what", 71), Ok(()));
     assert!(side.mux.global_request(b"keepalive@openssh.com", b"", true));
     assert!(side.mux.global_request(b"quiet@x.y", b"", false));
     assert!(side.mux.global_request(b"keepalive@openssh.com", b"", true));
-    assert!(side.mux.ask(b"two@x.y", b"", 72));
+    assert_eq!(side.mux.ask(b"two@x.y", b"", 72), Ok(()));
     assert_eq!(side.hears(&answer(b"before it was sent")), Ok(vec![]));
     assert_eq!(side.says().len(), 5);
     assert_eq!(side.hears(&answer(b"yes")), Ok(vec!["answered to 71: true yes".to_owned()]));
@@ -205,22 +220,23 @@ fn requests_that_the_peer_never_answers_are_bounded() {
     let mut side = side(Role::Server);
     let mut made = 0;
     for tag in 0..1000 {
-        made += usize::from(side.mux.ask(b"a@b", b"", tag));
+        made += usize::from(side.mux.ask(b"a@b", b"", tag).is_ok());
         side.says();
         assert!(side.mux.global_request(b"keepalive@openssh.com", b"", true), "keepalives go on");
         side.says();
     }
     assert_eq!(made, 16);
-    assert!(!side.mux.ask(b"a@b", &[0; 32 << 10], 1), "too long for a packet");
+    assert_eq!(side.mux.ask(b"a@b", &[0; 32 << 10], 1), Err(NotAsked::TooLong));
+    assert_eq!(side.mux.ask(b"a@b", b"", 1), Err(NotAsked::TooMany));
     assert_eq!(side.hears(&answer(b"")), Ok(vec!["answered to 0: true".to_owned()]));
-    assert!(side.mux.ask(b"a@b", b"", 5));
+    assert_eq!(side.mux.ask(b"a@b", b"", 5), Ok(()));
 }
 
 /// What Go's x/crypto sends when its application refuses a request with a text.
 #[test]
 fn bytes_behind_a_failure_are_not_read() {
     let mut side = side(Role::Server);
-    assert!(side.mux.ask(b"a@b", b"", 7));
+    assert_eq!(side.mux.ask(b"a@b", b"", 7), Ok(()));
     side.says();
     let mut told = Vec::new();
     let mut on = |event: Event<'_>| told.push(format!("{event:?}"));

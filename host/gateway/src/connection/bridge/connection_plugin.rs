@@ -15,7 +15,7 @@ use whelk_runtime::{
 use whelk_ssh::connection::Server as ServerConnection;
 use whelk_ssh::error::Error;
 use whelk_ssh::message::mux::ChannelId;
-use whelk_ssh::mux::{Decline, OpenFailure};
+use whelk_ssh::mux::{Decline, NotAsked, OpenFailure};
 
 use super::delegation::Opening;
 use super::session::{self, OpenRefusal, OwnChannel};
@@ -137,9 +137,14 @@ impl Bridge {
 
 /// Whether a user may have a channel or a request of a plugin's own now.
 fn check(gateway: &Gateway, user: &SessionUser) -> Result<(), Refusal> {
-    if user.identity.restrictions.forced_command.is_some() {
+    let restrictions = &user.identity.restrictions;
+    if restrictions.forced_command.is_some() {
         // Either would be another way in.
         return Err((OpenFailure::AdministrativelyProhibited, "this login may run one command only".to_owned()));
+    }
+    if !restrictions.port_forwarding {
+        let text = "the key or certificate of this login permits sessions only".to_owned();
+        return Err((OpenFailure::AdministrativelyProhibited, text));
     }
     if gateway.drain().phase() > ShutdownPhase::Serving {
         return Err(OpenRefusal::Stopping.failure());
@@ -190,6 +195,9 @@ impl Bridge {
                 ConnectionMessage::Control(ControlRequest::Ask { name, payload, answer }) => {
                     self.ask_client(connection, &name, &payload, answer);
                 }
+                ConnectionMessage::Failed => {
+                    self.delegation.iter_mut().for_each(|delegation| delegation.failed = true);
+                }
                 ConnectionMessage::Disconnect { reason, text } => return Err(Error::Requested { reason, text }),
                 ConnectionMessage::Debug { text, always_display } => {
                     // Sealed at once: see `PacketSink::debug`.
@@ -203,7 +211,6 @@ impl Bridge {
             delegation.take_unwanted().for_each(|channel| connection.close(channel));
             if delegation.link.as_ref().is_some_and(ConnectionLink::is_over) {
                 delegation.link = None;
-                delegation.over = true;
                 (0..std::mem::take(&mut delegation.unanswered)).for_each(|_| connection.answer_global_request(None));
                 for channel in std::mem::take(&mut delegation.offered) {
                     let (failure, text) = unavailable();
@@ -250,18 +257,16 @@ impl Bridge {
             return;
         }
         // In this order: nothing is asked of the client for which there is no room.
-        let permit = session::acquire_permit(&self.gateway, self.connection_id, None, &user.identity).ok();
-        let opened = permit.and_then(|permit| {
-            let channel = connection.open_channel(own.kind.as_bytes(), &own.payload)?;
-            Some((channel, permit))
-        });
-        match opened {
-            Some((channel, permit)) => {
+        let Ok(permit) = session::acquire_permit(&self.gateway, self.connection_id, None, &user.identity) else {
+            let _ = answer.send(OpenOutcome::TooMany);
+            return;
+        };
+        match connection.open_channel(own.kind.as_bytes(), &own.payload) {
+            Ok(channel) => {
                 delegation.opening.insert(channel, Opening { own, permit, answer });
             }
-            None => {
-                let _ = answer.send(OpenOutcome::TooMany);
-            }
+            Err(NotAsked::TooLong) => drop(answer.send(OpenOutcome::TooLarge)),
+            Err(NotAsked::TooMany) => drop(answer.send(OpenOutcome::TooMany)),
         }
     }
 
@@ -275,10 +280,10 @@ impl Bridge {
     ) {
         let Some(delegation) = self.delegation.as_mut().filter(|_| !answer.is_closed()) else { return };
         delegation.tag += 1;
-        if connection.ask(name.as_bytes(), payload, delegation.tag) {
-            delegation.asked.insert(delegation.tag, answer);
-        } else {
-            let _ = answer.send(ClientAnswer::TooMany);
+        match connection.ask(name.as_bytes(), payload, delegation.tag) {
+            Ok(()) => drop(delegation.asked.insert(delegation.tag, answer)),
+            Err(NotAsked::TooLong) => drop(answer.send(ClientAnswer::TooLarge)),
+            Err(NotAsked::TooMany) => drop(answer.send(ClientAnswer::TooMany)),
         }
     }
 }
@@ -295,45 +300,53 @@ mod tests {
     use crate::source::Peer;
 
     /// A bridge whose user has a connection plugin that never comes.
-    fn bridge(forced_command: Option<&str>) -> (tempfile::TempDir, Bridge) {
+    fn bridge(restrictions: Restrictions) -> (tempfile::TempDir, Bridge) {
         let (folder, gateway) = unlisted();
         let mut bridge = Bridge::new(Arc::new(gateway), 1, Peer::Unknown);
         let mut user = user();
-        let forced_command = forced_command.map(str::to_owned);
-        user.identity.restrictions = Arc::new(Restrictions { forced_command, ..Restrictions::default() });
+        user.identity.restrictions = Arc::new(restrictions);
         bridge.logged_in(user);
         bridge.delegation = Some(Box::new(Delegation::new("switchboard")));
         (folder, bridge)
     }
 
+    /// Logins that may do less than ask a plugin: by a forced command, and by `restrict`.
+    fn restricted() -> [Restrictions; 2] {
+        let forced_command = Some("rsync --server".to_owned());
+        let forced = Restrictions { forced_command, ..Restrictions::default() };
+        [forced, Restrictions { port_forwarding: false, ..Restrictions::default() }]
+    }
+
     /// What becomes of a channel of this type.
-    fn refusal(kind: &[u8], forced_command: Option<&str>) -> Option<Refusal> {
-        let (_folder, mut bridge) = bridge(forced_command);
+    fn refusal(kind: &[u8], restrictions: Restrictions) -> Option<Refusal> {
+        let (_folder, mut bridge) = bridge(restrictions);
         bridge.receive(Event::Channel(mux::Event::Open { channel: ChannelId(3), kind, payload: b"" }));
         bridge.pending_open_failures.pop().map(|refused| (refused.failure, refused.text))
     }
 
     #[tokio::test]
     async fn a_plugin_is_asked_about_names_of_its_own_by_logins_that_may_do_anything() {
-        assert_eq!(refusal(b"thing@example.org", None), None, "the plugin is asked");
+        assert_eq!(refusal(b"thing@example.org", Restrictions::default()), None, "the plugin is asked");
         for kind in [&b"auth-agent@example.org"[..], b"thing@openssh.org", b"thing", b"\xff@example.org"] {
             let unknown = (OpenFailure::UnknownChannelType, "unknown channel type".to_owned());
-            assert_eq!(refusal(kind, None), Some(unknown), "{}", kind.escape_ascii());
+            assert_eq!(refusal(kind, Restrictions::default()), Some(unknown), "{}", kind.escape_ascii());
         }
-        let (failure, text) = refusal(b"thing@example.org", Some("rsync --server")).unwrap();
-        assert_eq!(failure, OpenFailure::AdministrativelyProhibited);
-        assert!(text.contains("one command only"), "{text}");
+        for (restrictions, why) in restricted().into_iter().zip(["one command only", "permits sessions only"]) {
+            let (failure, text) = refusal(b"thing@example.org", restrictions).unwrap();
+            assert_eq!(failure, OpenFailure::AdministrativelyProhibited);
+            assert!(text.contains(why), "{text}");
+        }
     }
 
     #[tokio::test]
-    async fn a_login_that_may_run_one_command_makes_no_requests() {
-        let asked = |forced_command| bridge(forced_command).1.is_asked(b"thing@example.org", b"");
-        assert!(asked(None) && !asked(Some("rsync --server")));
+    async fn a_restricted_login_makes_no_requests() {
+        let asked = |restrictions| bridge(restrictions).1.is_asked(b"thing@example.org", b"");
+        assert!(asked(Restrictions::default()) && !restricted().into_iter().any(asked));
     }
 
     #[tokio::test]
     async fn an_instance_counts_as_a_session_of_the_user() {
-        let (_folder, mut bridge) = bridge(None);
+        let (_folder, mut bridge) = bridge(Restrictions::default());
         let identity = bridge.user.as_ref().unwrap().identity.clone();
         let most = bridge.gateway.limits_of(&identity).plugins.sessions_per_user;
         let all: Vec<_> =

@@ -1,6 +1,5 @@
-//! What is between a connection and the connection plugin of its user's tenant, and the task of the plugin's instance.
-//!
-//! What is asked and said is in `connection_plugin`.
+//! The state that a connection keeps for the connection plugin of its user's tenant, and the task of the plugin's
+//! instance. `connection_plugin` has the messages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,14 +18,16 @@ use crate::observe::event::{ConnectionEvent, emit};
 use crate::server::gateway::Gateway;
 use crate::tenant::UserPermit;
 
-/// What is between a connection and its connection plugin.
+/// The state that a connection keeps for its connection plugin.
 pub(super) struct Delegation {
     /// The name of the plugin.
     pub(super) plugin: String,
-    /// The link to its instance, from the first thing that it is asked on.
+    /// The link to its instance, which is started when the client first asks something of it. None again after the
+    /// instance has ended.
     pub(super) link: Option<ConnectionLink>,
-    /// It has failed or was retired: it is asked nothing more.
-    pub(super) over: bool,
+    /// It has failed on this connection, or there is no such plugin: it is not asked again. After a lack of room, or
+    /// when its version was replaced, the next question starts a new instance.
+    pub(super) failed: bool,
     /// The channels that it has not decided about.
     pub(super) offered: BTreeSet<ChannelId>,
     /// How many global requests it has not answered.
@@ -54,7 +55,7 @@ impl Delegation {
         Delegation {
             plugin: plugin.to_owned(),
             link: None,
-            over: false,
+            failed: false,
             offered: BTreeSet::new(),
             unanswered: 0,
             opening: BTreeMap::new(),
@@ -73,7 +74,7 @@ impl Delegation {
         user: &Arc<SessionUser>,
         wake: Wake,
     ) -> Option<&ConnectionLink> {
-        if self.over {
+        if self.failed {
             return None;
         }
         if self.link.is_none() {
@@ -88,7 +89,7 @@ impl Delegation {
     }
 }
 
-/// What nobody waits for any more.
+/// Channels that nobody waits for any more.
 impl Delegation {
     /// Takes the channels that the client has opened too late, and those that it has not answered in time: their places
     /// are free for other sessions.
@@ -117,6 +118,10 @@ async fn run(gateway: &Gateway, connection: u64, plugin: &str, user: &SessionUse
     };
     let why_not = found.try_again(plugin);
     let Some((tenant, plugin)) = gateway.tenants().find(tenant).await.zip(found.found()) else {
+        // One that is still prepared may be there at the next question.
+        if why_not.is_none() {
+            half.fail();
+        }
         return failed(&why_not.unwrap_or_else(|| "there is no such plugin".to_owned()));
     };
     let shared = Arc::clone(tenant.shared());

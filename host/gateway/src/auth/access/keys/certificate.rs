@@ -18,6 +18,7 @@ pub(super) struct CertificateOptions {
     pub(super) verify_required: bool,
     pub(super) touch_required: bool,
     pty: bool,
+    port_forwarding: bool,
 }
 
 /// For whom a certificate must be valid.
@@ -71,6 +72,7 @@ impl CertificateOptions {
             verify_required: false,
             touch_required: true,
             pty: false,
+            port_forwarding: false,
         };
         for (name, value) in certificate.critical_options() {
             options.set_critical(name, value)?;
@@ -78,14 +80,15 @@ impl CertificateOptions {
         for (name, value) in certificate.extensions() {
             let known = match name {
                 b"permit-pty" => &mut options.pty,
+                b"permit-port-forwarding" => &mut options.port_forwarding,
                 b"no-touch-required" => &mut options.touch_required,
-                // Of forwarding there is none yet, and others need not be understood.
+                // Others need not be understood.
                 _ => continue,
             };
             if !value.is_empty() {
                 return Err(format!("its extension {} has a value", escape(name)));
             }
-            *known = name == b"permit-pty";
+            *known = name != b"no-touch-required";
         }
         Ok(options)
     }
@@ -117,13 +120,14 @@ impl CertificateOptions {
     /// # Errors
     /// They force different commands.
     pub(super) fn restrictions(self, authority: &KeyOptions) -> Result<Restrictions, String> {
-        let KeyOptions { command, environment, pty, .. } = authority;
+        let KeyOptions { command, environment, pty, forwarding, .. } = authority;
         let forced_command = match (self.force_command, command) {
             (Some(forced), Some(command)) if forced != *command => {
                 return Err("its force-command differs from the command= of its authority".to_owned());
             }
             (forced, command) => forced.or_else(|| command.clone()),
         };
-        Ok(Restrictions { forced_command, environment: environment.clone(), pty: self.pty && *pty })
+        let port_forwarding = self.port_forwarding && forwarding.port;
+        Ok(Restrictions { forced_command, environment: environment.clone(), pty: self.pty && *pty, port_forwarding })
     }
 }
