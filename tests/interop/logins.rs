@@ -189,7 +189,7 @@ fn a_failed_login_is_logged_with_the_refused_keys_that_used_up_the_attempts() {
         call = call.option("-i").option(key.openssh().to_str().expect("a temporary folder has a plain name"));
     }
     let finished = call.run(Input::Nothing);
-    assert!(finished.err.contains("too many authentication failures"), "{}", finished.err);
+    assert!(finished.err.contains("Too many authentication failures"), "{}", finished.err);
     let failed = gateway.wait("end of the login", |event| (event.message == "login failed").then(|| event.clone()));
     assert_eq!((failed.field("user"), failed.field("keys")), ("alice".to_owned(), "6".to_owned()), "{}", failed.line);
     assert!(failed.field("reason").contains("(6 were keys)"), "{}", failed.line);

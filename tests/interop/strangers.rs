@@ -188,7 +188,7 @@ fn a_connection_beyond_the_queue_of_a_source_is_refused_in_clear_text() {
     let call = Call::new(Client::OpenSsh100, &gateway, "alice").access(key).option("-v").exec("exit 5");
     let finished = call.run(Input::Nothing);
     assert_eq!(finished.status, Some(255), "{}", finished.err);
-    let line = "Too many connections from your address are waiting to log in; try again.";
+    let line = "Exceeded MaxStartups: too many connections from your address wait to log in; try again.";
     assert!(finished.err.contains(line), "{}", finished.err);
     let reason =
         gateway.wait("refusal", |event| (event.message == "connection refused").then(|| event.field("reason")));

@@ -250,7 +250,8 @@ impl Error {
             Error::Peer(_) => "protocol error",
             Error::Incompatible { .. } => "no common algorithm",
             Error::Integrity => "packet corrupt",
-            Error::TooManyAttempts => "too many authentication failures",
+            // OpenSSH's words, which people search for.
+            Error::TooManyAttempts => "Too many authentication failures",
             Error::TimedOut(Stage::Identification) => "no identification came in time",
             Error::TimedOut(Stage::Kex) => "the key exchange took too long",
             Error::TimedOut(Stage::Auth) => "the login took too long",

@@ -51,8 +51,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::VecDeque;
 
-pub use delegation::NotAsked;
-pub use event::{Decline, Event, Exit, OpenFailure, Refused};
+pub use event::{Decline, Event, Exit, NotAsked, OpenFailure, Refused};
 pub use settings::{MIN_WINDOW, Settings};
 
 use crate::error::Violation;

@@ -7,6 +7,8 @@ mod acceptor;
 mod bind;
 mod change;
 mod gate;
+mod header_reads;
+mod lingering;
 mod passed;
 mod proxy_header;
 mod waiting;
@@ -269,7 +271,7 @@ mod tests {
             let mut early = TcpStream::connect(address).await.unwrap();
             let mut told = String::new();
             early.read_to_string(&mut told).await.unwrap();
-            assert_eq!(told, "Too many connections; try again later.\r\n");
+            assert_eq!(told, "Exceeded MaxStartups: too many connections; try again later.\r\n");
             tokio::time::sleep(Duration::from_secs(2)).await;
             let mut later = TcpStream::connect(address).await.unwrap();
             later.read_exact(&mut [0; 5]).await.unwrap();

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use crate::error::Violation;
 use crate::message::Role;
 use crate::message::mux::ChannelId;
-use crate::mux::event::{Decline, Event, OpenFailure, Refused};
+use crate::mux::event::{Decline, Event, NotAsked, OpenFailure, Refused};
 use crate::mux::opening::Opening;
 use crate::mux::policy::{NO_FORWARDING, NO_MORE_SESSIONS, SESSION, asks_for_forwarding, is_private, may_open};
 use crate::mux::table::Slot;
@@ -18,15 +18,6 @@ use crate::mux::{Mux, Owner};
 /// The most channels that we have asked for and that the peer has not answered. Our limit: a peer that never answers
 /// keeps their numbers.
 const MOST_UNANSWERED: usize = 16;
-
-/// Why the peer was not asked to open a channel, or to answer a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotAsked {
-    /// The name and what follows it are together longer than [`Settings::max_packet`](crate::mux::Settings).
-    TooLong,
-    /// Too many channels or requests exist or wait for an answer.
-    TooMany,
-}
 
 impl Mux {
     /// From now on the owner decides about channels ([`Event::Open`]) and global requests ([`Event::GlobalRequest`])

@@ -161,6 +161,15 @@ pub enum OpenFailure {
     Other(u32),
 }
 
+/// Why the peer was not asked to open a channel, or to answer a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAsked {
+    /// The name and what follows it are together longer than `max_packet` of the settings.
+    TooLong,
+    /// Too many channels or requests exist or wait for an answer.
+    TooMany,
+}
+
 impl OpenFailure {
     /// The reason code as encoded in the message.
     pub fn code(self) -> u32 {

@@ -12,14 +12,15 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use whelk_runtime::limits::{Admitted, Throttle};
 
 use super::change::{BoundSocket, ListenerChange, ListenerSettings, Proxies};
 use super::gate::{Admission, ConnectionPermit, Evicted, Gate, GateAnswer};
-use super::proxy_header::{self, ConnectedBy, HeaderError};
-use super::waiting::{Waiting, tell};
+use super::header_reads::{HeaderReads, Proxied};
+use super::lingering::Lingering;
+use super::proxy_header::ConnectedBy;
+use super::waiting::Waiting;
 use crate::observe::event::{ConnectionEvent, emit};
 use crate::server::socket::{TcpKeepalive, prepare};
 
@@ -28,19 +29,8 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// The least interval between two log lines about refused, waiting or evicted connections.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The most connections from proxies whose headers are being read. A proxy sends the header with its first bytes, so
-/// there are few, and each is an open file.
-const MOST_HEADERS: usize = 256;
-
 /// A connection to serve.
 pub(super) type Accepted = (TcpStream, SocketAddr, ConnectionPermit);
-
-/// A connection from a proxy whose header has been read.
-struct Proxied {
-    stream: TcpStream,
-    proxy: SocketAddr,
-    client: Result<ConnectedBy, HeaderError>,
-}
 
 /// The accepting sockets.
 pub(super) struct Acceptor {
@@ -49,9 +39,10 @@ pub(super) struct Acceptor {
     taken_over: VecDeque<(TcpStream, SocketAddr)>,
     proxies: Proxies,
     /// Reads the headers of connections from proxies.
-    headers: JoinSet<Proxied>,
+    headers: HeaderReads,
     gate: Gate,
     waiting: Waiting,
+    lingering: Lingering,
     keepalive: TcpKeepalive,
     /// Numbers the connections, served or not.
     count: u64,
@@ -69,9 +60,10 @@ impl Acceptor {
             sockets,
             taken_over: VecDeque::new(),
             proxies,
-            headers: JoinSet::new(),
+            headers: HeaderReads::default(),
             gate: Gate::new(bounds, exempt),
             waiting: Waiting::new(wait),
+            lingering: Lingering::default(),
             keepalive,
             count: 0,
             spare: spare(),
@@ -124,21 +116,20 @@ impl Acceptor {
                     None => continue,
                 }
             }
-            let (backoff, check) = (self.backoff, self.waiting.next_check());
+            let (backoff, check, close) = (self.backoff, self.waiting.next_check(), self.lingering.next_close());
             // Evicted connections close their sockets at once, but perhaps not as fast as new ones arrive.
             let accepts = backoff.is_none() && !self.gate.is_overfull();
             tokio::select! {
                 biased;
                 () = self.gate.freed() => {}
                 () = at(backoff) => self.backoff = None,
+                () = at(close) => self.lingering.close(Instant::now()),
                 () = at(check) => {
                     let gone = self.waiting.check(Instant::now());
                     gone.into_iter().for_each(|number| self.gate.stop_waiting(number));
                 }
-                Some(read) = self.headers.join_next() => {
-                    if let Ok(read) = read
-                        && let Some(accepted) = self.header_read(read)
-                    {
+                Some(read) = self.headers.next() => {
+                    if let Some(accepted) = self.header_read(read) {
                         return accepted;
                     }
                 }
@@ -164,7 +155,7 @@ impl Acceptor {
                 return Some(self.prepared(stream, peer, permit));
             };
             self.log.refused(peer, format_args!("{refusal}"));
-            tell(&stream, refusal.line());
+            self.lingering.tell(stream, refusal.line(), Instant::now());
         }
     }
 
@@ -182,19 +173,11 @@ impl Acceptor {
     }
 
     /// Begins to read the header of a connection from a proxy.
-    fn read_header(&mut self, mut stream: TcpStream, proxy: SocketAddr) {
+    fn read_header(&mut self, stream: TcpStream, proxy: SocketAddr) {
         self.count += 1;
-        if self.headers.len() >= MOST_HEADERS {
-            let reason = format_args!("the headers of {MOST_HEADERS} other connections from proxies have not come yet");
-            self.log.refused(proxy, reason);
-            return;
+        if let Err(others) = self.headers.begin(stream, proxy, self.proxies.grace) {
+            self.log.refused(proxy, format_args!("the headers of {others} connections from proxies have not come yet"));
         }
-        let grace = self.proxies.grace;
-        self.headers.spawn(async move {
-            let late = |_| Err(HeaderError::Late(grace));
-            let client = timeout(grace, proxy_header::read(&mut stream)).await.unwrap_or_else(late);
-            Proxied { stream, proxy, client }
-        });
     }
 
     /// The header of a connection from a proxy has been read: from now on its client is its peer. Returns it if it is
@@ -219,7 +202,7 @@ impl Acceptor {
             Ok(admission) => admission,
             Err(refusal) => {
                 self.log.refused(peer, format_args!("{refusal}"));
-                tell(&stream, refusal.line());
+                self.lingering.tell(stream, refusal.line(), now);
                 return None;
             }
         };
@@ -239,7 +222,8 @@ impl Acceptor {
         }
     }
 
-    fn prepared(&self, stream: TcpStream, peer: SocketAddr, permit: ConnectionPermit) -> Accepted {
+    fn prepared(&self, stream: TcpStream, peer: SocketAddr, mut permit: ConnectionPermit) -> Accepted {
+        permit.has_peer(peer.ip());
         prepare(&stream, self.keepalive);
         (stream, peer, permit)
     }
@@ -522,7 +506,7 @@ mod tests {
         let started = Instant::now();
         assert_eq!(meanwhile(&mut acceptor, heard(silent)).await, "");
         assert!(started.elapsed() <= Duration::from_secs(6), "{:?}", started.elapsed());
-        assert!(acceptor.headers.is_empty());
+        assert_eq!(acceptor.headers.count(), 0);
     }
 
     #[tokio::test]

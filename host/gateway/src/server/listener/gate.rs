@@ -170,6 +170,14 @@ struct PendingLogin {
     source: Source,
     stage: LoginStage,
     signal: Arc<Notify>,
+    /// It gets no penalties.
+    is_exempt: bool,
+}
+
+impl PenaltyState {
+    fn is_exempt(&self, peer: IpAddr) -> bool {
+        self.exempt.iter().any(|exempt| exempt.contains(Some(peer)))
+    }
 }
 
 impl Gate {
@@ -246,7 +254,7 @@ impl Gate {
     fn serve(&self, counts: &mut Counts, connection: u64, source: Source, now: Instant) -> ConnectionPermit {
         let signal = Arc::new(Notify::new());
         counts.unauthenticated.serve(connection, source, now, Arc::clone(&signal));
-        let pending = PendingLogin { source, stage: LoginStage::Identification, signal };
+        let pending = PendingLogin { source, stage: LoginStage::Identification, signal, is_exempt: false };
         ConnectionPermit { gate: self.clone(), connection, pending: Some(pending) }
     }
 
@@ -289,8 +297,7 @@ impl Gate {
         let source = Source::of(peer);
         let state = self.penalties();
         let penalty = state.penalties.refusal(source, now)?;
-        let is_exempt = state.exempt.iter().any(|exempt| exempt.contains(Some(peer)));
-        (!is_exempt).then_some(ConnectionRefusal::Penalty { source, penalty })
+        (!state.is_exempt(peer)).then_some(ConnectionRefusal::Penalty { source, penalty })
     }
 
     /// Penalizes a source.
@@ -396,6 +403,12 @@ impl ConnectionPermit {
         self.connection
     }
 
+    /// Tells the address of the client: what an exempt one does wrong is no fault of the others in its network.
+    pub(super) fn has_peer(&mut self, peer: IpAddr) {
+        let is_exempt = self.gate.penalties().is_exempt(peer);
+        self.pending.iter_mut().for_each(|pending| pending.is_exempt = is_exempt);
+    }
+
     /// The client has progressed to this stage. Cheap if nothing has changed.
     pub fn reached(&mut self, stage: LoginStage) {
         let Some(pending) = &mut self.pending else { return };
@@ -413,7 +426,7 @@ impl ConnectionPermit {
 
     /// The connection ends, and this is what it did wrong. No effect on one that has logged in.
     pub fn penalize(&self, fault: Fault) {
-        if let Some(pending) = &self.pending {
+        if let Some(pending) = self.pending.as_ref().filter(|pending| !pending.is_exempt) {
             self.gate.penalize(pending.source, fault, Instant::now());
         }
     }
@@ -521,7 +534,7 @@ mod tests {
     }
 
     fn exempt() -> AddressList {
-        AddressList::parse_networks("0.0.0.9").unwrap()
+        AddressList::parse_networks("0.0.0.9,2001:db8::9").unwrap()
     }
 
     /// The permit of a connection that is served.
@@ -757,6 +770,22 @@ mod tests {
         drop((test.served(2), test.served(9)));
         test.wait(20);
         drop(test.served(1));
+    }
+
+    #[test]
+    fn what_an_exempt_address_does_wrong_is_no_fault_of_its_network() {
+        let mut test = Test::new(|_| {});
+        let [exempt, neighbour] = ["2001:db8::9", "2001:db8::1"].map(|address| address.parse().unwrap());
+        let crash = |test: &mut Test, peer| {
+            let mut permit = permit(test.admit_with(peer, NEVER).unwrap());
+            permit.has_peer(peer);
+            permit.penalize(Fault::Crash);
+        };
+        crash(&mut test, exempt);
+        test.now = Instant::now();
+        crash(&mut test, neighbour);
+        test.now = Instant::now();
+        assert!(test.admit_with(neighbour, NEVER).is_err() && test.admit_with(exempt, NEVER).is_ok());
     }
 
     #[test]

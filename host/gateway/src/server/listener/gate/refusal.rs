@@ -21,13 +21,13 @@ pub(crate) enum ConnectionRefusal {
 }
 
 impl ConnectionRefusal {
-    /// The line for the peer, before any protocol.
+    /// The line for the peer, before any protocol. It begins with the words of OpenSSH, which people and programs know.
     pub(crate) fn line(self) -> &'static str {
         match self {
             ConnectionRefusal::Penalty { .. } => PENALTY_LINE,
             ConnectionRefusal::Source { .. } => SOURCE_LINE,
             ConnectionRefusal::Connections { .. } | ConnectionRefusal::Unauthenticated { .. } => {
-                "Too many connections; try again later.\r\n"
+                "Exceeded MaxStartups: too many connections; try again later.\r\n"
             }
         }
     }
@@ -37,7 +37,8 @@ impl ConnectionRefusal {
 const PENALTY_LINE: &str = "Not allowed at this time\r\n";
 
 /// The line for a peer whose source has too many unauthenticated connections.
-pub(crate) const SOURCE_LINE: &str = "Too many connections from your address are waiting to log in; try again.\r\n";
+pub(crate) const SOURCE_LINE: &str =
+    "Exceeded MaxStartups: too many connections from your address wait to log in; try again.\r\n";
 
 /// For the log.
 impl fmt::Display for ConnectionRefusal {
