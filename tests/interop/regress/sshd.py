@@ -40,6 +40,12 @@ ALGORITHMS = {
     "macs": ("macs", "mac"),
 }
 
+# What PerSourcePenalties consists of, by the names of Whelk's limits.
+PENALTIES = {
+    "authfail": "penalty_failed_login", "noauth": "penalty_no_attempt", "grace-exceeded": "penalty_timed_out",
+    "crash": "penalty_crash", "min": "penalty_least", "max": "penalty_most",
+}
+
 # The least limit that Whelk takes; the scripts ask for 16 bytes, too.
 LEAST_REKEY = 1024
 
@@ -247,8 +253,17 @@ class Translation:
         self.limits["unauthenticated_full"] = int(values[0].split(":")[-1])
 
     def of_persourcepenalties(self, values):
-        if values[0].lower() != "no":
-            raise NotApplicable("PerSourcePenalties")
+        if values[0].lower() == "no":
+            self.limits["penalty_sources"] = 0
+            return
+        for word in values[0].split():
+            name, value = word.split(":")
+            if name not in PENALTIES:
+                raise NotApplicable(f"PerSourcePenalties {name}")
+            self.limits[PENALTIES[name]] = f"{seconds(value)} s"
+
+    def of_persourcepenaltyexemptlist(self, values):
+        self.top["penalty_exempt"] = values[0].split(",")
 
     def of_allowusers(self, values):
         self.denied |= self.user not in values[0].split()
