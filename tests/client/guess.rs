@@ -2,13 +2,13 @@
 
 use std::cell::Cell;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
+use crate::attack::address;
 use crate::load::cue;
 use crate::peer::Peer;
 use crate::siege::Siege;
@@ -75,10 +75,4 @@ pub(crate) async fn run(siege: Siege) -> io::Result<()> {
     println!("{} guesses", guesses.count.get());
     println!("done");
     Ok(())
-}
-
-/// One of many addresses of this machine, from 127.0.1.1 on.
-fn address(number: u32) -> IpAddr {
-    let first = u32::from(Ipv4Addr::new(127, 0, 1, 1));
-    IpAddr::V4(Ipv4Addr::from(first + number))
 }

@@ -2,6 +2,7 @@
 //! command like `ssh`, and `ours -p PORT --load KIND --count N USER@ADDRESS COMMAND` generates a load that the caller
 //! measures at the server.
 
+mod attack;
 mod certified;
 mod guess;
 mod load;

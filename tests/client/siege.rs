@@ -39,6 +39,14 @@ pub(crate) enum Kind {
     Drop,
     /// Wrong passwords, until a line arrives or `--count` guesses were made.
     Guesses,
+    /// Connections at a rate that guess one password each; see `attack.rs`.
+    Brute,
+    /// Connections at a rate that exchange keys and try one key.
+    Exchanges,
+    /// Connections at a rate of a port scanner.
+    Scan,
+    /// Connections at a rate that are ended at once, with FIN and RST in turn.
+    Resets,
     /// Logins at a rate, `--count` of them: how many succeeded, and how long they took.
     Timed,
     /// Connections from `--addresses` addresses that never log in and send nothing; see `strangers.rs`.
@@ -79,6 +87,7 @@ pub(crate) async fn run(siege: Siege) -> io::Result<()> {
         Kind::Storm | Kind::Reconnect | Kind::Deaf | Kind::Drop => storm(siege).await,
         Kind::Logins => logins(siege).await,
         Kind::Guesses => crate::guess::run(siege).await,
+        Kind::Brute | Kind::Exchanges | Kind::Scan | Kind::Resets => crate::attack::run(siege).await,
         Kind::Timed => timed(siege).await,
         Kind::Silent | Kind::Drip => {
             let (address, drip) = (siege.wish.address, siege.kind == Kind::Drip);
@@ -178,7 +187,7 @@ async fn one_session(siege: &Siege, kept: &mut Option<Peer>, number: u32) -> io:
             Ok("dropped".to_owned())
         }
         Kind::Reconnect => Ok(ended(&mut peer, channel).await?.0),
-        Kind::Keys | Kind::Storm | Kind::Logins | Kind::Guesses | Kind::Timed | Kind::Silent | Kind::Drip => {
+        _ => {
             let (how, _) = ended(&mut peer, channel).await?;
             *kept = Some(peer);
             Ok(how)

@@ -1,5 +1,8 @@
 //! Defences before the login: penalties for sources, and proxies that say who has connected to them.
 
+mod floods;
+mod storms;
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
@@ -147,15 +150,66 @@ fn haproxy_says_who_its_client_is_by_both_versions_and_nobody_else_may() {
 
 /// Sends a header from an address that is no proxy's. Returns everything that the server says.
 fn stranger_with_header(gateway: &Gateway) -> String {
+    said_to(gateway, [127, 0, 0, 10], &[b"PROXY TCP4 192.0.2.1 192.0.2.9 1001 22\r\nSSH-2.0-x\r\n"])
+}
+
+/// Sends pieces of bytes from an address, each in a packet of its own. Returns everything that the server says.
+fn said_to(gateway: &Gateway, from: [u8; 4], pieces: &[&[u8]]) -> String {
     use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
     let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a descriptor is free");
     let address = |ip: [u8; 4], port| SocketAddr::from((Ipv4Addr::from(ip), port));
-    bind(&socket, &address([127, 0, 0, 10], 0)).expect("any address of loopback is ours");
+    bind(&socket, &address(from, 0)).expect("any address of loopback is ours");
     connect(&socket, &address([127, 0, 0, 1], gateway.port())).expect("it listens");
     let mut stream = TcpStream::from(socket);
-    stream.write_all(b"PROXY TCP4 192.0.2.1 192.0.2.9 1001 22\r\nSSH-2.0-x\r\n").expect("it is connected");
+    stream.set_nodelay(true).expect("it is connected");
+    for piece in pieces {
+        // The server may have ended the connection at an earlier one.
+        let _ = stream.write_all(piece);
+    }
+    let _ = stream.shutdown(std::net::Shutdown::Write);
     let mut answer = Vec::new();
     // It may be reset, as bytes were left unread.
     let _ = stream.read_to_end(&mut answer);
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+// F3
+#[test]
+fn a_header_that_is_cut_off_too_long_or_sent_twice_ends_its_connection_and_no_other() {
+    let gateway = gateway("proxies = [\"127.0.0.11\"]\npenalty_exempt = []");
+    let said = |pieces: &[&[u8]]| said_to(&gateway, [127, 0, 0, 11], pieces);
+    let line = b"PROXY TCP4 192.0.2.1 192.0.2.9 1001 22\r\n";
+    // Version 2, TCP over IPv4, and 65,535 bytes.
+    let mut long = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff".to_vec();
+    long.resize(16 + 0xffff, 0);
+    for (pieces, why) in [
+        (&[&line[..20]][..], "the connection ended within the header"),
+        (&[&long[..]][..], "has 65551 bytes, and 536 are allowed"),
+        (&[&b"SSH-2.0-x\r\n"[..]][..], "does not begin with a header"),
+        (&[&[b'P'; 4096][..]][..], "does not begin with a header"),
+    ] {
+        assert_eq!(said(pieces), "", "{why}");
+    }
+    // The log says it of the first; later ones within ten seconds are only counted.
+    let reason =
+        gateway.wait("refusal", |event| (event.message == "connection refused").then(|| event.field("reason")));
+    assert!(reason.contains("the connection ended within the header"), "{reason}");
+    // The second header is the client's, whose identification it is not.
+    let ends = |count: usize| {
+        gateway.wait_all("end of each", |events| {
+            let mut ends = events.iter().filter(|event| event.message == "connection closed");
+            ends.nth(count - 1).map(|event| event.field("reason"))
+        })
+    };
+    said(&[line, line, b"SSH-2.0-x\r\n"]);
+    let reason = ends(1);
+    assert!(reason.contains("identification"), "{reason}");
+    // Byte by byte it is a header like any other.
+    let bytes: Vec<&[u8]> = line.chunks(1).chain([&b"SSH-2.0-x\r\n"[..]]).collect();
+    assert!(said(&bytes).starts_with("SSH-2.0-Whelk"));
+    let reason = ends(2);
+    assert!(!reason.contains("identification"), "{reason}");
+    let finished = from(&gateway, "127.0.0.12", "guest", &Access::Nothing).run(Input::Nothing);
+    assert_eq!(finished.status, Some(5), "{}", finished.err);
+    gateway.end();
 }

@@ -252,6 +252,16 @@ impl Gateway {
         Duration::from_millis(TICK * ticks.sum::<u64>())
     }
 
+    /// The id of its process.
+    pub fn pid(&self) -> i32 {
+        self.process.pid().as_raw_nonzero().get()
+    }
+
+    /// How many bytes it has logged.
+    pub fn logged(&self) -> u64 {
+        self.process.wait("its log", |seen| Some(seen.err.total))
+    }
+
     /// The number of its open files and sockets.
     pub fn open_files(&self) -> usize {
         let path = format!("/proc/{}/fd", self.process.pid().as_raw_nonzero());

@@ -27,6 +27,11 @@ pub struct Sshd {
 impl Sshd {
     /// Starts it with the lines of an `authorized_keys` file and further lines for its configuration.
     pub fn start(authorized_keys: &str, configuration: &str) -> Self {
+        Self::start_program("sshd", authorized_keys, configuration)
+    }
+
+    /// The same with another program of the installed clients: `sshd-10.0`.
+    pub fn start_program(program: &str, authorized_keys: &str, configuration: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("sshd-").tempdir().expect("a temporary folder");
         let path = folder.path();
         std::fs::write(path.join("authorized_keys"), authorized_keys).expect("our own folder");
@@ -38,7 +43,7 @@ impl Sshd {
         for _ in 0..TRIES {
             let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
             let port = free.expect("loopback has a free port").port();
-            if let Some(process) = launch(path, port, configuration) {
+            if let Some(process) = launch(program, path, port, configuration) {
                 return Self { process, port, user, fingerprints, _folder: folder };
             }
         }
@@ -60,6 +65,16 @@ impl Sshd {
         &self.fingerprints
     }
 
+    /// The id of its process, which starts one or more for each connection.
+    pub fn pid(&self) -> i32 {
+        self.process.pid().as_raw_nonzero().get()
+    }
+
+    /// How many bytes it has logged.
+    pub fn logged(&self) -> u64 {
+        self.process.wait("its log", |seen| Some(seen.err.total))
+    }
+
     /// Its output.
     pub fn said(&self) -> String {
         self.process.said()
@@ -67,7 +82,7 @@ impl Sshd {
 }
 
 /// The process once it listens; `None` when it could not.
-fn launch(folder: &Path, port: u16, configuration: &str) -> Option<Running> {
+fn launch(program: &str, folder: &Path, port: u16, configuration: &str) -> Option<Running> {
     let file = |name: &str| folder.join(name).display().to_string();
     // An empty home: a login shell may have many settings.
     let text = format!(
@@ -79,7 +94,7 @@ fn launch(folder: &Path, port: u16, configuration: &str) -> Option<Running> {
         folder.display(),
     );
     std::fs::write(folder.join("sshd_config"), text).expect("our own folder");
-    let mut command = Command::new(client_program("sshd"));
+    let mut command = Command::new(client_program(program));
     command.args(["-D", "-e", "-f"]).arg(folder.join("sshd_config"));
     let process = Running::start(command, Input::Nothing, Output::Read, LATER);
     let listens = process.wait_soon("sshd that listens", |seen| {

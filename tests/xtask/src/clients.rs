@@ -89,6 +89,7 @@ impl Clients {
         }
         clients.bring_openssh()?;
         clients.bring_sshd()?;
+        clients.bring_later_sshd()?;
         clients.bring_regress()?;
         clients.bring_python(&workspace.root.join("tests/requirements.txt"))?;
         clients.bring_node(&workspace.root.join("tests/interop/node"))?;
@@ -261,6 +262,16 @@ impl Clients {
             doing("/run/sshd", fs::set_permissions("/run/sshd", PermissionsExt::from_mode(0o755)))?;
         }
         self.link("sshd", &program)
+    }
+
+    /// The sshd of the later client, unpacked: it has penalties for sources. It is told where its other programs are.
+    fn bring_later_sshd(&self) -> Outcome {
+        let [_, OpenSsh { version, suite }] = &OPENSSH;
+        let folder = self.unpack("openssh-server", suite)?;
+        let (program, programs) = (folder.join("usr/sbin/sshd"), folder.join("usr/lib/openssh"));
+        let (program, programs) = (program.display(), programs.display());
+        let paths = format!("-o 'SshdSessionPath {programs}/sshd-session' -o 'SshdAuthPath {programs}/sshd-auth'");
+        self.script(&format!("sshd-{version}"), &format!("exec '{program}' {paths} \"$@\"\n"))
     }
 
     /// The clients for node.
