@@ -157,6 +157,12 @@ whelk_runtime::events! {
         ) {
             #[display] error: &'a (dyn Error + 'a),
         }
+        /// The key-value store was copied for `whelk backup`.
+        StoreCopied("server_store_copied", INFO, "whelk::server::control", "key-value store copied") {
+            keys: u64,
+            bytes: u64,
+            took_ms: u64,
+        }
         /// Many sessions have ended, and what they left on the heap was given back to the system.
         HeapTrimmed("server_heap_trimmed", INFO, "whelk::server::heap_trim", "memory given back") {
             sessions: usize,

@@ -7,14 +7,15 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
-use whelk_runtime::keyvalue::Embedded;
+use whelk_runtime::keyvalue::{BackupSummary, Embedded};
 
 use super::{Requests, error};
+use crate::observe::event::{ServerEvent, emit};
 use crate::state::KEYVALUE;
 
 /// The request.
@@ -68,9 +69,12 @@ fn make(folder: &Path, store: &OpenStore) -> Result<Value, String> {
         return Err("there is no key-value store: no tenant and no authenticator has been granted one".to_owned());
     };
     check_room(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let summary = store.back_up(&new).map_err(|error| error.to_string())?;
+    let started = Instant::now();
+    let BackupSummary { keys, bytes } = store.back_up(&new).map_err(|error| error.to_string())?;
     fs::rename(&new, &copy).map_err(|error| format!("{}: {error}", copy.display()))?;
-    Ok(json!({ "keys": summary.keys, "bytes": summary.bytes }))
+    let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    emit(ServerEvent::StoreCopied { keys, bytes, took_ms });
+    Ok(json!({ "keys": keys, "bytes": bytes }))
 }
 
 /// Checks that a copy as large as the store leaves the store room to grow.
