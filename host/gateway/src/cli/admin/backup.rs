@@ -86,6 +86,7 @@ pub(in crate::cli) fn restore(file: &Path, of: &StoreArguments) -> Result<(), Fa
         Ok(()) | Err(_) => {}
     }
     let owner = folder.metadata().map_err(failed)?;
+    let had_store = place.exists();
     let restored = write(read(file)?, &new, Some((owner.uid(), owner.gid())))
         .and_then(|()| check_store(&new).map_err(|error| wrong(format!("{} is no backup: {error}", file.display()))))
         .and_then(|()| match fs::rename(&place, &before) {
@@ -97,12 +98,8 @@ pub(in crate::cli) fn restore(file: &Path, of: &StoreArguments) -> Result<(), Fa
         // The error is told; the next attempt removes it.
         let _ = fs::remove_file(&new);
     })?;
-    print(&format!(
-        "{} is in the place of {}; the one before is {}\n",
-        file.display(),
-        place.display(),
-        before.display()
-    ))
+    let kept = if had_store { format!("; the one before is {}", before.display()) } else { String::new() };
+    print(&format!("{} is in the place of {}{kept}\n", file.display(), place.display()))
 }
 
 fn told(file: &Path, how: &str) -> Result<(), Failure> {
