@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -31,6 +32,9 @@ while '=' in words[0]:
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1')
 os.execv(words[0], words)
 ";
+
+/// How long a connection may take to begin its session after the server was told to stop.
+const LOGIN_TIME: Duration = Duration::from_secs(2);
 
 /// A stand-in for the manager's socket: what was sent to it, in order.
 struct NotifySocket {
@@ -225,19 +229,40 @@ fn a_restart_with_the_socket_of_the_manager_refuses_no_connection() {
     let live = Live::begin(&gateway);
     let (end, over): (Sender<()>, _) = channel();
     let connecting = std::thread::spawn(move || connect_often(address, &over));
-    let began = Instant::now();
     let call = Call::new(Client::OpenSsh100, &gateway, "guest").exec("exit 5");
-    let logins = std::thread::scope(|scope| {
+    let (restarted, logins) = (AtomicBool::new(false), size(4, 8));
+    let (during, logins, took) = std::thread::scope(|scope| {
+        // From before the signal until after the start.
+        let log_in = || {
+            let mut finished = vec![call.run(Input::Nothing)];
+            while !restarted.load(Ordering::Acquire) {
+                finished.push(call.run(Input::Nothing));
+            }
+            finished
+        };
+        let during: Vec<_> = (0..logins).map(|_| scope.spawn(log_in)).collect();
+        gateway.wait_all("logins", |events| {
+            let sessions = events.iter().filter(|event| event.message == "session ended");
+            (sessions.count() >= 2).then_some(())
+        });
+        let began = Instant::now();
         gateway.signal(Signal::TERM);
         gateway.wait("end of listening", |event| (event.message == "no longer listening").then_some(()));
         let logins: Vec<_> = (0..5).map(|_| scope.spawn(|| call.run(Input::Nothing))).collect();
         gateway.restart();
-        logins.into_iter().map(|login| login.join().expect("it does not panic")).collect::<Vec<_>>()
+        let took = began.elapsed();
+        restarted.store(true, Ordering::Release);
+        let logins: Vec<_> = logins.into_iter().map(|login| login.join().expect("it does not panic")).collect();
+        let during: Vec<_> = during.into_iter().flat_map(|login| login.join().expect("it does not panic")).collect();
+        (during, logins, took)
     });
-    let took = began.elapsed();
     for login in &logins {
         assert_eq!(login.status, Some(5), "{}", login.err);
     }
+    // A login that takes longer than the server gives it is cut.
+    let cut: Vec<&Finished> = during.iter().filter(|login| login.status != Some(5)).collect();
+    assert!(cut.iter().all(|login| login.took > LOGIN_TIME), "{cut:#?}");
+    figure("restart: logins one after the other, of them cut", format!("{}, {}", during.len(), cut.len()));
     drop(end);
     let attempts = connecting.join().expect("it does not panic");
     let refused: Vec<&String> =

@@ -144,7 +144,7 @@ pub async fn run<S: ByteStream>(stream: S, peer: impl Into<Peer>, permit: Connec
     let large_packet_grace = limits.large_packet_grace;
     let mut driver = Driver {
         bridge: Bridge::new(gateway.clone(), number, peer),
-        shutdown: Shutdown::new(gateway.drain()),
+        shutdown: Shutdown::new(gateway.drain(), now),
         gateway,
         stream,
         connection,
@@ -229,7 +229,7 @@ impl<S: ByteStream> Driver<S> {
         }
         // 7.
         self.ended_on_request()?;
-        self.shutdown.check(&self.bridge)?;
+        self.shutdown.check(&self.bridge, now)?;
         Ok(progress)
     }
 

@@ -233,6 +233,11 @@ impl ConnectionRow {
         SessionRegistration { row: Arc::clone(self), channel }
     }
 
+    /// Whether the connection has or had a session.
+    pub(crate) fn has_had_sessions(&self) -> bool {
+        self.opened.load(Ordering::Relaxed) > 0
+    }
+
     /// The connection is over: nobody can ask for its end any more.
     pub(crate) fn close(&self) {
         // It may be over because somebody has asked.
@@ -356,6 +361,7 @@ mod tests {
         row.add_received(4);
         row.add_sent(5);
         let (inbox, _outbox, side) = session_pipes(1 << 10, Arc::new(|| ()));
+        assert!(!row.has_had_sessions());
         let session = row.add_session(2, inbox.handle());
         session.asked_to_start(StartKind::Exec);
         let shown = table.snapshot();
@@ -368,7 +374,7 @@ mod tests {
         drop((inbox, side));
         assert!(!table.end_session(7, 1, "its pipes are gone"));
         drop(session);
-        assert!(table.snapshot()[0].sessions.is_empty());
+        assert!(table.snapshot()[0].sessions.is_empty() && row.has_had_sessions());
         drop(registration);
         assert!(table.snapshot().is_empty());
     }

@@ -17,7 +17,8 @@ use tokio::sync::watch;
 pub enum ShutdownPhase {
     /// Not stopping.
     Serving,
-    /// No new connections and sessions. Existing sessions go on until the deadline; a connection without any ends.
+    /// No new connections, and no new sessions but the first of a connection that has just been accepted. Existing
+    /// sessions go on until the deadline; a connection without any ends.
     Draining,
     /// The deadline has passed: send DISCONNECT (11, by application) and end.
     Closing,
@@ -86,11 +87,6 @@ impl Drain {
         self.0.borrow().phase
     }
 
-    /// How many notices there have been.
-    pub(crate) fn notices(&self) -> u32 {
-        self.0.borrow().notices
-    }
-
     /// The current phase; and the number of the latest notice with how long sessions had then, if it is later than
     /// number `seen`.
     pub(crate) fn stage(&self, seen: u32) -> (ShutdownPhase, Option<(u32, Duration)>) {
@@ -151,7 +147,7 @@ mod tests {
         let mut drain = stopper.drain();
         stopper.stop();
         stopper.give_notice(Duration::from_secs(30));
-        drain.advanced(ShutdownPhase::Draining, drain.notices() - 1).await;
+        drain.advanced(ShutdownPhase::Draining, 0).await;
         assert_eq!(drain.stage(0), (ShutdownPhase::Draining, Some((1, Duration::from_secs(30)))));
         assert_eq!(drain.stage(1), (ShutdownPhase::Draining, None));
     }

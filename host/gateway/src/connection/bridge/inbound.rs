@@ -72,7 +72,12 @@ impl Bridge {
     fn open_session(&mut self, channel: ChannelId) {
         let Some(user) = self.user.clone() else { return };
         let (gateway, row) = (&self.gateway, self.registration.row());
-        match session::acquire_permit(gateway, self.connection_id, Some(channel), &user.identity) {
+        let permit = if row.has_had_sessions() {
+            session::acquire_permit(gateway, self.connection_id, Some(channel), &user.identity)
+        } else {
+            session::acquire_first_permit(gateway, self.connection_id, channel, &user.identity)
+        };
+        match permit {
             Ok(permit) => self.channels.insert(channel, |wake| {
                 Channel::Session(session::open(gateway, row, channel, &user, permit, wake, None))
             }),

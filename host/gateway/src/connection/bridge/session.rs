@@ -86,7 +86,29 @@ pub(super) fn acquire_permit(
     channel: Option<ChannelId>,
     identity: &Identity,
 ) -> Result<UserPermit, OpenRefusal> {
-    if gateway.drain().phase() > ShutdownPhase::Serving {
+    acquire_permit_until(ShutdownPhase::Serving, gateway, connection, channel, identity)
+}
+
+/// The same for the first session of a connection: one that was accepted before the server began to stop may still have
+/// it.
+pub(super) fn acquire_first_permit(
+    gateway: &Gateway,
+    connection: u64,
+    channel: ChannelId,
+    identity: &Identity,
+) -> Result<UserPermit, OpenRefusal> {
+    acquire_permit_until(ShutdownPhase::Draining, gateway, connection, Some(channel), identity)
+}
+
+/// The same until this phase of the shutdown.
+fn acquire_permit_until(
+    last: ShutdownPhase,
+    gateway: &Gateway,
+    connection: u64,
+    channel: Option<ChannelId>,
+    identity: &Identity,
+) -> Result<UserPermit, OpenRefusal> {
+    if gateway.drain().phase() > last {
         return Err(OpenRefusal::Stopping);
     }
     if gateway.is_full() {

@@ -1,34 +1,52 @@
 //! A connection's part in the shutdown of the server: its terminals are told how long they have, and it ends.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep_until;
 
 use crate::connection::bridge::Bridge;
 use crate::connection::end::End;
 use crate::server::drain::{Drain, ShutdownPhase};
 
+/// How long after it was accepted a connection may take to log in and open its first session while the server stops.
+/// Whoever connects just before a restart is served, and silent connections delay it by no more than this.
+const LOGIN_TIME: Duration = Duration::from_secs(2);
+
 /// What a connection has seen of the shutdown.
 pub(super) struct Shutdown {
     drain: Drain,
+    /// When the connection no longer counts as one that has just begun.
+    begun: Instant,
+    /// At the last check the server was stopping, and the connection had just begun.
+    is_beginning: bool,
     phase: ShutdownPhase,
     /// The number of notices that its terminals were shown.
     notices: u32,
 }
 
 impl Shutdown {
-    pub(super) fn new(drain: Drain) -> Shutdown {
-        // Notices from before the connection do not concern it.
-        let notices = drain.notices();
-        Shutdown { drain, phase: ShutdownPhase::Serving, notices }
+    /// For a connection that is accepted now.
+    pub(super) fn new(drain: Drain, now: Instant) -> Shutdown {
+        let begun = now + LOGIN_TIME;
+        Shutdown { drain, begun, is_beginning: false, phase: ShutdownPhase::Serving, notices: 0 }
     }
 
     /// Waits until the shutdown has advanced since the last [`check`](Shutdown::check). Cancel safe.
     pub(super) async fn advanced(&mut self) {
-        self.drain.advanced(self.phase, self.notices).await;
+        let advanced = self.drain.advanced(self.phase, self.notices);
+        if self.is_beginning {
+            tokio::select! {
+                () = advanced => {}
+                () = sleep_until(self.begun.into()) => {}
+            }
+        } else {
+            advanced.await;
+        }
     }
 
-    /// Shows a new notice on the connection's terminals. Ends the connection if the server stops: at once without a
-    /// session, else at the deadline.
-    pub(super) fn check(&mut self, bridge: &Bridge) -> Result<(), End> {
+    /// Shows a new notice on the connection's terminals. Ends the connection if the server stops: at the deadline;
+    /// before that without a session, unless it has just begun.
+    pub(super) fn check(&mut self, bridge: &Bridge, now: Instant) -> Result<(), End> {
         let (phase, notice_given) = self.drain.stage(self.notices);
         self.phase = phase;
         if let Some((number, left)) = notice_given {
@@ -37,7 +55,14 @@ impl Shutdown {
         }
         match self.phase {
             ShutdownPhase::Serving => Ok(()),
-            ShutdownPhase::Draining if !bridge.is_empty() => Ok(()),
+            ShutdownPhase::Draining if !bridge.is_empty() => {
+                self.is_beginning = false;
+                Ok(())
+            }
+            ShutdownPhase::Draining if now < self.begun && !bridge.row().has_had_sessions() => {
+                self.is_beginning = true;
+                Ok(())
+            }
             ShutdownPhase::Draining | ShutdownPhase::Closing | ShutdownPhase::Gone => Err(End::Shutdown),
         }
     }
@@ -56,7 +81,37 @@ fn notice(left: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use whelk_ssh::crypto::key::HostKey;
+
     use super::*;
+    use crate::connection::bridge::fixture::with_host_key;
+    use crate::server::drain::Stopper;
+    use crate::source::Peer;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_has_just_begun_has_two_seconds_for_its_first_session() {
+        let (_folder, gateway) = with_host_key(HostKey::generate().unwrap());
+        let (bridge, stopper) = (Bridge::new(Arc::new(gateway), 1, Peer::Unknown), Stopper::new());
+        let now = || tokio::time::Instant::now().into_std();
+        let mut shutdown = Shutdown::new(stopper.drain(), now());
+        assert!(shutdown.check(&bridge, now()).is_ok());
+        stopper.stop();
+        shutdown.advanced().await;
+        assert!(shutdown.check(&bridge, now()).is_ok());
+        let stopped = now();
+        shutdown.advanced().await;
+        assert_eq!(now() - stopped, LOGIN_TIME);
+        assert!(matches!(shutdown.check(&bridge, now()), Err(End::Shutdown)));
+        // One that is older ends at once, and one that has had its session, too.
+        let mut old = Shutdown::new(stopper.drain(), stopped);
+        assert!(matches!(old.check(&bridge, now()), Err(End::Shutdown)));
+        let (inbox, _outbox, _half) = whelk_runtime::session_pipes(1 << 10, Arc::new(|| ()));
+        drop(bridge.row().add_session(0, inbox.handle()));
+        let mut new = Shutdown::new(stopper.drain(), now());
+        assert!(matches!(new.check(&bridge, now()), Err(End::Shutdown)));
+    }
 
     #[test]
     fn the_time_that_is_left_is_told_in_a_unit_that_fits() {
