@@ -486,6 +486,35 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_tenant_of_the_next_generation_goes_on_with_the_counts_of_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let (granter, limits) = (Granter::new(&folder.path().join("state")), Limits::default());
+        let made = |names: &[&str], before: Option<&Tenants>| {
+            let tenant = |name: &&str| {
+                let grants = Grants { topics: true, ..Grants::demonstration() };
+                ((*name).to_owned(), config::TenantConfig { grants, ..config::TenantConfig::plain(&limits) })
+            };
+            let (configured, plugins) = (names.iter().map(tenant).collect(), Arc::default());
+            let limits = |limits: &Limits| limits.plugins.clone();
+            Tenants::configured(&configured, limits, &BTreeMap::new(), (&plugins, &granter), before).unwrap()
+        };
+        let of = |tenants: &Tenants, name: &str| Arc::clone(tenants.last(name).unwrap());
+        let first = made(&["acme", "gone"], None);
+        let alice = (first.acquire_session("alice", 1).unwrap(), first.acquire_connection("alice", 1).unwrap());
+        let second = made(&["acme", "other"], Some(&first));
+        assert!(second.acquire_session("alice", 1).is_err() && second.acquire_connection("alice", 1).is_err());
+        drop(alice);
+        assert!(second.acquire_session("alice", 1).is_ok() && second.acquire_connection("alice", 1).is_ok());
+        let (before, after) = (of(&first, "acme"), of(&second, "acme"));
+        assert!(Arc::ptr_eq(&before.input, &after.input) && Arc::ptr_eq(&before.busy_permits, &after.busy_permits));
+        let grants = [&before, &after].map(|tenant| tenant.shared.grants());
+        assert!(Arc::ptr_eq(grants[0].topics.as_ref().unwrap(), grants[1].topics.as_ref().unwrap()));
+        assert!(Arc::ptr_eq(grants[0].directory.as_ref().unwrap(), grants[1].directory.as_ref().unwrap()));
+        assert!(second.last("gone").is_none(), "it has no session");
+        second.apply_limits();
+    }
+
     /// A demonstration without plugins, and its state folder.
     fn demonstration() -> (tempfile::TempDir, Demonstration) {
         let folder = tempfile::tempdir().unwrap();

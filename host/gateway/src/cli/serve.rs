@@ -16,7 +16,7 @@ use crate::observe::logging::{self, Output};
 use crate::os_limits;
 use crate::plugins::reload::Reload;
 use crate::server::control::{Control, Requests};
-use crate::server::drain::{ShutdownPhase, Stopper};
+use crate::server::drain::{DrainTime, ShutdownPhase, Stopper};
 use crate::server::gateway::{Gateway, THIS_PROGRAM};
 use crate::server::generation::CurrentGateway;
 use crate::server::heap_trim;
@@ -42,10 +42,11 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
     let demonstration = matches!(config.login_policy, LoginPolicy::Demonstration);
     // First of all: until then a SIGHUP would kill the process silently.
     let stopper = Stopper::new();
-    let (trigger, requests) = ReloadTrigger::new();
+    let drain = DrainTime::new(config.limits.drain);
+    let (trigger, requests) = ReloadTrigger::new(&drain);
     let hangup = if demonstration { Hangup::Stops } else { Hangup::Reloads(trigger.clone()) };
     let signals = Signals::catch().map_err(failed)?;
-    signals.obey(stopper.clone(), hangup, config.limits.drain, give_up).map_err(failed)?;
+    signals.obey(stopper.clone(), hangup, drain, give_up).map_err(failed)?;
     warn_at_start(&config, demonstration);
     os_limits::forbid_dumps(!demonstration);
     let state = State::open(&config.state).map_err(wrong)?;
@@ -61,12 +62,12 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
             reload = gateway.load(&config, &state, Path::new(THIS_PROGRAM)) => Arc::new(reload.map_err(wrong)?),
             () = stopped.reached(ShutdownPhase::Draining) => return Ok(()),
         };
-        let newest = CurrentGateway::new(Arc::clone(&gateway));
+        let newest = CurrentGateway::new(gateway);
         let _control = open_control(&state, &reload, &newest, file.map(|_| trigger));
         for address in listener.addresses().map_err(failed)? {
             emit(ServerEvent::Listening { address });
         }
-        start_tasks(&gateway, &reload, &config);
+        start_tasks(&newest, &reload, &config);
         let manager = Systemd::of_environment();
         report_to(&manager, &newest, &listener, &stopper);
         if let Some(file) = file {
@@ -95,11 +96,11 @@ fn read(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Failure> {
 }
 
 /// Starts what runs beside the connections.
-fn start_tasks(gateway: &Arc<Gateway>, reload: &Reload, config: &Config) {
-    let trimmed = Arc::clone(gateway);
-    tokio::spawn(supervise("heap trim", move || heap_trim::give_back(Arc::clone(&trimmed)), |_| ()));
+fn start_tasks(newest: &CurrentGateway, reload: &Reload, config: &Config) {
+    let trimmed = newest.clone();
+    tokio::spawn(supervise("heap trim", move || heap_trim::give_back(trimmed.clone()), |_| ()));
     tokio::spawn(supervise("dropped lines", logging::tell_dropped, |_| ()));
-    let (prepared, checking, named) = (reload.prepared(), Arc::clone(gateway), config.clone());
+    let (prepared, checking, named) = (reload.prepared(), newest.current(), config.clone());
     tokio::spawn(async move {
         prepared.await;
         checking.warn_of_missing_grants(&named);

@@ -18,7 +18,7 @@ use crate::connection::driver;
 use crate::connection::stream::standard::StandardStream;
 use crate::observe::logging::{self, Output};
 use crate::os_limits;
-use crate::server::drain::Stopper;
+use crate::server::drain::{DrainTime, Stopper};
 use crate::server::gateway::{Gateway, THIS_PROGRAM};
 use crate::server::listener::{ConnectionPermit, serve_one};
 use crate::server::signals::{Hangup, Signals};
@@ -48,7 +48,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
     logging::start(log, give_up_the_log).map_err(wrong)?;
     let stopper = Stopper::new();
     let signals = Signals::catch().map_err(failed)?;
-    signals.obey(stopper.clone(), Hangup::Stops, config.limits.drain, give_up).map_err(failed)?;
+    signals.obey(stopper.clone(), Hangup::Stops, DrainTime::new(config.limits.drain), give_up).map_err(failed)?;
     os_limits::forbid_dumps(!matches!(config.login_policy, LoginPolicy::Demonstration));
     let state = State::open_existing(&config.state).map_err(wrong)?;
     let host_keys = host_keys(&config, &state)?;

@@ -195,6 +195,7 @@ fn error(reason: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::drain::DrainTime;
 
     #[tokio::test(start_paused = true)]
     async fn a_request_has_a_name_and_an_argument_and_ends_in_time() {
@@ -209,6 +210,16 @@ mod tests {
             let answer = requests.answer(unknown).await;
             assert!(answer["error"].as_str().unwrap().contains("does not know"), "{unknown:?}: {answer}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_server_without_a_configuration_refuses_to_reload_and_one_that_stops_says_so() {
+        let answer = Requests::default().with_reload(None).answer(RELOAD).await;
+        assert_eq!(answer["error"], "it was started without a configuration, so there is none to reload");
+        let (trigger, requests) = ReloadTrigger::new(&DrainTime::new(TIME));
+        drop(requests);
+        let answer = Requests::default().with_reload(Some(trigger)).answer(RELOAD).await;
+        assert_eq!(answer["error"], "the server is stopping");
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //!
 //! The [`Stopper`] advances the phase; every connection holds a [`Drain`] and waits for the phases that concern it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -39,6 +39,27 @@ struct Stage {
 /// The side that stops the program. Clones stop the same program.
 #[derive(Clone, Debug)]
 pub struct Stopper(Arc<watch::Sender<Stage>>);
+
+/// How long sessions have once the program stops: `drain`, which a reload may change. Clones share the value.
+#[derive(Clone, Debug)]
+pub struct DrainTime(Arc<Mutex<Duration>>);
+
+impl DrainTime {
+    /// This long.
+    #[must_use]
+    pub fn new(time: Duration) -> DrainTime {
+        DrainTime(Arc::new(Mutex::new(time)))
+    }
+
+    pub(crate) fn get(&self) -> Duration {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes it for the next stop.
+    pub(crate) fn set(&self, time: Duration) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = time;
+    }
+}
 
 /// The side of a connection, which waits for phases.
 #[derive(Clone, Debug)]

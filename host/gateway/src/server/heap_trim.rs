@@ -8,14 +8,13 @@
 //! themselves, but took 25 MiB more without sessions, and 2 KiB more for each session.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::observe::event::{ServerEvent, emit};
 use crate::os_limits;
-use crate::server::gateway::Gateway;
+use crate::server::generation::CurrentGateway;
 
 /// How often to check whether many sessions have ended.
 const LOOK: Duration = Duration::from_secs(2);
@@ -47,13 +46,13 @@ impl Left {
 }
 
 /// Trims the heap for as long as it is polled.
-pub async fn give_back(gateway: Arc<Gateway>) -> Infallible {
+pub async fn give_back(newest: CurrentGateway) -> Infallible {
     let mut left = Left { most: 0 };
     let mut clock = interval(LOOK);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         clock.tick().await;
-        let (peak, sessions) = gateway.sessions();
+        let (peak, sessions) = newest.current().sessions();
         if left.is_worth_it(peak, sessions) {
             let work = || {
                 let start = Instant::now();

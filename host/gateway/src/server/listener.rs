@@ -45,7 +45,6 @@ pub struct Listener {
     acceptor: Acceptor,
     changes: mpsc::UnboundedReceiver<ListenerChange>,
     control: Arc<ListenerControl>,
-    drain: Duration,
     pulse: Arc<Pulse>,
 }
 
@@ -79,7 +78,7 @@ impl Listener {
         emit(ServerEvent::Room { connections, unauthenticated });
         let (control, changes) = ListenerControl::new(addresses);
         let (acceptor, control) = (Acceptor::new(sockets, settings), Arc::new(control));
-        Listener { acceptor, changes, control, drain: config.limits.drain, pulse: Arc::default() }
+        Listener { acceptor, changes, control, pulse: Arc::default() }
     }
 
     /// Changes it while it serves.
@@ -109,7 +108,7 @@ impl Listener {
         H: Fn(TcpStream, SocketAddr, ConnectionPermit) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let Listener { mut acceptor, mut changes, control: _control, drain: drain_time, pulse } = self;
+        let Listener { mut acceptor, mut changes, control: _control, pulse } = self;
         let handle = Arc::new(handle);
         let mut stopped = stopper.drain();
         let mut tasks = JoinSet::new();
@@ -127,7 +126,8 @@ impl Listener {
             }
         }
         // Connections that wait, here or in the queue of a socket, are refused now, not at the deadline.
-        drop(acceptor);
+        let drain_time = acceptor.drain_time();
+        drop((acceptor, changes));
         drain(tasks, stopper, drain_time).await;
     }
 }

@@ -28,6 +28,7 @@ use crate::observe::escape::escape;
 use crate::observe::event::{ServerEvent, emit};
 use crate::os_limits;
 use crate::plugins::reload::Reload;
+use crate::server::drain::DrainTime;
 use crate::server::gateway::{Gateway, THIS_PROGRAM};
 use crate::server::generation::CurrentGateway;
 use crate::server::listener::ListenerControl;
@@ -44,7 +45,7 @@ const MOST_WAITING: usize = 64;
 
 /// The limits that are fixed when the process starts: the pool of instances and what is compiled for it, and the
 /// records of versions that crash.
-const AT_START: [&str; 18] = [
+const AT_START: [&str; 17] = [
     "instances",
     "memory_slot",
     "stack",
@@ -62,7 +63,6 @@ const AT_START: [&str; 18] = [
     "crash_pause",
     "crash_pause_longest",
     "authenticator_instances",
-    "drain",
 ];
 
 /// Asks for reloads. Clones ask the same server.
@@ -70,7 +70,11 @@ const AT_START: [&str; 18] = [
 pub struct ReloadTrigger(mpsc::Sender<Asked>);
 
 /// The requests for reloads, for [`Reloader::run`].
-pub struct ReloadRequests(mpsc::Receiver<Asked>);
+pub struct ReloadRequests {
+    asked: mpsc::Receiver<Asked>,
+    /// What signals go by.
+    drain: DrainTime,
+}
 
 /// Who wants the outcome; `None` after a signal.
 type Asked = Option<oneshot::Sender<ReloadOutcome>>;
@@ -118,11 +122,11 @@ pub struct Reloader {
 }
 
 impl ReloadTrigger {
-    /// For a server that is being started: what is asked for before it serves is done then.
+    /// For a server that is being started: what is asked for before it serves is done then. A reload changes `drain`.
     #[must_use]
-    pub fn new() -> (ReloadTrigger, ReloadRequests) {
-        let (trigger, requests) = mpsc::channel(MOST_WAITING);
-        (ReloadTrigger(trigger), ReloadRequests(requests))
+    pub fn new(drain: &DrainTime) -> (ReloadTrigger, ReloadRequests) {
+        let (trigger, asked) = mpsc::channel(MOST_WAITING);
+        (ReloadTrigger(trigger), ReloadRequests { asked, drain: drain.clone() })
     }
 
     /// Asks for a reload. Never blocks.
@@ -156,10 +160,10 @@ impl Reloader {
     /// Does what is asked for, until nobody can ask any more.
     pub async fn run(self, mut requests: ReloadRequests) {
         let reloader = Arc::new(self);
-        while let Some(first) = requests.0.recv().await {
+        while let Some(first) = requests.asked.recv().await {
             let mut asked = vec![first];
             // Those that have asked by now are served by the same reload.
-            while let Ok(more) = requests.0.try_recv() {
+            while let Ok(more) = requests.asked.try_recv() {
                 asked.push(more);
             }
             reloader.manager.reloading();
@@ -168,6 +172,7 @@ impl Reloader {
                 ReloadOutcome::Refused(format!("the reload has failed unexpectedly: {error}"))
             };
             let outcome = tokio::task::spawn_blocking(move || working.reload()).await.unwrap_or_else(panicked);
+            requests.drain.set(reloader.current.current().limits().drain);
             log(&outcome);
             reloader.manager.ready();
             for tell in asked.into_iter().flatten() {

@@ -28,7 +28,7 @@ use whelk_runtime::supervise::guard;
 
 use crate::observe::event::{ServerEvent, emit};
 use crate::observe::logging;
-use crate::server::drain::{ShutdownPhase, Stopper};
+use crate::server::drain::{DrainTime, ShutdownPhase, Stopper};
 use crate::server::reload::ReloadTrigger;
 
 /// Signals that are logged and ignored.
@@ -130,7 +130,7 @@ impl Signals {
         self,
         stopper: Stopper,
         hangup: Hangup,
-        drain: Duration,
+        drain: DrainTime,
         give_up: impl FnOnce(GaveUp) + Send + 'static,
     ) -> io::Result<()> {
         let Signals { runtime, mut caught } = self;
@@ -159,7 +159,7 @@ async fn handle(
     mut next: impl FnMut(&mut Context<'_>) -> Poll<(&'static str, Meaning)>,
     stopper: Stopper,
     hangup: Hangup,
-    drain: Duration,
+    drain: DrainTime,
 ) -> GaveUp {
     let mut deadline: Option<(Instant, Duration)> = None;
     loop {
@@ -170,7 +170,7 @@ async fn handle(
         };
         match (meaning, &hangup) {
             (Meaning::Stop, _) | (Meaning::Hangup, Hangup::Stops) => {
-                let new = stop(&stopper, name, drain);
+                let new = stop(&stopper, name, drain.get());
                 deadline = Some(deadline.map_or(new, |old| old.min(new)));
             }
             (Meaning::Hangup, Hangup::Reloads(trigger)) => trigger.signal(),
@@ -179,7 +179,7 @@ async fn handle(
             (Meaning::ReopenLog | Meaning::Nothing, _) => emit(ServerEvent::SignalIgnored { signal: name }),
         }
     }
-    GaveUp::TimedOut { drain: deadline.map_or(drain, |(_, drain)| drain) }
+    GaveUp::TimedOut { drain: deadline.map_or_else(|| drain.get(), |(_, drain)| drain) }
 }
 
 /// Waits for a deadline, if there is one.
@@ -229,7 +229,7 @@ mod tests {
     }
 
     fn reloads() -> Hangup {
-        Hangup::Reloads(ReloadTrigger::new().0)
+        Hangup::Reloads(ReloadTrigger::new(&DrainTime::new(Duration::ZERO)).0)
     }
 
     /// The time until `handle` gives up, and why. `signals` come at once, `later` one by one, a second after each
@@ -247,7 +247,7 @@ mod tests {
         };
         let next = |context: &mut Context<'_>| receive.poll_recv(context).map(|meaning| ("SIGTERM", meaning.unwrap()));
         tokio::select! {
-            gave_up = handle(next, Stopper::new(), reloads(), drain) => (began.elapsed(), gave_up),
+            gave_up = handle(next, Stopper::new(), reloads(), DrainTime::new(drain)) => (began.elapsed(), gave_up),
             () = repeat => unreachable!("it never ends"),
         }
     }
@@ -284,7 +284,7 @@ mod tests {
         };
         tokio::select! {
             biased;
-            _ = handle(next, Stopper::new(), reloads(), Duration::ZERO) => {}
+            _ = handle(next, Stopper::new(), reloads(), DrainTime::new(Duration::ZERO)) => {}
             () = clock => unreachable!("it never ends"),
         }
         assert!(receive.len() > 90_000, "only {} were left when the deadline was seen", receive.len());

@@ -228,7 +228,10 @@ fn invalid_input_on_the_control_socket_does_not_end_the_server() {
         let _ = stream.read_to_string(&mut answer);
         answer
     };
-    assert_eq!(say(b"banana\n"), "{\"error\":\"there is no such question\"}\n");
+    assert_eq!(
+        say(b"banana\n"),
+        "{\"error\":\"the running whelk does not know this request: is it of another version?\"}\n"
+    );
     say(&[b'x'; 1 << 20]);
     say(&[0xff, b'\n']);
     // More than may ask at a time, all of them silent.

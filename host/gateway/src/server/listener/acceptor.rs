@@ -44,6 +44,8 @@ pub(super) struct Acceptor {
     waiting: Waiting,
     lingering: Lingering,
     keepalive: TcpKeepalive,
+    /// How long connections may go on once the program stops.
+    drain: Duration,
     /// Numbers the connections, served or not.
     count: u64,
     /// A reserved open file: closing it makes it possible to accept, and close, one connection when no other is free.
@@ -55,7 +57,7 @@ pub(super) struct Acceptor {
 impl Acceptor {
     /// Needs a tokio runtime.
     pub(super) fn new(sockets: Vec<BoundSocket>, settings: ListenerSettings) -> Acceptor {
-        let ListenerSettings { bounds, exempt, proxies, keepalive, wait } = settings;
+        let ListenerSettings { bounds, exempt, proxies, keepalive, wait, drain } = settings;
         Acceptor {
             sockets,
             taken_over: VecDeque::new(),
@@ -65,6 +67,7 @@ impl Acceptor {
             waiting: Waiting::new(wait),
             lingering: Lingering::default(),
             keepalive,
+            drain,
             count: 0,
             spare: spare(),
             backoff: None,
@@ -75,6 +78,11 @@ impl Acceptor {
     /// The addresses.
     pub(super) fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         self.sockets.iter().map(|socket| socket.socket.local_addr()).collect()
+    }
+
+    /// How long connections may go on once the program stops.
+    pub(super) fn drain_time(&self) -> Duration {
+        self.drain
     }
 
     /// Takes over other sockets and settings. Everything that was accepted stays.
@@ -94,10 +102,10 @@ impl Acceptor {
             // In the order of the configuration.
             self.sockets.sort_by_key(|socket| addresses.iter().position(|address| *address == socket.address));
         }
-        let ListenerSettings { bounds, exempt, proxies, keepalive, wait } = settings;
+        let ListenerSettings { bounds, exempt, proxies, keepalive, wait, drain } = settings;
         self.gate.change(bounds, exempt);
         self.waiting.set_grace(wait);
-        (self.proxies, self.keepalive) = (proxies, keepalive);
+        (self.proxies, self.keepalive, self.drain) = (proxies, keepalive, drain);
         if let Some(done) = done {
             // Nobody need wait for it.
             let _ = done.send(());
@@ -358,7 +366,7 @@ mod tests {
     fn settings(limits: &Limits, proxies: Option<AddressList>) -> ListenerSettings {
         let (bounds, keepalive) = (Bounds::new(limits, 100, 100), TcpKeepalive::new(limits));
         let proxies = Proxies { addresses: proxies, grace: Duration::from_secs(5) };
-        ListenerSettings { bounds, exempt: Vec::new(), proxies, keepalive, wait: WAIT }
+        ListenerSettings { bounds, exempt: Vec::new(), proxies, keepalive, wait: WAIT, drain: WAIT }
     }
 
     /// A connected client.

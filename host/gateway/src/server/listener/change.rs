@@ -42,6 +42,8 @@ pub(super) struct ListenerSettings {
     pub(super) keepalive: TcpKeepalive,
     /// The longest that a connection may wait.
     pub(super) wait: Duration,
+    /// How long connections may go on once the program stops.
+    pub(super) drain: Duration,
 }
 
 impl ListenerSettings {
@@ -55,6 +57,7 @@ impl ListenerSettings {
             proxies: Proxies { addresses: config.addresses.proxies.clone(), grace: limits.proxy_header_grace },
             keepalive: TcpKeepalive::new(limits),
             wait: limits.authentication_grace,
+            drain: limits.drain,
         }
     }
 }
