@@ -146,6 +146,10 @@ impl Access {
             // users of the configuration.
             Decision::Challenge(_) if !matches!(attempt.credential, Credential::Interactive) => {}
             Decision::Reject | Decision::RejectKey(_) | Decision::Challenge(_) => {
+                let is_guess = matches!(attempt.credential, Credential::Password(_) | Credential::Answers(_));
+                if is_guess && matches!(decision, Decision::Reject) {
+                    self.passwords.slots.failed(context.peer.source());
+                }
                 // The wait was the same for every user. The working time may not have been, so it must be hidden.
                 let began = started + waited;
                 sleep_until(began + self.delay.answer_after(attempt.user, began.elapsed())).await;

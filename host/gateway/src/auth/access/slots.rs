@@ -76,6 +76,11 @@ impl Slots {
         self.state().queue.logged_in(source);
     }
 
+    /// A login from this source failed.
+    pub(super) fn failed(&self, source: Source) {
+        self.state().queue.failed(source);
+    }
+
     #[cfg(test)]
     pub(super) fn knows(&self, source: Source) -> bool {
         self.state().queue.knows(source)
