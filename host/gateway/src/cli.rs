@@ -74,7 +74,7 @@ enum Verb {
         /// The form of the log; the environment variable WHELK_LOG says what is logged
         #[arg(long, value_name = "FORM", default_value = "text")]
         log: Form,
-        /// Append the log to this file instead of writing it to standard error; SIGUSR1 opens the file anew
+        /// Append the log to this file instead of writing it to standard error; SIGUSR1 reopens the file
         #[arg(long, value_name = "FILE")]
         log_file: Option<PathBuf>,
     },

@@ -37,10 +37,10 @@ pub const FILTER: &str = "WHELK_LOG";
 
 /// How long the end of the process waits for what is in the queue.
 const LAST_LINES: Duration = Duration::from_secs(1);
-/// How often it is looked whether lines were dropped.
+/// Interval between checks for dropped lines.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// What the process has of it.
+/// The log of the process.
 static LOG: OnceLock<Log> = OnceLock::new();
 
 struct Log {
@@ -51,13 +51,14 @@ struct Log {
 
 /// Tells when lines were dropped, for as long as it is polled.
 pub async fn tell_dropped() -> Infallible {
-    let Some(Log { queue, .. }) = LOG.get() else { return std::future::pending().await };
+    let Some(Log { queue, is_file }) = LOG.get() else { return std::future::pending().await };
+    let reason = if *is_file { "the disk is too slow" } else { "they are not read fast enough" };
     let (mut told, mut clock) = (0, interval(LOOK));
     loop {
         clock.tick().await;
         let dropped = queue.dropped();
         if dropped > told {
-            emit(ServerEvent::LinesDropped { dropped: dropped - told, reason: "they are not read fast enough" });
+            emit(ServerEvent::LinesDropped { dropped: dropped - told, reason });
             // Unless that was dropped too.
             if queue.dropped() == dropped {
                 told = dropped;
@@ -66,16 +67,15 @@ pub async fn tell_dropped() -> Infallible {
     }
 }
 
-/// Waits until everything that was logged is written, or for a moment if nobody reads it. What is the last that a
-/// process does.
+/// Waits until everything that was logged is written, or for a moment if nobody reads it. Call it last.
 pub fn finish() {
     if let Some(Log { queue, .. }) = LOG.get() {
         queue.wait_written(LAST_LINES);
     }
 }
 
-/// Opens the log file anew before the next line, and logs how that went. The caller does not wait for it. False if the
-/// log is on standard error.
+/// Reopens the log file before the next line, and logs how that went. The caller does not wait for it. False if the log
+/// goes to standard error.
 pub fn reopen() -> bool {
     let Some(Log { queue, is_file: true }) = LOG.get() else { return false };
     queue.reopen();

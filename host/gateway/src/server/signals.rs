@@ -5,8 +5,9 @@
 //! |---|---|
 //! | SIGTERM, SIGINT | first: graceful shutdown (`drain`); second: immediate ([`Stopper`]) |
 //! | SIGHUP | reloads the configuration ([`reload`](super::reload)); stops a demonstration, whose terminal was closed |
-//! | SIGUSR1 | opens the log file anew; logged and ignored without one |
-//! | SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGSTKFLT, SIGXFSZ | logged and ignored |
+//! | SIGUSR1 | reopens the log file; logged and ignored without one |
+//! | SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGSTKFLT | logged and ignored |
+//! | SIGXFSZ | ignored |
 //! | SIGQUIT, SIGABRT and others | the kernel's default action: whoever sends them wants the process gone |
 //!
 //! SIGPIPE is ignored by Rust's runtime. SIGXFSZ comes when a file grows beyond `ulimit -f`: without a handler, one
@@ -32,7 +33,7 @@ use crate::server::drain::{DrainTime, ShutdownPhase, Stopper};
 use crate::server::reload::ReloadTrigger;
 
 /// Signals that are logged and ignored.
-const IGNORED: [(&str, i32); 8] = [
+const IGNORED: [(&str, i32); 7] = [
     ("SIGUSR2", libc::SIGUSR2),
     ("SIGALRM", libc::SIGALRM),
     ("SIGVTALRM", libc::SIGVTALRM),
@@ -40,7 +41,6 @@ const IGNORED: [(&str, i32); 8] = [
     ("SIGIO", libc::SIGIO),
     ("SIGPWR", libc::SIGPWR),
     ("SIGSTKFLT", libc::SIGSTKFLT),
-    ("SIGXFSZ", libc::SIGXFSZ),
 ];
 
 /// How long the process may take to end after `drain`. Connections have two seconds of that for their DISCONNECT.
@@ -90,6 +90,9 @@ enum Meaning {
     Hangup,
     ReopenLog,
     Nothing,
+    /// A write went beyond the largest size of a file. It fails as well, and that is reported where it fails. A line for
+    /// each signal would itself fail to be written to a log file of that size, and cause the next signal.
+    FileTooLarge,
 }
 
 /// The signal handlers.
@@ -111,6 +114,7 @@ impl Signals {
             wanted.push(("SIGHUP", libc::SIGHUP, Meaning::Hangup));
         }
         wanted.push(("SIGUSR1", libc::SIGUSR1, Meaning::ReopenLog));
+        wanted.push(("SIGXFSZ", libc::SIGXFSZ, Meaning::FileTooLarge));
         wanted.extend(IGNORED.iter().map(|(name, number)| (*name, *number, Meaning::Nothing)));
         let caught = {
             let _inside = runtime.enter();
@@ -176,6 +180,7 @@ async fn handle(
             (Meaning::Hangup, Hangup::Reloads(trigger)) => trigger.signal(),
             // The file is opened by the thread that writes it: a disk that hangs delays no signal.
             (Meaning::ReopenLog, _) if logging::reopen() => {}
+            (Meaning::FileTooLarge, _) => {}
             (Meaning::ReopenLog | Meaning::Nothing, _) => emit(ServerEvent::SignalIgnored { signal: name }),
         }
     }

@@ -46,7 +46,7 @@ fn a_log_file_is_reopened_after_it_was_renamed_and_kept_when_that_fails() {
     fs::rename(&log, place.path().join("log.2")).unwrap();
     fs::create_dir(&log).unwrap();
     server.signal(Signal::USR1);
-    let error = line(&place.path().join("log.2"), "log file not reopened");
+    let error = line(&place.path().join("log.2"), "log file not reopened; still writing to the old one");
     assert!(
         error.contains(" ERROR ") && error.contains("log: cannot be opened for appending: Is a directory"),
         "{error}"
@@ -59,7 +59,9 @@ fn a_log_file_is_reopened_after_it_was_renamed_and_kept_when_that_fails() {
     for line in server.lines.by_ref() {
         errors += &line.unwrap();
     }
-    assert_eq!((server.status(), errors.as_str()), (Some(0), ""), "standard error stays empty");
+    assert_eq!(server.status(), Some(0));
+    let expected = "log file not reopened; still writing to the old one: log: cannot be opened for appending: Is a";
+    assert!(errors.starts_with(expected) && errors.matches("log file").count() == 1, "{errors}");
     assert!(lines(&log).last().unwrap().contains("stopped"));
     assert!(!lines(&old).concat().contains("reopened"));
 }
@@ -121,8 +123,8 @@ fn on_a_full_disk_connections_are_served_lines_are_counted_and_no_half_line_stay
         (0..20).for_each(|_| greet(address));
         allow(server.child.pid(), None);
         greet(address);
-        server.signal(Signal::USR2);
         let lines = fs::read(&log).unwrap().iter().filter(|byte| **byte == b'\n').count();
+        server.signal(Signal::USR2);
         while fs::read(&log).unwrap().iter().filter(|byte| **byte == b'\n').count() <= lines {
             std::thread::yield_now();
         }
@@ -131,7 +133,9 @@ fn on_a_full_disk_connections_are_served_lines_are_counted_and_no_half_line_stay
             break serde_json::from_str::<serde_json::Value>(line).unwrap();
         }
     };
-    assert!(dropped["fields"]["dropped"].as_u64().unwrap() > 0, "{dropped}");
+    // Of the 20 connections: the failed writes themselves cause no lines.
+    let count = dropped["fields"]["dropped"].as_u64().unwrap();
+    assert!((1..200).contains(&count), "{dropped}");
     assert!(dropped["fields"]["reason"].as_str().unwrap().contains("File too large"), "{dropped}");
     server.signal(Signal::TERM);
     assert_eq!(server.status(), Some(0));

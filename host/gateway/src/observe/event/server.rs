@@ -146,14 +146,14 @@ whelk_runtime::events! {
             dropped: usize,
             reason: &'a str,
         }
-        /// The log file was opened anew: from this line on lines are in the file of that name.
+        /// The log file was reopened: this and later lines go to the file at `file`.
         LogReopened("server_log_reopened", INFO, "whelk::observe::logging", "log file reopened") {
             file: &'a str,
         }
-        /// The log file could not be opened anew: lines go to the old one.
+        /// The log file could not be reopened: lines go to the old one. It is tried again every 10 s.
         LogNotReopened(
             "server_log_not_reopened", ERROR, "whelk::observe::logging",
-            "log file not reopened: the old one is written on"
+            "log file not reopened; still writing to the old one"
         ) {
             #[display] error: &'a (dyn Error + 'a),
         }

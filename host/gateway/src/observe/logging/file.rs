@@ -1,4 +1,4 @@
-//! Files of lines: appended to in whole lines, opened anew when asked, and usable again once a full disk has room.
+//! Files of lines: appended to in whole lines, reopened when asked, and usable again once a full disk has room.
 //!
 //! Opened as sshd opens the file of its `-E`: appended to, created if it is missing, and links are followed, because
 //! the folder is the operator's. Only the owner and the group of a new file may read it (mode 0640, less the umask).
@@ -22,7 +22,7 @@ pub(super) trait LineSink {
     /// Nothing of the line was written, and nothing of it will be.
     fn write_line(&mut self, line: &[u8]) -> io::Result<()>;
 
-    /// Opens the destination anew. `None`: it cannot be.
+    /// Reopens the destination. `None` if this destination cannot be reopened.
     fn reopen(&mut self) -> Option<Result<(), LineFileError>> {
         None
     }
@@ -47,8 +47,12 @@ impl<W: Write> LineWriter<W> {
         LineWriter { out, unfinished: Vec::new(), taken: 0 }
     }
 
-    /// Writes to `out` from now on, beginning with the unfinished line from its start.
+    /// Writes to `out` from now on, beginning with the unfinished line from its start. The old destination gets the end
+    /// of a line, if it takes it.
     fn replace(&mut self, out: W) {
+        if self.taken > 0 {
+            let _ = write_some(&mut self.out, b"\n");
+        }
         self.out = out;
         self.taken = 0;
     }
@@ -131,9 +135,11 @@ impl LineSink for LineFile {
     /// Opens the path again, after something else may have renamed the file. If that fails, the old file is kept.
     fn reopen(&mut self) -> Option<Result<(), LineFileError>> {
         let reopened = open(&self.path).map(|file| {
-            // A new file gets an unfinished line as a whole. If it is the old one, its half line is ended first.
-            self.lines.unfinished.splice(0..0, missing_line_feed(&self.path, &file));
+            // A new file gets the whole line; the same file gets a line feed first, then the whole line again.
             self.lines.replace(file);
+            if !self.lines.unfinished.starts_with(b"\n") {
+                self.lines.unfinished.splice(0..0, missing_line_feed(&self.path, &self.lines.out));
+            }
         });
         Some(reopened)
     }

@@ -3,13 +3,13 @@
 //! A thread of tracing-appender writes. tracing-appender's WorkerGuard prints to stdout when the queue is full, which
 //! can block for ever; we wait ourselves.
 //!
-//! A line that cannot be written, for example on a full disk, is lost and counted; the next line that can be written
-//! follows one that says how many were lost, and why.
+//! A line that cannot be written, for example on a full disk, is lost and counted; the next line written is preceded by
+//! one that says how many were lost and why.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder};
 use whelk_runtime::supervise::catch;
@@ -19,6 +19,8 @@ use crate::observe::event::{ServerEvent, emit};
 
 /// Lines that may wait to be written. The others are dropped.
 const WAITING: usize = 10_000;
+/// How long after a failed reopening the next one is tried.
+const RETRY: Duration = Duration::from_secs(10);
 /// Goes through the queue to wake the thread that writes, and is not written. No line has a control byte.
 const WAKE: &[u8] = b"\0";
 
@@ -57,6 +59,7 @@ impl LogQueue {
             reopen: Arc::clone(&reopen),
             lost: None,
             lost_line,
+            not_reopened: None,
             give_up: Some(give_up),
         };
         let (out, guard) = builder.finish(out);
@@ -65,11 +68,12 @@ impl LogQueue {
         LogQueue { out, put: Arc::default(), written, reopen }
     }
 
-    /// Asks the thread to open its destination anew before the next line. Never waits.
+    /// Asks the thread to reopen its destination before the next line. Never waits.
     pub(super) fn reopen(&self) {
-        self.reopen.store(true, Ordering::Release);
-        // If the queue is full, the thread is awake. The line is not counted as lost: nobody asked for it.
-        let _ = self.writer().write(WAKE);
+        if !self.reopen.swap(true, Ordering::AcqRel) {
+            // If the queue is full, the thread is awake.
+            let _ = self.writer().write(WAKE);
+        }
     }
 
     /// Takes lines, each with one call. Never waits.
@@ -113,8 +117,10 @@ impl Write for In {
 struct Out<S, G> {
     sink: S,
     written: Arc<Written>,
-    /// Whether to open the destination anew.
+    /// Whether to reopen the destination.
     reopen: Arc<AtomicBool>,
+    /// When the last reopening failed, if it did.
+    not_reopened: Option<Instant>,
     /// How many lines could not be written since the last that could, and why the last of them could not.
     lost: Option<(usize, io::Error)>,
     lost_line: LostLine,
@@ -125,8 +131,9 @@ struct Out<S, G> {
 impl<S: LineSink, G> Out<S, G> {
     /// Writes a line, after the one that says how many were lost before.
     fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
-        if self.reopen.swap(false, Ordering::Acquire) {
-            self.reopen();
+        let asked = self.reopen.swap(false, Ordering::AcqRel);
+        if asked || self.not_reopened.is_some_and(|failed| failed.elapsed() >= RETRY) {
+            self.reopen(asked);
         }
         if line == WAKE {
             return Ok(());
@@ -138,12 +145,23 @@ impl<S: LineSink, G> Out<S, G> {
         self.sink.write_line(line)
     }
 
-    /// Both events go through the queue: it takes them without a wait.
-    fn reopen(&mut self) {
+    /// Reopens the destination; `asked` by the operator, who is told of a failure. Both events go through the queue: it
+    /// takes them without a wait.
+    fn reopen(&mut self, asked: bool) {
         let file = self.sink.path().display().to_string();
         match self.sink.reopen() {
-            Some(Ok(())) => emit(ServerEvent::LogReopened { file: &file }),
-            Some(Err(error)) => emit(ServerEvent::LogNotReopened { error: &error }),
+            Some(Ok(())) => {
+                self.not_reopened = None;
+                emit(ServerEvent::LogReopened { file: &file });
+            }
+            Some(Err(error)) => {
+                self.not_reopened = Some(Instant::now());
+                if asked {
+                    // The old file may be deleted, so that nobody would read it there.
+                    let _ = writeln!(io::stderr(), "log file not reopened; still writing to the old one: {error}");
+                    emit(ServerEvent::LogNotReopened { error: &error });
+                }
+            }
             None => {}
         }
     }
@@ -153,7 +171,7 @@ impl<S: LineSink, G: FnOnce()> Write for Out<S, G> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         match catch(|| self.write_line(line)) {
             Ok(Ok(())) => {}
-            // Waited for no longer.
+            // Counts as done, so that `wait_written` returns.
             Ok(Err(error)) => {
                 let before = self.lost.as_ref().map_or(0, |(count, _)| *count);
                 self.lost = Some((before.saturating_add(1), error));
@@ -247,7 +265,7 @@ mod tests {
         assert!(queue.wait_written(Duration::from_secs(60)));
     }
 
-    /// A disk with room when told so, that can be opened anew.
+    /// A disk with room when told so, that can be reopened.
     struct Disk {
         has_room: Arc<AtomicBool>,
         lines: Sender<String>,
