@@ -36,11 +36,12 @@ impl From<SocketAddr> for Peer {
     }
 }
 
-/// For the log and for plugins: address and port, or `unknown`.
+/// For the log and for plugins: address and port, or `unknown`. An IPv4 address that is mapped into IPv6 is the IPv4
+/// address.
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Peer::Address(address) => address.fmt(f),
+            Peer::Address(address) => SocketAddr::new(address.ip().to_canonical(), address.port()).fmt(f),
             Peer::Unknown => f.write_str("unknown"),
         }
     }
@@ -58,6 +59,15 @@ pub enum Source {
 }
 
 impl Source {
+    /// The network of sources that one customer of a provider may have at most.
+    pub(crate) fn network(self) -> Network {
+        match self {
+            Source::V4([a, b, c, _]) => Network::V4([a, b, c]),
+            Source::V6([a, b, c, d, e, f, ..]) => Network::V6([a, b, c, d, e, f]),
+            Source::Unknown => Network::Unknown,
+        }
+    }
+
     /// The source of an address. An IPv4 address that is mapped into IPv6 (`::ffff:192.0.2.1`) is the IPv4 address.
     #[must_use]
     pub fn of(address: IpAddr) -> Source {
@@ -69,6 +79,14 @@ impl Source {
             }
         }
     }
+}
+
+/// An IPv4 network of 24 bits or an IPv6 network of 48 bits, with many sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Network {
+    V4([u8; 3]),
+    V6([u8; 6]),
+    Unknown,
 }
 
 /// For the log: an address, or a network as `2001:db8:0:1::/64`.
@@ -106,7 +124,7 @@ mod tests {
         let peer = Peer::from("[::ffff:192.0.2.1]:22".parse::<SocketAddr>().unwrap());
         assert_eq!((peer.ip(), peer.source()), (Some("192.0.2.1".parse().unwrap()), of("192.0.2.1")));
         assert_eq!((Peer::Unknown.ip(), Peer::Unknown.source()), (None, Source::Unknown));
-        assert_eq!(Peer::Unknown.to_string(), "unknown");
+        assert_eq!((peer.to_string().as_str(), Peer::Unknown.to_string().as_str()), ("192.0.2.1:22", "unknown"));
     }
 
     #[test]

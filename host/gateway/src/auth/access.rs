@@ -38,7 +38,7 @@ use crate::config::{
     Authentication, Authorities, Config, LONGEST_NAME, LoginPolicy, RequiredMethods, TenantConfig, User,
 };
 use crate::credential::PasswordHash;
-use asked::AskedAttempt;
+use asked::{AskedAttempt, IsTaken};
 use decision::{Judgement, NO_CREDENTIALS, PASSWORD_PROMPT};
 use delay::FailureDelay;
 use keys::{GrantedKey, KeyAccess, ShownCredential, UserKeys};
@@ -187,7 +187,8 @@ impl Access {
                 attempt.credential,
             ));
         }
-        if let (None, Some(asked)) = (found, self.asked(name, context, progress)) {
+        let is_taken = |name: &str, tenant: &str| members.get(name).is_some_and(|member| member.tenant == tenant);
+        if let (None, Some(asked)) = (found, self.asked(name, &is_taken, context, progress)) {
             // On the heap: others need not have room for it.
             return Box::pin(asked.judge(attempt.credential, queued)).await;
         }
@@ -237,7 +238,7 @@ impl Access {
         let user = name?;
         let authenticator = self.authenticators.find(user)?;
         let (keys, passwords) = (&self.keys, &self.passwords);
-        Some(AskedAttempt { keys, passwords, authenticator, user, context, progress })
+        Some(AskedAttempt { keys, passwords, authenticator, user, context, progress, is_taken })
     }
 }
 
@@ -253,6 +254,7 @@ impl Member {
             }
         };
         let (tenant, plugin, methods) = (user.tenant.clone(), user.plugin.clone(), user.methods.clone());
+        is_taken: IsTaken<'a>,
         Member { tenant, plugin, needs_no_credentials, password, methods, keys }
     }
 

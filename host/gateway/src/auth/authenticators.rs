@@ -32,7 +32,7 @@ use crate::tenant::Tenants;
 pub(crate) use account::GrantedAccount;
 pub(crate) use configured::ConfiguredAuthenticator;
 use configured::Environment;
-pub(crate) use exchange::{Exchange, Question};
+pub(crate) use exchange::{Exchange, NoAnswer, Question};
 use pool::InstancePool;
 
 /// Of one authenticator's failures, and of its grants that cannot be used, at most one is logged in this time.

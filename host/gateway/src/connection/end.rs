@@ -72,7 +72,8 @@ impl End {
     /// user is none of its own (OpenSSH's `invaliduser`), because penalties of two lengths would tell who is known.
     pub(crate) fn fault(&self, refused: &RefusedAttempts, login: &Login) -> Option<Fault> {
         let secrets = refused.passwords.saturating_add(refused.interactive);
-        let tried = secrets > 0 || refused.key_count > 0 || refused.unknown > 0 || login.has_partial();
+        let keys = refused.key_count > 0 || login.has_offered();
+        let tried = secrets > 0 || keys || refused.unknown > 0 || login.has_partial();
         match self {
             End::Protocol(Error::TimedOut(_)) => Some(Fault::TimedOut),
             // It is the server that could not.

@@ -58,6 +58,8 @@ pub(crate) struct Login {
     progress: AuthProgress,
     /// The attempts so far.
     attempts: u32,
+    /// A key or certificate was offered.
+    has_offered: bool,
     /// The exchange with an authenticator, until the login is over.
     exchange: Option<Exchange>,
 }
@@ -65,7 +67,16 @@ pub(crate) struct Login {
 impl Login {
     pub(crate) fn new(connection_id: u64, peer: Peer) -> Login {
         let progress = AuthProgress::default();
-        Login { connection_id, peer, deciding: None, queued: Arc::default(), progress, attempts: 0, exchange: None }
+        Login {
+            connection_id,
+            peer,
+            deciding: None,
+            queued: Arc::default(),
+            progress,
+            attempts: 0,
+            has_offered: false,
+            exchange: None,
+        }
     }
 
     /// Starts the decision about an attempt of this connection. A decision in progress is about the same attempt, so it
@@ -73,6 +84,8 @@ impl Login {
     pub(crate) fn begin(&mut self, gateway: &Gateway, attempt: &Attempt<'_>, connection: &ServerConnection) {
         if self.deciding.is_none() {
             self.attempts = self.attempts.saturating_add(1);
+            self.has_offered |=
+                matches!(attempt.credential, Credential::KeyOffered(_) | Credential::CertificateOffered(_));
             let context = AttemptContext {
                 connection: self.connection_id,
                 peer: self.peer,
@@ -89,6 +102,11 @@ impl Login {
     /// How many passwords and answers were refused that nobody has judged.
     pub(crate) fn unjudged(&self) -> u32 {
         self.exchange.as_ref().map_or(0, Exchange::unjudged)
+    }
+
+    /// Whether a key or a certificate was offered, which is an attempt even if the client did not sign with it.
+    pub(crate) fn has_offered(&self) -> bool {
+        self.has_offered
     }
 
     /// Whether a method has succeeded, and another was to follow.

@@ -36,6 +36,19 @@ async fn a_grant_that_cannot_be_used_is_a_refusal_that_says_what_to_change() {
     }
 }
 
+/// The account of a user of the configuration is that user's alone.
+#[tokio::test]
+async fn a_principal_that_is_a_user_of_the_tenant_is_a_refusal() {
+    let bob = "[users.bob]\nplugin = \"script\"\nauth = \"none\"\ntenant = \"acme\"\n";
+    let place = Place::new(&format!("{MORE}{}{bob}", DOOR.replace("[\"acme\"]", "[\"acme\", \"other\"]"))).await;
+    let mut visitor = place.connect("a");
+    assert_eq!(visitor.password("accept acme script as=bob").await, refused());
+    let heard = heard(visitor.number);
+    let reason = "it grants the principal \"bob\" of the tenant \"acme\", and [users.bob] is a user of that tenant";
+    assert!(heard.iter().any(|heard| heard.contains(reason)), "{heard:?}");
+    assert_eq!(visitor.password("accept other script as=bob").await, Told::LoggedIn);
+}
+
 #[tokio::test]
 async fn sessions_are_of_the_tenant_and_the_plugin_and_know_account_and_attributes() {
     let door = DOOR.replace("[\"acme\"]", "[\"acme\", \"other\"]");

@@ -20,8 +20,12 @@ use super::keys::{GrantedKey, KeyAccess, KeyRefusal, ShownCredential};
 use super::password::Passwords;
 use super::progress::{AuthProgress, Next};
 use crate::auth::attempt::AttemptContext;
-use crate::auth::authenticators::{ConfiguredAuthenticator, GrantedAccount, Question};
+use crate::auth::authenticators::{ConfiguredAuthenticator, GrantedAccount, NoAnswer, Question};
+use crate::auth::proof::{Evidence, KeyProof, Proof, ShownCredential};
 use crate::auth::restrictions::Restrictions;
+
+/// Whether a name is taken in a tenant.
+pub(super) type IsTaken<'a> = &'a (dyn Fn(&str, &str) -> bool + Sync);
 
 /// An attempt about which an authenticator is asked.
 pub(super) struct AskedAttempt<'a> {
@@ -32,6 +36,8 @@ pub(super) struct AskedAttempt<'a> {
     pub(super) user: &'a str,
     pub(super) context: &'a AttemptContext,
     pub(super) progress: &'a AuthProgress,
+    /// Whether a user of the configuration has this name in this tenant.
+    pub(super) is_taken: IsTaken<'a>,
 }
 
 impl AskedAttempt<'_> {
@@ -114,7 +120,12 @@ impl AskedAttempt<'_> {
     /// A password or answers, unless they are no text, or the method is out of its turn.
     async fn secret(&self, method: AuthMethod, shown: Option<LoginCredential>) -> Decision {
         let Some(shown) = shown.filter(|_| self.expects(method)) else { return Decision::Reject };
-        let answer = self.ask(method.name(), shown).await;
+        let answers = matches!(shown, LoginCredential::Answers(_));
+        let answer = match self.answer(method.name(), shown).await {
+            // The question was lost with its instance, which is not the fault of who has typed: another one asks again.
+            Err(NoAnswer::BeginAnew) if answers => self.ask(method.name(), LoginCredential::InteractiveStarted).await,
+            answer => answer.unwrap_or(LoginAnswer::Reject),
+        };
         self.decide(answer, Some(method), None)
     }
 
@@ -135,6 +146,14 @@ impl AskedAttempt<'_> {
 
     /// Asks the authenticator. Whatever goes wrong is a rejection.
     async fn ask(&self, method: &'static str, credential: LoginCredential) -> LoginAnswer {
+        self.answer(method, credential).await.unwrap_or(LoginAnswer::Reject)
+    }
+
+    /// Asks the authenticator.
+    ///
+    /// # Errors
+    /// There is no answer.
+    async fn answer(&self, method: &'static str, credential: LoginCredential) -> Result<LoginAnswer, NoAnswer> {
         let AttemptContext { connection, peer, number, client_version, exchange, .. } = self.context;
         let question = Question {
             connection: *connection,
@@ -146,7 +165,7 @@ impl AskedAttempt<'_> {
             method,
             credential,
         };
-        exchange.ask(self.authenticator, &question).await.unwrap_or(LoginAnswer::Reject)
+        exchange.ask(self.authenticator, &question).await
     }
 
     /// The decision that follows from an answer. `method`: none for a client that has shown nothing.
@@ -167,7 +186,8 @@ impl AskedAttempt<'_> {
     }
 
     fn accept(&self, grant: LoginGrant, method: &'static str, key: Option<GrantedKey>) -> Decision {
-        let Some(account) = self.authenticator.account(self.context.connection, self.user, grant) else {
+        let whose = (self.context.connection, self.user);
+        let Some(account) = self.authenticator.account(whose, grant, self.is_taken) else {
             return Decision::Reject;
         };
         let GrantedAccount { principal, tenant, plugin, attributes } = account;

@@ -18,12 +18,18 @@ pub(crate) struct GrantedAccount {
 }
 
 impl ConfiguredAuthenticator {
-    /// The account of a grant. None if it cannot be used, which is logged with what to change.
-    pub(crate) fn account(&self, connection: u64, user: &str, grant: LoginGrant) -> Option<GrantedAccount> {
-        self.usable(grant).map_err(|reason| self.log_refusal(connection, user, &reason)).ok()
+    /// The account of a grant to a user of a connection. None if it cannot be used, which is logged with what to
+    /// change. `is_taken`: whether a user of the configuration has this name in this tenant.
+    pub(crate) fn account(
+        &self,
+        (connection, user): (u64, &str),
+        grant: LoginGrant,
+        is_taken: impl FnOnce(&str, &str) -> bool,
+    ) -> Option<GrantedAccount> {
+        self.usable(grant, is_taken).map_err(|reason| self.log_refusal(connection, user, &reason)).ok()
     }
 
-    fn usable(&self, grant: LoginGrant) -> Result<GrantedAccount, String> {
+    fn usable(&self, grant: LoginGrant, is_taken: impl FnOnce(&str, &str) -> bool) -> Result<GrantedAccount, String> {
         let LoginGrant { principal, tenant, plugin, attributes } = grant;
         let Some(tenants_own) = self.tenants.get(&tenant) else {
             let allowed: Vec<_> = self.tenants.keys().map(|name| format!("{name:?}")).collect();
@@ -33,6 +39,12 @@ impl ConfiguredAuthenticator {
                 allowed.join(", ")
             ));
         };
+        if is_taken(&principal, &tenant) {
+            return Err(format!(
+                "it grants the principal {principal:?} of the tenant {tenant:?}, and [users.{principal}] is a user of that \
+                 tenant: correct what it grants, or remove the user from the configuration"
+            ));
+        }
         let Some(plugin) = plugin.or_else(|| tenants_own.clone()) else {
             return Err(format!(
                 "it grants the tenant {tenant:?} without a plugin, and the tenant has none: add plugin = \"NAME\" to \

@@ -6,13 +6,17 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 use whelk_runtime::limits::Throttle;
-use whelk_runtime::{Facts, Lookup, Registry};
+use whelk_runtime::{Authenticator, Error, Facts, Limit, Lookup, Plugin, Registry};
 
 use super::pool::InstancePool;
 use crate::config::{Authorities, RequiredMethods, UserPattern};
 use crate::observe::escape::escape;
 use crate::observe::event::{LoginEvent, emit};
+use crate::source::Source;
 use crate::tenant::Tenants;
+
+/// How many idle instances end so that one more can begin.
+const RETRIES: u32 = 2;
 
 /// One authenticator of the configuration.
 pub(crate) struct ConfiguredAuthenticator {
@@ -56,7 +60,21 @@ impl ConfiguredAuthenticator {
     ///
     /// # Errors
     /// Why there is none, for the log.
-    pub(super) async fn instance(&self, facts: &Facts) -> Result<whelk_runtime::Authenticator, String> {
+    pub(super) async fn instance(&self, facts: &Facts, newcomer: Source) -> Result<Authenticator, String> {
+        let plugin = self.plugin().await?;
+        let mut retries = RETRIES;
+        loop {
+            match plugin.authenticator(facts, &self.own).await {
+                Err(error) if retries > 0 && lacks_room(&error) && self.environment.pool.end_idle(newcomer).await => {
+                    retries -= 1;
+                }
+                made => return made.map_err(|error| error.to_string()),
+            }
+        }
+    }
+
+    /// Its plugin, as it is served now.
+    async fn plugin(&self) -> Result<Arc<Plugin>, String> {
         let Environment { operators, prepare_wait, .. } = &self.environment;
         let settled = timeout(*prepare_wait, operators.settled(&self.plugin)).await;
         let plugin = match settled.unwrap_or_else(|_| operators.lookup(&self.plugin)) {
@@ -77,7 +95,7 @@ impl ConfiguredAuthenticator {
                 "its plugin is of the world {world} and no authenticator: replace its file, or name another"
             ));
         }
-        plugin.authenticator(facts, &self.own).await.map_err(|error| error.to_string())
+        Ok(plugin)
     }
 
     /// Logs that it gave no answer that can be used.
@@ -95,5 +113,15 @@ impl ConfiguredAuthenticator {
         let (user, reason) = (escape(user.as_bytes()), escape(reason.as_bytes()));
         let (authenticator, more) = (&*self.name, admitted.suppressed);
         emit(LoginEvent::GrantRefused { connection, user, authenticator, reason, more });
+    }
+}
+
+/// Whether an instance could not be made because others take up the room.
+fn lacks_room(error: &Error) -> bool {
+    let of_others = [Limit::Sessions, Limit::TenantMemory, Limit::AllMemory];
+    match error {
+        Error::Full(_) => true,
+        Error::Limit { limit, .. } => of_others.contains(limit),
+        _ => false,
     }
 }

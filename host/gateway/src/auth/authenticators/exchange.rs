@@ -61,8 +61,10 @@ pub(crate) struct Question<'a> {
 pub(crate) enum NoAnswer {
     /// It failed, which was logged.
     Failed,
-    /// Its place was given up for another client, or the client answers a question that this instance did not ask.
+    /// Its place was given up for another client, and with it the question.
     BeginAnew,
+    /// The client answers a question that the authenticator did not ask.
+    NotAsked,
 }
 
 /// Passwords and answers are zeroized.
@@ -111,6 +113,7 @@ impl Exchange {
             Ok(LoginAnswer::Reject) => "reject",
             Err(NoAnswer::Failed) => "failed",
             Err(NoAnswer::BeginAnew) => "begin anew",
+            Err(NoAnswer::NotAsked) => "not asked",
         };
         let (connection, user, method) = (question.connection, escape(question.user.as_bytes()), question.method);
         let (authenticator, took_ms) = (&*authenticator.name, began.elapsed().as_secs_f32() * 1000.0);
@@ -128,7 +131,7 @@ impl ExchangeState {
         let answers = matches!(question.credential, LoginCredential::Answers(_));
         let was_asked = std::mem::take(&mut self.has_asked);
         if answers && !was_asked {
-            return Err(NoAnswer::BeginAnew);
+            return Err(NoAnswer::NotAsked);
         }
         let attempt = question.attempt();
         if was_asked && !answers {
@@ -173,7 +176,10 @@ impl ExchangeState {
         ];
         let facts: Facts = facts.into_iter().collect();
         // On the heap: making an instance is a large future, and every connection that logs in has this one in it.
-        let made = place.work(Box::pin(authenticator.instance(&facts))).await.ok_or(NoAnswer::BeginAnew)?;
+        let made = place
+            .work(Box::pin(authenticator.instance(&facts, question.peer.source())))
+            .await
+            .ok_or(NoAnswer::BeginAnew)?;
         let made = made.map_err(|reason| {
             authenticator.log_failure(question.connection, question.user, &reason);
             NoAnswer::Failed

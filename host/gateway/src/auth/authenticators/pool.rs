@@ -2,8 +2,10 @@
 //!
 //! When all are taken, one is given up, and the client that had it must start its login again. The idle places without
 //! an open question go first, then those with one, and last those with a call in progress. Of equals one of the source
-//! that has most goes, and of its places the one that was unused for longest: a stranger who begins many logins and
-//! finishes none takes places from others of the same source.
+//! that has most goes, and then one of the network that has most, since who has many sources has them side by side: a
+//! stranger who begins many logins and finishes none takes places from himself. Of its places the one that was unused
+//! for longest goes, but a question stays open for [`LEAST_TIME`] before that, in which a person types: until then the
+//! youngest goes first.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -18,10 +20,12 @@ use whelk_runtime::Authenticator;
 use whelk_runtime::limits::Throttle;
 
 use crate::observe::event::{LimitEvent, emit};
-use crate::source::Source;
+use crate::source::{Network, Source};
 
 /// The pool is said to be full once, and again when it was not for this time.
 const LOG_PERIOD: Duration = Duration::from_secs(60);
+/// How long a question stays open while other places can be given up for a newcomer.
+const LEAST_TIME: Duration = Duration::from_secs(30);
 /// The name of the limit.
 const LIMIT: &str = "authenticator_instances";
 
@@ -97,7 +101,7 @@ impl InstancePool {
     fn give_one_up(&self, newcomer: Source) {
         let chosen = {
             let mut taken = self.taken();
-            let number = choose(&taken, newcomer);
+            let number = choose(&taken, newcomer, Instant::now());
             number.and_then(|number| taken.remove(&number))
         };
         let Some(place) = chosen else { return };
@@ -108,6 +112,23 @@ impl InstancePool {
         place.give_up();
     }
 
+    /// Ends one idle instance for a client of this source, and returns when its memory is free. False if there is none.
+    pub(super) async fn end_idle(&self, newcomer: Source) -> bool {
+        let chosen = {
+            let mut taken = self.taken();
+            let number = choose(&taken, newcomer, Instant::now());
+            let idle = number.filter(|number| taken.get(number).is_some_and(|place| place.is_idle()));
+            idle.and_then(|number| taken.remove(&number))
+        };
+        match chosen.and_then(|place| place.take()) {
+            Some(instance) => {
+                instance.end().await;
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Nothing panics while it holds the lock, so a poisoned one guards consistent data.
     fn taken(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Place>>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
@@ -115,14 +136,21 @@ impl InstancePool {
 }
 
 /// The place that is given up for a newcomer, which counts for its source already.
-fn choose(taken: &BTreeMap<u64, Arc<Place>>, newcomer: Source) -> Option<u64> {
+fn choose(taken: &BTreeMap<u64, Arc<Place>>, newcomer: Source, now: Instant) -> Option<u64> {
     let mut counts: HashMap<Source, usize> = HashMap::from([(newcomer, 1)]);
+    let mut wide: HashMap<Network, usize> = HashMap::from([(newcomer.network(), 1)]);
     for place in taken.values() {
         *counts.entry(place.source).or_default() += 1;
+        *wide.entry(place.source.network()).or_default() += 1;
     }
     let order = |place: &Place| {
         let (works, has_asked, used) = place.worth();
-        (works, has_asked, Reverse(counts.get(&place.source).copied()), used)
+        let most = (Reverse(counts.get(&place.source)), Reverse(wide.get(&place.source.network())));
+        let age = now.saturating_duration_since(used);
+        let is_typing = has_asked && age < LEAST_TIME;
+        // The youngest first of those that have time left, and the oldest first of the others.
+        let turn = if is_typing { (age, Reverse(Duration::ZERO)) } else { (Duration::ZERO, Reverse(age)) };
+        (works, has_asked, most, is_typing, turn)
     };
     taken.iter().min_by_key(|(_, place)| order(place)).map(|(number, _)| *number)
 }
@@ -135,14 +163,22 @@ impl Place {
         (state.idle.is_none(), state.has_asked, state.used)
     }
 
+    fn is_idle(&self) -> bool {
+        self.state().idle.is_some()
+    }
+
     fn give_up(&self) {
-        let mut state = self.state();
-        state.is_given_up = true;
         // Ends after the lock is released.
-        let idle = state.idle.take();
-        drop(state);
+        let idle = self.take();
         drop(idle);
         self.given_up.notify_one();
+    }
+
+    /// Gives the place up, and takes what is in it.
+    fn take(&self) -> Option<Instance> {
+        let mut state = self.state();
+        state.is_given_up = true;
+        state.idle.take()
     }
 
     fn state(&self) -> MutexGuard<'_, PlaceState> {
@@ -187,6 +223,14 @@ impl Instance {
         Instance(Some((authenticator, permit)))
     }
 
+    /// Ends the instance. Its permit is returned, and its memory free, when this returns.
+    async fn end(mut self) {
+        if let Some((authenticator, permit)) = self.0.take() {
+            authenticator.end().await;
+            drop(permit);
+        }
+    }
+
     pub(super) fn authenticator(&mut self) -> &mut Authenticator {
         let (authenticator, _) = self.0.as_mut().expect("only the drop takes it");
         authenticator
@@ -205,5 +249,49 @@ impl Drop for Instance {
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(end);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Places of these sources, whose questions are open for so long, all idle.
+    fn places(of: &[(&str, u64)]) -> BTreeMap<u64, Arc<Place>> {
+        let now = Instant::now();
+        let place = |(source, seconds): &(&str, u64)| {
+            let used = now.checked_sub(Duration::from_secs(*seconds)).unwrap();
+            let state = PlaceState { is_given_up: false, idle: None, has_asked: true, used };
+            Arc::new(Place { source: source_of(source), state: Mutex::new(state), given_up: Notify::new() })
+        };
+        (0..).zip(of.iter().map(place)).collect()
+    }
+
+    fn source_of(address: &str) -> Source {
+        Source::of(address.parse().unwrap())
+    }
+
+    fn chosen(of: &[(&str, u64)], newcomer: &str) -> Option<u64> {
+        choose(&places(of), source_of(newcomer), Instant::now())
+    }
+
+    /// F1.
+    #[tokio::test]
+    async fn one_of_the_source_and_then_of_the_network_that_has_most_is_given_up() {
+        let typing = ("192.0.2.1", 60);
+        assert_eq!(chosen(&[typing, ("192.0.2.2", 50), ("192.0.2.2", 40)], "198.51.100.1"), Some(1));
+        // The networks of one customer, who has 65,536 of them.
+        let many = [("2001:db8::1", 1), ("2001:db8:0:1::1", 2), ("2001:db8:0:2::1", 3)];
+        let all: Vec<_> = std::iter::once(("2001:db8:7::1", 60)).chain(many).collect();
+        assert_eq!(chosen(&all, "2001:db8:0:3::1"), Some(1));
+        assert_eq!(chosen(&all, "2001:db8:9::1"), Some(1));
+    }
+
+    #[tokio::test]
+    async fn a_person_who_types_is_left_alone_for_a_while() {
+        let old = ("192.0.2.1", 31);
+        assert_eq!(chosen(&[("203.0.113.1", 20), old, ("198.51.100.1", 40)], "198.51.100.9"), Some(2));
+        // Where all have been asked a moment ago, the latest is sent away.
+        assert_eq!(chosen(&[("203.0.113.1", 20), ("192.0.2.1", 3), ("198.51.100.1", 10)], "198.18.0.1"), Some(1));
     }
 }

@@ -85,11 +85,14 @@ pub struct Limits {
         /// networks of 64 bits) are served round robin. 0: one fewer than there are processors, at least 1.
         Server hashing: Count = 0, 0 => 256, "U30, F5";
         /// Instances of authenticators at the same time, beside the `instances` of sessions: each client that is
-        /// logging in has one. When there are as many, the source that has most loses one, whose client begins its
-        /// login anew.
+        /// logging in through one has an instance until the login ends, and holds its memory. When there are as many,
+        /// the source that has most loses one, or of equals the network (24 bits of IPv4, 48 of IPv6) that has most,
+        /// whose client is asked again. A question stays open for at least 30 s while others can be given up.
         Server authenticator_instances: Count = 128, 1 => 4096, "U36, F1";
-        /// Time by the clock for one call into an authenticator. Waiting for a processor does not count. A call that
-        /// takes longer is a refusal. See also `cpu_call`.
+        /// Time by the clock for one call into an authenticator, which includes its own waits, such as for a server
+        /// that it asks, and not those for a processor. A call that takes longer is a refusal, which the log says. The
+        /// time in which a person answers a question is none of a call: see `authentication_grace`. `cpu_call` limits
+        /// the processor time of a call.
         Server authenticator_call: Time = s(5), ms(100) => s(60), "U36";
         /// Memory for all password hashing at a time. A hash that needs more is computed while no other runs. "0 B": a
         /// quarter of what the machine or the control group has.

@@ -75,7 +75,8 @@ whelk_runtime::events! {
             reason: &'a str,
         }
         /// An authenticator was asked about an attempt, and answered `accept`, `partial`, `challenge` or `reject`;
-        /// `failed` if it gave no answer, and `begin anew` if its instance was given up for another client.
+        /// `failed` if it gave no answer, `begin anew` if its instance was given up for another client, and `not asked`
+        /// if the client has answered a question that it did not ask.
         AuthenticatorAsked(
             "login_authenticator_asked", DEBUG, "whelk::auth::authenticators", "authenticator asked"
         ) {
