@@ -9,6 +9,7 @@ pub(crate) const KNOWN: &[(&str, usize, &str)] = &[
     ("host/gateway/src/server/listener.rs", 2, "a connection, whose panic is caught and logged"),
     ("host/gateway/src/cli/serve.rs", 5, "three supervised; one that warns once; and reloads, whose panics are caught"),
     ("host/gateway/src/server/reload.rs", 1, "what warns once after a reload"),
+    ("host/gateway/src/server/revocation.rs", 2, "supervised; a look, and a judgement, which are made anew"),
     ("host/gateway/src/plugins/reload.rs", 1, "supervised"),
     ("host/gateway/src/plugins/reload/folder.rs", 1, "the end of a drain, which only waits and tells"),
     ("host/gateway/src/plugins/reload/task.rs", 2, "looks and loads: a panic refuses the file, which is tried again"),

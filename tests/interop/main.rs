@@ -30,6 +30,7 @@ mod openssh_tools;
 mod operator;
 mod regress;
 mod reload;
+mod revocation;
 mod service;
 mod slow;
 mod stdio;

@@ -40,15 +40,15 @@ pub use sections::listen::{AddressLists, parse_address};
 pub use sections::login::authorities::Authorities;
 pub use sections::login::methods::RequiredMethods;
 pub use sections::login::patterns::{LONGEST_NAME, UserPattern};
+pub use sections::login::revocation::RevocationConfig;
 use sections::plugins::Plugins;
 use sections::tenants::{Around, TenantConfigs};
 pub use sections::tenants::{DEFAULT_TENANT, TenantConfig, check_tenant_name};
-pub use sections::users::{Authentication, User};
+pub use sections::users::{Authentication, KeyFileSetting, User};
 
-use crate::credential::check_revoked_keys;
-use crate::state::State;
 use crate::state::host_keys::HostKeyFiles;
 use crate::state::strict_modes::Writers;
+use crate::state::{State, tenant_folder};
 
 /// The demonstration's banner and notice.
 pub const DEMONSTRATION: &str = "DEMONSTRATION: anyone on this machine can log in";
@@ -82,8 +82,8 @@ pub struct Config {
     pub authenticators: Vec<AuthenticatorConfig>,
     /// The authorities whose certificates any user may have.
     pub authorities: Authorities,
-    /// The file of revoked keys and certificates.
-    pub revoked_keys: Option<PathBuf>,
+    /// What is revoked, and what follows.
+    pub revoked: RevocationConfig,
     /// The tenants, by their exact names: at least [`DEFAULT_TENANT`]. Empty in the demonstration, where each plugin is
     /// a tenant of its own.
     pub tenants: BTreeMap<String, TenantConfig>,
@@ -167,7 +167,7 @@ impl Config {
                 login_policy: LoginPolicy::Demonstration,
                 authenticators: Vec::new(),
                 authorities: Authorities::default(),
-                revoked_keys: None,
+                revoked: RevocationConfig::default(),
                 tenants: BTreeMap::new(),
                 algorithms: Preferences::default(),
                 limits: demonstration_limits(),
@@ -204,6 +204,12 @@ impl Config {
             named.extend(users.values().map(|user| (user.tenant.as_str(), user.plugin.as_str())));
         }
         named
+    }
+
+    /// The home directory of a tenant's users: the directory that its plugins are granted.
+    pub(crate) fn home(&self, tenant: &str) -> Option<PathBuf> {
+        let granted = self.tenants.get(tenant)?.grants.directory.as_ref()?;
+        Some(granted.path.clone().unwrap_or_else(|| tenant_folder(&self.state, tenant)))
     }
 
     /// The authenticator that is asked about a name which is no user's: the first with a pattern that fits.
@@ -278,13 +284,13 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
         Some(item) => sections::login::authorities::read(&item, &folder, findings),
         None => Authorities::default(),
     };
-    let revoked_keys = read_revoked_keys(&mut top, &folder, findings);
+    let revoked = sections::login::revocation::read(&mut top, &folder, findings);
     let own = OwnFiles {
         plugins: &plugins,
         known,
         state: state.as_deref(),
         authorities: &authorities,
-        revoked_keys: revoked_keys.as_deref(),
+        revoked_keys: revoked.keys.as_deref(),
         host_keys: &host_keys.keys,
     };
     let server = Defaults { limits: limits.as_ref(), methods: methods.unwrap_or_default() };
@@ -303,21 +309,13 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
         login_policy,
         authenticators,
         authorities,
-        revoked_keys,
+        revoked,
         tenants,
         algorithms,
         limits,
         one_connection: false,
         notes: Vec::new(),
     })
-}
-
-/// The file of revoked keys. One that cannot be used would refuse every key, so it is an error.
-fn read_revoked_keys(top: &mut Section<'_>, folder: &Path, findings: &mut Findings) -> Option<PathBuf> {
-    let item = top.take("revoked_keys")?;
-    let path = findings.keep(&item, setting::path(item.value, folder))?;
-    findings.keep(&item, check_revoked_keys(&path))?;
-    Some(path)
 }
 
 /// The program's own folders and files, as far as they are known.

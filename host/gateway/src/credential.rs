@@ -12,10 +12,11 @@ mod password;
 mod revoked;
 
 pub use addresses::AddressList;
-pub(crate) use authorized_keys::find_in_file;
 #[cfg(test)]
 pub(crate) use authorized_keys::public_line;
 pub use authorized_keys::{AuthorizedKey, KeyFile, MOST_TOLD, SkippedLine, parse_key, read_authorized_keys};
+pub(crate) use authorized_keys::{FoundKey, find_in_file, read_key_file};
+pub(crate) use file::{FileStamp, KeyPath};
 pub use key_options::{ForwardingOptions, KeyOptions};
 pub use password::PasswordHash;
 pub use revoked::check_revoked_keys;

@@ -541,7 +541,7 @@ mod tests {
     fn a_hash_above_the_memory_of_all_is_reported_with_its_user() {
         let hash = "$argon2id$v=19$m=19456,t=2,p=1$S2aaE/TDH5padCF7ghv7mQ$zTtmCdY6SFbI2apkX35/ITFUAXb78e7qQvuvwf9UZLs";
         let password = Some(crate::credential::PasswordHash::parse(hash).unwrap());
-        let authentication = Authentication::Required { password, keys: Vec::new(), key_file: None };
+        let authentication = Authentication::Required { password, keys: Vec::new(), key_files: Vec::new() };
         let alice = config::User {
             tenant: "a".to_owned(),
             plugin: "echo".to_owned(),

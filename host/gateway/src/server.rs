@@ -9,6 +9,7 @@
 //! | [`control`] | the control socket, on which `whelk` asks the running server |
 //! | [`drain`] | the phases of a shutdown |
 //! | [`reload`] | re-reads the configuration while the server runs |
+//! | [`revocation`] | ends the connections of users who may no longer log in |
 //! | [`signals`] | what SIGTERM, SIGINT, SIGHUP and others do |
 //! | [`systemd`] | what systemd is told: ready, reloading, stopping, how busy, and that the server serves |
 //! | [`heap_trim`] | gives free heap back to the system after many sessions have ended |
@@ -22,6 +23,7 @@ pub mod generation;
 pub mod heap_trim;
 pub mod listener;
 pub mod reload;
+pub mod revocation;
 pub mod signals;
 pub(crate) mod socket;
 pub mod systemd;

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use whelk::config::{Authentication, Config, Limits, LoginPolicy, Overrides, reference};
+use whelk::config::{Authentication, Config, KeyFileSetting, Limits, LoginPolicy, Overrides, reference};
 use whelk_ssh::algorithm::Preferences;
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
@@ -89,12 +89,12 @@ failed_attempts = 3
     assert_eq!(users.keys().collect::<Vec<_>>(), ["alice", "bob@example.org", "guest"]);
     assert_eq!(users["bob@example.org"].plugin, "probe");
     assert!(matches!(users["guest"].authentication, Authentication::NotRequired));
-    let Authentication::Required { password, keys, key_file } = &users["alice"].authentication else {
+    let Authentication::Required { password, keys, key_files } = &users["alice"].authentication else {
         panic!("Alice has credentials")
     };
     assert!(password.as_ref().unwrap().verify(b"password").unwrap());
     assert_eq!(keys.len(), 1);
-    assert_eq!(key_file.as_deref(), Some(place.folder.path().join("keys/alice").as_path()));
+    assert_eq!(key_files[..], [KeyFileSetting::Named(place.folder.path().join("keys/alice"))]);
     assert_eq!(config.notes, []);
 }
 
@@ -289,10 +289,10 @@ fn with_file() -> (Place, PathBuf) {
 fn notes(place: &Place) -> Vec<String> {
     let config = place.load().unwrap();
     let LoginPolicy::Users(users) = &config.login_policy else { panic!("there are users") };
-    let Authentication::Required { key_file, .. } = &users["alice"].authentication else {
+    let Authentication::Required { key_files, .. } = &users["alice"].authentication else {
         panic!("Alice has credentials")
     };
-    assert!(key_file.is_some(), "the file is read at each login, whatever it holds now");
+    assert!(!key_files.is_empty(), "the file is read at each login, whatever it holds now");
     let root = format!("{}/", place.folder.path().display());
     config.notes.iter().map(|note| note.to_string().replace(&root, "")).collect()
 }
@@ -376,7 +376,7 @@ fn authorities_and_revoked_keys_are_read_and_their_mistakes_named() {
     fs::write(folder.join("revoked"), "").unwrap();
     let config = place.load().unwrap();
     assert_eq!(config.authorities.file.as_deref(), Some(folder.join("ca").as_path()));
-    assert_eq!(config.revoked_keys, Some(folder.join("revoked")));
+    assert_eq!((config.revoked.keys, config.revoked.ends), (Some(folder.join("revoked")), true));
     let LoginPolicy::Users(users) = &config.login_policy else { panic!("there are users") };
     // A certificate is enough.
     assert!(

@@ -16,6 +16,7 @@
 //! | `reload` | gateway, `reload` | started again: it reads every file again; `plugin list` says so |
 //! | `control` | gateway, `control` | started again with the same socket |
 //! | `heap trim` | gateway, `heap_trim` | started again; it forgets how many sessions there were |
+//! | `revocation` | gateway, `revocation` | started again; what it was judging is judged when a file changes |
 //! | `dropped lines` | gateway, `logging` | started again; it tells the number since the start once more |
 //! | `epoch` (thread) | runtime, `engine` | started again: it has only counters; until then no plugin is charged |
 //! | `reaper` (thread) | runtime, `engine` | started again: what waits is kept, the panic drops what is in hand |

@@ -7,8 +7,10 @@
 //! Knows nothing of packets: signatures have been verified before a key counts as proven (RFC 4252 §7).
 //!
 //! `password` checks a password, `keys` a key, `asked` lets an authenticator decide, `progress` knows which methods
-//! must follow, `delay` hides how long a rejection took to find.
+//! must follow, `delay` hides how long a rejection took to find. `standing` judges logins again whose connections live,
+//! by what they were accepted on.
 
+mod accepted;
 mod asked;
 mod decision;
 mod delay;
@@ -19,12 +21,14 @@ mod queue;
 mod reloaded;
 mod secret;
 mod slots;
+mod standing;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
@@ -34,20 +38,25 @@ use whelk_ssh::auth::server::{Attempt, Credential};
 
 use super::attempt::AttemptContext;
 use super::authenticators::{Authenticators, ConfiguredAuthenticator};
+use super::proof::{Evidence, KeyProof, Proof, ShownCredential};
 use crate::config::{
-    Authentication, Authorities, Config, LONGEST_NAME, LoginPolicy, RequiredMethods, TenantConfig, User,
+    Authentication, Authorities, Config, KeyFileSetting, LONGEST_NAME, LoginPolicy, RequiredMethods, TenantConfig, User,
 };
-use crate::credential::PasswordHash;
+use crate::credential::{KeyPath, PasswordHash};
 use asked::{AskedAttempt, IsTaken};
 use decision::{Judgement, NO_CREDENTIALS, PASSWORD_PROMPT};
 use delay::FailureDelay;
-use keys::{GrantedKey, KeyAccess, ShownCredential, UserKeys};
+use keys::{GrantedKey, KeyAccess, KeySources, UserKeys};
 use password::Passwords;
 use progress::Next;
 pub use secret::TimingSecret;
 
+pub(crate) use accepted::{AcceptedLogin, Revocation, Standing};
 pub use decision::{CertificateFacts, Decision, Identity, Overload, PartialLogin};
 pub(crate) use progress::AuthProgress;
+
+/// The number of the next [`Access`].
+static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// Decides who may log in. Shared by all connections.
 pub struct Access {
@@ -56,6 +65,10 @@ pub struct Access {
     passwords: Passwords,
     keys: KeyAccess,
     delay: FailureDelay,
+    /// Connections end whose users may no longer log in.
+    ends_revoked: bool,
+    /// That of no other in this process.
+    number: u64,
 }
 
 enum Users {
@@ -82,7 +95,12 @@ impl Access {
                 let of_tenant =
                     |(name, tenant): (&String, &TenantConfig)| (name.clone(), Arc::new(tenant.authorities.clone()));
                 let authorities: BTreeMap<String, Arc<Authorities>> = config.tenants.iter().map(of_tenant).collect();
-                let member = |user: &User| Member::of(user, authorities.get(&user.tenant).cloned().unwrap_or_default());
+                let homes: BTreeMap<_, Arc<Path>> =
+                    config.tenants.keys().filter_map(|name| Some((name, config.home(name)?.into()))).collect();
+                let member = |user: &User| {
+                    let authorities = authorities.get(&user.tenant).cloned().unwrap_or_default();
+                    Member::of(user, authorities, homes.get(&user.tenant))
+                };
                 let members: BTreeMap<_, _> = users.iter().map(|(name, user)| (name.clone(), member(user))).collect();
                 let hashes = members.values().filter_map(|member| member.password.clone()).collect();
                 (Users::Known(members), hashes)
@@ -96,10 +114,18 @@ impl Access {
         };
         let of_users = members.into_iter().flat_map(BTreeMap::values).map(|member| &member.keys);
         let of_others = authenticators.iter().filter_map(ConfiguredAuthenticator::authorities);
-        let (authorities, revoked) = (Arc::new(config.authorities.clone()), config.revoked_keys.clone());
-        let keys = (of_users, of_others);
-        let keys = KeyAccess::new(keys, authorities, revoked, limits.decision_grace, secret.clone());
-        Access { login_policy, passwords: Passwords::new(hashes, secret.clone(), limits), authenticators, keys, delay }
+        let (authorities, revoked) = (Arc::new(config.authorities.clone()), config.revoked.keys.clone());
+        let (keys, ends_revoked) = ((of_users, of_others), config.revoked.ends);
+        let keys = KeySources::new(keys, authorities, revoked, limits.decision_grace, secret.clone());
+        let keys = KeyAccess::new(keys);
+        let (passwords, number) =
+            (Passwords::new(hashes, secret.clone(), limits), NEXT.fetch_add(1, Ordering::Relaxed));
+        Access { login_policy, passwords, authenticators, keys, delay, ends_revoked, number }
+    }
+
+    /// The number by which it differs from every other in this process, such as that before a reload.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     /// The methods to list until one has succeeded, RFC 4252 §5.1: those with which any user can begin, so that they
@@ -180,12 +206,8 @@ impl Access {
         };
         let found = name.and_then(|name| members.get_key_value(name));
         if let Some((user, member)) = found.filter(|(_, member)| member.needs_no_credentials) {
-            return now(accept_without_credentials(
-                user.clone(),
-                member.tenant.clone(),
-                member.plugin.clone(),
-                attempt.credential,
-            ));
+            let (user, tenant, plugin) = (user.clone(), member.tenant.clone(), member.plugin.clone());
+            return now(accept_without_credentials(user, tenant, plugin, attempt.credential));
         }
         let is_taken = |name: &str, tenant: &str| members.get(name).is_some_and(|member| member.tenant == tenant);
         if let (None, Some(asked)) = (found, self.asked(name, &is_taken, context, progress)) {
@@ -232,6 +254,7 @@ impl Access {
     fn asked<'a>(
         &'a self,
         name: Option<&'a str>,
+        is_taken: IsTaken<'a>,
         context: &'a AttemptContext,
         progress: &'a AuthProgress,
     ) -> Option<AskedAttempt<'a>> {
@@ -243,18 +266,22 @@ impl Access {
 }
 
 impl Member {
-    fn of(user: &User, authorities: Arc<Authorities>) -> Member {
+    /// `home`: the home directory, if the user has one.
+    fn of(user: &User, authorities: Arc<Authorities>, home: Option<&Arc<Path>>) -> Member {
         let (needs_no_credentials, password, keys) = match &user.authentication {
             Authentication::NotRequired => (true, None, UserKeys::default()),
-            Authentication::Required { password, keys, key_file } => {
-                let file = key_file.as_ref().map(|file| file.as_path().into());
+            Authentication::Required { password, keys, key_files } => {
+                let path = |file: &KeyFileSetting| match file {
+                    KeyFileSetting::Named(path) => Some(KeyPath::named(path)),
+                    KeyFileSetting::InHome(path) => Some(KeyPath::in_home(home?, path)),
+                };
+                let files = key_files.iter().filter_map(path).collect();
                 let principals = user.principals.as_deref().map(Arc::from);
-                let keys = UserKeys { listed: keys.as_slice().into(), file, authorities, principals };
+                let keys = UserKeys { listed: keys.as_slice().into(), files, authorities, principals };
                 (false, password.clone().map(Arc::new), keys)
             }
         };
         let (tenant, plugin, methods) = (user.tenant.clone(), user.plugin.clone(), user.methods.clone());
-        is_taken: IsTaken<'a>,
         Member { tenant, plugin, needs_no_credentials, password, methods, keys }
     }
 
@@ -274,12 +301,26 @@ impl Member {
     fn identity(&self, user: &str, method: AuthMethod, granted: Option<GrantedKey>) -> Identity {
         let (user, principal) = (user.to_owned(), user.to_owned());
         let (tenant, plugin, attributes) = (self.tenant.clone(), self.plugin.clone(), Arc::default());
-        let (fingerprint, restrictions, certificate) = match granted {
-            Some(key) => (Some(key.fingerprint), Arc::new(key.restrictions), key.certificate),
-            None => (None, Arc::default(), None),
+        let (fingerprint, restrictions, certificate, proof) = match granted {
+            Some(GrantedKey { fingerprint, restrictions, certificate, shown, files }) => {
+                let proof = Some(Proof::Key(KeyProof { shown, files }));
+                (Some(fingerprint), Arc::new(restrictions), certificate, proof)
+            }
+            None => (None, Arc::default(), None, self.password.clone().map(Proof::Password)),
         };
-        let method = method.name();
-        Identity { user, principal, tenant, plugin, method, fingerprint, restrictions, certificate, attributes }
+        let (method, evidence) = (method.name(), proof.map(Evidence::of).unwrap_or_default());
+        Identity {
+            user,
+            principal,
+            tenant,
+            plugin,
+            method,
+            fingerprint,
+            restrictions,
+            certificate,
+            attributes,
+            evidence,
+        }
     }
 
     /// The decision about a key that the user may use, which was proven or only offered.
@@ -333,5 +374,6 @@ fn accept_without_credentials(user: String, tenant: String, plugin: String, cred
         restrictions,
         certificate,
         attributes,
+        evidence: Evidence::of(Proof::NotNeeded),
     })
 }

@@ -22,6 +22,7 @@ use crate::server::generation::CurrentGateway;
 use crate::server::heap_trim;
 use crate::server::listener::{Listener, PassedSockets};
 use crate::server::reload::{ReloadTrigger, Reloader};
+use crate::server::revocation;
 use crate::server::signals::{GaveUp, Hangup, Signals};
 use crate::server::systemd::{Load, Systemd};
 use crate::state::State;
@@ -68,6 +69,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
             emit(ServerEvent::Listening { address });
         }
         start_tasks(&newest, &reload, &config);
+        revocation::start(&newest);
         let manager = Systemd::of_environment();
         report_to(&manager, &newest, &listener, &stopper);
         if let Some(file) = file {

@@ -20,7 +20,9 @@ use crate::observe::logging::{self, Output};
 use crate::os_limits;
 use crate::server::drain::{DrainTime, Stopper};
 use crate::server::gateway::{Gateway, THIS_PROGRAM};
+use crate::server::generation::CurrentGateway;
 use crate::server::listener::{ConnectionPermit, serve_one};
+use crate::server::revocation;
 use crate::server::signals::{Hangup, Signals};
 use crate::server::socket::{self, TcpKeepalive};
 use crate::source::Peer;
@@ -56,6 +58,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
     let served = runtime.block_on(async {
         let gateway = Arc::new(Gateway::new(&config, host_keys, &stopper).map_err(wrong)?);
         let _reload = gateway.load(&config, &state, Path::new(THIS_PROGRAM)).await.map_err(wrong)?;
+        revocation::start(&CurrentGateway::new(Arc::clone(&gateway)));
         let permit = ConnectionPermit::unlisted(CONNECTION);
         let peer = peer(&input);
         if let Some(stream) = tcp(&input, &output).map_err(failed)? {

@@ -69,6 +69,12 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # certificate is refused.
 # revoked_keys = "revoked.krl"
 
+# Connections of those who may no longer log in are ended, with their sessions: within two seconds after a key was taken from an
+# authorized_keys file or added to the revoked keys, without any signal, and after a reload that removes the user, the key, the
+# password or the authority, changes the password, or gives the user another tenant. What ends by time alone (expiry-time=, the
+# validity of a certificate) ends no connection, nor do other `methods`. false: connections are kept until they end by themselves.
+#end_revoked = true
+
 # Who may enter: a table for each user, by the exact name. At least one is needed.
 # [users.alice]
 #   The tenant, unless it is the one called default; and the plugin, unless it is the tenant's:
@@ -81,8 +87,13 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 #   Public keys, here or in a file of OpenSSH's format (AuthorizedKeysFile), with the options of sshd(8) before them: command=,
 #   restrict, no-pty, environment=, from=, expiry-time=, cert-authority, principals=, no-touch-required, verify-required.
 #   The file is read at each login. A line that is not understood is skipped; a file that others may write to is not used.
+#   Instead of one file there may be a list of files. {home} at the beginning of one is the home of the user, the `directory`
+#   that the tenant is granted: whoever may write there, which is every session of the tenant if it is "read-write", decides
+#   who logs in as this user. No link in it leads out of the home. It lifts no restriction: of a key that is listed outside of
+#   the home it says nothing, environment= has no effect in it, and if any key outside of it has options that restrict that
+#   key (command=, from= ...) it is not used at all.
 # keys = ["ssh-ed25519 AAAA... alice@example.org"]
-# authorized_keys = "keys/alice"
+# authorized_keys = ["keys/alice", "{home}/.ssh/authorized_keys"]
 #   The principals of which a certificate needs one, instead of the user's name (AuthorizedPrincipalsFile):
 # principals = ["alice", "admins"]
 #

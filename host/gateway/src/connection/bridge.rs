@@ -40,9 +40,11 @@ pub(crate) mod user;
 use std::sync::Arc;
 
 use whelk_runtime::Ending;
+use whelk_ssh::connection::Server;
 use whelk_ssh::message::mux::ChannelId;
 use whelk_ssh::mux::OpenFailure;
 
+use crate::auth::access::AcceptedLogin;
 use crate::connection::bridge::delegation::Delegation;
 use crate::connection::bridge::session::SessionChannel;
 use crate::connection::bridge::user::SessionUser;
@@ -51,6 +53,9 @@ use crate::observe::refusals::Refusals;
 use crate::server::connection_table::{ConnectionRow, LoginInfo, Registration};
 use crate::server::gateway::Gateway;
 use crate::source::Peer;
+
+/// Most bytes that are put into packets when a connection ends on request.
+const LAST_BYTES: usize = 16 << 10;
 
 /// All channels of one connection, and what they belong to.
 pub(crate) struct Bridge {
@@ -102,6 +107,8 @@ impl Bridge {
         let plugin = self.gateway.tenants().connection_plugin(&tenant);
         self.delegation = plugin.map(|plugin| Box::new(Delegation::new(plugin)));
         self.row().logged_in(LoginInfo { user: user_name, tenant, method: user.identity.method });
+        let login = AcceptedLogin::of(&user.identity, self.row().peer());
+        self.registration.watch_login(login, self.gateway.access().number());
         self.user = Some(Arc::new(user));
     }
 
@@ -122,6 +129,15 @@ impl Bridge {
                 Channel::Session(session) => session.inbox.tell_terminal(text),
             }
         }
+    }
+
+    /// Ends all sessions because the end of the connection was asked for. Those on a terminal are shown why, as far as
+    /// their clients take it.
+    pub(crate) fn ended_on_request(&mut self, connection: &mut Server, reason: &str) {
+        self.tell_terminals(&format!("this connection is ended: {reason}"));
+        // The connection ends in any case.
+        let _ = self.send(connection, LAST_BYTES);
+        self.connection_lost();
     }
 
     /// Ends all sessions because the connection is lost or closed.

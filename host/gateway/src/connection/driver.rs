@@ -550,12 +550,8 @@ impl<S: ByteStream> Driver<S> {
         }
         match end {
             End::Shutdown => self.bridge.server_stopped(),
-            End::Lost(_)
-            | End::Protocol(_)
-            | End::Requested(_)
-            | End::SignFailed(_)
-            | End::TooManyCompressed
-            | End::Evicted => {
+            End::Requested(ref reason) => self.bridge.ended_on_request(&mut self.connection, reason),
+            End::Lost(_) | End::Protocol(_) | End::SignFailed(_) | End::TooManyCompressed | End::Evicted => {
                 self.bridge.connection_lost();
             }
         }

@@ -268,7 +268,8 @@ impl Login {
     }
 }
 
-/// Starts the decision about an attempt.
+/// Starts the decision about an attempt. Who is accepted after a reload must be welcome by the newest configuration,
+/// too, though the connection keeps that of its beginning.
 fn decide(
     gateway: &Gateway,
     attempt: &Attempt<'_>,
@@ -276,7 +277,15 @@ fn decide(
     progress: AuthProgress,
     queued: Arc<AtomicBool>,
 ) -> PendingDecision {
-    let access = Arc::clone(gateway.access());
+    let (access, table) = (Arc::clone(gateway.access()), Arc::clone(gateway.connections()));
     let attempt = OwnedAttempt::of(attempt);
-    Box::pin(async move { access.decide(attempt.as_attempt(), &context, &progress, &queued).await })
+    Box::pin(async move {
+        let decision = access.decide(attempt.as_attempt(), &context, &progress, &queued).await;
+        let Decision::Accept(identity) = &decision else { return decision };
+        match table.logins().newer_than(access.number()) {
+            // On the heap: it happens only during a reload.
+            Some(newest) if !Box::pin(newest.still_accepts(identity, context.peer)).await => Decision::Reject,
+            Some(_) | None => decision,
+        }
+    })
 }

@@ -13,7 +13,7 @@ use std::path::Path;
 use ssh_key::{Algorithm, HashAlg, PublicKey};
 use whelk_ssh::crypto::key::PublicKey as Verified;
 
-use super::file;
+use super::file::{FileStamp, KeyPath};
 use super::key_options::KeyOptions;
 
 /// Far more than any list kept by hand.
@@ -145,20 +145,51 @@ fn shown(word: &str) -> Option<&str> {
 /// # Errors
 /// The file is unreadable, not a regular file, UTF-16, or writable by others than its owner (as sshd's StrictModes).
 pub fn read_authorized_keys(path: &Path) -> Result<KeyFile, String> {
-    Ok(parse_file(&read_text(path)?))
+    read_key_file(&KeyPath::named(path))
 }
 
-/// The lines of a key file that hold this key, each with its number, parsed or with the reason why it cannot be. Other
-/// lines are not parsed.
+/// The same for a file that may be in a home. One that is not there has no keys.
 ///
 /// # Errors
 /// As for [`read_authorized_keys`].
-pub(crate) fn find_in_file(path: &Path, key: &Verified) -> Result<Vec<FoundLine>, String> {
-    Ok(find_lines(&read_text(path)?, key))
+pub(crate) fn read_key_file(path: &KeyPath) -> Result<KeyFile, String> {
+    Ok(read_text(path)?.map(|(text, _)| parse_file(&text)).unwrap_or_default())
+}
+
+/// What a key file says of one key.
+#[derive(Debug, Default)]
+pub(crate) struct FoundKey {
+    /// The lines that hold it, each with its number, parsed or with the reason why it cannot be.
+    pub(crate) lines: Vec<FoundLine>,
+    /// Some line has options that restrict its key, whichever that is.
+    pub(crate) restricts: bool,
+    /// The stamp of the file. None: it is not there, as a home need not have one.
+    pub(crate) stamp: Option<FileStamp>,
+}
+
+/// Looks for a key in a key file. Only the lines that hold it are parsed, and with `all` the options of the others.
+/// Waits for the disk.
+///
+/// # Errors
+/// As for [`read_authorized_keys`].
+pub(crate) fn find_in_file(path: &KeyPath, key: &Verified, all: bool) -> Result<FoundKey, String> {
+    let Some((text, stamp)) = read_text(path)? else { return Ok(FoundKey::default()) };
+    let restricts = all && lines(&text).any(|line| restricts(String::from_utf8_lossy(line).trim()));
+    Ok(FoundKey { lines: find_lines(&text, key), restricts, stamp: Some(stamp) })
 }
 
 /// A line of a key file that holds the key in question: its number, counted from 1, and what it says.
 pub(crate) type FoundLine = (usize, Result<AuthorizedKey, String>);
+
+/// Whether a line has a key with options that restrict it, or that are not understood.
+fn restricts(line: &str) -> bool {
+    let (first, rest) = first_word(line);
+    if line.starts_with('#') || known(first) {
+        return false;
+    }
+    let (second, _) = first_word(rest);
+    known(second) && KeyOptions::parse(first).map_or(true, |options| options.restricts())
+}
 
 fn find_lines(bytes: &[u8], key: &Verified) -> Vec<FoundLine> {
     let whole = public_line(key.blob());
@@ -175,17 +206,18 @@ fn find_lines(bytes: &[u8], key: &Verified) -> Vec<FoundLine> {
     holding.filter(|(_, parsed)| parsed.as_ref().map_or(true, |found| found.is(key))).collect()
 }
 
-/// The bytes of a key file, without a byte order mark.
-fn read_text(path: &Path) -> Result<Vec<u8>, String> {
-    let (opened, _) = file::open(path, MOST_BYTES)?;
-    let mut bytes = file::contents(opened, path, MOST_BYTES)?;
+/// The bytes of a key file, without a byte order mark, and its stamp from before they were read. None: a home need not
+/// have one.
+fn read_text(path: &KeyPath) -> Result<Option<(Vec<u8>, FileStamp)>, String> {
+    let Some((file, facts)) = path.open(MOST_BYTES)? else { return Ok(None) };
+    let mut bytes = path.contents(file, MOST_BYTES)?;
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-        return Err(format!("{} is UTF-16 text: save it as UTF-8", path.display()));
+        return Err(format!("{path} is UTF-16 text: save it as UTF-8"));
     }
     if bytes.starts_with(BYTE_ORDER_MARK) {
         bytes.drain(..BYTE_ORDER_MARK.len());
     }
-    Ok(bytes)
+    Ok(Some((bytes, FileStamp::of(&facts))))
 }
 
 fn parse_file(bytes: &[u8]) -> KeyFile {

@@ -81,6 +81,12 @@ impl Default for KeyOptions {
 }
 
 impl KeyOptions {
+    /// Whether they restrict what the key may do, or when and from where.
+    pub(crate) fn restricts(&self) -> bool {
+        let (is_authority, touch_required) = (self.is_authority, self.touch_required);
+        *self != KeyOptions { is_authority, touch_required, ..KeyOptions::default() }
+    }
+
     /// Reads options with commas between them.
     ///
     /// # Errors

@@ -33,7 +33,20 @@ const FORMS: &str = "must be a hash of argon2 ($argon2id$...), yescrypt ($y$...)
 
 /// The hash of a password.
 #[derive(Clone)]
-pub struct PasswordHash(Scheme);
+pub struct PasswordHash {
+    scheme: Scheme,
+    /// As it was written.
+    text: Box<str>,
+}
+
+/// Two are the same if they were written in the same way: a password that is hashed anew gets another salt.
+impl PartialEq for PasswordHash {
+    fn eq(&self, other: &PasswordHash) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for PasswordHash {}
 
 #[derive(Clone)]
 enum Scheme {
@@ -68,20 +81,21 @@ impl PasswordHash {
     /// # Errors
     /// What is wrong with the hash. The text never contains the hash itself.
     pub fn parse(text: &str) -> Result<PasswordHash, String> {
-        if text.starts_with("$argon2") {
+        let scheme = if text.starts_with("$argon2") {
             parse_argon2(text)
         } else if text.starts_with("$2") {
             parse_bcrypt(text)
         } else if ["$5$", "$6$", "$y$"].iter().any(|start| text.starts_with(start)) {
-            CryptHash::parse(text, MOST_MEMORY).map(|hash| PasswordHash(Scheme::Crypt(hash)))
+            CryptHash::parse(text, MOST_MEMORY).map(Scheme::Crypt)
         } else {
             Err(no_hash(text))
-        }
+        };
+        Ok(PasswordHash { scheme: scheme?, text: text.into() })
     }
 
     /// Bytes of memory that [`verify`](Self::verify) needs while it runs.
     pub fn memory(&self) -> usize {
-        match &self.0 {
+        match &self.scheme {
             Scheme::Argon2(hash) => hash.blocks() * Block::SIZE,
             Scheme::Bcrypt(_) => BCRYPT_MEMORY,
             Scheme::Crypt(hash) => hash.memory(),
@@ -97,7 +111,7 @@ impl PasswordHash {
     /// # Errors
     /// There is no memory to work in.
     pub fn verify(&self, password: &[u8]) -> Result<bool, TryReserveError> {
-        match &self.0 {
+        match &self.scheme {
             Scheme::Argon2(hash) => hash.verify(password),
             Scheme::Bcrypt(hash) => {
                 let fits = bcrypt::verify(password, hash).unwrap_or(false);
@@ -130,7 +144,7 @@ impl Argon2Hash {
 /// Prints only the scheme: a hash in a log could be attacked offline.
 impl fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match &self.0 {
+        f.write_str(match &self.scheme {
             Scheme::Argon2(_) => "PasswordHash(argon2)",
             Scheme::Bcrypt(_) => "PasswordHash(bcrypt)",
             Scheme::Crypt(_) => "PasswordHash(crypt)",
@@ -164,7 +178,7 @@ fn no_hash(text: &str) -> String {
     format!("{is}{FORMS}")
 }
 
-fn parse_argon2(text: &str) -> Result<PasswordHash, String> {
+fn parse_argon2(text: &str) -> Result<Scheme, String> {
     let hash = argon2::PasswordHash::new(text).map_err(|error| format!("is no argon2 hash: {error}"))?;
     let algorithm = Algorithm::try_from(hash.algorithm.as_str()).map_err(|_| {
         format!("names an algorithm that is not argon2: {:?} (argon2id, argon2i or argon2d)", hash.algorithm.as_str())
@@ -184,10 +198,10 @@ fn parse_argon2(text: &str) -> Result<PasswordHash, String> {
         ));
     }
     let argon2 = Argon2::new(algorithm, version, params);
-    Ok(PasswordHash(Scheme::Argon2(Box::new(Argon2Hash { argon2, salt, expected }))))
+    Ok(Scheme::Argon2(Box::new(Argon2Hash { argon2, salt, expected })))
 }
 
-fn parse_bcrypt(text: &str) -> Result<PasswordHash, String> {
+fn parse_bcrypt(text: &str) -> Result<Scheme, String> {
     if text.starts_with("$2x$") {
         return Err("is of the broken bcrypt variant $2x$: make a new hash".to_owned());
     }
@@ -196,7 +210,7 @@ fn parse_bcrypt(text: &str) -> Result<PasswordHash, String> {
     if !(4..=MOST_ROUNDS).contains(&parts.get_cost()) {
         return Err(format!("has a bcrypt cost of {}: from 4 to {MOST_ROUNDS}", parts.get_cost()));
     }
-    Ok(PasswordHash(Scheme::Bcrypt(text.to_owned())))
+    Ok(Scheme::Bcrypt(text.to_owned()))
 }
 
 #[cfg(test)]

@@ -5,29 +5,23 @@
 //! not understood refuses every key: it may revoke the one in question.
 
 use std::collections::HashSet;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use whelk_ssh::crypto::key::{Certificate, PublicKey};
 
 use super::authorized_keys::{key_lines, parse_key};
-use super::file;
+use super::file::{FileStamp, KeyPath};
 use super::key_options::KeyOptions;
 use super::krl::{Krl, MAGIC, RevocableCertificate, RevocableKey};
 
 /// The largest file that is read: more than a million numbers of certificates.
 const MOST_BYTES: u64 = 64 << 20;
-/// A file that was changed less than this time ago is read again, because its times do not show a second change within
-/// one tick of the file system's clock.
-const SETTLED: Duration = Duration::from_secs(2);
-
 /// The file of revoked keys.
 #[derive(Debug)]
 pub(crate) struct RevokedKeys {
-    path: PathBuf,
+    path: KeyPath,
     /// What was read last.
     loaded: Mutex<Option<Loaded>>,
 }
@@ -35,17 +29,10 @@ pub(crate) struct RevokedKeys {
 #[derive(Clone, Debug)]
 struct Loaded {
     stamp: FileStamp,
+    /// Its stamp was old enough to show any later change.
+    is_settled: bool,
+    at: Instant,
     list: Arc<RevokedList>,
-}
-
-/// The metadata that show whether a file has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct FileStamp {
-    device: u64,
-    inode: u64,
-    bytes: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
 }
 
 /// The contents of the file.
@@ -59,48 +46,36 @@ pub(crate) enum RevokedList {
 
 impl RevokedKeys {
     /// The file at this path, which is read when it is needed.
-    pub(crate) fn new(path: PathBuf) -> RevokedKeys {
-        RevokedKeys { path, loaded: Mutex::new(None) }
+    pub(crate) fn new(path: &Path) -> RevokedKeys {
+        RevokedKeys { path: KeyPath::named(path), loaded: Mutex::new(None) }
     }
 
-    /// What the file says now. Waits for the disk.
+    /// Its path.
+    pub(crate) fn path(&self) -> &KeyPath {
+        &self.path
+    }
+
+    /// What the file said at `since` or later, with the stamp of that. Waits for the disk.
     ///
     /// # Errors
     /// It cannot be read, others may write to it, or a part of it is not understood: a sentence that names the file.
-    pub(crate) fn current(&self) -> Result<Arc<RevokedList>, String> {
-        let (opened, facts) = file::open(&self.path, MOST_BYTES)?;
+    pub(crate) fn current(&self, since: Instant) -> Result<(Arc<RevokedList>, FileStamp), String> {
+        let opened = self.path.open(MOST_BYTES)?;
+        let (opened, facts) = opened.ok_or_else(|| format!("{} is not there", self.path))?;
         let stamp = FileStamp::of(&facts);
         // Held while the file is read: others that wait for it would read the same.
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Loaded { list, .. }) = loaded.as_ref().filter(|loaded| loaded.stamp == stamp) {
-            return Ok(Arc::clone(list));
+        let is_current = |loaded: &&Loaded| loaded.stamp == stamp && (loaded.is_settled || loaded.at >= since);
+        if let Some(Loaded { list, .. }) = loaded.as_ref().filter(is_current) {
+            return Ok((Arc::clone(list), stamp));
         }
         *loaded = None;
-        let bytes = file::contents(opened, &self.path, MOST_BYTES)?;
-        let list = RevokedList::parse(&bytes).map_err(|what| format!("{}{what}", self.path.display()))?;
+        let (at, is_settled) = (Instant::now(), stamp.is_settled());
+        let bytes = self.path.contents(opened, MOST_BYTES)?;
+        let list = RevokedList::parse(&bytes).map_err(|what| format!("{}{what}", self.path))?;
         let list = Arc::new(list);
-        if stamp.is_settled() {
-            *loaded = Some(Loaded { stamp, list: Arc::clone(&list) });
-        }
-        Ok(list)
-    }
-}
-
-impl FileStamp {
-    fn of(facts: &Metadata) -> FileStamp {
-        FileStamp {
-            device: facts.dev(),
-            inode: facts.ino(),
-            bytes: facts.len(),
-            modified: (facts.mtime(), facts.mtime_nsec()),
-            changed: (facts.ctime(), facts.ctime_nsec()),
-        }
-    }
-
-    fn is_settled(&self) -> bool {
-        let changed = u64::try_from(self.changed.0).ok().map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
-        let age = changed.and_then(|changed| SystemTime::now().duration_since(changed).ok());
-        age.is_some_and(|age| age > SETTLED)
+        *loaded = Some(Loaded { stamp, is_settled, at, list: Arc::clone(&list) });
+        Ok((list, stamp))
     }
 }
 
@@ -149,7 +124,7 @@ impl RevokedList {
 /// # Errors
 /// Why every key would be refused.
 pub fn check_revoked_keys(path: &Path) -> Result<(), String> {
-    RevokedKeys::new(path.to_owned()).current().map(|_| ())
+    RevokedKeys::new(path).current(Instant::now()).map(|_| ())
 }
 
 #[cfg(test)]

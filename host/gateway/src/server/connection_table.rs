@@ -7,9 +7,13 @@
 //! Rows cost the path of a byte nothing but an addition to a counter that only one task writes. Everything else is
 //! written when connections and sessions begin, log in, start their program or end.
 //!
+//! `live_logins` has the logins of all connections, and the files that they depend on.
+//!
 //! Decided 2026-11-29: the table is in `server`, not in `connection`, since [`Gateway`](super::gateway::Gateway) owns
 //! it and every connection uses that. Refused: a table that follows the events; a row has to be able to end its
 //! connection, and has to go when a task panics.
+
+pub(crate) mod live_logins;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,9 +22,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use whelk_runtime::{SessionHandle, Wake};
 
+use crate::auth::access::AcceptedLogin;
 use crate::observe::escape::escape;
 use crate::observe::event::{ConnectionEvent, SessionEvent, emit};
 use crate::source::Peer;
+use live_logins::LiveLogins;
 
 /// Most bytes of a reason that a client is told.
 const REASON: usize = 255;
@@ -29,6 +35,8 @@ const REASON: usize = 255;
 #[derive(Default)]
 pub struct ConnectionTable {
     rows: Mutex<BTreeMap<u64, Arc<ConnectionRow>>>,
+    /// What those logins are judged again by that are complete.
+    logins: LiveLogins,
 }
 
 /// When something began.
@@ -156,6 +164,21 @@ impl ConnectionTable {
         true
     }
 
+    /// Ends the connection of a user who may no longer log in, in the same way.
+    pub(crate) fn revoke_connection(&self, connection: u64, told: &str) -> bool {
+        let Some(row) = self.row(connection) else { return false };
+        if row.end.set(printable(told)).is_err() {
+            return false;
+        }
+        (row.wake)();
+        true
+    }
+
+    /// The logins of all connections.
+    pub(crate) fn logins(&self) -> &LiveLogins {
+        &self.logins
+    }
+
     /// Ends one session of a connection, by its [`number`](SessionInfo::number), and leaves the others alone: the
     /// client gets this reason, at most 255 bytes of it, on stderr and as the message of exit-signal HUP.
     /// RFC 4254 §6.10. False if there is no such session, or it is ending.
@@ -204,6 +227,11 @@ impl ConnectionRow {
     /// The number of the connection.
     pub(crate) fn connection(&self) -> u64 {
         self.connection
+    }
+
+    /// Where it comes from.
+    pub(crate) fn peer(&self) -> Peer {
+        self.peer
     }
 
     /// Somebody has logged in. A connection has one login: the first counts.
@@ -281,10 +309,16 @@ impl Registration {
     pub(crate) fn row(&self) -> &Arc<ConnectionRow> {
         &self.row
     }
+
+    /// The login is complete, and judged again from now on. The `Access` of this number has accepted it.
+    pub(crate) fn watch_login(&self, login: AcceptedLogin, judged_by: u64) {
+        self.table.logins.add(self.row.connection, login, judged_by);
+    }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
+        self.table.logins.remove(self.row.connection);
         let row = lock(&self.table.rows).remove(&self.row.connection);
         // Not while the table is locked.
         drop(row);

@@ -16,7 +16,7 @@ use whelk_ssh::auth::server::Credential;
 use whelk_ssh::crypto::key::{Certificate, option_text};
 
 use super::decision::{Decision, Identity, Judgement, NO_CREDENTIALS, Overload, PASSWORD_PROMPT, PartialLogin};
-use super::keys::{GrantedKey, KeyAccess, KeyRefusal, ShownCredential};
+use super::keys::{GrantedKey, KeyAccess, KeyRefusal};
 use super::password::Passwords;
 use super::progress::{AuthProgress, Next};
 use crate::auth::attempt::AttemptContext;
@@ -210,10 +210,14 @@ impl AskedAttempt<'_> {
 
     /// Somebody who has no account yet.
     fn unfinished(&self, method: &'static str, key: Option<GrantedKey>) -> Identity {
-        let (fingerprint, restrictions, certificate) = match key {
-            Some(key) => (Some(key.fingerprint), key.restrictions, key.certificate),
-            None => (None, Restrictions::default(), None),
+        let (fingerprint, restrictions, certificate, proofs) = match key {
+            Some(GrantedKey { fingerprint, restrictions, certificate, shown, files }) => {
+                let proof = Proof::Key(KeyProof { shown, files });
+                (Some(fingerprint), restrictions, certificate, vec![proof])
+            }
+            None => (None, Restrictions::default(), None, Vec::new()),
         };
+        let authenticator = Some(self.authenticator.name().into());
         Identity {
             user: self.user.to_owned(),
             principal: self.user.to_owned(),
@@ -224,6 +228,7 @@ impl AskedAttempt<'_> {
             restrictions: Arc::new(restrictions),
             certificate,
             attributes: Arc::default(),
+            evidence: Arc::new(Evidence { authenticator, proofs }),
         }
     }
 }

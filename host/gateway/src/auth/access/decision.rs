@@ -7,6 +7,7 @@ use whelk_ssh::auth::challenge::Challenge;
 use whelk_ssh::auth::method::{AuthMethod, MethodSet};
 use whelk_ssh::crypto::key::Certificate;
 
+use crate::auth::proof::Evidence;
 use crate::auth::restrictions::Restrictions;
 use crate::observe::escape::escape;
 
@@ -88,6 +89,8 @@ pub struct Identity {
     pub certificate: Option<CertificateFacts>,
     /// What an authenticator has granted besides: plugins see each as the fact `attr.NAME`.
     pub attributes: Arc<[(String, String)]>,
+    /// What the login was accepted on.
+    pub evidence: Arc<Evidence>,
 }
 
 impl Identity {

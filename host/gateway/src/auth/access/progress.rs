@@ -50,6 +50,7 @@ impl AuthProgress {
             restrictions: Arc::new(earlier.restrictions.and(&last.restrictions)?),
             fingerprint: last.fingerprint.or_else(|| earlier.fingerprint.clone()),
             certificate: last.certificate.or_else(|| earlier.certificate.clone()),
+            evidence: last.evidence.after(&earlier.evidence),
             ..last
         })
     }
@@ -147,6 +148,7 @@ mod tests {
             restrictions: Arc::default(),
             certificate: None,
             attributes: Arc::default(),
+            evidence: Arc::default(),
         };
         let mut progress = AuthProgress::default();
         assert!(!progress.has_used("SHA256:one"));

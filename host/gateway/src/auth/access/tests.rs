@@ -13,27 +13,27 @@ use whelk_ssh::crypto::key::PublicKey;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::config::{AddressLists, Limits};
+use crate::config::{AddressLists, Limits, RevocationConfig};
 use crate::os_limits;
 use crate::source::{Peer, Source};
 
-const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
-const OTHER_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+pub(super) const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
+pub(super) const OTHER_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
 
 /// A key of no user.
 const NOBODYS_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGsG0EY6QnDI/dlt9lnofeD0dHhgGVgCvx+ttX8Kxd1w";
 
-fn key(line: &str) -> PublicKey {
+pub(super) fn key(line: &str) -> PublicKey {
     PublicKey::from_openssh(line).unwrap()
 }
 
-fn user(password: Option<&str>, keys: &[&str]) -> User {
+pub(super) fn user(password: Option<&str>, keys: &[&str]) -> User {
     let password = password.map(|text| PasswordHash::parse(&bcrypt::hash(text, 4).unwrap()).unwrap());
     let keys = keys.iter().map(|key| crate::credential::parse_key(key).unwrap()).collect();
-    member(Authentication::Required { password, keys, key_file: None })
+    member(Authentication::Required { password, keys, key_files: Vec::new() })
 }
 
-fn member(authentication: Authentication) -> User {
+pub(super) fn member(authentication: Authentication) -> User {
     User {
         tenant: "acme".to_owned(),
         plugin: "echo".to_owned(),
@@ -44,16 +44,16 @@ fn member(authentication: Authentication) -> User {
     }
 }
 
-fn access_of(config: &Config) -> Access {
+pub(super) fn access_of(config: &Config) -> Access {
     Access::new(config, Authenticators::default(), &TimingSecret::new([7; 32]))
 }
 
-fn access(users: impl IntoIterator<Item = (&'static str, User)>) -> Access {
+pub(super) fn access(users: impl IntoIterator<Item = (&'static str, User)>) -> Access {
     let users = users.into_iter().map(|(name, user)| (name.to_owned(), user)).collect();
     access_of(&config(LoginPolicy::Users(users), Limits::default()))
 }
 
-fn config(login_policy: LoginPolicy, limits: Limits) -> Config {
+pub(super) fn config(login_policy: LoginPolicy, limits: Limits) -> Config {
     let (plugins, state, algorithms) = (PathBuf::new(), PathBuf::new(), Preferences::default());
     let (listen, host_keys, tenants, notes, environment_names) = Default::default();
     Config {
@@ -71,7 +71,7 @@ fn config(login_policy: LoginPolicy, limits: Limits) -> Config {
         limits,
         one_connection: false,
         authorities: Authorities::default(),
-        revoked_keys: None,
+        revoked: RevocationConfig::default(),
         notes,
     }
 }
@@ -81,7 +81,7 @@ fn two_users() -> Access {
     access([("alice", user(Some("right"), &[KEY])), ("bob", user(None, &[OTHER_KEY])), ("guest", guest)])
 }
 
-async fn try_in(access: &Access, user: &[u8], credential: Credential<'_>) -> Option<Identity> {
+pub(super) async fn try_in(access: &Access, user: &[u8], credential: Credential<'_>) -> Option<Identity> {
     match decide(access, 1, user, credential).await {
         Decision::Accept(identity) => Some(identity),
         Decision::Reject | Decision::RejectKey(_) => None,
@@ -277,7 +277,7 @@ fn an_unknown_name_costs_as_much_as_a_known_one_and_always_the_same() {
         member(Authentication::Required {
             password: Some(PasswordHash::parse(hash).unwrap()),
             keys: Vec::new(),
-            key_file: None,
+            key_files: Vec::new(),
         })
     };
     let access = access([("alice", with(&cheap)), ("bob", with(&dear))]);
@@ -341,7 +341,7 @@ async fn passwords_are_hashed_in_a_bounded_number_of_slots_and_all_are_served() 
 /// A configuration with one user, `alice`, with this hash.
 fn alice(hash: &str, limits: Limits) -> Config {
     let password = Some(PasswordHash::parse(hash).unwrap());
-    let authentication = Authentication::Required { password, keys: Vec::new(), key_file: None };
+    let authentication = Authentication::Required { password, keys: Vec::new(), key_files: Vec::new() };
     config(LoginPolicy::Users(BTreeMap::from([("alice".to_owned(), member(authentication))])), limits)
 }
 

@@ -46,6 +46,16 @@ pub(super) struct Environment {
 }
 
 impl ConfiguredAuthenticator {
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it may grant this tenant.
+    pub(crate) fn may_grant(&self, tenant: &str) -> bool {
+        self.tenants.contains_key(tenant)
+    }
+
     /// The methods that must succeed besides what it says.
     pub(crate) fn methods(&self) -> &RequiredMethods {
         &self.methods
@@ -56,7 +66,8 @@ impl ConfiguredAuthenticator {
         self.authorities.as_ref()
     }
 
-    /// Makes an instance for one exchange.
+    /// Makes an instance for an exchange with a client of this source. If there is no room for it, idle ones end: they
+    /// hold memory before there are as many as the limit allows.
     ///
     /// # Errors
     /// Why there is none, for the log.

@@ -1,7 +1,9 @@
 //! The table `[users]`: who may log in, with which credentials, to which tenant and plugin.
 
+mod key_files;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::login::authorities::Authorities;
 use super::login::methods::{self, RequiredMethods};
@@ -9,10 +11,11 @@ use super::login::patterns::LONGEST_NAME;
 use super::plugins::Visible;
 use super::tenants::{DEFAULT_TENANT, TenantConfig, TenantConfigs};
 use crate::config::folders::UserKeyFile;
-use crate::config::problem::Problem;
 use crate::config::reader::{Findings, Item, Section};
-use crate::config::setting::{path, text};
-use crate::credential::{AuthorizedKey, KeyFile, MOST_TOLD, PasswordHash, parse_key, read_authorized_keys};
+use crate::config::setting::text;
+use crate::credential::{AuthorizedKey, PasswordHash, parse_key};
+pub use key_files::KeyFileSetting;
+use key_files::{KeyFiles, remarks};
 
 /// The error for a file without users.
 pub(in crate::config) const NOBODY: &str = "nobody could enter: add at least one [users.NAME]";
@@ -51,8 +54,8 @@ pub enum Authentication {
         password: Option<PasswordHash>,
         /// The public keys that the configuration lists.
         keys: Vec<AuthorizedKey>,
-        /// The user's own key file, which is read at each login. It need not exist.
-        key_file: Option<PathBuf>,
+        /// The user's own key files, which are read at each login. They need not exist.
+        key_files: Vec<KeyFileSetting>,
     },
 }
 
@@ -73,16 +76,18 @@ pub(in crate::config) fn read(
         let found = read_tenant(&mut section, tenants, findings);
         let plugin = read_plugin(&mut section, found, findings);
         let has_authorities = authorities.any() || found.is_some_and(|(_, tenant, _)| tenant.authorities.any());
-        let authentication = read_authentication(&mut section, folder, has_authorities, findings);
+        let has_home = found.is_none_or(|(_, tenant, _)| tenant.grants.directory.is_some());
+        let authentication = read_authentication(&mut section, (folder, has_home), has_authorities, findings);
         let principals = read_principals(&mut section, has_authorities, findings);
         let tenants_methods = (found.map(|(_, tenant, _)| &tenant.methods), has_authorities);
         let methods = read_methods(&mut section, tenants_methods, authentication.as_ref(), findings);
         let name = read_name(&item, findings);
-        let file = section.take("authorized_keys").and_then(|item| path(item.value, folder).ok());
+        let named = section.take("authorized_keys").map(|item| key_files::named(&item, folder)).unwrap_or_default();
         section.finish(findings);
         let Some((tenant, ..)) = found else { continue };
         let tenant = tenant.to_owned();
-        files.extend(file.map(|file| UserKeyFile { path: file, user: item.name.clone(), tenant: tenant.clone() }));
+        let file = |path| UserKeyFile { path, user: item.name.clone(), tenant: tenant.clone() };
+        files.extend(named.into_iter().map(file));
         if let (Some((plugin, own_plugin)), Some(authentication), Some(name)) = (plugin, authentication, name) {
             users.insert(name, User { tenant, plugin, own_plugin, authentication, methods, principals });
         }
@@ -155,7 +160,7 @@ fn read_principals(section: &mut Section<'_>, has_authorities: bool, findings: &
 
 fn read_authentication(
     section: &mut Section<'_>,
-    folder: &Path,
+    (folder, has_home): (&Path, bool),
     has_authorities: bool,
     findings: &mut Findings,
 ) -> Option<Authentication> {
@@ -187,9 +192,11 @@ fn read_authentication(
     let listed = list.clone();
     let keys = list.map(|item| read_list(&item, findings)).unwrap_or_default();
     let has_file = file.is_some();
-    let mut key_file = None;
+    let mut key_files = Vec::new();
     if let Some(item) = file {
-        let usable = read_file(&item, folder, &mut key_file, findings);
+        let KeyFiles { files, usable } = key_files::read(&item, folder, has_home, findings);
+        key_files = files;
+        note_useless_home(&item, &key_files, &keys, findings);
         if password.is_none() && !usable && !has_authorities && !keys.iter().any(AuthorizedKey::usable) {
             findings.note(&item, "nobody can log in as this user: no key of the file can be used");
         }
@@ -206,7 +213,7 @@ fn read_authentication(
         findings.add(&section.span, &section.key, what);
         return None;
     }
-    Some(Authentication::Required { password, keys, key_file })
+    Some(Authentication::Required { password, keys, key_files })
 }
 
 /// The methods that the user must succeed in: the user's own, or the tenant's.
@@ -281,45 +288,16 @@ fn read_list(list: &Item<'_>, findings: &mut Findings) -> Vec<AuthorizedKey> {
     keys
 }
 
-/// Reads a user's key file. Returns whether it has a key that can be used now: a later one counts too, because the file
-/// is read at each login. Errors in it are notes that concern this user alone: it is the user's own file and must not
-/// prevent the start.
-fn read_file(item: &Item<'_>, folder: &Path, key_file: &mut Option<PathBuf>, findings: &mut Findings) -> bool {
-    if let Some(key) = text(item.value).ok().filter(|text| parse_key(text).is_ok()) {
-        let what = format!("must be a path to a file of keys, is a key: write keys = [{key:?}]");
-        findings.add(&item.span, &item.key, what);
-        return false;
+/// Notes that a file in the home has no effect, since a user may not get around the restrictions of a listed key.
+fn note_useless_home(item: &Item<'_>, files: &[KeyFileSetting], keys: &[AuthorizedKey], findings: &mut Findings) {
+    let in_home = files.iter().any(|file| matches!(file, KeyFileSetting::InHome(_)));
+    if let Some(key) = keys.iter().find(|key| in_home && key.options.restricts()) {
+        let fingerprint = &key.fingerprint;
+        let what = format!(
+            "the file in the home has no effect, because the user's key {fingerprint} has options that restrict it"
+        );
+        findings.note(item, what);
     }
-    let Some(path) = findings.keep(item, path(item.value, folder)) else { return false };
-    let file = read_authorized_keys(&path).unwrap_or_else(|what| {
-        findings.note(item, format!("{what}: none of its keys is used"));
-        KeyFile::default()
-    });
-    let skipped = file.skipped.into_iter().map(|line| (line.line, format!("line skipped: {}", line.reason)));
-    let remarks = file.keys.iter().flat_map(|(line, key)| remarks(key).map(|remark| (*line, remark)));
-    let more_remarks = remarks.clone().count().saturating_sub(MOST_TOLD);
-    let notes = skipped.chain(remarks.take(MOST_TOLD)).map(|(line, what)| Problem::at(&path, line, &item.key, what));
-    findings.notes.extend(notes);
-    if more_remarks > 0 {
-        findings.note(item, format!("{more_remarks} more keys of {} have remarks such as these", path.display()));
-    }
-    if file.more_skipped > 0 {
-        findings.note(item, format!("{} more lines of {} were skipped", file.more_skipped, path.display()));
-    }
-    let usable = file.keys.iter().any(|(_, key)| key.usable());
-    *key_file = Some(path);
-    usable
-}
-
-/// What an operator should know of a key: that nobody can log in with it, or that a part of its options has no effect.
-fn remarks(key: &AuthorizedKey) -> impl Iterator<Item = String> + Clone {
-    let fingerprint = &key.fingerprint;
-    let unusable = key.unusable().map(|why| format!("nobody can log in with the key {fingerprint}: {why}"));
-    let hosts = key.options.from.as_ref().map(|from| from.host_names().collect::<Vec<_>>().join(", "));
-    let hosts = hosts.filter(|hosts| !hosts.is_empty()).map(|hosts| {
-        format!("from= of the key {fingerprint} has names of hosts, which match nobody, because names are not looked up: {hosts}")
-    });
-    unusable.into_iter().chain(hosts)
 }
 
 #[cfg(test)]

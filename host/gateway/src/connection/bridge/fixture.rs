@@ -42,6 +42,7 @@ pub(super) fn user() -> SessionUser {
         restrictions: Arc::default(),
         certificate: None,
         attributes: Arc::default(),
+        evidence: Arc::default(),
     };
     SessionUser { identity, facts: Vec::<(&str, String)>::new().into_iter().collect() }
 }

@@ -73,27 +73,30 @@ fn a_text_has_a_key_a_line_and_nothing_else() {
 fn a_file_is_read_again_when_it_has_changed_and_an_unusable_one_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("revoked");
-    let revoked = RevokedKeys::new(path.clone());
-    assert!(revoked.current().unwrap_err().contains("cannot be read"));
+    let revoked = RevokedKeys::new(&path);
+    let current = || revoked.current(Instant::now()).map(|(list, _)| list);
+    assert!(current().unwrap_err().contains("cannot be read"));
     fs::write(&path, AUTHORITY).unwrap();
-    assert_eq!(revoked.current().unwrap().revokes(&certificate(GOOD)), Some("its authority is revoked"));
+    assert_eq!(current().unwrap().revokes(&certificate(GOOD)), Some("its authority is revoked"));
     fs::write(&path, LIST).unwrap();
-    assert_eq!(revoked.current().unwrap().revokes(&certificate(GOOD)), None);
+    assert_eq!(current().unwrap().revokes(&certificate(GOOD)), None);
     fs::write(&path, &LIST[..LIST.len() - 1]).unwrap();
-    let error = revoked.current().unwrap_err();
+    let error = current().unwrap_err();
     assert!(error.ends_with("/revoked is a truncated KRL"), "{error}");
     assert_eq!(check_revoked_keys(&path), Err(error));
     fs::write(&path, "").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
-    assert!(revoked.current().unwrap_err().contains("others may write"));
+    assert!(current().unwrap_err().contains("others may write"));
 }
 
 #[test]
-fn a_file_that_has_not_changed_for_a_while_is_kept() {
-    let stamp = |seconds| FileStamp { device: 1, inode: 1, bytes: 1, modified: (0, 0), changed: (seconds, 0) };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let now = i64::try_from(now).unwrap();
-    assert!(stamp(now - 10).is_settled() && !stamp(now).is_settled());
-    // A clock that was set back, and times before 1970.
-    assert!(!stamp(now + 1000).is_settled() && !stamp(-1).is_settled());
+fn a_file_that_has_just_changed_is_read_once_by_those_who_ask_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("revoked");
+    fs::write(&path, AUTHORITY).unwrap();
+    let revoked = RevokedKeys::new(&path);
+    let before = Instant::now();
+    let (first, _) = revoked.current(before).unwrap();
+    assert!(Arc::ptr_eq(&first, &revoked.current(before).unwrap().0));
+    assert!(!Arc::ptr_eq(&first, &revoked.current(Instant::now()).unwrap().0));
 }

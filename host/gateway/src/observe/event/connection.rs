@@ -27,6 +27,26 @@ whelk_runtime::events! {
             connection: u64,
             #[display] reason: Escaped<'a>,
         }
+        /// A connection is ended whose user may no longer log in: the user, the key or the password was removed, the
+        /// key was revoked, or the tenant has changed.
+        Revoked(
+            "connection_revoked", INFO, "whelk::server::revocation", "connection is ended: its login was revoked"
+        ) {
+            connection: u64,
+            #[display] user: Escaped<'a>,
+            #[display] reason: Escaped<'a>,
+        }
+        /// It could not be found out whether the user of a connection may still log in, and the connection is kept. At
+        /// most one line in ten seconds.
+        NotRejudged(
+            "connection_not_rejudged", WARN, "whelk::server::revocation",
+            "connection is kept: its login cannot be checked"
+        ) {
+            connection: u64,
+            #[display] user: Escaped<'a>,
+            reason: &'a str,
+            more: u64,
+        }
         /// The task of a connection panicked, which ends that connection alone.
         Panicked("connection_panicked", ERROR, "whelk::server::listener", "a connection ended by a panic") {
             connection: u64,

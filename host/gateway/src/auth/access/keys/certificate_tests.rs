@@ -1,10 +1,15 @@
 //! Certificates: who is let in by which, and what its options permit. U17.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use whelk_ssh::crypto::key::{Certificate, HostKey};
 
 use super::shown::Entry;
 use super::tests::{KEY, shown};
 use super::*;
+use crate::auth::access::secret::TimingSecret;
+use crate::credential::KeyPath;
 use crate::credential::parse_key;
 use crate::source::Peer;
 
@@ -215,13 +220,13 @@ async fn authorities_are_those_of_the_server_of_the_tenant_and_of_files() {
     let context = AttemptContext::of(Peer::Unknown);
     let judge = async |of_server: &Authorities, of_tenant: &Authorities| {
         let user = UserKeys { authorities: Arc::new(of_tenant.clone()), ..UserKeys::default() };
-        let access = KeyAccess::new(
+        let access = KeyAccess::new(KeySources::new(
             ([&user].into_iter(), std::iter::empty()),
             Arc::new(of_server.clone()),
             None,
             Duration::from_secs(60),
             TimingSecret::new([7; 32]),
-        );
+        ));
         let draft = Draft { valid: (0, u64::MAX), ..Draft::default() };
         let shown = draft.sign(&authority);
         let known = access.judge((b"alice", Some(&user)), shown.clone(), true, &context).await;
@@ -251,17 +256,17 @@ async fn a_name_without_a_file_of_authorities_costs_a_read_of_another_and_is_not
     let in_file = Authorities { listed: Vec::new(), file: Some(file.clone()) };
     let of_tenant = UserKeys { authorities: Arc::new(in_file), ..UserKeys::default() };
     let users = [&of_tenant, &of_tenant, &UserKeys::default()];
-    let access = KeyAccess::new(
+    let access = KeyAccess::new(KeySources::new(
         (users.into_iter(), std::iter::empty()),
         Arc::default(),
         None,
         Duration::from_secs(60),
         TimingSecret::new([7; 32]),
-    );
+    ));
     let draft = Draft { valid: (0, u64::MAX), ..Draft::default() };
     let shown = draft.sign(&authority);
     let context = AttemptContext::of(Peer::Unknown);
-    assert_eq!(access.decoy(&access.authority_files, b"mallory"), Some(file.as_path()));
+    assert_eq!(access.0.decoy(&access.0.authority_files, b"mallory"), Some(&KeyPath::named(&file)));
     assert!(access.judge((b"alice", Some(&of_tenant)), shown.clone(), true, &context).await.is_ok());
     for other in [None, Some(&UserKeys::default())] {
         let judged = access.judge((b"alice", other), shown.clone(), true, &context).await;
@@ -278,13 +283,13 @@ async fn a_revoked_certificate_and_one_of_a_revoked_authority_are_refused() {
     let user = UserKeys::default();
     let listing = Authorities { listed: vec![parse_key(&line).unwrap()], file: None };
     let grace = Duration::from_secs(60);
-    let access = KeyAccess::new(
+    let access = KeyAccess::new(KeySources::new(
         ([&user].into_iter(), std::iter::empty()),
         Arc::new(listing),
         Some(file.clone()),
         grace,
         TimingSecret::new([7; 32]),
-    );
+    ));
     let context = AttemptContext::of(Peer::Unknown);
     let draft = Draft { valid: (0, u64::MAX), ..Draft::default() };
     let shown = draft.sign(&authority);
@@ -313,7 +318,7 @@ async fn an_authenticator_is_shown_what_its_authorities_have_certified_and_is_va
     };
     let (owns, servers, grace) = (list(&own), list(&server), Duration::from_secs(60));
     let users = (std::iter::empty(), [&owns].into_iter());
-    let access = KeyAccess::new(users, Arc::new(servers), None, grace, TimingSecret::new([7; 32]));
+    let access = KeyAccess::new(KeySources::new(users, Arc::new(servers), None, grace, TimingSecret::new([7; 32])));
     let context = AttemptContext::of("192.0.2.7:1".parse::<std::net::SocketAddr>().unwrap().into());
     let check = async |authorities, draft: &Draft, authority: &HostKey| {
         let checked = access.check((b"x@acme", authorities), draft.sign(authority), true, &context).await;
@@ -345,7 +350,7 @@ async fn an_authenticator_is_shown_what_its_authorities_have_certified_and_is_va
     assert!(access.check((b"x@acme", Some(&owns)), key(), true, &context).await.is_ok());
     let none = (std::iter::empty(), std::iter::empty());
     let revoked = Some(std::path::PathBuf::from("/nonexistent/revoked"));
-    let access = KeyAccess::new(none, Arc::default(), revoked, grace, TimingSecret::new([7; 32]));
+    let access = KeyAccess::new(KeySources::new(none, Arc::default(), revoked, grace, TimingSecret::new([7; 32])));
     let refused = access.check((b"x@acme", None), key(), true, &context).await.map_err(reason);
     assert_eq!(refused, Err("the file of revoked keys cannot be used".to_owned()));
 }

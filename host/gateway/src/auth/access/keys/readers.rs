@@ -1,7 +1,6 @@
 //! Reads files on threads that may wait for the disk, a few at the same time.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::shown::KeyRefusal;
+use crate::credential::KeyPath;
 
 /// How many files are read at the same time. Further reads wait.
 const READERS: usize = 32;
@@ -17,7 +17,7 @@ const READERS_OF_ONE: usize = 4;
 
 /// The bounds of reading.
 pub(super) struct Readers {
-    each: BTreeMap<Arc<Path>, Arc<Semaphore>>,
+    each: BTreeMap<KeyPath, Arc<Semaphore>>,
     all: Arc<Semaphore>,
     /// How long one read may take.
     grace: Duration,
@@ -25,7 +25,7 @@ pub(super) struct Readers {
 
 impl Readers {
     /// For these files.
-    pub(super) fn new(files: impl Iterator<Item = Arc<Path>>, grace: Duration) -> Readers {
+    pub(super) fn new(files: impl Iterator<Item = KeyPath>, grace: Duration) -> Readers {
         let each = files.map(|file| (file, Arc::new(Semaphore::new(READERS_OF_ONE)))).collect();
         Readers { each, all: Arc::new(Semaphore::new(READERS)), grace }
     }
@@ -44,7 +44,7 @@ impl Readers {
     /// until it ends.
     pub(super) async fn read<T: Send + 'static>(
         &self,
-        file: &Path,
+        file: &KeyPath,
         read: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, KeyRefusal> {
         // The place at this file comes first: whoever waits for it takes none from the readers of other files. The
@@ -68,12 +68,13 @@ impl Readers {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::sync::mpsc;
 
     use super::*;
 
-    fn path(name: &str) -> Arc<Path> {
-        Path::new(name).into()
+    fn path(name: &str) -> KeyPath {
+        KeyPath::named(Path::new(name))
     }
 
     #[tokio::test]
@@ -93,14 +94,14 @@ mod tests {
                         ended.recv().unwrap_err();
                         number
                     };
-                    readers.read(Path::new("hangs"), hang).await
+                    readers.read(&path("hangs"), hang).await
                 })
             })
             .collect();
         for _ in 0..READERS_OF_ONE {
             starts.recv().await.unwrap();
         }
-        assert_eq!(readers.read(Path::new("other"), || 7).await, Ok(7));
+        assert_eq!(readers.read(&path("other"), || 7).await, Ok(7));
         assert_eq!(readers.all.available_permits(), READERS - READERS_OF_ONE);
         assert!(starts.try_recv().is_err());
         drop(ends);
@@ -113,8 +114,8 @@ mod tests {
     #[tokio::test]
     async fn a_read_that_panics_is_not_taken_for_a_slow_one() {
         let readers = Readers::new([path("file")].into_iter(), Duration::from_secs(60));
-        let read = readers.read(Path::new("file"), || panic!("as a test")).await;
+        let read = readers.read(&path("file"), || panic!("as a test")).await;
         assert_eq!(read, Err::<(), _>(KeyRefusal::Panic));
-        assert_eq!(readers.read(Path::new("file"), || ()).await, Ok(()));
+        assert_eq!(readers.read(&path("file"), || ()).await, Ok(()));
     }
 }

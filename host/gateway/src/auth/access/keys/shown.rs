@@ -2,21 +2,15 @@
 //! in. No clock and no files.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use whelk_ssh::auth::server::Credential;
-use whelk_ssh::crypto::key::{Certificate, Presence, PublicKey};
+use whelk_ssh::crypto::key::{Presence, PublicKey};
 
 use super::certificate::{self, CertificateOptions, ValidFor};
 use crate::auth::access::decision::CertificateFacts;
+use crate::auth::proof::{SeenFile, ShownCredential};
 use crate::auth::restrictions::Restrictions;
 use crate::credential::{AuthorizedKey, KeyOptions};
-
-/// What a client shows.
-#[derive(Clone, Debug)]
-pub(in crate::auth::access) enum ShownCredential {
-    Key(PublicKey),
-    Certificate(Box<Certificate>),
-}
 
 /// A key that a user may use, and how.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,6 +18,21 @@ pub(in crate::auth::access) struct GrantedKey {
     pub(in crate::auth::access) fingerprint: String,
     pub(in crate::auth::access) restrictions: Restrictions,
     pub(in crate::auth::access) certificate: Option<CertificateFacts>,
+    /// The key or certificate itself.
+    pub(in crate::auth::access) shown: Arc<ShownCredential>,
+    /// The files that have a say in it, as they were.
+    pub(in crate::auth::access) files: Vec<SeenFile>,
+}
+
+impl GrantedKey {
+    /// Shown, and accepted with nothing more known of it than this.
+    fn new(shown: &ShownCredential, restrictions: Restrictions) -> GrantedKey {
+        let (fingerprint, certificate) = match shown {
+            ShownCredential::Key(key) => (key.fingerprint(), None),
+            ShownCredential::Certificate(shown) => (shown.key().fingerprint(), Some(CertificateFacts::of(shown))),
+        };
+        GrantedKey { fingerprint, restrictions, certificate, shown: Arc::new(shown.clone()), files: Vec::new() }
+    }
 }
 
 /// Why a key is refused.
@@ -37,21 +46,6 @@ pub(in crate::auth::access) enum KeyRefusal {
     Slow,
     /// Reading a file panicked, which was logged.
     Panic,
-}
-
-impl ShownCredential {
-    /// The key or certificate of a credential that is one, and whether the client has signed with it.
-    pub(in crate::auth::access) fn of(credential: Credential<'_>) -> Option<(ShownCredential, bool)> {
-        match credential {
-            Credential::KeyOffered(key) => Some((ShownCredential::Key(key.clone()), false)),
-            Credential::KeyProven(key) => Some((ShownCredential::Key(key.clone()), true)),
-            Credential::CertificateOffered(shown) => {
-                Some((ShownCredential::Certificate(Box::new(shown.clone())), false))
-            }
-            Credential::CertificateProven(shown) => Some((ShownCredential::Certificate(Box::new(shown.clone())), true)),
-            _ => None,
-        }
-    }
 }
 
 /// What a client shows, and how.
@@ -117,10 +111,9 @@ impl ShownKey {
     /// authority `is_trusted`.
     pub(super) fn of_anybody(&self, is_trusted: bool) -> Result<GrantedKey, KeyRefusal> {
         let checked = match &self.credential {
-            ShownCredential::Key(key) => self.check_presence(true, false).map(|()| {
-                let (fingerprint, restrictions) = (key.fingerprint(), Restrictions::default());
-                GrantedKey { fingerprint, restrictions, certificate: None }
-            }),
+            ShownCredential::Key(_) => {
+                self.check_presence(true, false).map(|()| GrantedKey::new(&self.credential, Restrictions::default()))
+            }
             ShownCredential::Certificate(_) if is_trusted => {
                 self.check_certificate(&KeyOptions::default(), ValidFor::Anybody, true)
             }
@@ -138,8 +131,7 @@ impl ShownKey {
             (ShownCredential::Key(_), false) => {
                 self.check_options(&entry.options)?;
                 self.check_presence(entry.options.touch_required, entry.options.verify_required)?;
-                let (restrictions, certificate) = (Restrictions::of_key(&entry.options), None);
-                Ok(GrantedKey { fingerprint: entry.fingerprint.clone(), restrictions, certificate })
+                Ok(GrantedKey::new(&self.credential, Restrictions::of_key(&entry.options)))
             }
             (ShownCredential::Certificate(_), true) => {
                 self.check_options(&entry.options)?;
@@ -171,9 +163,7 @@ impl ShownKey {
         }
         let touch = options.touch_required || (!is_shared && authority.touch_required);
         self.check_presence(touch, options.verify_required || authority.verify_required)?;
-        let restrictions = options.restrictions(authority)?;
-        let (fingerprint, facts) = (shown.key().fingerprint(), CertificateFacts::of(shown));
-        Ok(GrantedKey { fingerprint, restrictions, certificate: Some(facts) })
+        Ok(GrantedKey::new(&self.credential, options.restrictions(authority)?))
     }
 
     /// Whether the options of an entry let it be used now and from here.

@@ -2,12 +2,16 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use whelk_ssh::crypto::key::{Presence, PublicKey};
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::*;
-use crate::credential::{KeyOptions, parse_key};
+use crate::auth::access::secret::TimingSecret;
+use crate::credential::{KeyOptions, KeyPath, parse_key};
 use crate::source::Peer;
 
 pub(super) const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
@@ -23,12 +27,13 @@ fn with_file(text: &str) -> (tempfile::TempDir, PathBuf, UserKeys) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys");
     fs::write(&path, text).unwrap();
-    let user = UserKeys { file: Some(path.as_path().into()), ..UserKeys::default() };
+    let user = UserKeys { files: [KeyPath::named(&path)].into(), ..UserKeys::default() };
     (folder, path, user)
 }
 
 fn access(user: &UserKeys, revoked: Option<PathBuf>) -> KeyAccess {
-    KeyAccess::new(([user].into_iter(), std::iter::empty()), Arc::default(), revoked, GRACE, TimingSecret::new([7; 32]))
+    let users = ([user].into_iter(), std::iter::empty());
+    KeyAccess::new(KeySources::new(users, Arc::default(), revoked, GRACE, TimingSecret::new([7; 32])))
 }
 
 async fn judge(access: &KeyAccess, user: Option<&UserKeys>, key: &str) -> Result<GrantedKey, KeyRefusal> {
@@ -59,12 +64,86 @@ async fn a_file_is_read_at_each_attempt() {
 async fn a_name_without_a_file_costs_a_read_of_another_file_and_gets_none_of_its_keys() {
     let (_folder, _, user) = with_file(&format!("{KEY}\n"));
     let access = access(&user, None);
-    assert_eq!(access.decoy(&access.key_files, b"mallory"), user.file.as_deref());
+    assert_eq!(access.0.decoy(&access.0.key_files, b"mallory"), Some(&user.files));
     assert_eq!(judge(&access, None, KEY).await, Err(KeyRefusal::Unknown));
     assert_eq!(judge(&access, Some(&UserKeys::default()), KEY).await, Err(KeyRefusal::Unknown));
     let listed = UserKeys { listed: [parse_key(OTHER).unwrap()].into(), ..UserKeys::default() };
     assert!(judge(&access, Some(&listed), OTHER).await.is_ok());
     assert_eq!(judge(&access, Some(&listed), KEY).await, Err(KeyRefusal::Unknown));
+}
+
+/// A home with a list of keys, a file of the operator's with another, and the user of both.
+fn with_home(operators: &str, in_home: &str) -> (tempfile::TempDir, UserKeys) {
+    let folder = tempfile::tempdir().unwrap();
+    let (named, home) = (folder.path().join("keys"), folder.path().join("home"));
+    fs::create_dir(&home).unwrap();
+    fs::write(&named, operators).unwrap();
+    fs::write(home.join("keys"), in_home).unwrap();
+    let files = [KeyPath::named(&named), KeyPath::in_home(&home.into(), Path::new("keys"))].into();
+    (folder, UserKeys { files, ..UserKeys::default() })
+}
+
+#[tokio::test]
+async fn a_file_in_the_home_lets_its_user_in_and_lifts_nothing() {
+    let (_folder, user) = with_home("", &format!("environment=\"A=b\",no-pty {KEY}\n"));
+    let access = access(&user, None);
+    let granted = judge(&access, Some(&user), KEY).await.unwrap();
+    assert_eq!((granted.restrictions.environment.len(), granted.restrictions.pty), (0, false));
+    assert_eq!(granted.files.len(), 2);
+    // Without a file there is none of its keys, and no error.
+    fs::remove_file(_folder.path().join("home/keys")).unwrap();
+    assert_eq!(judge(&access, Some(&user), KEY).await, Err(KeyRefusal::Unknown));
+    // What the operator says of a key counts alone.
+    let late = format!("{}/keys:1: its expiry-time has passed", _folder.path().display());
+    fs::write(_folder.path().join("keys"), format!("expiry-time=\"20010101Z\" {KEY}\n")).unwrap();
+    fs::write(_folder.path().join("home/keys"), format!("{KEY}\n")).unwrap();
+    assert_eq!(judge(&access, Some(&user), KEY).await, Err(KeyRefusal::NotNow(late)));
+}
+
+#[tokio::test]
+async fn who_has_a_restricted_key_gets_nothing_from_the_home() {
+    let why = "in a home, and another key of the user has options";
+    for options in ["command=\"ls\"", "no-pty", "from=\"10.0.0.0/8\"", "expiry-time=\"20990101Z\"", "banana"] {
+        let (_folder, user) = with_home(&format!("# {KEY}\n{options} {OTHER}\n"), &format!("{KEY}\n"));
+        let files = access(&user, None);
+        let refused = judge(&files, Some(&user), KEY).await.unwrap_err();
+        assert!(matches!(&refused, KeyRefusal::NotNow(reason) if reason.contains(why)), "{options}: {refused:?}");
+        if options != "banana" {
+            let (_folder, user) = with_home("", &format!("{KEY}\n"));
+            let listed = [parse_key(&format!("{options} {OTHER}")).unwrap()].into();
+            let user = UserKeys { listed, ..user };
+            let refused = judge(&access(&user, None), Some(&user), KEY).await.unwrap_err();
+            assert!(matches!(&refused, KeyRefusal::NotNow(reason) if reason.contains(why)), "{options}: {refused:?}");
+        }
+    }
+    for options in ["no-touch-required", "cert-authority"] {
+        let (_folder, user) = with_home(&format!("{options} {OTHER}\n"), &format!("{KEY}\n"));
+        assert!(judge(&access(&user, None), Some(&user), KEY).await.is_ok(), "{options}");
+    }
+}
+
+/// U30: the medians of 200 attempts each, in turns, so that a busy machine slows all of them alike. What is left of a
+/// difference is hidden by the failure delay.
+#[tokio::test]
+async fn a_key_of_a_user_of_one_without_a_file_and_of_nobody_takes_the_same_work() {
+    let (_folder, user) = with_home(&format!("{OTHER}\n").repeat(200), &format!("{OTHER}\n").repeat(200));
+    let (access, fileless) = (access(&user, None), UserKeys::default());
+    let asked = [Some(&user), Some(&fileless), None];
+    let mut times: [Vec<Duration>; 3] = Default::default();
+    for _ in 0..200 {
+        for (user, times) in asked.iter().zip(&mut times) {
+            let began = Instant::now();
+            assert_eq!(judge(&access, *user, KEY).await, Err(KeyRefusal::Unknown));
+            times.push(began.elapsed());
+        }
+    }
+    let medians = times.map(|mut times| {
+        times.sort();
+        times[100]
+    });
+    println!("figure: a refused key of a user, of one without a file, of nobody: {medians:?}");
+    let (least, most) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());
+    assert!(*most < *least * 2, "{medians:?}");
 }
 
 #[tokio::test]

@@ -1,11 +1,9 @@
 //! The users of a configuration, for people and for programs.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
-use crate::config::{Authentication, Config, LoginPolicy, User};
-use crate::credential::{AuthorizedKey, read_authorized_keys};
+use crate::config::{Authentication, Config, KeyFileSetting, LoginPolicy, User};
+use crate::credential::{AuthorizedKey, KeyPath, read_key_file};
 use crate::observe::escape::escape;
 
 /// How a user logs in, as words.
@@ -13,25 +11,31 @@ struct Shown {
     methods: String,
     keys: Vec<AuthorizedKey>,
     has_password: bool,
-    /// The user's own key file, and why it cannot be read.
-    file: Option<(String, Option<String>)>,
+    /// The user's own key files, each with the reason why it cannot be read.
+    files: Vec<(String, Option<String>)>,
 }
 
 impl Shown {
-    fn of(user: &User) -> Shown {
-        let Authentication::Required { password, keys, key_file } = &user.authentication else {
+    fn of(user: &User, config: &Config) -> Shown {
+        let Authentication::Required { password, keys, key_files } = &user.authentication else {
             let methods = "none: anybody".to_owned();
-            return Shown { methods, keys: Vec::new(), has_password: false, file: None };
+            return Shown { methods, keys: Vec::new(), has_password: false, files: Vec::new() };
         };
-        let mut keys = keys.clone();
-        let file = key_file.as_deref().map(|path| (path.display().to_string(), add_keys(path, &mut keys)));
-        Shown { methods: user.methods.to_string(), keys, has_password: password.is_some(), file }
+        let (mut keys, home) = (keys.clone(), config.home(&user.tenant));
+        let path = |file: &KeyFileSetting| match (file, &home) {
+            (KeyFileSetting::Named(path), _) => Some(KeyPath::named(path)),
+            (KeyFileSetting::InHome(path), Some(home)) => Some(KeyPath::in_home(&home.as_path().into(), path)),
+            (KeyFileSetting::InHome(_), None) => None,
+        };
+        let files = key_files.iter().filter_map(path);
+        let files = files.map(|path| (path.to_string(), add_keys(&path, &mut keys))).collect();
+        Shown { methods: user.methods.to_string(), keys, has_password: password.is_some(), files }
     }
 }
 
 /// Adds the keys of a file. Returns why it cannot be read.
-fn add_keys(path: &Path, keys: &mut Vec<AuthorizedKey>) -> Option<String> {
-    match read_authorized_keys(path) {
+fn add_keys(path: &KeyPath, keys: &mut Vec<AuthorizedKey>) -> Option<String> {
+    match read_key_file(path) {
         Ok(file) => {
             keys.extend(file.keys.into_iter().map(|(_, key)| key));
             None
@@ -53,9 +57,9 @@ pub(super) fn text(config: &Config) -> String {
     let head = ["USER", "TENANT", "PLUGIN", "METHODS", "PASSWORD", "KEYS"].map(str::to_owned);
     let mut rows = vec![(head, Vec::new())];
     for (name, user) in users(config) {
-        let Shown { methods, keys, has_password, file } = Shown::of(user);
+        let Shown { methods, keys, has_password, files } = Shown::of(user, config);
         let mut below: Vec<_> = keys.iter().map(|key| format!("{} {}", key.kind, key.fingerprint)).collect();
-        below.extend(file.map(|(path, reason)| match reason {
+        below.extend(files.into_iter().map(|(path, reason)| match reason {
             Some(reason) => format!("authorized_keys {path}: {reason}"),
             None => format!("authorized_keys {path}"),
         }));
@@ -79,9 +83,10 @@ pub(super) fn text(config: &Config) -> String {
 /// A list with an object for each user.
 pub(super) fn json(config: &Config) -> Value {
     let user = |(name, user): (&String, &User)| {
-        let Shown { methods, keys, has_password, file } = Shown::of(user);
+        let Shown { methods, keys, has_password, files } = Shown::of(user, config);
         let keys = keys.iter().map(|key| json!({ "type": key.kind, "fingerprint": key.fingerprint }));
-        let (file, reason) = file.unzip();
+        // Why it cannot be read; null: it can.
+        let files = files.iter().map(|(path, reason)| json!({ "path": path, "unreadable": reason }));
         json!({
             "name": name,
             "tenant": user.tenant,
@@ -91,9 +96,7 @@ pub(super) fn json(config: &Config) -> Value {
             "password": has_password,
             "keys": keys.collect::<Vec<_>>(),
             "principals": user.principals,
-            "authorized_keys": file,
-            // Why it cannot be read; null: it can.
-            "unreadable": reason.flatten(),
+            "authorized_keys": files.collect::<Vec<_>>(),
         })
     };
     users(config).map(user).collect()

@@ -1,0 +1,124 @@
+//! Files of operators and of homes.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::sync::mpsc;
+
+use super::*;
+
+const MOST: u64 = 1 << 10;
+
+/// A home directory with a folder `.ssh`, and the path of its list of keys.
+fn home() -> (tempfile::TempDir, KeyPath) {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    fs::create_dir_all(home.join(".ssh")).unwrap();
+    let path = KeyPath::InHome { home: home.into(), file: Path::new(".ssh/authorized_keys").into() };
+    (folder, path)
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// What the file says, or why it is not used.
+fn read(path: &KeyPath) -> Result<Option<String>, String> {
+    let Some((file, _)) = path.open(MOST)? else { return Ok(None) };
+    path.contents(file, MOST).map(|bytes| Some(String::from_utf8(bytes).unwrap()))
+}
+
+#[test]
+fn a_file_that_has_not_changed_for_a_while_is_settled() {
+    let stamp = |seconds| FileStamp { device: 1, inode: 1, bytes: 1, modified: (0, 0), changed: (seconds, 0) };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now = i64::try_from(now).unwrap();
+    assert!(stamp(now - 10).is_settled() && !stamp(now).is_settled());
+    // A clock that was set back, and times before 1970.
+    assert!(!stamp(now + 1000).is_settled() && !stamp(-1).is_settled());
+}
+
+#[test]
+fn a_home_need_not_have_a_file_and_links_lead_nowhere_else() {
+    let (folder, path) = home();
+    let place = folder.path().join("home/.ssh/authorized_keys");
+    assert_eq!(read(&path), Ok(None));
+    assert!(path.stamp().is_err());
+    fs::write(&place, "keys").unwrap();
+    assert_eq!(read(&path), Ok(Some("keys".to_owned())));
+    // A link to a place below the home, and one that leaves it and comes back.
+    fs::rename(&place, folder.path().join("home/keys")).unwrap();
+    symlink("../keys", &place).unwrap();
+    assert_eq!(read(&path), Ok(Some("keys".to_owned())));
+    fs::write(folder.path().join("foreign"), "foreign").unwrap();
+    for target in ["../../foreign", "../../home/keys", "/etc/passwd"] {
+        fs::remove_file(&place).unwrap();
+        symlink(target, &place).unwrap();
+        let refused = read(&path).unwrap_err();
+        assert!(refused.contains("cannot be read"), "{target}: {refused}");
+        assert!(path.stamp().is_err(), "{target}");
+    }
+    // A folder on the way that is a link, too.
+    fs::remove_dir_all(folder.path().join("home/.ssh")).unwrap();
+    fs::create_dir(folder.path().join("other")).unwrap();
+    fs::write(folder.path().join("other/authorized_keys"), "foreign").unwrap();
+    symlink("../other", folder.path().join("home/.ssh")).unwrap();
+    assert!(read(&path).is_err());
+}
+
+#[test]
+fn what_others_may_write_to_in_a_home_is_refused() {
+    let (folder, path) = home();
+    let home = folder.path().join("home");
+    fs::write(home.join(".ssh/authorized_keys"), "keys").unwrap();
+    for name in ["", ".ssh", ".ssh/authorized_keys"] {
+        let place = home.join(name);
+        let mode = place.metadata().unwrap().permissions().mode();
+        for others in [0o020, 0o002] {
+            set_mode(&place, mode | others);
+            let refused = read(&path).unwrap_err();
+            assert!(refused.contains("others may write") && refused.contains("chmod go-w"), "{name}: {refused}");
+        }
+        set_mode(&place, mode);
+    }
+    assert_eq!(read(&path), Ok(Some("keys".to_owned())));
+}
+
+/// U30: neither an error nor a client waits for what is no file.
+#[test]
+fn what_is_no_file_or_too_large_is_refused_at_once() {
+    let (folder, path) = home();
+    let place = folder.path().join("home/.ssh/authorized_keys");
+    let named = KeyPath::named(&place);
+    let refused = |why: &str| {
+        for path in [&path, &named] {
+            let (tell, told) = mpsc::channel();
+            let path = path.clone();
+            std::thread::spawn(move || tell.send(read(&path)));
+            let refused = told.recv_timeout(Duration::from_secs(60)).unwrap().unwrap_err();
+            assert!(refused.contains(why) && refused.contains("authorized_keys"), "{refused}");
+        }
+    };
+    rustix::fs::mknodat(rustix::fs::CWD, &place, rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
+    refused("not a regular file");
+    fs::remove_file(&place).unwrap();
+    fs::create_dir(&place).unwrap();
+    refused("not a regular file");
+    fs::remove_dir(&place).unwrap();
+    // Of 100 MB nothing is read.
+    fs::File::create(&place).unwrap().set_len(100 << 20).unwrap();
+    refused("larger than");
+}
+
+#[test]
+fn a_stamp_shows_a_change_and_costs_no_reading() {
+    let (folder, path) = home();
+    let place = folder.path().join("home/.ssh/authorized_keys");
+    let named = KeyPath::named(&place);
+    fs::write(&place, "keys").unwrap();
+    let (_, facts) = path.open(MOST).unwrap().unwrap();
+    let stamp = FileStamp::of(&facts);
+    assert_eq!((path.stamp().unwrap(), named.stamp().unwrap()), (stamp, stamp));
+    fs::write(folder.path().join("new"), "keys").unwrap();
+    fs::rename(folder.path().join("new"), &place).unwrap();
+    assert_ne!(path.stamp().unwrap(), stamp);
+}
