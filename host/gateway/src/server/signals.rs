@@ -90,8 +90,8 @@ enum Meaning {
     Hangup,
     ReopenLog,
     Nothing,
-    /// A write went beyond the largest size of a file. It fails as well, and that is reported where it fails. A line for
-    /// each signal would itself fail to be written to a log file of that size, and cause the next signal.
+    /// A write went beyond the largest size of a file. It fails as well, and that is reported where it fails. A line
+    /// for each signal would itself fail to be written to a log file of that size, and cause the next signal.
     FileTooLarge,
 }
 
