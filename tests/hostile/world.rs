@@ -276,7 +276,10 @@ impl World {
     /// Waits until the log is up to date: lines wait in a queue, so a line that is written now comes after all earlier
     /// ones.
     fn catch_up(&self) {
-        let number = |event: &Event| event.field("connection").parse::<u64>().unwrap_or(0);
+        let number = |event: &Event| {
+            // After the number of this run of the program.
+            event.field("connection").rsplit('-').next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0)
+        };
         let last = self.log().iter().map(number).max().unwrap_or(0);
         self.run(&self.call("nobody"));
         self.gateway.wait("end of a connection", |event| {

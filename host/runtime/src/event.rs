@@ -11,13 +11,77 @@
 //! ([`subscribe`]). Refused: a trait through which the gateway writes them (the plugin host would be silent in its own
 //! tests), and a crate of its own for forty lines of macro. The part of a line is declared: while it was the module
 //! that happened to emit the line, each move of a file broke filters.
+//!
+//! Decided 2026-11-29: a line shows a connection as `7f3a9c21-42`: a random number of this run of the program, and the
+//! number of the connection in it ([`ConnectionIdentity`]). So one search finds the lines of one connection in the logs
+//! of many machines and restarts, in both forms of the log, and an operator may name it in full or by the number alone.
+//! Refused: a field of its own for the run, which a search would have to ask for as well; the time of the start, which
+//! is longer and not unique. Events, tables and plugins keep the number.
 
 use std::error::Error;
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::OnceLock;
 
 use tracing::Level;
+
+/// Tells this run of the program from all others. Unset in a program that writes no log.
+static RUN: OnceLock<u32> = OnceLock::new();
+
+/// Sets the number by which lines tell this run of the program from all others: random, chosen at the start. False if
+/// it was set before, and then nothing changes.
+pub fn set_run(run: u32) -> bool {
+    RUN.set(run).is_ok()
+}
+
+/// This run of the program, as lines show it: eight hexadecimal digits, or nothing if it has no number.
+#[must_use]
+pub fn run() -> String {
+    RUN.get().map(|run| format!("{run:08x}")).unwrap_or_default()
+}
+
+/// A connection as lines show it: unique over all runs of the program on all machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionIdentity(
+    /// Its number, from 1 on since the start.
+    pub u64,
+);
+
+impl fmt::Display for ConnectionIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match RUN.get() {
+            Some(run) => write!(f, "{run:08x}-{}", self.0),
+            None => self.0.fmt(f),
+        }
+    }
+}
+
+/// The number of a connection as the field of an event has it.
+#[doc(hidden)]
+pub trait ConnectionNumber {
+    /// What is written.
+    type Shown: tracing::Value;
+
+    /// The identity of the connection.
+    fn shown(self) -> Self::Shown;
+}
+
+impl ConnectionNumber for u64 {
+    type Shown = tracing::field::DisplayValue<ConnectionIdentity>;
+
+    fn shown(self) -> Self::Shown {
+        tracing::field::display(ConnectionIdentity(self))
+    }
+}
+
+impl ConnectionNumber for Option<u64> {
+    type Shown = Option<tracing::field::DisplayValue<ConnectionIdentity>>;
+
+    fn shown(self) -> Self::Shown {
+        self.map(u64::shown)
+    }
+}
 
 /// What is known of an event before it happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +117,7 @@ pub struct Description {
 /// ```
 ///
 /// The parentheses hold the stable name, the level, the part, and the message if no field is called `message`.
+/// A field `connection` is a number, and its line shows the [`ConnectionIdentity`](crate::event::ConnectionIdentity).
 /// `#[display]` writes a field with `Display`, `#[path]` a path, `#[escape_default]` a text that may hold anything.
 /// Fields after the `;` are not written as fields: the message may show them. An event with a choice of levels (`INFO |
 /// WARN`) has its own among those, as `level: Level`.
@@ -110,7 +175,7 @@ macro_rules! events {
                         Self::$Event { $( $field, )* $( $( $beside, )* )? } => {
                             $crate::write_line!(
                                 $part, [$($level)+], [$( $( $beside )* )?],
-                                { $( $field = $crate::field_value!($($how)? $field) ),* },
+                                { $( $field = $crate::field_value!($field; $($how)? $field) ),* },
                                 [$($message)?]
                             );
                         }
@@ -136,20 +201,23 @@ macro_rules! write_line {
     };
 }
 
-/// A field's value as `tracing` takes it.
+/// A field's value as `tracing` takes it, by the name of the field and by how it is written.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! field_value {
-    ($field:ident) => {
+    (connection; $field:ident) => {
+        $crate::event::ConnectionNumber::shown($field)
+    };
+    ($name:ident; $field:ident) => {
         $field
     };
-    (display $field:ident) => {
+    ($name:ident; display $field:ident) => {
         tracing::field::display($field)
     };
-    (path $field:ident) => {
+    ($name:ident; path $field:ident) => {
         tracing::field::display($field.display())
     };
-    (escape_default $field:ident) => {
+    ($name:ident; escape_default $field:ident) => {
         tracing::field::display($field.escape_default())
     };
 }
