@@ -69,7 +69,7 @@ pub(crate) fn call(client: Client, gateway: &Gateway, user: &str, keys: &Arc<Key
 /// Waits until the log says why the certificate of this id was refused.
 pub(crate) fn refused(gateway: &Gateway, id: &str, why: &str) {
     gateway.wait(&format!("the refusal of {id}: {why}"), |event| {
-        let is_it = event.message == "key refused" && event.field("key_id") == id;
+        let is_it = event.message == "rejected" && event.field("key_id") == id;
         (is_it && event.field("reason").contains(why)).then_some(())
     });
 }
@@ -229,8 +229,7 @@ fn the_options_of_a_key_are_obeyed_and_its_file_is_read_at_each_login() {
     ] {
         let finished = exit_5(options);
         assert_eq!(finished.status, Some(255), "{options}: {}", finished.err);
-        gateway
-            .wait(why, |event| (event.message == "key refused" && event.field("reason").contains(why)).then_some(()));
+        gateway.wait(why, |event| (event.message == "rejected" && event.field("reason").contains(why)).then_some(()));
     }
     fs::write(&file, format!("restrict,command=\"env\",environment=\"LC_ROLE=reader\" {line}"))
         .expect("our own folder");

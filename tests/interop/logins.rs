@@ -194,7 +194,7 @@ fn a_failed_login_is_logged_with_the_refused_keys_that_used_up_the_attempts() {
     assert_eq!((failed.field("user"), failed.field("keys")), ("alice".to_owned(), "6".to_owned()), "{}", failed.line);
     assert!(failed.field("reason").contains("(6 were keys)"), "{}", failed.line);
     let refused = gateway.wait_all("keys", |events| {
-        let refused = events.iter().filter(|event| event.message == "key refused" && event.level == "INFO");
+        let refused = events.iter().filter(|event| event.message == "rejected" && event.level == "INFO");
         Some(refused.map(|event| (event.field("algorithm"), event.field("fingerprint"))).collect::<Vec<_>>())
     });
     assert_eq!(refused.len(), 6, "one line for each: {refused:?}");

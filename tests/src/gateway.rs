@@ -26,13 +26,19 @@ pub struct Setup {
     wrapper: Vec<String>,
     /// Further options of the gateway.
     options: Vec<String>,
+    /// What is logged: `WHELK_LOG`.
+    filter: String,
 }
+
+/// The default, and where each connection comes from as soon as it is there.
+const FILTER: &str = "info,whelk::connection::driver=debug";
 
 impl Default for Setup {
     fn default() -> Self {
         let folder = tempfile::Builder::new().prefix("whelk-").tempdir().expect("a temporary folder");
         let (listen, wrapper, options) = ("127.0.0.1:0".to_owned(), Vec::new(), Vec::new());
-        Self { folder, plugins: shipped_plugins(), listen, configuration: None, wrapper, options }
+        let (plugins, filter) = (shipped_plugins(), FILTER.to_owned());
+        Self { folder, plugins, listen, configuration: None, wrapper, options, filter }
     }
 }
 
@@ -104,6 +110,13 @@ impl Setup {
         self
     }
 
+    /// Logs this, as `WHELK_LOG` says it, instead of the default and when connections are opened and closed.
+    #[must_use]
+    pub fn log_filter(mut self, filter: &str) -> Self {
+        filter.clone_into(&mut self.filter);
+        self
+    }
+
     fn command(&self) -> Command {
         let mut command = match self.wrapper.split_first() {
             None => Command::new(program()),
@@ -120,7 +133,7 @@ impl Setup {
         }
         command.args(&self.options);
         // With backtraces each crash of a plugin would be logged with the host's stack.
-        command.env_remove("WHELK_LOG").env_remove("RUST_BACKTRACE").env("XDG_STATE_HOME", self.folder());
+        command.env("WHELK_LOG", &self.filter).env_remove("RUST_BACKTRACE").env("XDG_STATE_HOME", self.folder());
         command
     }
 

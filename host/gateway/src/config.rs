@@ -24,6 +24,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
 use toml::de::DeTable;
 use whelk_ssh::algorithm::Preferences;
 
@@ -96,6 +97,17 @@ pub struct Config {
     pub one_connection: bool,
     /// Notes for the operator.
     pub notes: Vec<Problem>,
+    /// The file. None in the demonstration.
+    pub source: Option<ConfigSource>,
+}
+
+/// The file that a configuration was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigSource {
+    /// Its path.
+    pub file: PathBuf,
+    /// The SHA-256 of what was read, in hexadecimal.
+    pub digest: String,
 }
 
 /// Who may log in.
@@ -173,6 +185,7 @@ impl Config {
                 limits: demonstration_limits(),
                 one_connection: false,
                 notes: Vec::new(),
+                source: None,
             }),
             Ok(_) => Err(Refused(problems)),
             Err(what) => {
@@ -235,7 +248,11 @@ impl Config {
             problems.truncate(MOST_ERRORS);
         }
         match config {
-            Some(config) if problems.is_empty() => Ok(Config { notes: findings.notes, ..config }),
+            Some(config) if problems.is_empty() => {
+                let digest = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+                let source = Some(ConfigSource { file: file.to_owned(), digest });
+                Ok(Config { notes: findings.notes, source, ..config })
+            }
             Some(_) | None => Err(Refused(problems)),
         }
     }
@@ -276,10 +293,7 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
         Some(item) => item.section(findings).map(|section| sections::algorithms::read(section, findings)),
         None => Some(Preferences::default()),
     };
-    let limits = match top.take("limits") {
-        Some(item) => item.section(findings).map(|section| read_limits(section, findings)),
-        None => Some(Limits::default()),
-    };
+    let limits = read_limits(&mut top, findings);
     let authorities = match top.take("trusted_user_ca_keys") {
         Some(item) => sections::login::authorities::read(&item, &folder, findings),
         None => Authorities::default(),
@@ -315,6 +329,7 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
         limits,
         one_connection: false,
         notes: Vec::new(),
+        source: None,
     })
 }
 
@@ -448,7 +463,10 @@ fn read_state(top: &mut Section<'_>, folder: &Path, overrides: &Overrides, findi
     None
 }
 
-fn read_limits(mut section: Section<'_>, findings: &mut Findings) -> Limits {
+/// The limits. None only after an error.
+fn read_limits(top: &mut Section<'_>, findings: &mut Findings) -> Option<Limits> {
+    let Some(item) = top.take("limits") else { return Some(Limits::default()) };
+    let mut section = item.section(findings)?;
     let limits = Limits::read(&mut section, findings);
     for (name, what) in limits.contradictions() {
         // The line of the setting itself if the file has it, else of the table.
@@ -463,7 +481,7 @@ fn read_limits(mut section: Section<'_>, findings: &mut Findings) -> Limits {
         }
     }
     section.finish(findings);
-    limits
+    Some(limits)
 }
 
 /// The default state folder: the XDG base directory specification, `XDG_STATE_HOME`.

@@ -5,3 +5,4 @@ pub mod event;
 pub mod logging;
 pub(crate) mod refusals;
 pub(crate) mod session_summary;
+pub mod strangers;

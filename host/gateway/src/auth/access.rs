@@ -7,13 +7,14 @@
 //! Knows nothing of packets: signatures have been verified before a key counts as proven (RFC 4252 §7).
 //!
 //! `password` checks a password, `keys` a key, `asked` lets an authenticator decide, `progress` knows which methods
-//! must follow, `delay` hides how long a rejection took to find. `standing` judges logins again whose connections live,
-//! by what they were accepted on.
+//! must follow, `delay` hides how long a rejection took to find, `explain` says what the log is told of one. `standing`
+//! judges logins again whose connections live, by what they were accepted on.
 
 mod accepted;
 mod asked;
 mod decision;
 mod delay;
+mod explain;
 mod keys;
 mod password;
 mod progress;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use whelk_runtime::event;
 use whelk_runtime::supervise::{guard_future, supervise};
 
 use super::outcome::{FAILED, Failure, failed, wrong};
@@ -13,6 +14,7 @@ use crate::connection::driver;
 use crate::observe::escape::escape;
 use crate::observe::event::{ServerEvent, emit};
 use crate::observe::logging::{self, Output};
+use crate::observe::strangers;
 use crate::os_limits;
 use crate::plugins::reload::Reload;
 use crate::server::control::{Control, Requests};
@@ -37,6 +39,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
     let config = read(file, overrides)?;
     os_limits::check_start(&config).map_err(wrong)?;
     logging::start(log, give_up_the_log).map_err(wrong)?;
+    log_start(&config);
     if !maps {
         emit(ServerEvent::HeapThresholdFailed {});
     }
@@ -102,6 +105,7 @@ fn start_tasks(newest: &CurrentGateway, reload: &Reload, config: &Config) {
     let trimmed = newest.clone();
     tokio::spawn(supervise("heap trim", move || heap_trim::give_back(trimmed.clone()), |_| ()));
     tokio::spawn(supervise("dropped lines", logging::tell_dropped, |_| ()));
+    tokio::spawn(supervise("strangers", strangers::tell, |_| ()));
     let (prepared, checking, named) = (reload.prepared(), newest.current(), config.clone());
     tokio::spawn(async move {
         prepared.await;
@@ -131,6 +135,23 @@ fn open_control(
     let requests = Requests::new(reload).with_reload(trigger);
     let requests = requests.with_backup(state.folder(), move || newest.current().existing_store());
     Control::open(state, requests).inspect_err(|error| emit(ServerEvent::ControlFailed { error })).ok()
+}
+
+/// Logs which program this is, and by which configuration it serves.
+pub(super) fn log_start(config: &Config) {
+    let users = match &config.login_policy {
+        LoginPolicy::Demonstration => 0,
+        LoginPolicy::Users(users) => users.len(),
+    };
+    let file = config.source.as_ref().map(|source| source.file.display().to_string());
+    emit(ServerEvent::Started {
+        version: env!("CARGO_PKG_VERSION"),
+        run: &event::run(),
+        file: file.as_deref(),
+        digest: config.source.as_ref().map(|source| source.digest.as_str()),
+        users,
+        tenants: config.tenants.len(),
+    });
 }
 
 /// Logs the notes of a valid configuration.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use rustix::net::{SocketType, sockopt};
 
 use super::outcome::{Failure, failed, wrong};
-use super::serve::{give_up, give_up_the_log, log_host_keys};
+use super::serve::{give_up, give_up_the_log, log_host_keys, log_start};
 use crate::config::{Config, LoginPolicy, Overrides, Problem};
 use crate::connection::driver;
 use crate::connection::stream::standard::StandardStream;
@@ -48,6 +48,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
     check_demonstration(&config, peer(&input))?;
     os_limits::check_start(&config).map_err(wrong)?;
     logging::start(log, give_up_the_log).map_err(wrong)?;
+    log_start(&config);
     let stopper = Stopper::new();
     let signals = Signals::catch().map_err(failed)?;
     signals.obey(stopper.clone(), Hangup::Stops, DrainTime::new(config.limits.drain), give_up).map_err(failed)?;

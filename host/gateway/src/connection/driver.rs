@@ -53,12 +53,11 @@ use crate::connection::acknowledgement::{ACKNOWLEDGE_DELAY, Acknowledgement, Tur
 use crate::connection::blocking_work::BlockingWork;
 use crate::connection::bridge::Bridge;
 use crate::connection::bridge::user::{Origin, SessionUser};
-use crate::connection::end::End;
+use crate::connection::end::{End, log_closed};
 use crate::connection::keepalive::{self, Keepalive};
 use crate::connection::large_packets::LargePackets;
 use crate::connection::login::Login;
 use crate::connection::stream::{ByteStream, Readiness};
-use crate::observe::escape::escape;
 use crate::observe::event::{ConnectionEvent, emit};
 use crate::server::gateway::Gateway;
 use crate::server::listener::ConnectionPermit;
@@ -495,7 +494,7 @@ impl<S: ByteStream> Driver<S> {
             Decision::Undecided(overload) => return Err(self.login.undecided(&self.connection, overload).into()),
             Decision::Reject => {
                 if let Some(ServerQuestion::Attempt(attempt)) = self.connection.question() {
-                    self.login.log_rejection(&attempt);
+                    self.login.log_rejection(&self.gateway, &attempt);
                 }
                 self.connection.decide(Verdict::Reject)?;
             }
@@ -544,7 +543,7 @@ impl<S: ByteStream> Driver<S> {
         let end = end.reclassified(|error| self.login.reclassify_timeout(&self.connection, error));
         let (error, reason) = (end.error(), end.reason());
         let has_closed = matches!(&end, End::Lost(error) if error.kind() == io::ErrorKind::UnexpectedEof);
-        self.login.log_failure(&self.connection, error.as_ref());
+        self.login.log_failure(&self.gateway, &self.connection, error.as_ref());
         if let Some(fault) = end.fault(self.connection.refused(), &self.login) {
             self.permit.penalize(fault);
         }
@@ -555,8 +554,7 @@ impl<S: ByteStream> Driver<S> {
                 self.bridge.connection_lost();
             }
         }
-        let (connection, reason) = (self.origin.connection, escape(reason.as_bytes()));
-        emit(ConnectionEvent::Closed { connection, reason });
+        log_closed(self.bridge.row(), self.connection.refused(), &reason);
         if let Some(error) = error {
             self.connection.disconnect(&error);
             if let End::Evicted = end {

@@ -2,10 +2,15 @@
 
 use std::io;
 
+use tracing::Level;
 use whelk_ssh::auth::refused::RefusedAttempts;
 use whelk_ssh::error::{Error, Reason};
 
 use crate::connection::login::Login;
+use crate::observe::escape::{cut, escape};
+use crate::observe::event::{ConnectionEvent, emit};
+use crate::observe::strangers;
+use crate::server::connection_table::{ConnectionRow, Totals};
 use crate::server::listener::Fault;
 
 /// Why a connection is over.
@@ -105,4 +110,37 @@ impl End {
             End::Evicted => "not logged in, and its place was given to a new connection".to_owned(),
         }
     }
+}
+
+/// Logs that a connection is over, with what was refused before its login. One that has sent nothing is only counted.
+pub(crate) fn log_closed(row: &ConnectionRow, refused: &RefusedAttempts, reason: &str) {
+    let Totals { age, received, sent, sessions } = row.totals();
+    let (peer, login) = (row.peer(), row.login());
+    let attempts = [refused.key_count, refused.passwords, refused.interactive, refused.nones, refused.unknown];
+    let attempts = attempts.into_iter().fold(0, u32::saturating_add);
+    let level = if received == 0 { Level::DEBUG } else { Level::INFO };
+    let reason = if login.is_some() { reason.as_bytes() } else { cut(reason.as_bytes(), strangers::NAME) };
+    if received == 0 {
+        strangers::was_silent(peer.source());
+    } else if login.is_none() && !strangers::may_tell(peer.source(), reason) {
+        return;
+    }
+    let names = login.map(|login| [&login.user, &login.tenant].map(|name| escape(name.as_bytes()).to_string()));
+    let (user, tenant) = match &names {
+        Some([user, tenant]) => (Some(user.as_str()), Some(tenant.as_str())),
+        None => (None, None),
+    };
+    emit(ConnectionEvent::Closed {
+        connection: row.connection(),
+        peer,
+        seconds: age.as_secs_f32(),
+        received,
+        sent,
+        sessions,
+        attempts,
+        user,
+        tenant,
+        reason: escape(reason),
+        level,
+    });
 }

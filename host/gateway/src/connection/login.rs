@@ -37,8 +37,9 @@ use whelk_ssh::error::{Error, Reason, Stage};
 use crate::auth::access::{AuthProgress, CertificateFacts, Decision, Identity, Overload, PartialLogin};
 use crate::auth::attempt::{AttemptContext, OwnedAttempt};
 use crate::auth::authenticators::Exchange;
-use crate::observe::escape::{Escaped, escape};
+use crate::observe::escape::{cut, escape};
 use crate::observe::event::{LimitEvent, LoginEvent, emit};
+use crate::observe::strangers;
 use crate::server::gateway::Gateway;
 use crate::source::Peer;
 use crate::tenant::UserPermit;
@@ -62,21 +63,18 @@ pub(crate) struct Login {
     has_offered: bool,
     /// The exchange with an authenticator, until the login is over.
     exchange: Option<Exchange>,
+    /// The algorithm of the key that the attempt in progress has proven.
+    trying: Option<String>,
+    /// That of the key that was proven last and accepted.
+    algorithm: Option<String>,
 }
 
 impl Login {
     pub(crate) fn new(connection_id: u64, peer: Peer) -> Login {
-        let progress = AuthProgress::default();
-        Login {
-            connection_id,
-            peer,
-            deciding: None,
-            queued: Arc::default(),
-            progress,
-            attempts: 0,
-            has_offered: false,
-            exchange: None,
-        }
+        let (progress, queued) = (AuthProgress::default(), Arc::default());
+        let (deciding, exchange, trying, algorithm) = (None, None, None, None);
+        let (attempts, has_offered) = (0, false);
+        Login { connection_id, peer, deciding, queued, progress, attempts, has_offered, exchange, trying, algorithm }
     }
 
     /// Starts the decision about an attempt of this connection. A decision in progress is about the same attempt, so it
@@ -86,6 +84,7 @@ impl Login {
             self.attempts = self.attempts.saturating_add(1);
             self.has_offered |=
                 matches!(attempt.credential, Credential::KeyOffered(_) | Credential::CertificateOffered(_));
+            self.trying = proven_algorithm(attempt.credential).map(str::to_owned);
             let context = AttemptContext {
                 connection: self.connection_id,
                 peer: self.peer,
@@ -161,27 +160,51 @@ impl Login {
     }
 
     fn log_undecided(&self, connection: &ServerConnection, reason: &str) {
-        let (connection, user) = (self.connection_id, escape(connection.asking().unwrap_or_default()));
-        emit(LoginEvent::Undecided { connection, user, reason });
+        let user = cut(connection.asking().unwrap_or_default(), strangers::NAME);
+        if strangers::may_tell(self.peer.source(), user) {
+            let (connection, peer, user) = (self.connection_id, self.peer, escape(user));
+            emit(LoginEvent::Undecided { connection, peer, user, reason });
+        }
     }
 
-    /// Logs a password that was rejected, by either method. Rejected keys are logged when the login has failed: clients
+    /// Logs a password that was rejected, by either method. Rejected keys are logged when the login is over: clients
     /// routinely offer several keys.
-    pub(crate) fn log_rejection(&self, attempt: &Attempt<'_>) {
+    pub(crate) fn log_rejection(&self, gateway: &Gateway, attempt: &Attempt<'_>) {
         let method = match attempt.credential {
             Credential::Password(_) | Credential::NewPassword { .. } => AuthMethod::Password,
             Credential::Answers(_) => AuthMethod::KeyboardInteractive,
             _ => return,
         };
-        let (connection, user, method) = (self.connection_id, escape(attempt.user), method.name());
-        emit(LoginEvent::Rejected { connection, user, method });
+        if strangers::may_tell(self.peer.source(), attempt.user) {
+            let reason = gateway.access().why_rejected(attempt, &self.progress).as_bytes();
+            let tenant = tenant_of(gateway, attempt.user);
+            let (user, method, reason) = (escape(cut(attempt.user, strangers::NAME)), method.name(), escape(reason));
+            let (connection, peer, tenant, level) = (self.connection_id, self.peer, tenant.as_deref(), Level::INFO);
+            let (algorithm, fingerprint, key_id, serial, authority) = (None, None, None, None, None);
+            emit(LoginEvent::Rejected {
+                connection,
+                peer,
+                method,
+                user,
+                tenant,
+                reason,
+                algorithm,
+                fingerprint,
+                key_id,
+                serial,
+                authority,
+                level,
+            });
+        }
     }
 
     /// Remembers a method that has succeeded, and logs it.
     pub(crate) fn add_partial(&mut self, partial: PartialLogin) {
-        let (connection, user) = (self.connection_id, escape(partial.identity.user.as_bytes()));
-        let (method, next) = (partial.method.name(), partial.next.list());
-        emit(LoginEvent::Partial { connection, user, method, next: &next });
+        self.algorithm = self.trying.take().or(self.algorithm.take());
+        let PartialLogin { method, identity, next } = &partial;
+        let (connection, peer, method, next) = (self.connection_id, self.peer, method.name(), next.list());
+        let (user, tenant) = (escape(identity.user.as_bytes()), escape(identity.tenant.as_bytes()));
+        emit(LoginEvent::Partial { connection, peer, method, next: &next, user, tenant });
         self.progress.add(partial);
     }
 
@@ -190,27 +213,53 @@ impl Login {
     /// logged at INFO.
     pub(crate) fn succeeded(&mut self, identity: &Identity, refused: &RefusedAttempts) {
         self.exchange = None;
-        self.log_keys(refused, escape(identity.user.as_bytes()), Level::DEBUG);
-        let (connection, method) = (self.connection_id, identity.method);
-        if let Some(CertificateFacts { key_id, serial, authority }) = &identity.certificate {
-            let (user, fingerprint) = (escape(identity.user.as_bytes()), identity.fingerprint.as_deref());
-            let (fingerprint, serial) = (fingerprint.unwrap_or_default(), *serial);
-            emit(LoginEvent::CertificateAccepted { connection, user, fingerprint, key_id, serial, authority });
+        let Identity { user, principal, tenant, plugin, method, fingerprint, certificate, .. } = identity;
+        let name = user.as_bytes();
+        for key in refused.keys() {
+            self.log_key(key, name, Some(tenant), None, if key.is_known { Level::INFO } else { Level::DEBUG });
         }
-        let (user, plugin) = (escape(identity.user.as_bytes()), escape(identity.plugin.as_bytes()));
-        let principal = Some(&identity.principal).filter(|principal| **principal != identity.user);
+        let principal = Some(principal).filter(|principal| *principal != user);
         let principal = principal.map(|principal| escape(principal.as_bytes()).to_string());
-        let principal = principal.as_deref();
-        emit(LoginEvent::Succeeded { connection, user, principal, method, plugin });
+        let algorithm = self.trying.take().or(self.algorithm.take()).filter(|_| fingerprint.is_some());
+        let (key_id, serial, authority) = match certificate {
+            Some(CertificateFacts { key_id, serial, authority }) => {
+                (Some(&**key_id), Some(*serial), Some(&**authority))
+            }
+            None => (None, None, None),
+        };
+        emit(LoginEvent::Succeeded {
+            connection: self.connection_id,
+            peer: self.peer,
+            method,
+            user: escape(name),
+            principal: principal.as_deref(),
+            tenant: escape(tenant.as_bytes()),
+            plugin: escape(plugin.as_bytes()),
+            algorithm: algorithm.as_deref(),
+            fingerprint: fingerprint.as_deref(),
+            key_id,
+            serial,
+            authority,
+        });
     }
 
     /// Logs a login that has failed because its connection is over: each key that was refused, and what was tried in
     /// all.
-    pub(crate) fn log_failure(&self, connection: &ServerConnection, error: Option<&Error>) {
+    pub(crate) fn log_failure(&self, gateway: &Gateway, connection: &ServerConnection, error: Option<&Error>) {
         let refused = connection.refused();
         let Some(user) = connection.asking().filter(|_| connection.user().is_none() && refused.any()) else { return };
-        let (connection, user) = (self.connection_id, escape(user));
-        self.log_keys(refused, user, Level::INFO);
+        let (tenant, source) = (tenant_of(gateway, user), self.peer.source());
+        let tenant = tenant.as_deref();
+        let unknown = gateway.access().is_unknown(user).then_some("unknown user");
+        for key in refused.keys() {
+            let chosen = key.certificate.as_ref().map_or(user.len(), |shown| user.len() + shown.key_id.len());
+            if strangers::may_tell_of(source, chosen) {
+                self.log_key(key, user, tenant, unknown, Level::INFO);
+            }
+        }
+        if !strangers::may_tell(source, user) {
+            return;
+        }
         let (keys, passwords, interactive) = (refused.key_count, refused.passwords, refused.interactive);
         let (nones, others) = (refused.nones, refused.unknown);
         let reason = match error {
@@ -222,33 +271,40 @@ impl Login {
             Some(error) => error.to_string(),
             None => "the peer hung up".to_owned(),
         };
-        let reason = escape(reason.as_bytes());
-        emit(LoginEvent::Failed { connection, user, keys, passwords, interactive, nones, others, reason });
+        let (connection, peer, user) = (self.connection_id, self.peer, escape(cut(user, strangers::NAME)));
+        let reason = escape(cut(reason.as_bytes(), REASON));
+        emit(LoginEvent::Failed {
+            connection,
+            peer,
+            keys,
+            passwords,
+            interactive,
+            nones,
+            others,
+            user,
+            tenant,
+            reason,
+        });
     }
 
-    /// Logs each key that was refused, at `info` or `debug`.
-    fn log_keys(&self, refused: &RefusedAttempts, user: Escaped<'_>, level: Level) {
-        let connection = self.connection_id;
-        for RefusedKey { algorithm, fingerprint, certificate, reason, is_known } in refused.keys() {
-            let (algorithm, level) = (escape(algorithm), if *is_known { Level::INFO } else { level });
-            let shown = certificate.as_ref().map(|shown| (escape(&shown.key_id).to_string(), shown));
-            let key_id = shown.as_ref().map(|(key_id, _)| key_id.as_str());
-            let (serial, authority) = match &shown {
-                Some((_, shown)) => (Some(shown.serial), Some(shown.authority.as_str())),
-                None => (None, None),
-            };
-            emit(LoginEvent::KeyRefused {
-                connection,
-                user,
-                algorithm,
-                fingerprint,
-                key_id,
-                serial,
-                authority,
-                reason,
-                level,
-            });
-        }
+    /// Logs a key that was refused. `reason` is better than its own.
+    fn log_key(&self, key: &RefusedKey, user: &[u8], tenant: Option<&str>, reason: Option<&str>, level: Level) {
+        let shown = key.certificate.as_ref().map(|shown| (escape(&shown.key_id).to_string(), shown));
+        let (algorithm, method) = (escape(&key.algorithm).to_string(), AuthMethod::PublicKey.name());
+        emit(LoginEvent::Rejected {
+            connection: self.connection_id,
+            peer: self.peer,
+            method,
+            user: escape(cut(user, strangers::NAME)),
+            tenant,
+            reason: escape(cut(reason.unwrap_or(&key.reason).as_bytes(), REASON)),
+            algorithm: Some(&algorithm),
+            fingerprint: Some(&key.fingerprint),
+            key_id: shown.as_ref().map(|(key_id, _)| key_id.as_str()),
+            serial: shown.as_ref().map(|(_, shown)| shown.serial),
+            authority: shown.as_ref().map(|(_, shown)| shown.authority.as_str()),
+            level,
+        });
     }
 
     /// Acquires the permit for one more connection of this user.
@@ -265,6 +321,23 @@ impl Login {
             }
             Error::Closed(Reason::TooManyConnections)
         })
+    }
+}
+
+/// The most bytes of a reason in a line about somebody who has not logged in. The server writes it.
+const REASON: usize = 200;
+
+/// The tenant of a known user, as the log shows it.
+fn tenant_of(gateway: &Gateway, user: &[u8]) -> Option<String> {
+    gateway.access().tenant_of(user).map(|tenant| escape(tenant.as_bytes()).to_string())
+}
+
+/// The algorithm of a key that the client has signed with.
+fn proven_algorithm(credential: Credential<'_>) -> Option<&str> {
+    match credential {
+        Credential::KeyProven(key) => Some(key.algorithm()),
+        Credential::CertificateProven(certificate) => Some(certificate.key().algorithm()),
+        _ => None,
     }
 }
 

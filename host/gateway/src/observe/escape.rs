@@ -32,6 +32,28 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// Bytes of a stranger of which the log shows the first 200, and how many more there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Brief<'b>(pub &'b [u8]);
+
+/// Most bytes of a [`Brief`] that are shown.
+const BRIEF: usize = 200;
+
+impl fmt::Display for Brief<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((shown, rest)) = self.0.split_at_checked(BRIEF).filter(|(_, rest)| !rest.is_empty()) else {
+            return escape(self.0).fmt(f);
+        };
+        write!(f, "{} ... and {} bytes", escape(shown), rest.len())
+    }
+}
+
+/// The beginning of bytes, at most `most` of them.
+#[must_use]
+pub fn cut(bytes: &[u8], most: usize) -> &[u8] {
+    bytes.get(..most).unwrap_or(bytes)
+}
+
 /// How an escape has to be written to be read in its surroundings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -101,6 +123,13 @@ mod tests {
         ] {
             assert_eq!(escape(bytes).to_string(), shown);
         }
+    }
+
+    #[test]
+    fn a_long_command_is_shown_in_brief() {
+        assert_eq!(Brief(b"ls -l\n").to_string(), r"ls -l\x0a");
+        assert_eq!(Brief(&[b'x'; 200]).to_string(), "x".repeat(200));
+        assert_eq!(Brief(&[b'x'; 1000]).to_string(), format!("{} ... and 800 bytes", "x".repeat(200)));
     }
 
     #[test]

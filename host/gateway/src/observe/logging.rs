@@ -24,12 +24,14 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FormatFields, MakeWriter};
+use whelk_ssh::crypto::random::{Random, SystemRandom};
 
 use file::{LineFile, LineWriter};
 use queue::LogQueue;
 
 use crate::observe::escape::{Form, escape, write_harmless};
 use crate::observe::event::{ServerEvent, emit};
+use crate::observe::strangers;
 
 /// The environment variable that says what is logged: `debug`, or `info,whelk=debug` ... Empty is as if it were not
 /// there.
@@ -69,6 +71,7 @@ pub async fn tell_dropped() -> Infallible {
 
 /// Waits until everything that was logged is written, or for a moment if nobody reads it. Call it last.
 pub fn finish() {
+    strangers::tell_now();
     if let Some(Log { queue, .. }) = LOG.get() {
         queue.wait_written(LAST_LINES);
     }
@@ -149,7 +152,8 @@ pub struct Output<'a> {
 /// `give_up` has to end the process: it is called when the thread that writes the log has panicked.
 ///
 /// # Errors
-/// Says what is wrong with the variable [`FILTER`], or why the file cannot be opened.
+/// Says what is wrong with the variable [`FILTER`], why the file cannot be opened, or that the system has no random number
+/// for this run.
 ///
 /// # Panics
 /// When called a second time: a process has one log.
@@ -161,6 +165,7 @@ pub fn start(output: Output<'_>, give_up: impl FnOnce() + Send + 'static) -> Res
         Err(std::env::VarError::NotUnicode(_)) => return Err(format!("{FILTER}: is not UTF-8 text")),
     };
     let filter = filter::parse(&filter).map_err(|error| format!("{FILTER}: {error}"))?;
+    begin_run()?;
     let lost_line: queue::LostLine = match format {
         Format::Text => |dropped, reason| line_of(Format::Text, &ServerEvent::LinesDropped { dropped, reason }),
         Format::Json => |dropped, reason| line_of(Format::Json, &ServerEvent::LinesDropped { dropped, reason }),
@@ -184,6 +189,24 @@ pub fn start(output: Output<'_>, give_up: impl FnOnce() + Send + 'static) -> Res
         ServerEvent::Panicked { place: &place, thread: thread.name(), said }.log();
     }));
     Ok(())
+}
+
+/// Gives this run of the program its number.
+fn begin_run() -> Result<(), String> {
+    let mut run = [0; 4];
+    SystemRandom::new().fill(&mut run).map_err(|error| error.to_string())?;
+    whelk_runtime::event::set_run(u32::from_be_bytes(run));
+    Ok(())
+}
+
+/// What writes lines to `out` for a test.
+#[cfg(test)]
+pub(crate) fn test_subscriber<M, W>(format: Format, out: M) -> Box<dyn tracing::Subscriber + Send + Sync>
+where
+    M: Fn() -> W + Send + Sync + 'static,
+    W: Write + 'static,
+{
+    subscriber(format, EnvFilter::new("info"), out)
 }
 
 fn subscriber<M, W>(format: Format, filter: EnvFilter, out: M) -> Box<dyn tracing::Subscriber + Send + Sync>

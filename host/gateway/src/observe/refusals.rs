@@ -4,7 +4,7 @@ use tokio::time::Instant;
 use whelk_runtime::limits::Throttle;
 use whelk_ssh::mux::Refused;
 
-use crate::observe::escape::escape;
+use crate::observe::escape::{cut, escape};
 use crate::observe::event::{ConnectionEvent, SessionEvent, emit};
 
 /// How many refused requests are logged for each session, and for each connection beside its sessions.
@@ -100,10 +100,6 @@ impl RefusedVariables {
         let (count, reason) = (self.count, self.reason);
         emit(SessionEvent::VariablesRefused { connection, channel, user, count, names, reason });
     }
-}
-
-fn cut(bytes: &[u8], most: usize) -> &[u8] {
-    bytes.get(..most).unwrap_or(bytes)
 }
 
 #[cfg(test)]

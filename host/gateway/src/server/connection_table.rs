@@ -216,6 +216,18 @@ pub(crate) struct ConnectionRow {
     wake: Wake,
 }
 
+/// What a connection has moved and had.
+pub(crate) struct Totals {
+    /// How long ago it was accepted.
+    pub(crate) age: Duration,
+    /// Bytes read from the client, encrypted as they are.
+    pub(crate) received: u64,
+    /// Bytes written to the client, encrypted as they are.
+    pub(crate) sent: u64,
+    /// Sessions.
+    pub(crate) sessions: u64,
+}
+
 struct SessionRow {
     number: u64,
     began: Began,
@@ -232,6 +244,21 @@ impl ConnectionRow {
     /// Where it comes from.
     pub(crate) fn peer(&self) -> Peer {
         self.peer
+    }
+
+    /// Who has logged in, if somebody has.
+    pub(crate) fn login(&self) -> Option<&LoginInfo> {
+        self.login.get()
+    }
+
+    /// What the connection has moved and had so far.
+    pub(crate) fn totals(&self) -> Totals {
+        Totals {
+            age: self.began.age(),
+            received: self.received.load(Ordering::Relaxed),
+            sent: self.sent.load(Ordering::Relaxed),
+            sessions: self.opened.load(Ordering::Relaxed),
+        }
     }
 
     /// Somebody has logged in. A connection has one login: the first counts.
@@ -258,7 +285,7 @@ impl ConnectionRow {
     pub(crate) fn add_session(self: &Arc<Self>, channel: u32, handle: SessionHandle) -> SessionRegistration {
         let number = self.opened.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         lock(&self.sessions).insert(channel, SessionRow { number, began: Began::now(), start: None, handle });
-        SessionRegistration { row: Arc::clone(self), channel }
+        SessionRegistration { row: Arc::clone(self), channel, number }
     }
 
     /// Whether the connection has or had a session.
@@ -329,9 +356,15 @@ impl Drop for Registration {
 pub(crate) struct SessionRegistration {
     row: Arc<ConnectionRow>,
     channel: u32,
+    number: u64,
 }
 
 impl SessionRegistration {
+    /// The session's [`number`](SessionInfo::number).
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// The client asks to start this. The latest counts: a refused start may be followed by another.
     pub(crate) fn asked_to_start(&self, kind: StartKind) {
         if let Some(session) = lock(&self.row.sessions).get_mut(&self.channel) {

@@ -113,6 +113,10 @@ impl Bridge {
             // No more variables follow.
             session.requests.refused_variables.tell(connection, number, user);
             session.registration.asked_to_start(kind);
+            if let (Some(user), Some(left)) = (&self.user, session.starts_to_log.checked_sub(1)) {
+                session.starts_to_log = left;
+                session.log_start((connection, number), user, request);
+            }
         }
         match event {
             Ok(event) => match variable {

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use whelk_runtime::{Exit, Inbox, Outbox, Plugins, SessionHalf, Wake, notice, session_pipes};
 use whelk_ssh::message::mux::ChannelId;
+use whelk_ssh::message::request::Request;
 use whelk_ssh::mux::OpenFailure;
 
 use super::request::RequestLimits;
 use super::user::SessionUser;
 use crate::auth::access::Identity;
-use crate::observe::escape::escape;
+use crate::observe::escape::{Brief, escape};
 use crate::observe::event::{LimitEvent, SessionEvent, emit};
 use crate::observe::refusals::Refusals;
 use crate::observe::session_summary::SessionSummary;
@@ -30,6 +31,19 @@ pub(super) struct SessionChannel {
     pub(super) registration: SessionRegistration,
     /// The channel has the type `session`, and none of a plugin's own.
     pub(super) is_session: bool,
+    /// How many start requests are still logged.
+    pub(super) starts_to_log: u8,
+}
+
+/// How many start requests of a session are logged. One is usual: a client may only repeat it when it was refused.
+const STARTS: u8 = 10;
+
+/// Which session it is.
+#[derive(Clone, Copy)]
+struct Place {
+    connection: u64,
+    channel: ChannelId,
+    session: u64,
 }
 
 /// What is special about a channel of a plugin's own type.
@@ -73,6 +87,31 @@ impl OpenRefusal {
             OpenRefusal::Plugin => (OpenFailure::ConnectFailed, "the plugin is not available"),
         };
         (failure, text.to_owned())
+    }
+}
+
+impl SessionChannel {
+    /// Logs what the client asks to start.
+    pub(super) fn log_start(&self, (connection, channel): (u64, u32), user: &SessionUser, request: &Request<'_>) {
+        let Identity { user, tenant, restrictions, .. } = &user.identity;
+        let command = match *request {
+            Request::Exec { command } => command,
+            Request::Subsystem { name } => name,
+            _ => b"",
+        };
+        let forced = restrictions.forced_command.as_ref().map(|forced| Brief(forced.as_bytes()).to_string());
+        let plugin = self.inbox.handle().plugin();
+        emit(SessionEvent::Started {
+            connection,
+            channel,
+            session: self.registration.number(),
+            user: escape(user.as_bytes()),
+            tenant: escape(tenant.as_bytes()),
+            plugin: plugin.as_ref().map(|(plugin, _)| &**plugin),
+            start: escape(request.kind()),
+            command: Brief(command),
+            forced: forced.as_deref(),
+        });
     }
 }
 
@@ -141,34 +180,23 @@ pub(super) fn open(
     half.keep(permit);
     let registration = row.add_session(channel.0, inbox.handle());
     let is_session = own.is_none();
-    start(gateway, row.connection(), channel, user, half, own);
+    let place = Place { connection: row.connection(), channel, session: registration.number() };
+    start(gateway, place, user, half, own);
     let requests = RequestLimits::new(limits, gateway.environment_names(), &user.identity.restrictions);
     requests.host_variables().for_each(|variable| inbox.event(variable));
-    SessionChannel { inbox, outbox, requests, refusal_log: Refusals::default(), registration, is_session }
+    let (refusal_log, starts_to_log) = (Refusals::default(), STARTS);
+    SessionChannel { inbox, outbox, requests, refusal_log, registration, is_session, starts_to_log }
 }
 
 /// Starts the task of a session, which says through the pipes whether the channel is opened.
-fn start(
-    gateway: &Arc<Gateway>,
-    connection: u64,
-    channel: ChannelId,
-    user: &Arc<SessionUser>,
-    half: SessionHalf,
-    own: Option<OwnChannel>,
-) {
+fn start(gateway: &Arc<Gateway>, place: Place, user: &Arc<SessionUser>, half: SessionHalf, own: Option<OwnChannel>) {
     let (gateway, user) = (Arc::clone(gateway), Arc::clone(user));
-    tokio::spawn(async move { run(&gateway, connection, channel, &user, half, own).await });
+    tokio::spawn(async move { run(&gateway, place, &user, half, own).await });
 }
 
 /// The task of a session: finds the plugin and runs it to its end.
-async fn run(
-    gateway: &Gateway,
-    connection: u64,
-    channel: ChannelId,
-    user: &SessionUser,
-    half: SessionHalf,
-    own: Option<OwnChannel>,
-) {
+async fn run(gateway: &Gateway, place: Place, user: &SessionUser, half: SessionHalf, own: Option<OwnChannel>) {
+    let Place { connection, channel, session } = place;
     let Identity { tenant: name, plugin, .. } = &user.identity;
     let plugin = own.as_ref().map_or(plugin, |own| &own.plugin);
     // On a channel of a plugin's own type nothing can be printed. The drop of `half` says that it is not opened.
@@ -195,9 +223,16 @@ async fn run(
         }
         return;
     };
-    let (name, shown, generation) = (plugin.name(), escape(name.as_bytes()), plugin.generation());
-    let channel = channel.0;
-    emit(SessionEvent::Opened { connection, channel, tenant: shown, plugin: name, generation });
+    let (channel, user_name, shown) = (channel.0, escape(user.identity.user.as_bytes()), escape(name.as_bytes()));
+    emit(SessionEvent::Opened {
+        connection,
+        channel,
+        session,
+        user: user_name,
+        tenant: shown,
+        plugin: plugin.name(),
+        generation: plugin.generation(),
+    });
     let (shared, plugins) = (Arc::clone(tenant.shared()), tenant as Arc<dyn Plugins>);
     let facts = user.facts.on_channel(channel);
     let facts = match &own {
@@ -223,7 +258,13 @@ mod tests {
         let (_folder, gateway) = unlisted();
         let user = user();
         let (inbox, _outbox, half) = session_pipes(1 << 10, Arc::new(|| ()));
-        let mut session = std::pin::pin!(run(&gateway, 1, ChannelId(0), &user, half, None));
+        let mut session = std::pin::pin!(run(
+            &gateway,
+            Place { connection: 1, channel: ChannelId(0), session: 1 },
+            &user,
+            half,
+            None
+        ));
         let second = Duration::from_secs(1);
         assert!(timeout(second, &mut session).await.is_err(), "it waits for the plugin");
         drop(inbox);

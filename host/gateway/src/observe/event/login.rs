@@ -1,53 +1,53 @@
 //! Logins: each attempt that says something, and how they end. RFC 4252.
 
-use crate::observe::escape::Escaped;
 use tracing::Level;
+
+use crate::observe::escape::Escaped;
+use crate::source::Peer;
 
 whelk_runtime::events! {
     /// What happens in logins.
     pub enum LoginEvent<'a> {
-        /// A user has logged in.
+        /// A user has logged in: by the key of this algorithm and fingerprint, if any, and by this certificate of it.
         Succeeded("login_succeeded", INFO, "whelk::connection::login", "authenticated") {
             connection: u64,
+            #[display] peer: Peer,
+            method: &'a str,
             #[display] user: Escaped<'a>,
             principal: Option<&'a str>,
-            method: &'a str,
+            #[display] tenant: Escaped<'a>,
             #[display] plugin: Escaped<'a>,
+            algorithm: Option<&'a str>,
+            fingerprint: Option<&'a str>,
+            key_id: Option<&'a str>,
+            serial: Option<u64>,
+            authority: Option<&'a str>,
         }
         /// A method has succeeded, and another must follow: `methods` requires several.
         Partial("login_partial", INFO, "whelk::connection::login", "partial success") {
             connection: u64,
-            #[display] user: Escaped<'a>,
+            #[display] peer: Peer,
             method: &'a str,
             next: &'a str,
-        }
-        /// A password was refused. Refused keys have an event of their own: clients routinely offer several.
-        Rejected("login_rejected", INFO, "whelk::connection::login", "rejected") {
-            connection: u64,
             #[display] user: Escaped<'a>,
+            #[display] tenant: Escaped<'a>,
+        }
+        /// A password, answer or key was refused. `tenant` is that of a known user. Keys are told when the login is over,
+        /// at most 16 of a connection: as `DEBUG` if it succeeded, since clients offer several keys, unless the user has
+        /// the key and may not use it now.
+        Rejected("login_rejected", INFO | DEBUG, "whelk::connection::login", "rejected") {
+            connection: u64,
+            #[display] peer: Peer,
             method: &'a str,
-        }
-        /// A key was refused. Told when the login is over: as `DEBUG` if it succeeded, since clients offer several
-        /// keys, unless the user has the key and may not use it now.
-        KeyRefused("login_key_refused", INFO | DEBUG, "whelk::connection::login", "key refused") {
-            connection: u64,
             #[display] user: Escaped<'a>,
-            #[display] algorithm: Escaped<'a>,
-            fingerprint: &'a str,
+            tenant: Option<&'a str>,
+            #[display] reason: Escaped<'a>,
+            algorithm: Option<&'a str>,
+            fingerprint: Option<&'a str>,
             key_id: Option<&'a str>,
             serial: Option<u64>,
             authority: Option<&'a str>,
-            reason: &'a str,
             ; level: Level,
-        }
-        /// A user has logged in with a certificate, of the key with this fingerprint: comes before `login_succeeded`.
-        CertificateAccepted("login_certificate_accepted", INFO, "whelk::connection::login", "certificate accepted") {
-            connection: u64,
-            #[display] user: Escaped<'a>,
-            fingerprint: &'a str,
-            key_id: &'a str,
-            serial: u64,
-            authority: &'a str,
         }
         /// A file of a user's keys, of authorities or of revoked keys could not be read, or others may write to it.
         /// None of its keys lets anybody in; without the revoked keys no key does.
@@ -56,21 +56,24 @@ whelk_runtime::events! {
             #[display] user: Escaped<'a>,
             reason: &'a str,
         }
-        /// A connection is over whose client tried to log in and did not succeed.
+        /// A connection is over whose client tried to log in and did not succeed. `tenant` is that of a known user.
         Failed("login_failed", INFO, "whelk::connection::login", "login failed") {
             connection: u64,
-            #[display] user: Escaped<'a>,
+            #[display] peer: Peer,
             keys: u32,
             passwords: u32,
             interactive: u32,
             nones: u32,
             others: u32,
+            #[display] user: Escaped<'a>,
+            tenant: Option<&'a str>,
             #[display] reason: Escaped<'a>,
         }
         /// An attempt could not be decided, which is the server's fault: a password could not be hashed, or a file of
         /// keys not be read in time.
         Undecided("login_undecided", WARN, "whelk::connection::login", "login not decided") {
             connection: u64,
+            #[display] peer: Peer,
             #[display] user: Escaped<'a>,
             reason: &'a str,
         }

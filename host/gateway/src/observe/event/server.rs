@@ -8,6 +8,16 @@ use crate::observe::escape::Escaped;
 whelk_runtime::events! {
     /// What happens to the program.
     pub enum ServerEvent<'a> {
+        /// The program has read its configuration. `run` is in the identity of every connection. Without `file` it is the
+        /// demonstration. Another event follows for each address that it listens on.
+        Started("server_started", INFO, "whelk::cli::serve", "started") {
+            version: &'a str,
+            run: &'a str,
+            file: Option<&'a str>,
+            digest: Option<&'a str>,
+            users: usize,
+            tenants: usize,
+        }
         /// A socket accepts connections.
         Listening("server_listening", INFO, "whelk::cli::serve", "listening") {
             #[display] address: SocketAddr,

@@ -4,18 +4,33 @@ use std::error::Error;
 
 use tracing::Level;
 
-use crate::observe::escape::Escaped;
+use crate::observe::escape::{Brief, Escaped};
 
 whelk_runtime::events! {
     /// What happens to sessions.
     pub enum SessionEvent<'a> {
-        /// A session begins: its plugin is started, and may still refuse it.
+        /// A session begins: its plugin is started, and may still refuse it. `session` counts those of the connection.
         Opened("session_opened", INFO, "whelk::connection::bridge", "session opened") {
             connection: u64,
             channel: u32,
+            session: u64,
+            #[display] user: Escaped<'a>,
             #[display] tenant: Escaped<'a>,
             plugin: &'a str,
             generation: u32,
+        }
+        /// The client asks for a shell, a command or a subsystem, which the plugin may still refuse. Ten a session.
+        /// `forced` is the command that runs instead.
+        Started("session_started", INFO, "whelk::connection::bridge", "session started") {
+            connection: u64,
+            channel: u32,
+            session: u64,
+            #[display] user: Escaped<'a>,
+            #[display] tenant: Escaped<'a>,
+            plugin: Option<&'a str>,
+            #[display] start: Escaped<'a>,
+            #[display] command: Brief<'a>,
+            forced: Option<&'a str>,
         }
         /// A session is over. The level is `WARN` after a failure and `ERROR` after a failure of the host. Failures of
         /// a tenant beyond `tenant_failure_rate` are logged in short and at `INFO`, like an orderly end.

@@ -8,8 +8,10 @@ use super::sources::{KeyOwner, KeySources, UserKeys};
 use crate::auth::proof::{SeenFile, ShownCredential};
 use crate::config::Authorities;
 use crate::credential::{AuthorizedKey, FoundKey, KeyPath, RevokedList, find_in_file};
-use crate::observe::escape::escape;
+use crate::observe::escape::{cut, escape};
 use crate::observe::event::{LoginEvent, emit};
+use crate::observe::strangers;
+use crate::source::Source;
 
 /// What a key or certificate is decided with. Which files are read in an attempt does not depend on whether the name is
 /// a user's.
@@ -212,8 +214,11 @@ impl Lookup<'_> {
 
     fn unusable(&self, file: &KeyPath, reason: String, findings: &mut KeyFindings) {
         if let LookupKind::Attempt { connection } = self.kind {
-            let user = escape(&self.shown.user);
-            emit(LoginEvent::KeyFileUnusable { connection, user, reason: &reason });
+            let source = self.shown.address.map_or(Source::Unknown, Source::of);
+            let user = cut(&self.shown.user, strangers::NAME);
+            if strangers::may_tell(source, user) {
+                emit(LoginEvent::KeyFileUnusable { connection, user: escape(user), reason: &reason });
+            }
         }
         findings.seen.push((file.clone(), None));
         findings.unusable = Some(reason);
