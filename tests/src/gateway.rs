@@ -28,6 +28,8 @@ pub struct Setup {
     options: Vec<String>,
     /// What is logged: `WHELK_LOG`.
     filter: String,
+    /// The form of the log.
+    form: &'static str,
 }
 
 /// The default, and where each connection comes from as soon as it is there.
@@ -38,7 +40,7 @@ impl Default for Setup {
         let folder = tempfile::Builder::new().prefix("whelk-").tempdir().expect("a temporary folder");
         let (listen, wrapper, options) = ("127.0.0.1:0".to_owned(), Vec::new(), Vec::new());
         let (plugins, filter) = (shipped_plugins(), FILTER.to_owned());
-        Self { folder, plugins, listen, configuration: None, wrapper, options, filter }
+        Self { folder, plugins, listen, configuration: None, wrapper, options, filter, form: "json" }
     }
 }
 
@@ -117,6 +119,13 @@ impl Setup {
         self
     }
 
+    /// Logs as text instead of JSON. Numbers are texts then.
+    #[must_use]
+    pub fn text_log(mut self) -> Self {
+        self.form = "text";
+        self
+    }
+
     fn command(&self) -> Command {
         let mut command = match self.wrapper.split_first() {
             None => Command::new(program()),
@@ -126,7 +135,7 @@ impl Setup {
                 command
             }
         };
-        command.arg("serve").arg("--log").arg("json").arg("--listen").arg(&self.listen);
+        command.arg("serve").arg("--log").arg(self.form).arg("--listen").arg(&self.listen);
         command.arg("--plugins").arg(&self.plugins).arg("--state").arg(self.state());
         if let Some(path) = &self.configuration {
             command.arg("--config").arg(path);
@@ -224,6 +233,11 @@ impl Gateway {
         found.unwrap_or_else(|| panic!("whelk ended without {what}\n{}", self.process.said()))
     }
 
+    /// Its process.
+    pub fn process(&self) -> rustix::process::Pid {
+        self.process.pid()
+    }
+
     /// The peak resident memory, in bytes.
     pub fn peak_memory(&self) -> u64 {
         self.counted("VmHWM:")
@@ -304,14 +318,20 @@ impl Gateway {
 
     /// Ends it with SIGTERM: it must end with status 0 and without a panic.
     pub fn end(mut self) {
+        self.terminate();
+    }
+
+    /// The same; the folder stays as long as this. Returns its log.
+    pub fn terminate(&mut self) -> Vec<Event> {
         self.ended = true;
         self.signal(rustix::process::Signal::TERM);
         let (status, said) = self.process.wait_soon("end after SIGTERM", |seen| Some((seen.status?, seen.err.text())));
         assert_eq!(status.code(), Some(0), "whelk ended with {status}\n{said}");
         // A plugin may log that it panicked itself.
-        let panicked =
-            said.lines().map(Event::parse).find(|event| !event.is_from_plugin() && event.line.contains("panicked"));
+        let events: Vec<Event> = said.lines().map(Event::parse).collect();
+        let panicked = events.iter().find(|event| !event.is_from_plugin() && event.line.contains("panicked"));
         assert!(panicked.is_none(), "something panicked: {panicked:?}\n{said}");
+        events
     }
 }
 

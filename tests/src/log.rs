@@ -23,7 +23,7 @@ pub struct Event {
 
 impl Event {
     pub(crate) fn parse(line: &str) -> Self {
-        let json: Value = serde_json::from_str(line).unwrap_or(Value::Null);
+        let json: Value = serde_json::from_str(line).unwrap_or_else(|_| text_line(line).unwrap_or(Value::Null));
         let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
         let fields = json.get("fields").cloned().unwrap_or(Value::Null);
         let (target, level) = (text(json.get("target")), text(json.get("level")));
@@ -43,6 +43,35 @@ impl Event {
     pub fn is_from_plugin(&self) -> bool {
         self.target == "plugin"
     }
+}
+
+/// A line of the log as text, in the form of one in JSON: `TIME LEVEL PART: MESSAGE NAME=VALUE NAME="VALUE" ...`.
+fn text_line(line: &str) -> Option<Value> {
+    let (_, rest) = line.split_once("Z ")?;
+    let (level, rest) = rest.trim_start().split_once(' ')?;
+    let (target, mut rest) = rest.split_once(": ")?;
+    let (mut message, mut fields) = (Vec::new(), serde_json::Map::new());
+    while !rest.is_empty() {
+        let word = rest.split(' ').next()?;
+        let Some((name, value)) = word.split_once('=').filter(|_| !rest.starts_with('"')) else {
+            message.push(word);
+            rest = rest[word.len()..].trim_start();
+            continue;
+        };
+        let value = if value.starts_with('"') {
+            let text = &rest[name.len() + 2..];
+            // A quotation mark in the value has a backslash before it.
+            let end = text.match_indices('"').map(|(at, _)| at).find(|at| !text[..*at].ends_with('\\'))?;
+            rest = text[end + 1..].trim_start();
+            text[..end].replace("\\\"", "\"")
+        } else {
+            rest = rest[word.len()..].trim_start();
+            value.to_owned()
+        };
+        fields.insert(name.to_owned(), Value::from(value));
+    }
+    fields.insert("message".to_owned(), Value::from(message.join(" ")));
+    Some(serde_json::json!({ "level": level, "target": target, "fields": fields }))
 }
 
 #[derive(Debug, Default)]

@@ -25,6 +25,7 @@ use whelk_runtime::supervise::{Panicked, guard};
 use whelk_runtime::{CompileSettings, InstanceLimits, ProgramRequest, compile_stdin};
 
 use crate::config::{self, Overrides};
+use crate::observe::audit;
 use crate::observe::logging::{self, Format, Output};
 use crate::state::strict_modes::{self, Asked};
 use admin::backup::StoreArguments;
@@ -201,6 +202,7 @@ pub fn main() -> ExitCode {
             ExitCode::from(status)
         }
     };
+    audit::finish();
     logging::finish();
     status
 }

@@ -32,6 +32,7 @@ pub use problem::{Problem, Refused};
 use reader::{Findings, Section};
 pub use reference::reference;
 pub use sections::algorithms::table as algorithms_table;
+pub use sections::audit::{AuditConfig, AuditTarget};
 pub use sections::authenticators::AuthenticatorConfig;
 use sections::authenticators::Surroundings;
 pub use sections::environment::EnvironmentNames;
@@ -95,6 +96,8 @@ pub struct Config {
     /// Whether the process serves one connection (`whelk serve --stdio`). Then grants that are counted over all
     /// connections are not given: key-value, topics, and directories that can be written to, since they have a quota.
     pub one_connection: bool,
+    /// How the audit is kept, if it is.
+    pub audit: Option<AuditConfig>,
     /// Notes for the operator.
     pub notes: Vec<Problem>,
     /// The file. None in the demonstration.
@@ -184,6 +187,7 @@ impl Config {
                 algorithms: Preferences::default(),
                 limits: demonstration_limits(),
                 one_connection: false,
+                audit: None,
                 notes: Vec::new(),
                 source: None,
             }),
@@ -299,24 +303,25 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
         None => Authorities::default(),
     };
     let revoked = sections::login::revocation::read(&mut top, &folder, findings);
+    let audit = sections::audit::read(&mut top, &folder, findings);
     let own = OwnFiles {
         plugins: &plugins,
         known,
         state: state.as_deref(),
         authorities: &authorities,
         revoked_keys: revoked.keys.as_deref(),
+        audit: audit.as_ref().and_then(AuditConfig::file),
         host_keys: &host_keys.keys,
     };
     let server = Defaults { limits: limits.as_ref(), methods: methods.unwrap_or_default() };
     let People { tenants, users, authenticators } = read_people(&mut top, &folder, own, server, findings);
     top.finish(findings);
     let login_policy = LoginPolicy::Users(users?);
-    let (state, algorithms, limits) = (state?, algorithms?, limits?);
     Some(Config {
         listen,
         addresses,
         plugins,
-        state,
+        state: state?,
         host_keys,
         banner,
         environment_names,
@@ -325,9 +330,10 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
         authorities,
         revoked,
         tenants,
-        algorithms,
-        limits,
+        algorithms: algorithms?,
+        limits: limits?,
         one_connection: false,
+        audit,
         notes: Vec::new(),
         source: None,
     })
@@ -344,6 +350,7 @@ struct OwnFiles<'a> {
     host_keys: &'a [PathBuf],
     authorities: &'a Authorities,
     revoked_keys: Option<&'a Path>,
+    audit: Option<&'a Path>,
 }
 
 /// What tenants and users have unless they say otherwise.
@@ -402,7 +409,13 @@ fn read_people(
         let of_tenants = tenants.authorities().chain(of_others).map(|list| (folders::AUTHORITIES, list));
         let of_server = own.authorities.file.as_deref().map(|list| (folders::AUTHORITIES, list));
         let revoked = own.revoked_keys.map(|list| ("the revoked keys", list));
-        let lists = of_tenants.chain(of_server).chain(revoked).map(|(what, path)| (what, path.to_owned())).collect();
+        let audit = own.audit.map(|file| ("the audit", file));
+        let lists = of_tenants
+            .chain(of_server)
+            .chain(revoked)
+            .chain(audit)
+            .map(|(what, path)| (what, path.to_owned()))
+            .collect();
         let (plugins, host_keys) = (own.plugins, own.host_keys);
         let owned = folders::Owned { file: &file, state, plugins, host_keys, keys: &keys, lists };
         folders::check(&mut tenants.claims, &owned, findings);

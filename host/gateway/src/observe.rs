@@ -1,5 +1,6 @@
-//! What the operator sees of the running server: its events, and the log that they are written to.
+//! What the operator sees of the running server: its events, the log that they are written to, and the audit.
 
+pub mod audit;
 pub mod escape;
 pub mod event;
 pub mod logging;

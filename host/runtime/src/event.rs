@@ -83,6 +83,62 @@ impl ConnectionNumber for Option<u64> {
     }
 }
 
+/// The value of one field of an event.
+#[derive(Clone, Copy)]
+pub enum FieldValue<'v> {
+    /// The event does not have it.
+    Nothing,
+    /// A whole number.
+    Number(u64),
+    /// Another number.
+    Float(f32),
+    /// A text.
+    Text(&'v str),
+    /// A text, as its line shows it.
+    Shown(&'v dyn fmt::Display),
+    /// Bytes of which its line may show less.
+    Bytes(&'v [u8]),
+}
+
+/// A type of fields whose value needs no other form.
+#[doc(hidden)]
+pub trait Plain {
+    /// The value.
+    fn value(&self) -> FieldValue<'_>;
+}
+
+macro_rules! plain_numbers {
+    ($($number:ty),*) => {
+        $(
+            impl Plain for $number {
+                fn value(&self) -> FieldValue<'_> {
+                    FieldValue::Number(*self as u64)
+                }
+            }
+        )*
+    };
+}
+
+plain_numbers!(u8, u16, u32, u64, usize);
+
+impl Plain for f32 {
+    fn value(&self) -> FieldValue<'_> {
+        FieldValue::Float(*self)
+    }
+}
+
+impl Plain for &str {
+    fn value(&self) -> FieldValue<'_> {
+        FieldValue::Text(self)
+    }
+}
+
+impl<T: Plain> Plain for Option<T> {
+    fn value(&self) -> FieldValue<'_> {
+        self.as_ref().map_or(FieldValue::Nothing, Plain::value)
+    }
+}
+
 /// What is known of an event before it happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Description {
@@ -116,11 +172,11 @@ pub struct Description {
 /// }
 /// ```
 ///
-/// The parentheses hold the stable name, the level, the part, and the message if no field is called `message`.
-/// A field `connection` is a number, and its line shows the [`ConnectionIdentity`](crate::event::ConnectionIdentity).
-/// `#[display]` writes a field with `Display`, `#[path]` a path, `#[escape_default]` a text that may hold anything.
-/// Fields after the `;` are not written as fields: the message may show them. An event with a choice of levels (`INFO |
-/// WARN`) has its own among those, as `level: Level`.
+/// The parentheses hold the stable name, the level, the part, and the message if no field is called `message`. A field
+/// `connection` is a number, and its line shows the [`ConnectionIdentity`](crate::event::ConnectionIdentity).
+/// `#[display]` writes a field with `Display`, `#[bytes]` one that is bytes and shows fewer, `#[path]` a path,
+/// `#[escape_default]` a text that may hold anything. Fields after the `;` are not written as fields: the message may
+/// show them. An event with a choice of levels (`INFO | WARN`) has its own among those, as `level: Level`.
 #[macro_export]
 macro_rules! events {
     (
@@ -168,6 +224,17 @@ macro_rules! events {
                 }
             }
 
+            /// Shows each of its fields, in their order.
+            pub fn visit(&self, visit: &mut dyn FnMut(&'static str, $crate::event::FieldValue<'_>)) {
+                match *self {
+                    $(
+                        Self::$Event { $( $field, )* .. } => {
+                            $( visit(stringify!($field), $crate::plain_value!($($how)? $field)); )*
+                        }
+                    )*
+                }
+            }
+
             /// Writes its line to the log, if lines of its level are wanted.
             pub fn log(&self) {
                 match *self {
@@ -201,6 +268,27 @@ macro_rules! write_line {
     };
 }
 
+/// A field's value by itself.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! plain_value {
+    ($field:ident) => {
+        $crate::event::Plain::value(&$field)
+    };
+    (display $field:ident) => {
+        $crate::event::FieldValue::Shown(&$field)
+    };
+    (path $field:ident) => {
+        $crate::event::FieldValue::Shown(&$field.display())
+    };
+    (escape_default $field:ident) => {
+        $crate::event::FieldValue::Text($field)
+    };
+    (bytes $field:ident) => {
+        $crate::event::FieldValue::Bytes($field.as_ref())
+    };
+}
+
 /// A field's value as `tracing` takes it, by the name of the field and by how it is written.
 #[doc(hidden)]
 #[macro_export]
@@ -220,6 +308,9 @@ macro_rules! field_value {
     ($name:ident; escape_default $field:ident) => {
         tracing::field::display($field.escape_default())
     };
+    ($name:ident; bytes $field:ident) => {
+        tracing::field::display($field)
+    };
 }
 
 /// Who else wants the events.
@@ -235,8 +326,18 @@ pub fn subscribe(subscriber: fn(&LogEvent<'_>)) -> bool {
 /// Something has happened: writes it to the log, and tells the subscriber.
 pub(crate) fn emit(event: LogEvent<'_>) {
     event.log();
+    tell_subscriber(&event);
+}
+
+/// Whether somebody else wants the events.
+pub(crate) fn has_subscriber() -> bool {
+    SUBSCRIBER.get().is_some()
+}
+
+/// Tells the subscriber of an event whose line is not written.
+pub(crate) fn tell_subscriber(event: &LogEvent<'_>) {
     if let Some(subscriber) = SUBSCRIBER.get() {
-        subscriber(&event);
+        subscriber(event);
     }
 }
 
@@ -370,7 +471,8 @@ events! {
         ) {
             #[display] error: &'a io::Error,
         }
-        /// What a plugin did to a file, or was refused. Bounded by `log_rate`.
+        /// What a plugin did to a file, or was refused. Lines are bounded by `log_rate`; programs in this process hear
+        /// of all.
         FileUsed("file_used", INFO, "audit", "file") {
             tenant: &'a str,
             plugin: &'a str,
@@ -381,7 +483,7 @@ events! {
             bytes: Option<u64>,
             refused: Option<&'a str>,
         }
-        /// There were more file events than `log_rate` lets through.
+        /// There were more file events than `log_rate` lets through to the log.
         FileEventsLeftOut("file_events_left_out", WARN, "audit", "file events left out") {
             tenant: &'a str,
             plugin: &'a str,

@@ -18,12 +18,14 @@
 //! | `heap trim` | gateway, `heap_trim` | started again; it forgets how many sessions there were |
 //! | `revocation` | gateway, `revocation` | started again; what it was judging is judged when a file changes |
 //! | `dropped lines` | gateway, `logging` | started again; it tells the number since the start once more |
+//! | `strangers` | gateway, `strangers` | started again: what was counted is kept |
 //! | `epoch` (thread) | runtime, `engine` | started again: it has only counters; until then no plugin is charged |
 //! | `reaper` (thread) | runtime, `engine` | started again: what waits is kept, the panic drops what is in hand |
 //! | `keyvalue` (thread) | runtime, `grants` | started again: the current group fails and is not committed |
 //! | `listener` | gateway, `main` | the program ends with status 1: its counts may be half changed |
 //! | `signals` (thread) | gateway, `signals` | the program ends with status 1: nothing else could stop it |
 //! | `log` (thread) | gateway, `logging` | the program ends with status 1, and says so on standard error itself |
+//! | `audit` (thread) | gateway, `audit` | nothing is recorded any more, which a required audit refuses logins for |
 //! | `main` | gateway, `main` | the program ends with status 1 |
 //!
 //! The thread that `notify` makes for a watcher is its own; should it die, folders are looked at every two seconds as

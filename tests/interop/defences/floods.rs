@@ -221,7 +221,7 @@ fn suffer(target: &Target<'_>) -> Vec<(&'static str, Honest)> {
 
 /// A gateway with one user, and the credentials. Nobody is exempt but this address.
 fn attacked(exempt: &str) -> (Gateway, [Access; 2], String) {
-    let (setup, (key, line)) = (Setup::default(), Access::fresh_key());
+    let (setup, (key, line)) = (Setup::default().log_filter("info"), Access::fresh_key());
     fs::write(setup.folder().join("keys"), &line).expect("our own folder");
     let gateway = setup.configuration(&format!(
         "penalty_exempt = [{exempt}]\n\

@@ -11,6 +11,7 @@ use whelk_runtime::supervise::{guard_future, supervise};
 use super::outcome::{FAILED, Failure, failed, wrong};
 use crate::config::{self, Config, LoginPolicy, Overrides};
 use crate::connection::driver;
+use crate::observe::audit;
 use crate::observe::escape::escape;
 use crate::observe::event::{ServerEvent, emit};
 use crate::observe::logging::{self, Output};
@@ -38,8 +39,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
     strict_modes::tighten_umask();
     let config = read(file, overrides)?;
     os_limits::check_start(&config).map_err(wrong)?;
-    logging::start(log, give_up_the_log).map_err(wrong)?;
-    log_start(&config);
+    start_log(log, &config)?;
     if !maps {
         emit(ServerEvent::HeapThresholdFailed {});
     }
@@ -51,6 +51,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
     let hangup = if demonstration { Hangup::Stops } else { Hangup::Reloads(trigger.clone()) };
     let signals = Signals::catch().map_err(failed)?;
     signals.obey(stopper.clone(), hangup, drain, give_up).map_err(failed)?;
+    log_start(&config);
     warn_at_start(&config, demonstration);
     os_limits::forbid_dumps(!demonstration);
     let state = State::open(&config.state).map_err(wrong)?;
@@ -104,8 +105,7 @@ fn read(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Failure> {
 fn start_tasks(newest: &CurrentGateway, reload: &Reload, config: &Config) {
     let trimmed = newest.clone();
     tokio::spawn(supervise("heap trim", move || heap_trim::give_back(trimmed.clone()), |_| ()));
-    tokio::spawn(supervise("dropped lines", logging::tell_dropped, |_| ()));
-    tokio::spawn(supervise("strangers", strangers::tell, |_| ()));
+    watch_log();
     let (prepared, checking, named) = (reload.prepared(), newest.current(), config.clone());
     tokio::spawn(async move {
         prepared.await;
@@ -137,6 +137,15 @@ fn open_control(
     Control::open(state, requests).inspect_err(|error| emit(ServerEvent::ControlFailed { error })).ok()
 }
 
+/// Starts the log and the audit.
+pub(super) fn start_log(log: Output<'_>, config: &Config) -> Result<(), Failure> {
+    logging::start(log, give_up_the_log).map_err(wrong)?;
+    if let Some(config) = &config.audit {
+        audit::start(config).map_err(wrong)?;
+    }
+    Ok(())
+}
+
 /// Logs which program this is, and by which configuration it serves.
 pub(super) fn log_start(config: &Config) {
     let users = match &config.login_policy {
@@ -152,6 +161,12 @@ pub(super) fn log_start(config: &Config) {
         users,
         tenants: config.tenants.len(),
     });
+}
+
+/// Tells from now on, once in a while, what the log left out.
+fn watch_log() {
+    tokio::spawn(supervise("dropped lines", logging::tell_dropped, |_| ()));
+    tokio::spawn(supervise("strangers", strangers::tell, |_| ()));
 }
 
 /// Logs the notes of a valid configuration.
@@ -175,7 +190,7 @@ pub(super) fn give_up(why: GaveUp) {
 }
 
 /// Ends the process when its log can no longer be written. Standard error may still take a line.
-pub(super) fn give_up_the_log() {
+fn give_up_the_log() {
     let _ = writeln!(std::io::stderr(), "the thread that writes the log has panicked; exiting");
     os_limits::exit_at_once(FAILED)
 }

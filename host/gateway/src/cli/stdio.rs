@@ -8,15 +8,16 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::net::{SocketType, sockopt};
 
 use super::outcome::{Failure, failed, wrong};
-use super::serve::{give_up, give_up_the_log, log_host_keys, log_start};
-use crate::config::{Config, LoginPolicy, Overrides, Problem};
+use super::serve::{give_up, log_host_keys, log_start, start_log};
+use crate::config::{AuditTarget, Config, LoginPolicy, Overrides, Problem};
 use crate::connection::driver;
 use crate::connection::stream::standard::StandardStream;
-use crate::observe::logging::{self, Output};
+use crate::observe::logging::Output;
 use crate::os_limits;
 use crate::server::drain::{DrainTime, Stopper};
 use crate::server::gateway::{Gateway, THIS_PROGRAM};
@@ -47,11 +48,11 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
     let (input, output) = standard_streams()?;
     check_demonstration(&config, peer(&input))?;
     os_limits::check_start(&config).map_err(wrong)?;
-    logging::start(log, give_up_the_log).map_err(wrong)?;
-    log_start(&config);
+    start_log(log, &config)?;
     let stopper = Stopper::new();
     let signals = Signals::catch().map_err(failed)?;
     signals.obey(stopper.clone(), Hangup::Stops, DrainTime::new(config.limits.drain), give_up).map_err(failed)?;
+    log_start(&config);
     os_limits::forbid_dumps(!matches!(config.login_policy, LoginPolicy::Demonstration));
     let state = State::open_existing(&config.state).map_err(wrong)?;
     let host_keys = host_keys(&config, &state)?;
@@ -97,6 +98,13 @@ pub(super) fn restrict(config: &mut Config) {
         Problem::of_option(&format!("authenticators.{}.keyvalue", asked.name), what)
     });
     config.notes.extend(storeless);
+    if let Some(AuditTarget::File { size, age, .. }) = config.audit.as_mut().map(|audit| &mut audit.to) {
+        // Several processes write to it, of which none may rename it while others do.
+        (*size, *age) = (0, Duration::ZERO);
+        config
+            .notes
+            .push(Problem::of_option("audit.file", "is not rotated with --stdio: leave that to a server or logrotate"));
+    }
     if config.addresses.proxies.is_some() {
         let what = "has no effect with --stdio: the client is whoever the socket is connected to";
         config.notes.push(Problem::of_option("proxies", what));

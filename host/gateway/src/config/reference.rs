@@ -75,6 +75,23 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # validity of a certificate) ends no connection, nor do other `methods`. false: connections are kept until they end by themselves.
 #end_revoked = true
 
+# A record of logins, commands, files and what operators did, apart from the log: one JSON object a line, which AUDIT.md describes.
+# There is none without this table.
+# [audit]
+#   "file", "syslog" (RFC 5424, to /dev/log) or "journald":
+# to = "file"
+#   The file. It is renamed to FILE.1 when it would become longer than `size` ("0 B": never) or has become older than `age`
+#   ("0 s": never), and `keep` older ones are kept. SIGUSR1 opens it anew:
+# file = "/var/log/whelk/audit.log"
+# size = "100 MiB"
+# keep = 10
+# age = "0 s"
+#   For syslog, another machine by UDP:
+# server = "192.0.2.1:514"
+#   While a record cannot be written nobody can log in, open a session or start a command. Without it records are left out, counted,
+#   and the log says so:
+# required = false
+
 # Who may enter: a table for each user, by the exact name. At least one is needed.
 # [users.alice]
 #   The tenant, unless it is the one called default; and the plugin, unless it is the tenant's:

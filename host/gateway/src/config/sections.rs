@@ -1,6 +1,7 @@
 //! The sections of a configuration, one file each.
 
 pub(crate) mod algorithms;
+pub(crate) mod audit;
 pub(crate) mod authenticators;
 pub(crate) mod environment;
 pub(crate) mod grants;
@@ -9,6 +10,5 @@ pub(crate) mod limits;
 pub(crate) mod listen;
 pub(crate) mod login;
 pub(crate) mod plugins;
-pub(crate) mod routes;
 pub(crate) mod tenants;
 pub(crate) mod users;

@@ -37,6 +37,7 @@ use whelk_ssh::error::{Error, Reason, Stage};
 use crate::auth::access::{AuthProgress, CertificateFacts, Decision, Identity, Overload, PartialLogin};
 use crate::auth::attempt::{AttemptContext, OwnedAttempt};
 use crate::auth::authenticators::Exchange;
+use crate::observe::audit;
 use crate::observe::escape::{cut, escape};
 use crate::observe::event::{LimitEvent, LoginEvent, emit};
 use crate::observe::strangers;
@@ -67,14 +68,27 @@ pub(crate) struct Login {
     trying: Option<String>,
     /// That of the key that was proven last and accepted.
     algorithm: Option<String>,
+    /// The attempt in progress has a new password.
+    changes_password: bool,
 }
 
 impl Login {
     pub(crate) fn new(connection_id: u64, peer: Peer) -> Login {
         let (progress, queued) = (AuthProgress::default(), Arc::default());
-        let (deciding, exchange, trying, algorithm) = (None, None, None, None);
-        let (attempts, has_offered) = (0, false);
-        Login { connection_id, peer, deciding, queued, progress, attempts, has_offered, exchange, trying, algorithm }
+        let (deciding, exchange, trying, algorithm, changes_password) = (None, None, None, None, false);
+        Login {
+            connection_id,
+            peer,
+            deciding,
+            queued,
+            progress,
+            attempts: 0,
+            has_offered: false,
+            exchange,
+            trying,
+            algorithm,
+            changes_password,
+        }
     }
 
     /// Starts the decision about an attempt of this connection. A decision in progress is about the same attempt, so it
@@ -85,6 +99,7 @@ impl Login {
             self.has_offered |=
                 matches!(attempt.credential, Credential::KeyOffered(_) | Credential::CertificateOffered(_));
             self.trying = proven_algorithm(attempt.credential).map(str::to_owned);
+            self.changes_password = matches!(attempt.credential, Credential::NewPassword { .. });
             let context = AttemptContext {
                 connection: self.connection_id,
                 peer: self.peer,
@@ -151,6 +166,7 @@ impl Login {
                 }
                 Overload::Memory => "there was not enough memory to hash its password in: see limits.hashing_memory",
                 Overload::Panic => "hashing its password, or reading a file that decides on its key, panicked",
+                Overload::Audit => "the audit is required and cannot be written: see the event that says why",
                 Overload::SlowFile => {
                     "reading its keys, the authorities or the revoked keys took longer than limits.decision_grace"
                 }
@@ -198,8 +214,17 @@ impl Login {
         }
     }
 
+    /// Logs that the user has a new password, if the attempt that has succeeded had one.
+    fn log_password_change(&self, identity: &Identity) {
+        if self.changes_password {
+            let (user, tenant) = (escape(identity.user.as_bytes()), escape(identity.tenant.as_bytes()));
+            emit(LoginEvent::PasswordChanged { connection: self.connection_id, peer: self.peer, user, tenant });
+        }
+    }
+
     /// Remembers a method that has succeeded, and logs it.
     pub(crate) fn add_partial(&mut self, partial: PartialLogin) {
+        self.log_password_change(&partial.identity);
         self.algorithm = self.trying.take().or(self.algorithm.take());
         let PartialLogin { method, identity, next } = &partial;
         let (connection, peer, method, next) = (self.connection_id, self.peer, method.name(), next.list());
@@ -213,6 +238,7 @@ impl Login {
     /// logged at INFO.
     pub(crate) fn succeeded(&mut self, identity: &Identity, refused: &RefusedAttempts) {
         self.exchange = None;
+        self.log_password_change(identity);
         let Identity { user, principal, tenant, plugin, method, fingerprint, certificate, .. } = identity;
         let name = user.as_bytes();
         for key in refused.keys() {
@@ -351,6 +377,10 @@ fn decide(
     queued: Arc<AtomicBool>,
 ) -> PendingDecision {
     let (access, table) = (Arc::clone(gateway.access()), Arc::clone(gateway.connections()));
+    if audit::refusal().is_some() {
+        // Before anything is looked at, so that it tells nothing about users.
+        return Box::pin(std::future::ready(Decision::Undecided(Overload::Audit)));
+    }
     let attempt = OwnedAttempt::of(attempt);
     Box::pin(async move {
         let decision = access.decide(attempt.as_attempt(), &context, &progress, &queued).await;

@@ -36,6 +36,12 @@ impl fmt::Display for Escaped<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Brief<'b>(pub &'b [u8]);
 
+impl AsRef<[u8]> for Brief<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self.0
+    }
+}
+
 /// Most bytes of a [`Brief`] that are shown.
 const BRIEF: usize = 200;
 

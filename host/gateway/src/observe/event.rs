@@ -100,6 +100,14 @@ macro_rules! families {
                 }
             }
 
+            /// Shows each of its fields, in their order.
+            pub fn visit(&self, visit: &mut dyn FnMut(&'static str, runtime::FieldValue<'_>)) {
+                match self {
+                    Self::Runtime(event) => event.visit(visit),
+                    $( Self::$Family(event) => event.visit(visit), )*
+                }
+            }
+
             /// Writes its line to the log. What is of the plugin host was written there.
             pub(crate) fn log(&self) {
                 match self {

@@ -26,7 +26,8 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 use whelk_ssh::crypto::random::{Random, SystemRandom};
 
-use file::{LineFile, LineWriter};
+use file::LineWriter;
+pub(crate) use file::{LineFile, LineSink};
 use queue::LogQueue;
 
 use crate::observe::escape::{Form, escape, write_harmless};
@@ -152,8 +153,8 @@ pub struct Output<'a> {
 /// `give_up` has to end the process: it is called when the thread that writes the log has panicked.
 ///
 /// # Errors
-/// Says what is wrong with the variable [`FILTER`], why the file cannot be opened, or that the system has no random number
-/// for this run.
+/// Says what is wrong with the variable [`FILTER`], why the file cannot be opened, or that the system has no random
+/// number for this run.
 ///
 /// # Panics
 /// When called a second time: a process has one log.

@@ -10,7 +10,7 @@
 //! next one, all together: it begins after the last of them has asked.
 //!
 //! What is fixed when the process starts keeps its value and is reported, every time until the restart: the state
-//! folder, and the limits in [`AT_START`].
+//! folder, the audit, and the limits in [`AT_START`].
 //!
 //! Decided 2026-11-29: settings that need a restart are reported, and the rest takes effect. Refused: refusing the
 //! whole file, since then one such setting in it would keep a key from being revoked.
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::config::{Config, LoginPolicy, Overrides};
+use crate::config::{AuditConfig, Config, LoginPolicy, Overrides};
 use crate::observe::escape::escape;
 use crate::observe::event::{ServerEvent, emit};
 use crate::os_limits;
@@ -242,6 +242,12 @@ fn keep_fixed(config: &mut Config, running: &Config) -> Vec<NeedsRestart> {
         let configured = std::mem::replace(&mut config.state, running.state.clone());
         let (running, configured) = (running.state.display().to_string(), configured.display().to_string());
         restart.push(NeedsRestart { setting: "state".to_owned(), running, configured });
+    }
+    if config.audit != running.audit {
+        let configured = std::mem::replace(&mut config.audit, running.audit.clone());
+        let shown = |audit: &Option<AuditConfig>| audit.as_ref().map_or("none".to_owned(), ToString::to_string);
+        let (running, configured) = (shown(&running.audit), shown(&configured));
+        restart.push(NeedsRestart { setting: "audit".to_owned(), running, configured });
     }
     restart
 }

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | SIGTERM, SIGINT | first: graceful shutdown (`drain`); second: immediate ([`Stopper`]) |
 //! | SIGHUP | reloads the configuration ([`reload`](super::reload)); stops a demonstration, whose terminal was closed |
-//! | SIGUSR1 | reopens the log file; logged and ignored without one |
+//! | SIGUSR1 | reopens the log file and the audit file; logged and ignored without either |
 //! | SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGSTKFLT | logged and ignored |
 //! | SIGXFSZ | ignored |
 //! | SIGQUIT, SIGABRT and others | the kernel's default action: whoever sends them wants the process gone |
@@ -27,6 +27,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 use whelk_runtime::supervise::guard;
 
+use crate::observe::audit;
 use crate::observe::event::{ServerEvent, emit};
 use crate::observe::logging;
 use crate::server::drain::{DrainTime, ShutdownPhase, Stopper};
@@ -178,8 +179,8 @@ async fn handle(
                 deadline = Some(deadline.map_or(new, |old| old.min(new)));
             }
             (Meaning::Hangup, Hangup::Reloads(trigger)) => trigger.signal(),
-            // The file is opened by the thread that writes it: a disk that hangs delays no signal.
-            (Meaning::ReopenLog, _) if logging::reopen() => {}
+            // Each is opened by the thread that writes it: a disk that hangs delays no signal.
+            (Meaning::ReopenLog, _) if logging::reopen() | audit::reopen() => {}
             (Meaning::FileTooLarge, _) => {}
             (Meaning::ReopenLog | Meaning::Nothing, _) => emit(ServerEvent::SignalIgnored { signal: name }),
         }

@@ -111,7 +111,8 @@ fn on_a_full_disk_connections_are_served_lines_are_counted_and_no_half_line_stay
     let text = format!("listen = [\"127.0.0.1:0\"]\nstate = \"state\"\npenalty_exempt = [\"127.0.0.1\"]\n{GUEST}");
     fs::write(place.path().join("whelk.toml"), text).unwrap();
     let arguments = ["serve", "--config", "whelk.toml", "--log", "json", "--log-file", "log"];
-    let server = Server::start(place.path(), &arguments);
+    // Each connection is two lines.
+    let server = Server::start_by("WHELK_LOG=info,whelk::connection::driver=debug", place.path(), &arguments);
     let listening: serde_json::Value = serde_json::from_str(&line(&log, "\"listening\"")).unwrap();
     let address: SocketAddr = listening["fields"]["address"].as_str().unwrap().parse().unwrap();
     line(&log, "plugins prepared");

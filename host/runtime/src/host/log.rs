@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::time::Instant;
 
-use crate::event::{LogEvent, emit};
+use crate::event::{LogEvent, emit, has_subscriber, tell_subscriber};
 use crate::host::bindings::imports::log::Level;
 use crate::limits::budget::Total;
 use crate::limits::rate::TokenBucket;
@@ -93,14 +93,22 @@ impl LogBook {
         emit(LogEvent::PluginDestinationDenied { tenant, plugin, connection, channel, destination, reason });
     }
 
-    /// Writes a file event, or counts it as left out.
+    /// Writes a file event, or counts it as left out. The subscriber is told of it in any case.
     pub(super) fn file(&self, event: &FileEvent<'_>) {
-        if let Some(left_out) = self.allow(&self.files, Instant::now()) {
-            self.sum_up(left_out);
-            let FileEvent { operation, path, bytes, refused } = *event;
-            let (tenant, plugin, connection, channel) = self.speaker();
-            let path = &*printable(path, self.tenant.limits().log_line);
-            emit(LogEvent::FileUsed { tenant, plugin, connection, channel, operation, path, bytes, refused });
+        let allowed = self.allow(&self.files, Instant::now());
+        if allowed.is_none() && !has_subscriber() {
+            return;
+        }
+        let FileEvent { operation, path, bytes, refused } = *event;
+        let (tenant, plugin, connection, channel) = self.speaker();
+        let path = &*printable(path, self.tenant.limits().log_line);
+        let event = LogEvent::FileUsed { tenant, plugin, connection, channel, operation, path, bytes, refused };
+        match allowed {
+            Some(left_out) => {
+                self.sum_up(left_out);
+                emit(event);
+            }
+            None => tell_subscriber(&event),
         }
     }
 

@@ -65,6 +65,8 @@ pub enum Overload {
     Panic,
     /// Reading a file that decides on a key took longer than `decision_grace`.
     SlowFile,
+    /// The audit is required, and cannot be written.
+    Audit,
 }
 
 /// An authenticated user.

@@ -73,6 +73,7 @@ pub(super) fn config(login_policy: LoginPolicy, limits: Limits) -> Config {
         authorities: Authorities::default(),
         revoked: RevocationConfig::default(),
         notes,
+        audit: None,
         source: None,
     }
 }

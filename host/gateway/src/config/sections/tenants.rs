@@ -2,6 +2,8 @@
 //!
 //! The tenant [`DEFAULT_TENANT`] always exists, configured or not: it has the users without a tenant.
 
+mod routes;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +14,6 @@ use super::limits::Limits;
 use super::login::authorities::{self, Authorities};
 use super::login::methods::{self, RequiredMethods};
 use super::plugins::{Plugins, Visible};
-use super::routes;
 use crate::config::folders::{Claim, DEPLOYS_NOTHING, Kind, ResolvedPath};
 use crate::config::reader::{Findings, Item, Section};
 use crate::config::setting::{path, text};

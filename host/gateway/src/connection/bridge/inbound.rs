@@ -7,8 +7,9 @@ use whelk_ssh::message::request::Request;
 use whelk_ssh::mux::{self, Decline, OpenFailure};
 
 use super::request::{Rejection, to_event};
-use super::session::{self, OpenRefusal};
+use super::session::{self, NO_AUDIT, OpenRefusal};
 use super::{Bridge, Channel, RefusedChannel, name_of};
+use crate::observe::audit;
 use crate::observe::escape::escape;
 use crate::observe::event::{ConnectionEvent, SessionEvent, emit};
 use crate::observe::refusals;
@@ -107,6 +108,7 @@ impl Bridge {
         let user = name_of(self.user.as_ref());
         let Some(Channel::Session(session)) = self.channels.get_mut(channel) else { return };
         let event = to_event(request, &mut session.requests).map(|event| session.requests.force(event));
+        let event = event.and_then(|event| if start_kind(&event.1).is_some() { recorded(event) } else { Ok(event) });
         let (variable, event) =
             event.map_or_else(|refused| (None, Err(refused)), |(variable, event)| (variable, Ok(event)));
         if let Some(kind) = event.as_ref().ok().and_then(start_kind) {
@@ -163,6 +165,14 @@ impl Bridge {
             Some(Channel::Session(session)) => session.refusal_log.tell(&line),
             None => self.refusal_log.tell(&line),
         }
+    }
+}
+
+/// Lets a start request through unless the audit is required and cannot be written.
+fn recorded<'a, T>(event: T) -> Result<T, Rejection<'a>> {
+    match audit::refusal() {
+        None => Ok(event),
+        Some(_) => Err(Rejection::Other { detail: b"", reason: NO_AUDIT.to_owned(), on_stderr: true }),
     }
 }
 

@@ -10,6 +10,7 @@ use whelk_ssh::mux::OpenFailure;
 use super::request::RequestLimits;
 use super::user::SessionUser;
 use crate::auth::access::Identity;
+use crate::observe::audit;
 use crate::observe::escape::{Brief, escape};
 use crate::observe::event::{LimitEvent, SessionEvent, emit};
 use crate::observe::refusals::Refusals;
@@ -38,6 +39,9 @@ pub(super) struct SessionChannel {
 /// How many start requests of a session are logged. One is usual: a client may only repeat it when it was refused.
 const STARTS: u8 = 10;
 
+/// What a client is told while the audit is required and cannot be written.
+pub(super) const NO_AUDIT: &str = "the server cannot record what it does now: try again later";
+
 /// Which session it is.
 #[derive(Clone, Copy)]
 struct Place {
@@ -63,6 +67,8 @@ pub(super) enum OpenRefusal {
     Stopping,
     /// No more instances fit.
     Full,
+    /// The audit is required, and cannot be written.
+    Audit,
     /// The user has as many sessions as allowed.
     UserLimit {
         /// How many that is.
@@ -79,6 +85,7 @@ impl OpenRefusal {
     pub(super) fn failure(self) -> (OpenFailure, String) {
         let (failure, text) = match self {
             OpenRefusal::Stopping => (OpenFailure::AdministrativelyProhibited, "the server is stopping"),
+            OpenRefusal::Audit => (OpenFailure::ResourceShortage, NO_AUDIT),
             OpenRefusal::Full => (OpenFailure::ResourceShortage, "the server is full: try again later"),
             OpenRefusal::UserLimit { most, .. } => {
                 let text = format!("this user has {most} sessions and may have no more: close one first");
@@ -152,6 +159,9 @@ fn acquire_permit_until(
     }
     if gateway.is_full() {
         return Err(OpenRefusal::Full);
+    }
+    if audit::refusal().is_some() {
+        return Err(OpenRefusal::Audit);
     }
     let most = gateway.limits_of(identity).plugins.sessions_per_user;
     gateway.tenants().acquire_session(&identity.account(), most).map_err(|crowded| {

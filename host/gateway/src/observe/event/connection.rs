@@ -12,15 +12,15 @@ use crate::source::{Peer, Source};
 whelk_runtime::events! {
     /// What happens to connections.
     pub enum ConnectionEvent<'a> {
-        /// A connection is served from now on. `DEBUG`, as in OpenSSH: `authenticated`, `rejected` and `connection closed`
-        /// say where it came from.
+        /// A connection is served from now on. `DEBUG`, as in OpenSSH: `authenticated`, `rejected` and `connection
+        /// closed` say where it came from.
         Opened("connection_opened", DEBUG, "whelk::connection::driver", "connection opened") {
             connection: u64,
             #[display] peer: Peer,
         }
-        /// A connection is over, whoever ended it; `user` and `tenant` if somebody had logged in. One that has sent nothing
-        /// is `DEBUG`, and counted in `connection_silent`. Of those that have not logged in as many are told as the log has
-        /// room for: see `connection_strangers_left_out`.
+        /// A connection is over, whoever ended it; `user` and `tenant` if somebody had logged in. One that has sent
+        /// nothing is `DEBUG`, and counted in `connection_silent`. Of those that have not logged in as many are told as
+        /// the log has room for: see `connection_strangers_left_out`.
         Closed("connection_closed", INFO | DEBUG, "whelk::connection::driver", "connection closed") {
             connection: u64,
             #[display] peer: Peer,
@@ -34,16 +34,16 @@ whelk_runtime::events! {
             #[display] reason: Escaped<'a>,
             ; level: Level,
         }
-        /// Connections have ended that sent nothing, as those of health checks and port scanners do. At most one line in a
-        /// minute. `source` is the one that most of them came from.
+        /// Connections have ended that sent nothing, as those of health checks and port scanners do. At most one line
+        /// in a minute. `source` is the one that most of them came from.
         Silent("connection_silent", INFO, "whelk::observe::strangers", "connections sent nothing") {
             #[display] source: Source,
             of_source: u64,
             count: u64,
             sources: u64,
         }
-        /// What clients did that have not logged in is told up to 480 KiB a minute; this was left out. At most one line in a
-        /// minute. `source` is the one that most of it came from.
+        /// What clients did that have not logged in is told up to 480 KiB a minute; this was left out. At most one line
+        /// in a minute. `source` is the one that most of it came from.
         StrangersLeftOut(
             "connection_strangers_left_out", WARN, "whelk::observe::strangers", "lines about strangers left out"
         ) {

@@ -32,9 +32,16 @@ whelk_runtime::events! {
             #[display] user: Escaped<'a>,
             #[display] tenant: Escaped<'a>,
         }
-        /// A password, answer or key was refused. `tenant` is that of a known user. Keys are told when the login is over,
-        /// at most 16 of a connection: as `DEBUG` if it succeeded, since clients offer several keys, unless the user has
-        /// the key and may not use it now.
+        /// An authenticator has changed a user's password, which the user was asked for.
+        PasswordChanged("login_password_changed", INFO, "whelk::connection::login", "password changed") {
+            connection: u64,
+            #[display] peer: Peer,
+            #[display] user: Escaped<'a>,
+            #[display] tenant: Escaped<'a>,
+        }
+        /// A password, answer or key was refused. `tenant` is that of a known user. Keys are told when the login is
+        /// over, at most 16 of a connection: as `DEBUG` if it succeeded, since clients offer several keys, unless the
+        /// user has the key and may not use it now.
         Rejected("login_rejected", INFO | DEBUG, "whelk::connection::login", "rejected") {
             connection: u64,
             #[display] peer: Peer,

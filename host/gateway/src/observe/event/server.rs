@@ -8,8 +8,8 @@ use crate::observe::escape::Escaped;
 whelk_runtime::events! {
     /// What happens to the program.
     pub enum ServerEvent<'a> {
-        /// The program has read its configuration. `run` is in the identity of every connection. Without `file` it is the
-        /// demonstration. Another event follows for each address that it listens on.
+        /// The program has read its configuration. `run` is in the identity of every connection. Without `file` it is
+        /// the demonstration. Another event follows for each address that it listens on.
         Started("server_started", INFO, "whelk::cli::serve", "started") {
             version: &'a str,
             run: &'a str,
@@ -172,6 +172,19 @@ whelk_runtime::events! {
             keys: u64,
             bytes: u64,
             took_ms: u64,
+        }
+        /// A record of the audit could not be written. It is tried again each second. Once for each time of trouble.
+        AuditFailing("server_audit_failing", ERROR, "whelk::observe::audit", "audit cannot be written") {
+            reason: &'a str,
+        }
+        /// The audit is written again. So many records found no room meanwhile.
+        AuditRecovered("server_audit_recovered", WARN, "whelk::observe::audit", "audit is written again") {
+            left_out: u64,
+        }
+        /// The file of the audit is too long or too old, and cannot be renamed: it is written on.
+        AuditNotRotated("server_audit_not_rotated", ERROR, "whelk::observe::audit", "audit file cannot be renamed") {
+            file: &'a str,
+            #[display] error: &'a (dyn Error + 'a),
         }
         /// Many sessions have ended, and what they left on the heap was given back to the system.
         HeapTrimmed("server_heap_trimmed", INFO, "whelk::server::heap_trim", "memory given back") {

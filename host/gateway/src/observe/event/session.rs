@@ -29,7 +29,7 @@ whelk_runtime::events! {
             #[display] tenant: Escaped<'a>,
             plugin: Option<&'a str>,
             #[display] start: Escaped<'a>,
-            #[display] command: Brief<'a>,
+            #[bytes] command: Brief<'a>,
             forced: Option<&'a str>,
         }
         /// A session is over. The level is `WARN` after a failure and `ERROR` after a failure of the host. Failures of

@@ -49,7 +49,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("keys", "how many keys were refused"),
     ("kind", "the type of a channel"),
     ("last", "no more of these are told, and this says so"),
-    ("left_out", "how many file events were not told"),
+    ("left_out", "how many file events or records of the audit were left out"),
     ("limit", "the name of the limit in the configuration"),
     ("listening", "on how many addresses it listens"),
     ("memory", "the most memory that a plugin of the session had, in bytes"),

@@ -4,7 +4,7 @@
 //! the folder is the operator's. Only the owner and the group of a new file may read it (mode 0640, less the umask).
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 const MODE: u32 = 0o640;
 
 /// Where lines go.
-pub(super) trait LineSink {
+pub(crate) trait LineSink {
     /// Writes one line, which ends with a line feed.
     ///
     /// # Errors
@@ -124,6 +124,14 @@ impl LineFile {
         let mut lines = LineWriter::new(file);
         lines.unfinished.extend(missing_line_feed(path, &lines.out));
         Ok(LineFile { path: path.to_owned(), lines })
+    }
+
+    /// What the system says of the open file.
+    ///
+    /// # Errors
+    /// Those of fstat(2).
+    pub(crate) fn metadata(&self) -> io::Result<Metadata> {
+        self.lines.out.metadata()
     }
 }
 

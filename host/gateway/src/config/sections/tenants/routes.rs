@@ -3,8 +3,8 @@
 
 use whelk_runtime::Routes;
 
-use super::plugins::Visible;
 use crate::config::reader::{Findings, Item, Section};
+use crate::config::sections::plugins::Visible;
 
 /// Reads the table. The tenant must be able to see every plugin.
 pub(in crate::config) fn read(mut section: Section<'_>, visible: &Visible<'_>, findings: &mut Findings) -> Routes {

@@ -1,0 +1,161 @@
+//! The audit: who logged in, what they ran, what plugins did to files, and what operators did, as one JSON object a
+//! line, to a file of its own, syslog or journald. `AUDIT.md` beside the manifest describes it, and is written by a
+//! test here.
+//!
+//! ```text
+//!  event ──► record    adds who the connection and the session belong to, and makes the line
+//!        ──► queue     bounded; whoever emits the event never waits
+//!        ──► a thread  writes to a sink: file (rotated, reopened) or datagram (syslog, journald)
+//! ```
+//!
+//! Decided 2026-11-29: records are made from the typed events, so that the audit, the log and `EVENTS.md` use one name
+//! for one thing. The identity of a connection is that of the log. A command is exact: text as it is, other bytes as
+//! hexadecimal digits in `command_hex`. All other texts of clients are written as in the log (`\xNN`).
+//!
+//! Decided 2026-11-29: `required` refuses logins, sessions and commands before they begin while the sink fails or more
+//! than half of the queue is taken, and never ends what goes on. The other half has room for what they still do. File
+//! events may take three quarters of the queue, so that they displace nothing else. Refused: waiting for the disk where
+//! an event is emitted, since that is a task which serves connections.
+
+mod datagram;
+mod file;
+mod queue;
+mod record;
+mod sink;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tracing::Level;
+use whelk_runtime::event::LogEvent;
+use whelk_runtime::supervise::guard;
+
+use crate::config::{AuditConfig, AuditTarget};
+use crate::observe::event::{ConnectionEvent, Event, LoginEvent, subscribe};
+use datagram::DatagramSink;
+use file::AuditFile;
+use queue::{AuditQueue, Importance};
+use record::Recorder;
+use sink::AuditSink;
+
+/// The events that are recorded.
+pub const AUDITED: [&str; 20] = [
+    "server_started",
+    "server_reloaded",
+    "server_reload_refused",
+    "server_stopping",
+    "server_stopped",
+    "login_succeeded",
+    "login_partial",
+    "login_password_changed",
+    "login_rejected",
+    "login_failed",
+    "connection_closed",
+    "connection_strangers_left_out",
+    "connection_end_requested",
+    "session_opened",
+    "session_started",
+    "session_ended",
+    "session_end_requested",
+    "file_used",
+    "plugin_loaded",
+    "plugin_removed",
+];
+
+/// How long the end of the process waits for what is in the queue.
+const LAST_RECORDS: Duration = Duration::from_secs(1);
+
+static AUDIT: OnceLock<Audit> = OnceLock::new();
+
+/// What the process has of it.
+struct Audit {
+    queue: Arc<AuditQueue>,
+    required: bool,
+}
+
+/// Records every event of [`AUDITED`] from now on. A process does this once.
+///
+/// # Errors
+/// The audit is `required` and its file or socket cannot be opened, or its thread cannot be started.
+pub fn start(config: &AuditConfig) -> Result<(), String> {
+    let (sink, problem): (Box<dyn AuditSink>, _) = match &config.to {
+        AuditTarget::File { path, size, keep, age } => {
+            let (file, problem) = AuditFile::open(path, *size, *keep, *age);
+            (Box::new(file), problem)
+        }
+        AuditTarget::Syslog(server) => {
+            let (socket, problem) = DatagramSink::syslog(*server);
+            (Box::new(socket), problem)
+        }
+        AuditTarget::Journald => {
+            let (socket, problem) = DatagramSink::journald();
+            (Box::new(socket), problem)
+        }
+    };
+    if let (Some(problem), true) = (problem, config.required) {
+        return Err(format!("audit.required: {problem}"));
+    }
+    let queue = Arc::new(AuditQueue::default());
+    let recorder = Recorder::new(sink.longest_value());
+    let writer = Arc::clone(&queue);
+    let thread = std::thread::Builder::new().name("audit".to_owned());
+    thread
+        .spawn(move || {
+            // The thread that panicked has logged why. Nothing is recorded any more, which `required` sees.
+            if guard("audit", || writer.write_to(sink)).is_err() {
+                writer.fail("the thread that writes it has panicked");
+            }
+        })
+        .map_err(|error| error.to_string())?;
+    let audit = AUDIT.get_or_init(|| Audit { queue, required: config.required });
+    let queue = Arc::clone(&audit.queue);
+    subscribe(vec![Box::new(move |event| take(&recorder, &queue, event))]);
+    Ok(())
+}
+
+/// Why nobody may log in or start anything now: the audit is `required`, and cannot take more.
+pub(crate) fn refusal() -> Option<String> {
+    let audit = AUDIT.get().filter(|audit| audit.required)?;
+    audit.queue.problem()
+}
+
+/// Opens the destination anew. False if there is none that can be.
+pub fn reopen() -> bool {
+    AUDIT.get().is_some_and(|audit| {
+        audit.queue.reopen();
+        true
+    })
+}
+
+/// Waits until everything is written, or for a moment.
+pub fn finish() {
+    if let Some(audit) = AUDIT.get() {
+        audit.queue.wait_written(LAST_RECORDS);
+    }
+}
+
+/// Takes an event: records it if it is one of [`AUDITED`].
+fn take(recorder: &Recorder, queue: &AuditQueue, event: &Event<'_>) {
+    recorder.note(event);
+    if is_recorded(recorder, event) {
+        let importance = match event {
+            Event::Runtime(LogEvent::FileUsed { .. }) => Importance::File,
+            _ => Importance::Normal,
+        };
+        let (name, line) = (event.name(), recorder.line(event));
+        queue.put(name, line, importance);
+    }
+    recorder.forget(event);
+}
+
+fn is_recorded(recorder: &Recorder, event: &Event<'_>) -> bool {
+    match event {
+        // Keys of an agent that were offered before the right one.
+        Event::Login(LoginEvent::Rejected { level, .. }) => *level == Level::INFO,
+        // What strangers did is told by the events of logins.
+        Event::Connection(ConnectionEvent::Closed { connection, .. }) => recorder.is_logged_in(*connection),
+        _ => AUDITED.contains(&event.name()),
+    }
+}

@@ -1,0 +1,204 @@
+//! Records: one line of JSON for an event, with who its connection and its session belong to.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::{Display, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use whelk_runtime::event::{self, ConnectionIdentity, FieldValue};
+
+use crate::observe::escape::cut;
+use crate::observe::event::{ConnectionEvent, Event, LoginEvent, SessionEvent};
+
+/// The version of the schema. It changes when a field of every record changes its name or meaning.
+pub(super) const VERSION: u32 = 1;
+
+/// Makes records, and knows for whom each connection is.
+pub(super) struct Recorder {
+    connections: Mutex<HashMap<u64, Who>>,
+    /// The most bytes of one value.
+    longest_value: usize,
+}
+
+/// Whose a connection is.
+#[derive(Default)]
+struct Who {
+    peer: String,
+    user: Option<String>,
+    principal: Option<String>,
+    tenant: Option<String>,
+    /// The numbers of its sessions, by channel.
+    sessions: BTreeMap<u32, u64>,
+}
+
+impl Recorder {
+    pub(super) fn new(longest_value: usize) -> Recorder {
+        Recorder { connections: Mutex::default(), longest_value }
+    }
+
+    /// Remembers what an event says of a connection.
+    pub(super) fn note(&self, event: &Event<'_>) {
+        match event {
+            Event::Connection(ConnectionEvent::Opened { connection, peer }) => {
+                let who = Who { peer: peer.to_string(), ..Who::default() };
+                self.lock().insert(*connection, who);
+            }
+            Event::Login(LoginEvent::Succeeded { connection, user, principal, tenant, .. }) => {
+                if let Some(who) = self.lock().get_mut(connection) {
+                    let user = user.to_string();
+                    who.principal = Some(principal.map_or_else(|| user.clone(), str::to_owned));
+                    (who.user, who.tenant) = (Some(user), Some(tenant.to_string()));
+                }
+            }
+            Event::Session(SessionEvent::Opened { connection, channel, session, .. }) => {
+                if let Some(who) = self.lock().get_mut(connection) {
+                    who.sessions.insert(*channel, *session);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Forgets what has ended with an event.
+    pub(super) fn forget(&self, event: &Event<'_>) {
+        if let Event::Connection(
+            ConnectionEvent::Closed { connection, .. } | ConnectionEvent::Panicked { connection, .. },
+        ) = event
+        {
+            self.lock().remove(connection);
+        }
+    }
+
+    /// Whether somebody has logged in on a connection.
+    pub(super) fn is_logged_in(&self, connection: u64) -> bool {
+        self.lock().get(&connection).is_some_and(|who| who.user.is_some())
+    }
+
+    /// The line of an event.
+    pub(super) fn line(&self, event: &Event<'_>) -> Vec<u8> {
+        let mut line = Line::begin(event.name(), self.longest_value);
+        let (mut connection, mut channel, mut has) = (None, None, Vec::new());
+        event.visit(&mut |name, value| match (name, &value) {
+            ("connection", FieldValue::Number(number)) => connection = Some(*number),
+            (_, FieldValue::Nothing) => {}
+            _ => {
+                if let ("channel", FieldValue::Number(number)) = (name, &value) {
+                    channel = u32::try_from(*number).ok();
+                }
+                has.push(name);
+                if let Some(key) = key(name) {
+                    line.field(key, &value);
+                }
+            }
+        });
+        if let Some(connection) = connection {
+            line.field("connection", &FieldValue::Shown(&ConnectionIdentity(connection)));
+            if let Some(who) = self.lock().get(&connection) {
+                who.write(channel, &has, &mut line);
+            }
+        }
+        line.end()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Who>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The key of a field of an event, if it is not one that every record has.
+pub(super) fn key(field: &'static str) -> Option<&'static str> {
+    match field {
+        "run" => None,
+        "version" => Some("program_version"),
+        other => Some(other),
+    }
+}
+
+impl Who {
+    /// Writes what the event itself does not have.
+    fn write(&self, channel: Option<u32>, has: &[&str], line: &mut Line) {
+        let texts = [
+            ("user", self.user.as_deref()),
+            ("principal", self.principal.as_deref()),
+            ("tenant", self.tenant.as_deref()),
+            ("peer", Some(&*self.peer)),
+        ];
+        for (name, text) in texts {
+            if let Some(text) = text.filter(|_| !has.contains(&name)) {
+                line.field(name, &FieldValue::Text(text));
+            }
+        }
+        let session = channel.and_then(|channel| self.sessions.get(&channel));
+        if let Some(session) = session.filter(|_| !has.contains(&"session")) {
+            line.field("session", &FieldValue::Number(*session));
+        }
+    }
+}
+
+/// The line that says how many records were left out.
+pub(super) fn left_out_line(left_out: u64) -> Vec<u8> {
+    let mut line = Line::begin("audit_left_out", usize::MAX);
+    line.field("left_out", &FieldValue::Number(left_out));
+    line.end()
+}
+
+/// A line of JSON as it is made.
+struct Line {
+    text: String,
+    longest_value: usize,
+}
+
+impl Line {
+    fn begin(event: &str, longest_value: usize) -> Line {
+        let (now, run) = (Timestamp::now(), event::run());
+        let text = format!("{{\"version\":{VERSION},\"time\":\"{now:.6}\",\"event\":\"{event}\",\"run\":\"{run}\"");
+        Line { text, longest_value }
+    }
+
+    fn field(&mut self, name: &str, value: &FieldValue<'_>) {
+        match value {
+            FieldValue::Nothing => {}
+            FieldValue::Number(number) => self.raw(name, number),
+            FieldValue::Float(number) if number.is_finite() => self.raw(name, number),
+            FieldValue::Float(_) => {}
+            FieldValue::Text(text) => self.text(name, text),
+            FieldValue::Shown(shown) => self.text(name, &shown.to_string()),
+            FieldValue::Bytes(bytes) => self.bytes(name, bytes),
+        }
+    }
+
+    fn raw(&mut self, name: &str, value: impl Display) {
+        let _ = write!(self.text, ",\"{name}\":{value}");
+    }
+
+    fn text(&mut self, name: &str, text: &str) {
+        let kept = &text[..text.floor_char_boundary(self.longest_value)];
+        self.raw(name, serde_json::Value::from(kept));
+        self.cut(name, text.len() - kept.len());
+    }
+
+    fn bytes(&mut self, name: &str, bytes: &[u8]) {
+        if let Ok(text) = str::from_utf8(bytes) {
+            return self.text(name, text);
+        }
+        let kept = cut(bytes, self.longest_value / 2);
+        let _ = write!(self.text, ",\"{name}_hex\":\"");
+        for byte in kept {
+            let _ = write!(self.text, "{byte:02x}");
+        }
+        self.text.push('"');
+        self.cut(name, bytes.len() - kept.len());
+    }
+
+    /// So many bytes of a value do not fit.
+    fn cut(&mut self, name: &str, bytes: usize) {
+        if bytes > 0 {
+            let _ = write!(self.text, ",\"{name}_cut\":{bytes}");
+        }
+    }
+
+    fn end(mut self) -> Vec<u8> {
+        self.text += "}\n";
+        self.text.into_bytes()
+    }
+}
