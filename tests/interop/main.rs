@@ -6,6 +6,7 @@
 mod access;
 mod algorithms;
 mod audit;
+mod audit_records;
 mod authenticators;
 mod beside_sshd;
 mod commandline;
@@ -24,6 +25,7 @@ mod latency;
 mod lifecycle;
 mod limits;
 mod logins;
+mod logs;
 mod matrix;
 mod node;
 mod openssh_tools;

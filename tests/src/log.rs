@@ -60,8 +60,10 @@ fn text_line(line: &str) -> Option<Value> {
         };
         let value = if value.starts_with('"') {
             let text = &rest[name.len() + 2..];
-            // A quotation mark in the value has a backslash before it.
-            let end = text.match_indices('"').map(|(at, _)| at).find(|at| !text[..*at].ends_with('\\'))?;
+            // A quotation mark in the value has a backslash before it, and a backslash another one.
+            let backslashes = |at: usize| text[..at].bytes().rev().take_while(|byte| *byte == b'\\').count();
+            let mut marks = text.match_indices('"').map(|(at, _)| at);
+            let end = marks.find(|at| backslashes(*at) % 2 == 0)?;
             rest = text[end + 1..].trim_start();
             text[..end].replace("\\\"", "\"")
         } else {

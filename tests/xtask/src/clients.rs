@@ -36,7 +36,7 @@ struct Tool {
     package: &'static str,
 }
 
-const TOOLS: [Tool; 12] = [
+const TOOLS: [Tool; 13] = [
     Tool { program: "ssh-keygen", package: "openssh-client" },
     Tool { program: "ssh-keyscan", package: "openssh-client" },
     Tool { program: "curl", package: "curl" },
@@ -48,6 +48,7 @@ const TOOLS: [Tool; 12] = [
     Tool { program: "systemd-analyze", package: "systemd" },
     Tool { program: "systemd-socket-activate", package: "systemd" },
     Tool { program: "tmux", package: "tmux" },
+    Tool { program: "fail2ban-regex", package: "fail2ban" },
     Tool { program: "python3", package: "python3" },
 ];
 
