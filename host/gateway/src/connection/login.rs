@@ -276,7 +276,7 @@ impl Login {
         let Some(user) = connection.asking().filter(|_| connection.user().is_none() && refused.any()) else { return };
         let (tenant, source) = (tenant_of(gateway, user), self.peer.source());
         let tenant = tenant.as_deref();
-        let unknown = gateway.access().is_unknown(user).then_some("unknown user");
+        let unknown = gateway.access().is_unknown(user).then_some("unknown user: ");
         for key in refused.keys() {
             let chosen = key.certificate.as_ref().map_or(user.len(), |shown| user.len() + shown.key_id.len());
             if strangers::may_tell_of(source, chosen) {
@@ -313,8 +313,9 @@ impl Login {
         });
     }
 
-    /// Logs a key that was refused. `reason` is better than its own.
-    fn log_key(&self, key: &RefusedKey, user: &[u8], tenant: Option<&str>, reason: Option<&str>, level: Level) {
+    /// Logs a key that was refused. `because` precedes its own reason.
+    fn log_key(&self, key: &RefusedKey, user: &[u8], tenant: Option<&str>, because: Option<&str>, level: Level) {
+        let reason = format!("{}{}", because.unwrap_or_default(), key.reason);
         let shown = key.certificate.as_ref().map(|shown| (escape(&shown.key_id).to_string(), shown));
         let (algorithm, method) = (escape(&key.algorithm).to_string(), AuthMethod::PublicKey.name());
         emit(LoginEvent::Rejected {
@@ -323,7 +324,7 @@ impl Login {
             method,
             user: escape(cut(user, strangers::NAME)),
             tenant,
-            reason: escape(cut(reason.unwrap_or(&key.reason).as_bytes(), REASON)),
+            reason: escape(cut(reason.as_bytes(), REASON)),
             algorithm: Some(&algorithm),
             fingerprint: Some(&key.fingerprint),
             key_id: shown.as_ref().map(|(key_id, _)| key_id.as_str()),
