@@ -141,7 +141,8 @@ enum Verb {
     },
     /// Put a backup in the place of the key-value store, while no server runs.
     ///
-    /// The backup is checked before. The store that was there stays beside it, as keyvalue.redb.before.
+    /// The backup is verified first. The store that was there is kept beside it, as keyvalue.redb.before, or
+    /// keyvalue.redb.before-1 and so on if there is such a file.
     Restore {
         /// The backup
         file: PathBuf,

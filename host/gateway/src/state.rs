@@ -5,13 +5,14 @@
 //! key is refused, never replaced: clients have learned it.
 
 pub(crate) mod host_keys;
+pub(crate) mod lock_file;
 pub(crate) mod plugin_files;
 pub mod strict_modes;
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, fchown};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
@@ -227,14 +228,7 @@ impl State {
     pub fn lock(&self) -> Result<Lock, StateError> {
         let path = self.folder.join(LOCK);
         let failed = |error: io::Error| StateError::of(&path, format!("cannot be locked: {error}"));
-        let flags = OFlags::NOFOLLOW.bits().cast_signed();
-        let file = OpenOptions::new().write(true).create(true).mode(0o600).custom_flags(flags).open(&path);
-        let file = file.map_err(failed)?;
-        // Root locks a folder of another user only to look after it: that user's server has to lock it next.
-        let owner = self.folder.metadata().map_err(failed)?;
-        if me() == 0 && owner.uid() != 0 {
-            fchown(&file, Some(owner.uid()), Some(owner.gid())).map_err(failed)?;
-        }
+        let file = self.folder.metadata().and_then(|folder| lock_file::open(&path, &folder)).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Lock { _file: file }),
             Err(TryLockError::WouldBlock) => {

@@ -60,6 +60,8 @@ struct Request {
     /// How long the answer may take.
     time: Duration,
     handler: Handler,
+    /// Called when the answer has not reached the client.
+    undelivered: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 /// Makes the answer to a request from its argument.
@@ -107,8 +109,24 @@ impl Requests {
         F: Future<Output = Value> + Send + 'static,
     {
         let handler: Handler = Arc::new(move |argument| Box::pin(handler(argument)));
-        self.0.insert(name, Request { time, handler });
+        self.0.insert(name, Request { time, handler, undelivered: None });
         self
+    }
+
+    /// Has `undelivered` called whenever an answer to this request has not reached the client.
+    #[must_use]
+    fn with_undelivered(mut self, name: &str, undelivered: impl Fn() + Send + Sync + 'static) -> Requests {
+        if let Some(request) = self.0.get_mut(name) {
+            request.undelivered = Some(Arc::new(undelivered));
+        }
+        self
+    }
+
+    fn undelivered(&self, line: &str) {
+        let name = line.split_once(' ').map_or(line, |(name, _)| name);
+        if let Some(undelivered) = self.0.get(name).and_then(|request| request.undelivered.as_ref()) {
+            undelivered();
+        }
     }
 
     async fn answer(&self, line: &str) -> Value {
@@ -116,7 +134,7 @@ impl Requests {
             Some((name, argument)) => (name, Some(argument.to_owned())),
             None => (line, None),
         };
-        let Some(Request { time, handler }) = self.0.get(name) else {
+        let Some(Request { time, handler, .. }) = self.0.get(name) else {
             return error("the running whelk does not know this request: is it of another version?");
         };
         let answer = timeout(*time, handler(argument)).await;
@@ -173,7 +191,10 @@ async fn attend(mut stream: UnixStream, requests: Arc<Requests>, _place: OwnedSe
         Some(refusal) => error(&refusal),
         None => requests.answer(line.trim_end()).await,
     };
-    let _ = timeout(TIME, stream.write_all(format!("{answer}\n").as_bytes())).await;
+    let sent = timeout(TIME, stream.write_all(format!("{answer}\n").as_bytes())).await;
+    if !matches!(sent, Ok(Ok(()))) {
+        requests.undelivered(line.trim_end());
+    }
 }
 
 async fn request(stream: &mut UnixStream) -> io::Result<String> {

@@ -1,4 +1,4 @@
-//! Replaces a configuration by an edited one: whole or not at all, and never over the edit of somebody else.
+//! Replaces a configuration by an edited one: whole or not at all, and not if it has changed since it was read.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
+use crate::state::lock_file::{HeldFile, PATIENCE};
 use crate::state::strict_modes::Writers;
 
-/// As many as a server reads.
+/// The server's limit for a configuration file, in bytes.
 const MOST_BYTES: u64 = 64 << 20;
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
-/// A configuration that is being edited. Its folder is locked meanwhile.
+/// A configuration that is being edited, and locked meanwhile.
 pub(super) struct EditedFile {
     /// The file itself, behind all links.
     target: PathBuf,
@@ -21,26 +22,33 @@ pub(super) struct EditedFile {
     text: String,
     has_mark: bool,
     facts: Metadata,
-    folder: File,
+    _lock: HeldFile,
 }
 
 impl EditedFile {
-    /// Locks the folder of the file and reads the file. Waits for another edit in the same folder to end.
+    /// Locks the file and reads it. Waits ten seconds for another edit to end.
     ///
     /// # Errors
-    /// When it is not a regular file of UTF-8, cannot be read, or may be changed by others (StrictModes).
+    /// When it is not a regular file of UTF-8, cannot be read, may be changed by others (StrictModes), or is still being
+    /// edited.
     pub(super) fn open(path: &Path) -> Result<EditedFile, String> {
         let failed = |error: io::Error| format!("{}: {error}", path.display());
         let target = path.canonicalize().map_err(failed)?;
-        let folder = File::open(target.parent().unwrap_or(Path::new("/"))).map_err(failed)?;
-        // The folder and not the file, which the other edit replaces.
-        folder.lock().map_err(|error| format!("the folder of {} cannot be locked: {error}", path.display()))?;
+        // Neither the folder nor the file: whoever may read them can lock them for ever.
+        let lock = hidden(&target, ".lock");
+        let lock = HeldFile::hold(&lock, PATIENCE).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => format!(
+                "{}: another `whelk user` has been editing it for {PATIENCE:?}: run this one again when that has ended",
+                path.display()
+            ),
+            _ => irreplaceable(&target, &error),
+        })?;
         let (text, facts) = read(&target).map_err(failed)?;
         // A server would refuse the file.
         Writers::Operator.check_both(&target, &facts)?;
         let has_mark = text.starts_with(BYTE_ORDER_MARK);
         let text = if has_mark { text[BYTE_ORDER_MARK.len()..].to_owned() } else { text };
-        Ok(EditedFile { target, text, has_mark, facts, folder })
+        Ok(EditedFile { target, text, has_mark, facts, _lock: lock })
     }
 
     /// The text.
@@ -53,32 +61,18 @@ impl EditedFile {
     /// # Errors
     /// When the file has changed since it was read, or the new one cannot be written. The old one is still there then.
     pub(super) fn replace(&self, text: &str) -> Result<(), String> {
-        let mut name = std::ffi::OsString::from(".");
-        name.push(self.target.file_name().unwrap_or_default());
-        name.push(".new");
-        let temporary = self.target.with_file_name(name);
-        let replaced = self.write(&temporary, text).and_then(|()| self.swap(&temporary));
+        let temporary = hidden(&self.target, &format!(".new-{}", std::process::id()));
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
+        let file = file.map_err(|error| irreplaceable(&self.target, &error))?;
+        let replaced = self.write(file, text).and_then(|()| self.swap(&temporary));
         replaced.inspect_err(|_| {
-            // The error is told; a file that cannot be removed is replaced by the next edit.
+            // The error is told.
             let _ = fs::remove_file(&temporary);
         })
     }
 
-    fn write(&self, temporary: &Path, text: &str) -> Result<(), String> {
-        let failed = |error: io::Error| {
-            let folder = temporary.parent().unwrap_or(Path::new("/")).display();
-            let change = match error.kind() {
-                io::ErrorKind::PermissionDenied => ": run it as root, or as the owner of the folder",
-                io::ErrorKind::ReadOnlyFilesystem => ": it is on a disk that can only be read",
-                _ => "",
-            };
-            format!("{} cannot be replaced by a new file in {folder}: {error}{change}", self.target.display())
-        };
-        match fs::remove_file(temporary) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            Ok(()) | Err(_) => {}
-        }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary).map_err(failed)?;
+    fn write(&self, mut file: File, text: &str) -> Result<(), String> {
+        let failed = |error: io::Error| irreplaceable(&self.target, &error);
         let mark = if self.has_mark { BYTE_ORDER_MARK } else { "" };
         file.write_all(mark.as_bytes()).and_then(|()| file.write_all(text.as_bytes())).map_err(failed)?;
         let made = file.metadata().map_err(failed)?;
@@ -86,7 +80,10 @@ impl EditedFile {
             let kept = fchown(&file, Some(self.facts.uid()), Some(self.facts.gid()));
             kept.map_err(|error| {
                 let (target, owner, group) = (self.target.display(), self.facts.uid(), self.facts.gid());
-                format!("{target} would not keep its owner (uid {owner}, gid {group}): {error}: run it as root")
+                format!(
+                    "{target}: cannot give the new file the owner of the old one (uid {owner}, gid {group}): {error}; run \
+                     as root"
+                )
             })?;
         }
         // After the owner, because a change of the owner clears bits of the mode.
@@ -101,7 +98,9 @@ impl EditedFile {
         let (text, facts) = now?;
         let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
         if (facts.dev(), facts.ino()) != (self.facts.dev(), self.facts.ino()) || text != self.text {
-            return Err(format!("{shown} has been changed by somebody else meanwhile, and is left so: run it again"));
+            return Err(format!(
+                "{shown} changed while it was being edited; nothing was written; run the command again"
+            ));
         }
         fs::rename(temporary, &self.target).map_err(|error| match error.kind() {
             io::ErrorKind::ResourceBusy => {
@@ -109,8 +108,29 @@ impl EditedFile {
             }
             _ => format!("{shown} cannot be replaced: {error}"),
         })?;
-        self.folder.sync_all().map_err(|error| format!("{shown} is replaced, but may not be on disk: {error}"))
+        let folder = self.target.parent().unwrap_or(Path::new("/"));
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|error| format!("{shown} is replaced, but may not be on disk: {error}"))
     }
+}
+
+/// The path of a hidden file beside a file.
+fn hidden(target: &Path, suffix: &str) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(target.file_name().unwrap_or_default());
+    name.push(suffix);
+    target.with_file_name(name)
+}
+
+/// Why a file cannot be replaced, and what helps.
+fn irreplaceable(target: &Path, error: &io::Error) -> String {
+    let folder = target.parent().unwrap_or(Path::new("/")).display();
+    let change = match error.kind() {
+        io::ErrorKind::PermissionDenied => ": run it as root, or as the owner of the folder",
+        io::ErrorKind::ReadOnlyFilesystem => ": it is on a disk that can only be read",
+        _ => "",
+    };
+    format!("{} cannot be replaced by a new file in {folder}: {error}{change}", target.display())
 }
 
 /// The text of a file and what it is.
@@ -159,6 +179,7 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "\u{feff}b = 2\r\n");
         assert!(link.symlink_metadata().unwrap().is_symlink());
         assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o640);
+        drop(file);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
@@ -176,10 +197,24 @@ mod tests {
             }
             let before = fs::read(&path).unwrap();
             let error = file.replace("b = 2\n").unwrap_err();
-            assert!(error.ends_with("and is left so: run it again"), "{error}");
+            assert!(error.ends_with("changed while it was being edited; nothing was written; run the command again"));
             assert_eq!(fs::read(&path).unwrap(), before);
+            drop(file);
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         }
+    }
+
+    #[test]
+    fn a_file_of_somebody_else_beside_it_stays() {
+        let (folder, path) = place("a = 1\n");
+        let taken = hidden(&path, &format!(".new-{}", std::process::id()));
+        fs::write(&taken, "theirs").unwrap();
+        let file = EditedFile::open(&path).unwrap();
+        let error = file.replace("b = 2\n").unwrap_err();
+        assert!(error.contains("File exists"), "{error}");
+        drop(file);
+        assert_eq!(fs::read_to_string(&taken).unwrap(), "theirs");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
     #[test]

@@ -5,12 +5,13 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, oneshot};
 use tokio::task::spawn_blocking;
 use whelk_runtime::keyvalue::{BackupSummary, Embedded};
 
@@ -37,23 +38,39 @@ impl Requests {
         store: impl Fn() -> Result<Option<Arc<Embedded>>, String> + Send + Sync + 'static,
     ) -> Requests {
         let (folder, store): (PathBuf, Arc<OpenStore>) = (folder.to_owned(), Arc::new(store));
+        // What a server that was killed has left.
+        remove_copies(&folder);
         let turn = Arc::new(Mutex::new(()));
-        self.with(BACKUP, TIME, move |_| answer(folder.clone(), Arc::clone(&store), Arc::clone(&turn)))
+        let place = folder.clone();
+        let requests = self.with(BACKUP, TIME, move |_| answer(folder.clone(), Arc::clone(&store), Arc::clone(&turn)));
+        requests.with_undelivered(BACKUP, move || remove_copies(&place))
+    }
+}
+
+/// Removes a copy that nobody takes, and half a copy.
+fn remove_copies(folder: &Path) {
+    for name in [COPY.to_owned(), format!("{COPY}.new")] {
+        // Mostly there is none. If one stays, the next copy replaces it.
+        let _ = fs::remove_file(folder.join(name));
     }
 }
 
 async fn answer(folder: PathBuf, store: Arc<OpenStore>, turn: Arc<Mutex<()>>) -> Value {
     let Ok(turn) = turn.try_lock_owned() else { return error("another backup is being made: try again later") };
-    let made = spawn_blocking(move || {
-        let made = make(&folder, &*store);
-        // Also if nobody waits for the answer any more.
+    let (done, made) = oneshot::channel();
+    let task = spawn_blocking(move || {
+        // Fails if nobody waits for the answer any more.
+        if done.send(make(&folder, &*store)).is_err() {
+            remove_copies(&folder);
+        }
         drop(turn);
-        made
     });
     match made.await {
         Ok(Ok(answer)) => answer,
         Ok(Err(reason)) => error(&reason),
-        Err(failure) => error(&failure.to_string()),
+        Err(_) => {
+            error(&task.await.err().map_or_else(|| "the copy was not made".to_owned(), |failure| failure.to_string()))
+        }
     }
 }
 
@@ -66,7 +83,7 @@ fn make(folder: &Path, store: &OpenStore) -> Result<Value, String> {
         }
     }
     let Some(store) = store()? else {
-        return Err("there is no key-value store: no tenant and no authenticator has been granted one".to_owned());
+        return Err("nothing has used the key-value store yet".to_owned());
     };
     check_room(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let started = Instant::now();
@@ -77,16 +94,21 @@ fn make(folder: &Path, store: &OpenStore) -> Result<Value, String> {
     Ok(json!({ "keys": keys, "bytes": bytes }))
 }
 
-/// Checks that a copy as large as the store leaves the store room to grow.
+/// Checks that a copy as large as the store leaves the store room to grow, unless that is on another disk.
 fn check_room(folder: &Path) -> io::Result<()> {
-    let size = fs::metadata(folder.join(KEYVALUE))?.len();
+    let store = fs::metadata(folder.join(KEYVALUE))?;
     let disk = rustix::fs::statvfs(folder)?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    if free / 2 < size {
-        let what = format!("the disk has {free} bytes left, and a copy of {size} bytes has to leave as many free");
-        return Err(io::Error::other(what));
+    enough(free, store.len(), fs::metadata(folder)?.dev() == store.dev()).map_err(io::Error::other)
+}
+
+fn enough(free: u64, size: u64, is_same_disk: bool) -> Result<(), String> {
+    let needed = size.saturating_mul(if is_same_disk { 2 } else { 1 });
+    if free >= needed {
+        return Ok(());
     }
-    Ok(())
+    let what = if is_same_disk { "the copy, and room for the store" } else { "the copy" };
+    Err(format!("needs {needed} bytes free, has {free} ({what})"))
 }
 
 #[cfg(test)]
@@ -108,15 +130,45 @@ mod tests {
         assert_eq!(answer["keys"], 0, "{answer}");
         let copy = folder.path().join(COPY);
         assert_eq!(answer["bytes"], copy.metadata().unwrap().len());
-        whelk_runtime::keyvalue::check_store(&copy).unwrap();
+        let opened = fs::OpenOptions::new().read(true).write(true).open(&copy).unwrap();
+        whelk_runtime::keyvalue::check_store(&opened).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_nobody_takes_does_not_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = || fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+        let store = Embedded::open(&folder.path().join(KEYVALUE)).unwrap();
+        // Of a server that was killed.
+        fs::write(folder.path().join(COPY), "left").unwrap();
+        fs::write(folder.path().join(format!("{COPY}.new")), "left").unwrap();
+        let requests = Requests::default().with_backup(folder.path(), move || Ok(Some(Arc::clone(&store))));
+        assert_eq!(names(), [KEYVALUE]);
+        // The client has gone away when its answer is sent.
+        let (mut client, server) = tokio::net::UnixStream::pair().unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut client, b"backup\n").await.unwrap();
+        drop(client);
+        let place = Arc::new(tokio::sync::Semaphore::new(1)).acquire_owned().await.unwrap();
+        super::super::attend(server, Arc::new(requests), place).await;
+        assert_eq!(names(), [KEYVALUE]);
+    }
+
+    #[test]
+    fn a_copy_needs_room_for_itself_and_for_the_store_on_the_same_disk() {
+        assert_eq!((enough(200, 100, true), enough(100, 100, false)), (Ok(()), Ok(())));
+        assert_eq!(
+            enough(199, 100, true),
+            Err("needs 200 bytes free, has 199 (the copy, and room for the store)".to_owned())
+        );
+        assert_eq!(enough(99, 100, false), Err("needs 100 bytes free, has 99 (the copy)".to_owned()));
     }
 
     #[tokio::test]
     async fn without_a_store_or_while_another_is_made_there_is_a_reason() {
         let folder = tempfile::tempdir().unwrap();
         let answer = asked(folder.path(), None).await;
-        assert!(answer["error"].as_str().unwrap().starts_with("there is no key-value store"), "{answer}");
+        assert!(answer["error"].as_str().unwrap().starts_with("nothing has used the key-value store"), "{answer}");
         let turn = Arc::new(Mutex::new(()));
         let _held = Arc::clone(&turn).try_lock_owned().unwrap();
         let answer = answer_while(folder.path(), turn).await;

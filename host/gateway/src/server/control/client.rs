@@ -1,11 +1,12 @@
 //! The side of `whelk` that asks a running server.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::sockopt::{Timeout, set_socket_timeout, socket_peercred};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use serde_json::Value;
 
@@ -69,16 +70,30 @@ pub fn ask_within(folder: &Path, question: &str, time: Duration) -> Result<Value
         }
         Err(error) => return Err(failed(error)),
     };
+    check_server(&stream, folder).map_err(failed)?;
     stream.set_read_timeout(Some(time)).map_err(failed)?;
     stream.write_all(format!("{question}\n").as_bytes()).map_err(failed)?;
     let mut answer = String::new();
     stream.take(LARGEST).read_to_string(&mut answer).map_err(failed)?;
-    let no_answer = |_| Unanswered::Failed(format!("{}: no answer", folder.display()));
+    let no_answer = |_| {
+        let reason = "the running whelk has closed the control socket without an answer: its log may say why";
+        Unanswered::Failed(format!("{}: {reason}", folder.display()))
+    };
     let answer: Value = serde_json::from_str(&answer).map_err(no_answer)?;
     match answer.get("error").and_then(Value::as_str) {
         Some(reason) => Err(Unanswered::Failed(format!("{}: {reason}", folder.display()))),
         None => Ok(answer),
     }
+}
+
+/// Checks that the program at the other end runs as root, as this user, or as the owner of the state folder.
+fn check_server(stream: &UnixStream, folder: &Path) -> io::Result<()> {
+    let server = socket_peercred(stream)?.uid;
+    if server.is_root() || server == rustix::process::geteuid() || server.as_raw() == folder.metadata()?.uid() {
+        return Ok(());
+    }
+    let uid = server.as_raw();
+    Err(io::Error::other(format!("a program of uid {uid} answers there, who does not own the state folder")))
 }
 
 /// Connects. The send timeout that it sets on the socket first also limits how long connect(2) waits while the server's

@@ -1,18 +1,22 @@
 //! A copy of the embedded store, made while it is in use.
 //!
 //! The copy is one committed state: everything that was confirmed before it began, and of later changes nothing. It is
-//! read in one transaction, which hinders no writer, and written in pieces, so that its size does not matter. What is
-//! replaced meanwhile stays in the store's file until the copy is done.
+//! read in one transaction, which hinders no writer, and written in pieces, so that its size does not matter. Replaced
+//! pages are not freed until the copy ends, so the store may grow.
 
+use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use redb::{Database, Key, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, Value};
+use redb::{
+    Database, DatabaseError, Key, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError, Value,
+};
 
 use super::buckets::StoreError;
 use super::file::File;
-use super::tables::{BUCKETS, KEYS, META, ORDER, TENANTS};
+use super::tables::{BUCKETS, FORMAT, KEYS, META, ORDER, TENANTS};
+use crate::supervise::catch;
 
 /// Memory for pages of the copy, in bytes.
 const CACHE: usize = 8 << 20;
@@ -34,7 +38,7 @@ enum CopyError {
     Store(redb::Error),
     /// The file of the copy.
     Copy(redb::Error),
-    /// The store has failed in another operation, which waits for this one to end.
+    /// The store has failed in another operation, which waits for the copy to release the file.
     Stopped,
 }
 
@@ -65,11 +69,9 @@ fn copy_into(store: &File, file: fs::File, path: &Path) -> Result<BackupSummary,
     let unusable = |reason: String| StoreError::Unusable { file: path.to_owned(), reason };
     let target = Database::builder().set_cache_size(CACHE).create_file(file);
     let target = target.map_err(|error| unusable(format!("cannot be written: {error}")))?;
-    let was_failing = store.is_failing();
     let copied = store.with_database(|database| {
         let read = database.begin_read()?;
-        let stopped = || !was_failing && store.is_failing();
-        match copy_tables(&read, &target, &stopped) {
+        match copy_tables(&read, &target, &|| store.is_closing()) {
             Ok(keys) => Ok(Ok(keys)),
             Err(CopyError::Store(error)) => Err(error),
             Err(CopyError::Copy(error)) => Ok(Err(unusable(format!("cannot be written: {error}")))),
@@ -103,7 +105,7 @@ fn copy_table<K: Key + 'static, V: Value + 'static>(
     let mut count = 0;
     loop {
         let mut transaction = to.begin_write().map_err(CopyError::copy)?;
-        // As the store itself is written: opening the copy need not read all of it.
+        // As the store itself is written. With quick repair, opening the copy does not scan the whole file.
         transaction.set_two_phase_commit(true);
         transaction.set_quick_repair(true);
         let mut bytes = 0;
@@ -128,15 +130,57 @@ fn copy_table<K: Key + 'static, V: Value + 'static>(
     }
 }
 
-/// Checks that a file is a store that this program can open. Opening it completes a transaction that was not.
+/// Checks that a file is an undamaged store of this version, and reads all of it. Opening it repairs an interrupted
+/// transaction, so it must be open for reading and writing.
 ///
 /// # Errors
-/// What is wrong with it, and what helps.
-pub fn check_store(path: &Path) -> Result<(), StoreError> {
-    let unusable = |reason: String| StoreError::Unusable { file: path.to_owned(), reason };
-    // Opening one that does not exist would make it.
-    fs::metadata(path).map_err(|error| unusable(error.to_string()))?;
-    File::open(path).map(drop)
+/// What is wrong with it.
+pub fn check_store(file: &fs::File) -> Result<(), String> {
+    let unreadable = |error: std::io::Error| format!("it cannot be read: {error}");
+    // The library would make a store of an empty file.
+    if file.metadata().map_err(unreadable)?.len() == 0 {
+        return Err("it is empty".to_owned());
+    }
+    let file = file.try_clone().map_err(unreadable)?;
+    // A damaged file can make the library panic instead of returning an error.
+    let checked = catch(|| {
+        let mut database =
+            Database::builder().set_cache_size(CACHE).create_file(file).map_err(|error| match error {
+                DatabaseError::UpgradeRequired(version) => format!("its format {version} is too old"),
+                other => damaged(other),
+            })?;
+        // Before the check, which takes longer.
+        check_tables(&database)?;
+        match database.check_integrity() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(damaged("its contents do not have the checksums that they were written with")),
+            Err(error) => Err(damaged(error)),
+        }
+    });
+    checked.unwrap_or_else(|_| Err(damaged("its structure makes no sense")))
+}
+
+/// Checks that there are the tables of a store, in the layout that this version uses.
+fn check_tables(database: &Database) -> Result<(), String> {
+    let read = database.begin_read().map_err(damaged)?;
+    let other = |error: TableError| match error {
+        TableError::Storage(error) => damaged(error),
+        _ => "it is a database of another program".to_owned(),
+    };
+    let meta = read.open_table(META).map_err(other)?;
+    read.open_table(TENANTS).map_err(other)?;
+    read.open_table(BUCKETS).map_err(other)?;
+    read.open_table(KEYS).map_err(other)?;
+    read.open_table(ORDER).map_err(other)?;
+    match meta.get("format").map_err(damaged)?.map(|format| format.value()) {
+        Some(FORMAT) => Ok(()),
+        Some(newer) => Err(format!("its layout {newer} is of another version of whelk, which must open it")),
+        None => Err("it is a database of another program".to_owned()),
+    }
+}
+
+fn damaged(reason: impl fmt::Display) -> String {
+    format!("it is damaged: {reason}")
 }
 
 #[cfg(test)]
@@ -199,11 +243,12 @@ mod tests {
         let (copied, into) = (Arc::clone(&store), copy.clone());
         let summary = tokio::task::spawn_blocking(move || copied.back_up(&into)).await.unwrap().unwrap();
         let most = done.load(Ordering::SeqCst) + 1;
+        assert!(most > least + 1, "nothing was confirmed while the copy was made");
         writer.abort();
         set(&*other, &["after".to_owned()]).await;
         assert_eq!(copy.metadata().unwrap().mode() & 0o777, 0o600);
         assert_eq!(summary.bytes, copy.metadata().unwrap().len());
-        check_store(&copy).unwrap();
+        check_store(&opened(&copy)).unwrap();
         let restored = Embedded::open(&copy).unwrap();
         let mut found = keys(&*restored.tenant("acme", QUOTA)).await;
         assert_eq!(found.len(), before.len());
@@ -234,8 +279,91 @@ mod tests {
         let error = store.back_up(&copy).unwrap_err().to_string();
         assert!(error.contains("copy: cannot be made: File exists"), "{error}");
         assert_eq!(fs::read_to_string(&copy).unwrap(), "mine");
-        assert!(check_store(&copy).unwrap_err().to_string().contains("damaged"));
-        assert!(check_store(&folder.path().join("absent")).is_err());
-        assert!(!folder.path().join("absent").exists());
+        assert!(check_store(&opened(&copy)).unwrap_err().starts_with("it is damaged: "));
+        fs::write(&copy, "").unwrap();
+        assert_eq!(check_store(&opened(&copy)), Err("it is empty".to_owned()));
+        assert_eq!(copy.metadata().unwrap().len(), 0);
+        let foreign = folder.path().join("foreign");
+        let transaction = Database::create(&foreign).unwrap().begin_write().unwrap();
+        transaction.open_table(TableDefinition::<&str, u64>::new("theirs")).unwrap();
+        transaction.commit().unwrap();
+        assert_eq!(check_store(&opened(&foreign)), Err("it is a database of another program".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_copy_of_which_one_byte_of_a_value_has_changed_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, copy) = (folder.path().join("store"), folder.path().join("copy"));
+        let store = Embedded::open(&path).unwrap();
+        let keys: Vec<String> = (0..500).map(|number| format!("key {number}")).collect();
+        set(&*store.tenant("acme", QUOTA), &keys).await;
+        store.back_up(&copy).unwrap();
+        check_store(&opened(&copy)).unwrap();
+        let mut bytes = fs::read(&copy).unwrap();
+        let value = bytes.windows(64).position(|window| window == [7; 64]).unwrap();
+        bytes[value + 32] = 8;
+        fs::write(&copy, &bytes).unwrap();
+        assert!(check_store(&opened(&copy)).unwrap_err().starts_with("it is damaged: "));
+        // Half of it.
+        fs::write(&copy, &bytes[..bytes.len() / 2]).unwrap();
+        assert!(check_store(&opened(&copy)).unwrap_err().starts_with("it is damaged: "));
+    }
+
+    #[test]
+    fn a_copy_ends_when_an_operation_fails_and_waits_for_it_also_after_an_earlier_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = File::open(&folder.path().join("store")).unwrap();
+        let fail = || store.with_database(|_| Err::<(), _>(redb::Error::Corrupted("for a test".to_owned())));
+        let write_row = |database: &Database| {
+            let transaction = database.begin_write()?;
+            transaction.open_table(META)?.insert("next", 2)?;
+            transaction.commit()?;
+            Ok(())
+        };
+        store.with_database(write_row).unwrap();
+        for copy in ["first", "second"] {
+            let target = Database::create(folder.path().join(copy)).unwrap();
+            std::thread::scope(|scope| {
+                let stopped = store.with_database(|database| {
+                    let read = database.begin_read()?;
+                    scope.spawn(|| fail().unwrap_err());
+                    while !store.is_closing() {
+                        std::thread::yield_now();
+                    }
+                    Ok(matches!(copy_tables(&read, &target, &|| store.is_closing()), Err(CopyError::Stopped)))
+                });
+                assert_eq!(stopped, Ok(true));
+            });
+            assert!(!store.is_closing());
+        }
+        // Nothing was written since, and a copy is made all the same.
+        copy_into_new(&store, &folder.path().join("third"));
+    }
+
+    fn copy_into_new(store: &File, path: &Path) {
+        assert_eq!(copy(store, path).unwrap().keys, 0);
+        check_store(&opened(path)).unwrap();
+    }
+
+    #[test]
+    fn half_a_copy_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let store = File::open(&path).unwrap();
+        store
+            .with_database(|database| {
+                let transaction = database.begin_write()?;
+                transaction.delete_table(KEYS)?;
+                transaction.commit()?;
+                Ok(())
+            })
+            .unwrap();
+        let copied = folder.path().join("copy");
+        assert!(matches!(copy(&store, &copied), Err(StoreError::Failed(_))));
+        assert!(!copied.exists());
+    }
+
+    fn opened(path: &Path) -> fs::File {
+        OpenOptions::new().read(true).write(true).open(path).unwrap()
     }
 }

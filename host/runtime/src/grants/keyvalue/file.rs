@@ -8,7 +8,7 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use redb::{Database, DatabaseError, StorageError};
@@ -35,6 +35,8 @@ pub(super) struct File {
     current: RwLock<Option<Database>>,
     /// It has failed, which was logged, and nothing was written since.
     failing: AtomicBool,
+    /// How many failed operations wait to close it.
+    closing: AtomicUsize,
 }
 
 impl File {
@@ -59,7 +61,12 @@ impl File {
             if fits { Ok(database) } else { Err("it was made by a newer version of whelk; run that one".to_owned()) }
         });
         let database = database.unwrap_or_else(|_| Err(damaged("its structure makes no sense")))?;
-        Ok(Self { open, current: RwLock::new(Some(database)), failing: AtomicBool::new(false) })
+        Ok(Self {
+            open,
+            current: RwLock::new(Some(database)),
+            failing: AtomicBool::new(false),
+            closing: AtomicUsize::new(0),
+        })
     }
 
     /// Works with the file. After a failure the file is opened again for later calls.
@@ -77,18 +84,20 @@ impl File {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "the library panicked".to_owned(),
         };
+        self.closing.fetch_add(1, Ordering::SeqCst);
         // Logged once until a write succeeds: a full disk fails every change.
         if !self.failing.swap(true, Ordering::Relaxed) {
             emit(LogEvent::ServerStoreFailing { reason: &failure });
         }
         // Waits for all operations in progress.
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.closing.fetch_sub(1, Ordering::SeqCst);
         Err(StoreError::Failed(failure))
     }
 
-    /// Whether it has failed, and nothing was written since.
-    pub(super) fn is_failing(&self) -> bool {
-        self.failing.load(Ordering::Relaxed)
+    /// Whether a failed operation waits for those in progress, to close the file. New ones wait for it.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst) > 0
     }
 
     /// A write succeeded: the failure, if there was one, is over.

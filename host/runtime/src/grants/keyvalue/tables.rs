@@ -24,7 +24,7 @@ pub(super) const KEYS: TableDefinition<'_, (u64, &str), (u64, &[u8])> = TableDef
 pub(super) const ORDER: TableDefinition<'_, (u64, u64), &str> = TableDefinition::new("order");
 
 /// The version of the layout above.
-const FORMAT: u64 = 1;
+pub(super) const FORMAT: u64 = 1;
 
 /// The quota of one tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
