@@ -12,7 +12,7 @@
 //! | [`revocation`] | ends the connections of users who may no longer log in |
 //! | [`signals`] | what SIGTERM, SIGINT, SIGHUP and others do |
 //! | [`systemd`] | what systemd is told: ready, reloading, stopping, how busy, and that the server serves |
-//! | [`heap_trim`] | gives free heap back to the system after many sessions have ended |
+//! | [`heap_trim`] | gives free heap back to the system after many sessions or connections have ended |
 //! | `socket` | options of TCP sockets |
 
 pub mod connection_table;

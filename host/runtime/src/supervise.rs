@@ -15,7 +15,7 @@
 //! |---|---|---|
 //! | `reload` | gateway, `reload` | started again: it reads every file again; `plugin list` says so |
 //! | `control` | gateway, `control` | started again with the same socket |
-//! | `heap trim` | gateway, `heap_trim` | started again; it forgets how many sessions there were |
+//! | `heap trim` | gateway, `heap_trim` | started again; it forgets how many there were |
 //! | `revocation` | gateway, `revocation` | started again; what it was judging is judged when a file changes |
 //! | `dropped lines` | gateway, `logging` | started again; it tells the number since the start once more |
 //! | `strangers` | gateway, `strangers` | started again: what was counted is kept |

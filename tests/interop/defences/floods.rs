@@ -93,6 +93,14 @@ impl Target<'_> {
         honest
     }
 
+    /// How much more memory there is than before. The server gives memory back every few seconds: logins give it the
+    /// time, until little is left.
+    fn memory_left(&self, before: u64) -> u64 {
+        let left = || self.usage().memory.saturating_sub(before);
+        (0..100).any(|_| left() <= LEFT_BEHIND || self.log_in(HONEST, 1, Duration::ZERO).tried == 0);
+        left()
+    }
+
     /// Our own client with an attack, from the addresses of others or from one.
     fn attack(&self, attack: &Attack, from: Option<&str>) -> Running {
         let guess = Access::password("not used");
@@ -241,7 +249,7 @@ fn an_honest_user_logs_in_beside_guesses_a_scanner_and_silent_connections() {
     let attacks = suffer(&target);
     let [first, .., last] = &attacks[..] else { panic!("there are attacks") };
     assert!(first.1.tried > 0 && last.0 == "all at once");
-    let left = target.usage().memory.saturating_sub(before);
+    let left = target.memory_left(before);
     figure("whelk, memory that is left after all attacks, MiB", left / MIB);
     if size(0, 1) == 1 {
         for (name, program) in [("sshd 9.2", "sshd"), ("sshd 10.0", "sshd-10.0")] {
@@ -258,6 +266,26 @@ fn an_honest_user_logs_in_beside_guesses_a_scanner_and_silent_connections() {
     let is_over =
         (0..100).any(|_| target.log_in(HONEST, 1, Duration::ZERO).tried == 1 && gateway.open_files() <= files);
     assert!(is_over, "{} open files, and {files} before", gateway.open_files());
+    gateway.end();
+}
+
+// F1
+#[test]
+fn the_memory_of_silent_connections_is_given_back() {
+    let (gateway, access, _) = attacked("");
+    let target = Target { name: "whelk", gateway: &gateway, sshd: None, access: access.to_vec() };
+    target.log_in(HONEST, 2, Duration::ZERO);
+    let before = target.usage().memory;
+    let silent = Attack::new("silent --count 5000 --addresses 500", "all have come");
+    let attacker = target.attack(&silent, None);
+    let peak = target.usage().memory.saturating_sub(before);
+    end(attacker);
+    let left = target.memory_left(before);
+    figure(
+        "whelk, more memory beside 5,000 silent connections and after them, MiB",
+        format!("{}, {}", peak / MIB, left / MIB),
+    );
+    assert!(left <= LEFT_BEHIND, "{left} bytes are left behind, of {peak}");
     gateway.end();
 }
 

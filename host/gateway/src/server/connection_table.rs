@@ -16,7 +16,7 @@
 pub(crate) mod live_logins;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -35,6 +35,8 @@ const REASON: usize = 255;
 #[derive(Default)]
 pub struct ConnectionTable {
     rows: Mutex<BTreeMap<u64, Arc<ConnectionRow>>>,
+    /// The peak of connections since [`ConnectionTable::take_peak`] was called last.
+    peak: AtomicUsize,
     /// What those logins are judged again by that are complete.
     logins: LiveLogins,
 }
@@ -132,7 +134,10 @@ impl ConnectionTable {
             end: OnceLock::new(),
             wake,
         });
-        lock(&self.rows).insert(connection, Arc::clone(&row));
+        let mut rows = lock(&self.rows);
+        rows.insert(connection, Arc::clone(&row));
+        self.peak.fetch_max(rows.len(), Ordering::Relaxed);
+        drop(rows);
         Registration { table: Arc::clone(self), row }
     }
 
@@ -148,6 +153,12 @@ impl ConnectionTable {
     pub fn counts(&self) -> (usize, usize) {
         let rows: Vec<Arc<ConnectionRow>> = lock(&self.rows).values().cloned().collect();
         (rows.len(), rows.iter().map(|row| lock(&row.sessions).len()).sum())
+    }
+
+    /// The peak of connections since the last call, and the current number.
+    pub(crate) fn take_peak(&self) -> (usize, usize) {
+        let rows = lock(&self.rows);
+        (self.peak.swap(rows.len(), Ordering::Relaxed), rows.len())
     }
 
     /// Ends a connection: the client gets DISCONNECT (11, by application) with this reason, at most 255 bytes of it,
@@ -400,8 +411,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
-
     use whelk_runtime::session_pipes;
 
     use super::*;
@@ -438,6 +447,8 @@ mod tests {
         let identity = (shown.number, shown.channel);
         assert_eq!((identity, shown.plugin.as_ref(), shown.start), ((1, 2), None, Some(StartKind::Exec)));
         assert_eq!(table.counts(), (1, 1));
+        drop(table.register(8, peer(), Arc::new(|| ())));
+        assert_eq!([table.take_peak(), table.take_peak()], [(2, 1), (1, 1)]);
         drop((inbox, side));
         assert!(!table.end_session(7, 1, "its pipes are gone"));
         drop(session);

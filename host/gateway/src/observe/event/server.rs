@@ -186,9 +186,10 @@ whelk_runtime::events! {
             file: &'a str,
             #[display] error: &'a (dyn Error + 'a),
         }
-        /// Many sessions have ended, and what they left on the heap was given back to the system.
+        /// Many sessions or connections have ended, and what they left on the heap was given back to the system.
         HeapTrimmed("server_heap_trimmed", INFO, "whelk::server::heap_trim", "memory given back") {
             sessions: usize,
+            connections: usize,
             took_ms: u64,
         }
     }
