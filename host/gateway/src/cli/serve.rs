@@ -116,10 +116,10 @@ fn start_tasks(newest: &CurrentGateway, reload: &Reload, config: &Config) {
 /// Tells the service manager that the server serves, and from then on how it is.
 fn report_to(manager: &Systemd, newest: &CurrentGateway, listener: &Listener, stopper: &Stopper) {
     manager.ready();
-    let (manager, newest, pulse, stopper) = (manager.clone(), newest.clone(), listener.pulse(), stopper.clone());
+    let (manager, newest, liveness, stopper) = (manager.clone(), newest.clone(), listener.liveness(), stopper.clone());
     let report = move || {
         let newest = newest.clone();
-        manager.clone().report(move || Load::of(&newest.current()), Arc::clone(&pulse), stopper.clone())
+        manager.clone().report(move || Load::of(&newest.current()), Arc::clone(&liveness), stopper.clone())
     };
     tokio::spawn(supervise("systemd", report, |_| ()));
 }

@@ -34,7 +34,7 @@ pub use passed::{PassedError, PassedSockets};
 use crate::config::Config;
 use crate::observe::event::{ConnectionEvent, ServerEvent, emit};
 use crate::server::drain::{ShutdownPhase, Stopper};
-use crate::server::systemd::Pulse;
+use crate::server::systemd::LivenessCheck;
 use crate::source::Peer;
 
 /// How long connections have to send their DISCONNECT after the drain deadline.
@@ -45,7 +45,7 @@ pub struct Listener {
     acceptor: Acceptor,
     changes: mpsc::UnboundedReceiver<ListenerChange>,
     control: Arc<ListenerControl>,
-    pulse: Arc<Pulse>,
+    liveness: Arc<LivenessCheck>,
 }
 
 impl Listener {
@@ -78,7 +78,7 @@ impl Listener {
         emit(ServerEvent::Room { connections, unauthenticated });
         let (control, changes) = ListenerControl::new(addresses);
         let (acceptor, control) = (Acceptor::new(sockets, settings), Arc::new(control));
-        Listener { acceptor, changes, control, pulse: Arc::default() }
+        Listener { acceptor, changes, control, liveness: Arc::default() }
     }
 
     /// Changes it while it serves.
@@ -88,8 +88,8 @@ impl Listener {
 
     /// Shows that the task which accepts connections runs, until it stops.
     #[must_use]
-    pub fn pulse(&self) -> Arc<Pulse> {
-        Arc::clone(&self.pulse)
+    pub fn liveness(&self) -> Arc<LivenessCheck> {
+        Arc::clone(&self.liveness)
     }
 
     /// The addresses, in the order of the configuration, with the ports that the system chose for 0.
@@ -108,7 +108,7 @@ impl Listener {
         H: Fn(TcpStream, SocketAddr, ConnectionPermit) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let Listener { mut acceptor, mut changes, control: _control, pulse } = self;
+        let Listener { mut acceptor, mut changes, control: _control, liveness } = self;
         let handle = Arc::new(handle);
         let mut stopped = stopper.drain();
         let mut tasks = JoinSet::new();
@@ -118,7 +118,7 @@ impl Listener {
                 () = stopped.reached(ShutdownPhase::Draining) => break,
                 Some(change) = changes.recv() => acceptor.change(change),
                 Some(_) = tasks.join_next() => {}
-                never = pulse.beat() => match never {},
+                never = liveness.answer() => match never {},
                 (stream, peer, permit) = acceptor.accept() => {
                     let (handle, number) = (Arc::clone(&handle), permit.connection());
                     tasks.spawn(contained(number, peer.into(), async move { handle(stream, peer, permit).await }));
@@ -184,7 +184,7 @@ async fn wait_for_end(tasks: &mut JoinSet<()>, stopper: &Stopper, time: Duration
     }
 }
 
-/// How long before the end of a drain of `time` the last notice is given. Zero: the first one is enough.
+/// Time left when the second notice of a drain of `time` is given; zero for no second notice.
 fn last_part(time: Duration) -> Duration {
     let parts = [Duration::from_secs(10), Duration::from_secs(5)];
     parts.into_iter().find(|part| time >= *part * 2).unwrap_or_default()

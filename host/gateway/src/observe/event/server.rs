@@ -87,10 +87,11 @@ whelk_runtime::events! {
         ) {
             #[display] error: &'a (dyn Error + 'a),
         }
-        /// The service manager that has started the program cannot be told how it is. Told once.
+        /// The service manager that has started the program takes no messages. Logged once, and again after one was
+        /// taken.
         SystemdFailed(
             "server_systemd_failed", WARN, "whelk::server::systemd",
-            "systemd cannot be told the state of this server"
+            "cannot notify systemd"
         ) {
             #[display] error: &'a (dyn Error + 'a),
         }
