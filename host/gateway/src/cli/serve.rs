@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use whelk_runtime::event;
 use whelk_runtime::supervise::{guard_future, supervise};
@@ -28,9 +29,14 @@ use crate::server::reload::{ReloadTrigger, Reloader};
 use crate::server::revocation;
 use crate::server::signals::{GaveUp, Hangup, Signals};
 use crate::server::systemd::{Load, Systemd};
-use crate::state::State;
 use crate::state::host_keys::HostKeys;
 use crate::state::strict_modes;
+use crate::state::{Lock, State};
+
+/// How long a start waits for the state folder, which `whelk backup` and `whelk restore` lock for a moment ...
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+/// ... and how often it tries.
+const LOCK_POLL: Duration = Duration::from_millis(100);
 
 pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>) -> Result<(), Failure> {
     // It changes the environment, which no other thread may read meanwhile.
@@ -55,7 +61,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
     warn_at_start(&config, demonstration);
     os_limits::forbid_dumps(!demonstration);
     let state = State::open(&config.state).map_err(wrong)?;
-    let _lock = state.lock().map_err(wrong)?;
+    let _lock = lock(&state, &stopper)?;
     let host_keys = host_keys(&config, &state)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
     let served = runtime.block_on(async {
@@ -99,6 +105,35 @@ fn read(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Failure> {
         None => Config::demonstration(overrides),
     };
     config.map_err(wrong)
+}
+
+/// Locks the state folder. Waits a moment for another process that has locked it, unless the server is to stop.
+fn lock(state: &State, stopper: &Stopper) -> Result<Lock, Failure> {
+    let (drain, end) = (stopper.drain(), Instant::now() + LOCK_WAIT);
+    lock_when_free(state, || {
+        let may_wait = Instant::now() < end && drain.phase() == ShutdownPhase::Serving;
+        if may_wait {
+            thread::sleep(LOCK_POLL);
+        }
+        may_wait
+    })
+}
+
+/// Locks the state folder as soon as no other process has locked it. `wait` returns `false` once it is too late. The
+/// service manager may try again then: the configuration is not what is wrong.
+fn lock_when_free(state: &State, mut wait: impl FnMut() -> bool) -> Result<Lock, Failure> {
+    loop {
+        match state.lock() {
+            Ok(lock) => return Ok(lock),
+            // Any other error names the file of the lock.
+            Err(held) if held.path == state.folder() => {
+                if !wait() {
+                    return Err(failed(held));
+                }
+            }
+            Err(error) => return Err(wrong(error)),
+        }
+    }
 }
 
 /// Starts what runs beside the connections.
@@ -217,5 +252,36 @@ pub(super) fn log_host_keys(keys: &HostKeys) {
         let hosts = certificate.principals().join(",");
         let hosts = escape(hosts.as_bytes());
         emit(ServerEvent::HostCertificate { fingerprint: &fingerprint, authority: &authority, hosts });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::outcome::WRONG;
+
+    #[test]
+    fn a_start_waits_for_a_state_folder_that_is_locked_for_a_moment() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(&folder.path().join("state")).unwrap();
+        let mut held = Some(state.lock().unwrap());
+        let mut waits = 0;
+        let lock = lock_when_free(&state, || {
+            waits += 1;
+            if waits == 3 {
+                held = None;
+            }
+            true
+        });
+        assert!(lock.is_ok());
+        assert_eq!(waits, 3);
+        let failure = lock_when_free(&state, || false).err().unwrap();
+        assert_eq!(failure.status, FAILED);
+        assert!(failure.text.ends_with("another whelk is running with this state folder"), "{}", failure.text);
+        drop(lock);
+        std::fs::remove_file(folder.path().join("state/lock")).unwrap();
+        std::fs::create_dir(folder.path().join("state/lock")).unwrap();
+        let failure = lock_when_free(&state, || panic!("nobody has locked it")).err().unwrap();
+        assert_eq!(failure.status, WRONG);
     }
 }

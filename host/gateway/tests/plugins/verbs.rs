@@ -245,7 +245,7 @@ fn a_state_folder_belongs_to_one_server() {
     let place = Place::new();
     let (server, _) = place.serve();
     let (status, _, stderr) = place.run(&["serve", "--listen", "127.0.0.1:0"]);
-    assert_eq!(status, 2);
+    assert_eq!(status, 1);
     assert!(stderr.ends_with("another whelk is running with this state folder\n"), "{stderr}");
     server.kill();
     place.serve();
