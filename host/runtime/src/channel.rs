@@ -83,9 +83,9 @@ impl Inbox {
         self.shared.update_inbound(|inbound| inbound.queue.answered(success));
     }
 
-    /// Shows a line of the host's on the client's terminal (RFC 4254 §6.2), between what the program writes. Sessions
-    /// without a terminal, whose bytes belong to a program, and those that have not started one or have ended get
-    /// nothing.
+    /// Queues a line from the host on the client's terminal (RFC 4254 §6.2): at once, or when the program request is
+    /// accepted; the newest line, if there are several by then. Does nothing without a pty, for a subsystem, or after
+    /// EOF or exit.
     pub fn tell_terminal(&self, text: &str) {
         self.shared.terminal_line(text);
     }

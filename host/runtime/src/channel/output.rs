@@ -115,8 +115,12 @@ pub(super) struct OutputQueue {
     eof: bool,
     /// A process has accepted the client's terminal.
     pub(super) has_terminal: bool,
+    /// The program request is for a subsystem.
+    pub(super) is_subsystem: bool,
     /// The client has been told that its program request succeeded.
-    pub(super) program_accepted: bool,
+    program_accepted: bool,
+    /// The newest line of the host's for the terminal that came before that.
+    early_line: Option<String>,
     disconnected: bool,
     debug_messages: usize,
     requests: usize,
@@ -139,13 +143,32 @@ impl OutputQueue {
             capacity,
             eof: false,
             has_terminal: false,
+            is_subsystem: false,
             program_accepted: false,
+            early_line: None,
             disconnected: false,
             debug_messages: 0,
             requests: 0,
             request_bytes: 0,
             owes_writable: false,
             watched: false,
+        }
+    }
+
+    /// The answer to the program request is queued: what had to wait for it follows.
+    pub(super) fn program_accepted(&mut self) {
+        self.program_accepted = true;
+        if let Some(line) = self.early_line.take() {
+            self.terminal_line(line);
+        }
+    }
+
+    /// Queues a line on the terminal, at once or behind the answer to the program request.
+    pub(super) fn terminal_line(&mut self, line: String) {
+        if !self.program_accepted {
+            self.early_line = Some(line);
+        } else if self.has_terminal && !self.is_subsystem {
+            self.push_whole(Output::Stdout, line.as_bytes());
         }
     }
 

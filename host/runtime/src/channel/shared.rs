@@ -278,9 +278,14 @@ impl Shared {
         lock(&self.output).has_terminal = true;
     }
 
+    /// The process gets a program request. A subsystem speaks a protocol, whether there is a terminal or not.
+    pub(super) fn program_requested(&self, is_subsystem: bool) {
+        lock(&self.output).is_subsystem = is_subsystem;
+    }
+
     /// The client's answer to its program request is queued.
     pub(super) fn program_accepted(&self) {
-        lock(&self.output).program_accepted = true;
+        self.emit(OutputQueue::program_accepted);
     }
 
     /// Sets which optional handlers the current process lacks.

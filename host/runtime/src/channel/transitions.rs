@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::lifecycle::{Acceptance, NextAction, Outcome, OutputClosed, OutputPath, ProgramAnswer, Stage};
 use super::output::{Message, OpenReply};
 use super::shared::{Shared, line};
-use crate::session_types::{Ending, Exit, Output};
+use crate::session_types::{Ending, Exit, Output, ProgramRequest};
 
 /// Where output of the process goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +54,8 @@ impl Shared {
     }
 
     /// The process is about to get a program request. If it must not, the request is refused and this returns false.
-    pub(crate) fn begin_program(&self) -> bool {
+    pub(crate) fn begin_program(&self, request: &ProgramRequest<'_>) -> bool {
+        self.program_requested(matches!(request, ProgramRequest::Subsystem(_)));
         let begins = self.lifecycle(|lifecycle| lifecycle.begin_program());
         if !begins {
             self.refuse_program();
@@ -187,14 +188,11 @@ impl Shared {
     }
 
     /// Queues a line of the host's on the terminal, as wall(1) writes it, once the client has its answer to a program
-    /// request. Without a terminal the bytes belong to a program, and nothing is queued; nor after EOF or the exit.
+    /// request. Without a terminal, and of a subsystem, the bytes belong to a program, and nothing is queued; nor after
+    /// EOF or the exit.
     pub(super) fn terminal_line(&self, text: &str) {
         let line = format!("\r\n{}", line(text, true));
-        self.emit(|output| {
-            if output.has_terminal && output.program_accepted {
-                output.push_whole(Output::Stdout, line.as_bytes());
-            }
-        });
+        self.emit(|output| output.terminal_line(line));
     }
 
     /// Queues a line of the host's on stderr, if a program request was accepted (no output may overtake that answer)

@@ -302,7 +302,8 @@ impl Handler<'_> {
 
     /// Calls the plugin with a program request. The lifecycle decides how the client is answered.
     async fn start_program(&mut self, event: &ChannelEvent) -> Result<(), Stop> {
-        let Some(request) = ProgramRequest::of(event).filter(|_| self.half.shared().begin_program()) else {
+        let Some(request) = ProgramRequest::of(event).filter(|request| self.half.shared().begin_program(request))
+        else {
             return Ok(());
         };
         if !matches!(request, ProgramRequest::Shell) {

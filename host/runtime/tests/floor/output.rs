@@ -201,19 +201,33 @@ async fn each_drain_delivers_one_run_of_bytes() {
 
 #[tokio::test]
 async fn a_line_of_the_host_reaches_a_terminal_and_no_program_without_one() {
-    let line = "\r\nwhelk: stopping\r\n";
     let mut clients =
         vec![Client::new(&[]).and(pty()), Client::new(&[("pty-req", "false")]).and(pty()), Client::new(&[])];
     for client in &mut clients {
+        client.inbox.tell_terminal("30 s");
+        client.inbox.tell_terminal("20 s");
+        client.drain();
         // Nothing may overtake the answer to the program request.
-        client.inbox.tell_terminal("too early");
+        assert_eq!(client.recorder.text(), "");
         client.run("write a");
-        client.until_stdout(1).await;
-        client.inbox.tell_terminal("stopping");
+        client.until(|recorder| recorder.text().ends_with('a')).await;
+        client.inbox.tell_terminal("10 s");
         client.drain();
     }
     let texts: Vec<String> = clients.iter().map(|client| client.recorder.text()).collect();
-    assert_eq!(texts, [format!("a{line}"), "a".to_owned(), "a".to_owned()]);
+    let line = |text: &str| format!("\r\nwhelk: {text}\r\n");
+    assert_eq!(texts, [format!("{}a{}", line("20 s"), line("10 s")), "a".to_owned(), "a".to_owned()]);
+}
+
+#[tokio::test]
+async fn a_line_of_the_host_stays_out_of_the_bytes_of_a_subsystem() {
+    let mut client = Client::new(&[("subsystem", "write a")]).and(pty());
+    client.inbox.tell_terminal("early");
+    client.happen(ChannelEvent::Subsystem("any".to_owned()));
+    client.until_stdout(1).await;
+    client.inbox.tell_terminal("late");
+    client.drain();
+    assert_eq!(client.recorder.text(), "a");
 }
 
 #[tokio::test]

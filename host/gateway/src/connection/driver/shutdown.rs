@@ -1,5 +1,6 @@
 //! A connection's part in the shutdown of the server: its terminals are told how long they have, and it ends.
 
+use std::mem;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep_until;
@@ -56,7 +57,12 @@ impl Shutdown {
         match self.phase {
             ShutdownPhase::Serving => Ok(()),
             ShutdownPhase::Draining if !bridge.is_empty() => {
-                self.is_beginning = false;
+                // Its first session was opened after the notice.
+                if mem::take(&mut self.is_beginning)
+                    && let (_, Some((_, left))) = self.drain.stage(0)
+                {
+                    bridge.tell_terminals(&notice(left));
+                }
                 Ok(())
             }
             ShutdownPhase::Draining if now < self.begun && !bridge.row().has_had_sessions() => {
@@ -76,7 +82,7 @@ fn notice(left: Duration) -> String {
         _ if seconds >= 120.0 => ((seconds / 60.0).round(), "min"),
         _ => (seconds, "s"),
     };
-    format!("the server stops, and this session ends in {number} {unit}")
+    format!("server is shutting down; this session will be closed in {number} {unit}")
 }
 
 #[cfg(test)]
