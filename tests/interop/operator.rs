@@ -55,7 +55,7 @@ fn init_writes_a_configuration_that_passes_check_and_lets_its_user_in() {
     let told = said(folder, &[&arguments[..], &["--plugin", &plugin]].concat());
     assert!(told.contains("whelk serve --config site/whelk/whelk.toml"), "{told}");
     assert_eq!(said(folder, &["check", "site/whelk/whelk.toml"]), "site/whelk/whelk.toml: good\n");
-    for (path, mode) in [("", 0o755), ("whelk.toml", 0o644), ("state", 0o700), ("plugins", 0o755)] {
+    for (path, mode) in [("", 0o755), ("whelk.toml", 0o640), ("state", 0o700), ("plugins", 0o755)] {
         let facts = folder.join("site/whelk").join(path).metadata().expect("it is made");
         assert_eq!(facts.mode() & 0o777, mode, "{path}");
     }
@@ -79,7 +79,7 @@ fn at_a_terminal_init_asks_two_questions() {
     let plugin = shipped_plugins().join("echo.wasm");
     let mut command = Command::new(client_program("python"));
     command.arg(repository().join("tests/interop/typed.py")).arg("--echo").arg(program());
-    command.args(["init", "--plugin"]).arg(&plugin).args(["--", "carol", "carol.pub"]);
+    command.args(["init", "--plugin"]).arg(&plugin).args(["--", "carol", "~/carol.pub"]);
     command.current_dir(folder.path()).env("HOME", folder.path()).env("LOGNAME", "dave").env_remove("SUDO_USER");
     let finished = Running::run(command, Input::Nothing, SOON);
     let shown = finished.out.text();

@@ -30,6 +30,8 @@ def main():
                 shown += os.read(terminal, 4096)
             while not echo and termios.tcgetattr(terminal)[LOCAL_MODES] & termios.ECHO:
                 os.sched_yield()
+            if echo and not termios.tcgetattr(terminal)[LOCAL_MODES] & termios.ECHO:
+                sys.exit("it hides what is typed")
             answered = len(shown)
             os.write(terminal, line.encode() + b"\n")
         while block := os.read(terminal, 4096):

@@ -128,11 +128,12 @@ enum Verb {
     #[command(subcommand)]
     User(UserVerb),
     Doctor(DoctorArguments),
-    /// Copy the key-value store of all tenants into a new file, while a server uses it or none runs.
+    /// Copy the key-value store of all tenants into a new file, whether or not a server is running.
     ///
-    /// The copy is one state of the store: everything that was confirmed before it began, and of later changes nothing.
-    /// Sessions are not hindered. A running server writes the copy into its state folder first, which needs as much
-    /// room there for a moment. The new file has mode 0600; a file that is there is never replaced.
+    /// The copy is a snapshot: every change confirmed before it began and none made later. Sessions are not hindered. A
+    /// running server writes the copy into its state folder first, which needs free space of twice the store's size
+    /// there until the copy is done. The copy is verified before it gets its name. The new file has mode 0600; a file
+    /// that is there is never replaced.
     Backup {
         /// The new file
         file: PathBuf,

@@ -238,6 +238,14 @@ impl State {
         }
     }
 
+    /// Tries to lock the folder, if a program has ever done so, and releases it. Creates nothing.
+    ///
+    /// # Errors
+    /// As for [`lock`](Self::lock).
+    pub(crate) fn try_existing_lock(&self) -> Result<(), StateError> {
+        if fs::symlink_metadata(self.folder.join(LOCK)).is_ok() { self.lock().map(drop) } else { Ok(()) }
+    }
+
     /// The key that seals compiled code, made of `fresh` random bytes at the first start.
     ///
     /// # Errors

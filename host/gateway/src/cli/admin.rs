@@ -4,5 +4,6 @@
 pub(super) mod backup;
 pub(super) mod doctor;
 pub(super) mod init;
+pub(super) mod readable;
 mod replace;
 pub(super) mod user;

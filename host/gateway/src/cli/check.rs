@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::admin::readable;
 use super::inspect;
 use super::outcome::{Failure, lone_runtime, print, wrong};
 use crate::config::{Config, Overrides};
@@ -14,6 +15,7 @@ pub(super) fn check(file: &Path, stdio: bool) -> Result<(), Failure> {
         super::stdio::restrict(&mut config);
     }
     let notes: String = config.notes.iter().map(|note| format!("{note}\n")).collect();
+    let readable = readable::note(file, &config).map_or_else(String::new, |note| format!("{note}\n"));
     let shortages: String =
         os_limits::shortages(&config).iter().map(|shortage| format!("this machine: {shortage}\n")).collect();
     os_limits::check_start(&config).map_err(wrong)?;
@@ -25,5 +27,5 @@ pub(super) fn check(file: &Path, stdio: bool) -> Result<(), Failure> {
     let theirs: String = faults.tenants.iter().chain(&faults.unfinished).map(|fault| format!("{fault}\n")).collect();
     // Notes are not failures: one user's key file must not prevent the start of a server that is checked first
     // (ExecStartPre=).
-    print(&format!("{notes}{shortages}{theirs}{}: good\n", file.display()))
+    print(&format!("{notes}{readable}{shortages}{theirs}{}: good\n", file.display()))
 }

@@ -26,6 +26,7 @@ use whelk_runtime::supervise::catch_future;
 
 use acceptor::Acceptor;
 pub use bind::BindError;
+pub(crate) use bind::try_address;
 use change::{BoundSocket, ListenerSettings};
 pub use change::{ListenerChange, ListenerControl};
 pub use gate::{ConnectionPermit, Fault};

@@ -12,12 +12,12 @@ use rustix::fs::OFlags;
 use super::strict_modes::me;
 
 /// How long to wait for another program that holds a lock, which an edit does for less than a second.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Opens a lock file, and creates it (0600) if it does not exist. If root creates it, it is given to the folder's owner,
-/// whose server must be able to open it.
+/// Opens a lock file, and creates it (0600) if it does not exist. If root creates it, it is given to the folder's
+/// owner, whose server must be able to open it.
 ///
 /// # Errors
 /// When it is a link, no regular file, or cannot be opened.
@@ -53,14 +53,14 @@ pub(crate) struct HeldFile {
 }
 
 impl HeldFile {
-    /// Creates the file and locks it. Waits at most `patience` for another program that holds it.
+    /// Creates the file and locks it. Waits at most `timeout` for another program that holds it.
     ///
     /// # Errors
     /// [`ErrorKind::WouldBlock`] when another program still holds it; other kinds when it cannot be created or opened.
-    pub(crate) fn hold(path: &Path, patience: Duration) -> io::Result<HeldFile> {
+    pub(crate) fn hold(path: &Path, timeout: Duration) -> io::Result<HeldFile> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let folder = folder.metadata()?;
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + timeout;
         loop {
             let is_late = Instant::now() >= deadline;
             match open(path, &folder) {

@@ -17,7 +17,7 @@ use crate::cli::outcome::{Failure, failed, print, wrong};
 use crate::config::{self, Config, Overrides};
 use crate::server::control::backup::{BACKUP, COPY, TIME};
 use crate::server::control::{self, Unanswered};
-use crate::state::lock_file::{HeldFile, PATIENCE};
+use crate::state::lock_file::{HeldFile, LOCK_TIMEOUT};
 use crate::state::strict_modes::{self, Asked, me, quoted};
 use crate::state::{KEYVALUE, Lock, State};
 use new_file::{NewFile, with_suffix};
@@ -58,7 +58,7 @@ pub(in crate::cli) fn backup(file: &Path, of: &StoreArguments) -> Result<(), Fai
     let facts = state_facts(&folder)?;
     // Before the copy, which may take long.
     let mut new = NewFile::create(file)?;
-    let _turn = HeldFile::hold(&folder.join(LOCK), PATIENCE).map_err(|error| match error.kind() {
+    let _turn = HeldFile::hold(&folder.join(LOCK), LOCK_TIMEOUT).map_err(|error| match error.kind() {
         ErrorKind::WouldBlock => {
             failed(format!("{}: another `whelk backup` is at work: run it again when that has ended", folder.display()))
         }

@@ -4,13 +4,15 @@ mod features;
 mod finding;
 mod places;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rustix::process::{Resource, getrlimit};
 use serde_json::json;
 
-use crate::cli::outcome::{FAILED, Failure, print, wrong};
+use super::readable;
+use crate::cli::outcome::{Failure, failed, print, wrong};
 use crate::config::derived::{engine_settings_of, memory_total};
 use crate::config::machine;
 use crate::config::{self, Config, Limits, LoginPolicy, Overrides};
@@ -21,18 +23,24 @@ use finding::{Finding, Health};
 /// Says what this machine allows a server, and what to change.
 ///
 /// Each line has a verdict: `ok`; `less`, the server starts and does less than its limits ask; `missing`, it does not
-/// start; `note`, no part of the verdict. The numbers are those that the start of a server uses. They hold for the
-/// user and the limits of this process: for a service of systemd run it as
-/// `systemd-run --pipe -p User=whelk -p LimitNOFILE=65536 whelk doctor`, with the settings of its unit.
+/// start; `note`: for information, does not affect the exit status. The numbers are those that the start of a server
+/// uses. They hold for the user and the limits of this process: for a service of systemd run it as `systemd-run --pipe
+/// -p User=whelk -p LimitNOFILE=524288 whelk doctor --config /etc/whelk/whelk.toml`, with the settings of its unit.
 ///
-/// Exit status 0: a server with this configuration would start with all that its limits ask; 1: it would have less, or
-/// would not start.
+/// Exit status 0: a server with this configuration would start with all that its limits ask; 1: it would have less; 2:
+/// it would not start.
 #[derive(Args)]
 pub(in crate::cli) struct DoctorArguments {
     /// The configuration; without one the defaults of all limits count
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Whoever may change the configuration and the plugins, as of `whelk serve`
+    /// The state folder, as of `whelk serve`
+    #[arg(long, value_name = "DIR", requires = "config")]
+    state: Option<PathBuf>,
+    /// Where the server would listen, as of `whelk serve`; may be given several times
+    #[arg(long, value_name = "ADDR", requires = "config", value_parser = config::parse_address)]
+    listen: Vec<SocketAddr>,
+    /// Skip the checks of owner and mode (`StrictModes no`), as in `whelk serve`
     #[arg(long)]
     no_strict_modes: bool,
     /// For programs instead of people
@@ -47,10 +55,13 @@ pub(in crate::cli) fn doctor(arguments: &DoctorArguments) -> Result<(), Failure>
         _ => Asked::All,
     });
     let mut findings = Vec::new();
-    let loaded = arguments.config.as_deref().map(|file| (file, Config::load(file, &Overrides::default())));
+    let overrides =
+        Overrides { listen: arguments.listen.clone(), state: arguments.state.clone(), ..Overrides::default() };
+    let loaded = arguments.config.as_deref().map(|file| (file, Config::load(file, &overrides)));
     let config = match loaded {
         Some((file, Ok(config))) => {
             findings.push(places::configuration(file, &config));
+            findings.extend(readable::note(file, &config).map(places::readable));
             config
         }
         Some((file, Err(refused))) => {
@@ -59,7 +70,7 @@ pub(in crate::cli) fn doctor(arguments: &DoctorArguments) -> Result<(), Failure>
         }
         None => defaults()?,
     };
-    // Of a configuration with mistakes neither the folders nor the addresses are known.
+    // If the configuration has errors, its folders and addresses are unknown.
     let is_known = findings.iter().any(|finding| finding.health == Health::Ok);
     findings.extend(resources(&config));
     findings.extend(features::kernel());
@@ -84,11 +95,15 @@ pub(in crate::cli) fn doctor(arguments: &DoctorArguments) -> Result<(), Failure>
         print(&format!("{}\n", json!({ "starts": starts, "enough": starts && enough, "findings": findings })))?;
     } else {
         let text: String = findings.iter().map(Finding::text).collect();
-        // After a failure it is on standard error.
+        // On failure the summary is printed to standard error by the caller.
         let end = if starts && enough { format!("{result}\n") } else { String::new() };
         print(&format!("{text}{end}"))?;
     }
-    if starts && enough { Ok(()) } else { Err(Failure { status: FAILED, text: result }) }
+    match (starts, enough) {
+        (true, true) => Ok(()),
+        (true, false) => Err(failed(result)),
+        (false, _) => Err(wrong(result)),
+    }
 }
 
 /// A configuration with the defaults of all limits, which has no user and no plugin.
@@ -141,10 +156,10 @@ fn resources(config: &Config) -> Vec<Finding> {
             os_limits::MEMORY => (format!("{has}; the limits may take {needs}"), memory(config)),
             os_limits::ADDRESS_SPACE => (
                 format!("{has}; {needs} are needed"),
-                "reserved for the memories of plugins, and unused until they use it".to_owned(),
+                "reserved for plugin memories; costs nothing until used".to_owned(),
             ),
             os_limits::THREADS => (
-                format!("{has}; {needs} are started at most"),
+                format!("{has}; at most {needs} threads are started"),
                 "threads that wait for files and host names, beside those that serve".to_owned(),
             ),
             _ => (format!("{has}; one hash takes {needs}"), "passwords are hashed in it".to_owned()),

@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::user::{NewUser, block, quoted, read_keys};
-use crate::cli::outcome::{Failure, failed, print, wrong};
+use crate::cli::inspect;
+use crate::cli::outcome::{Failure, failed, lone_runtime, print, wrong};
 use crate::config::{self, Config, Overrides};
 use crate::credential::parse_key;
+use crate::server::gateway::{lone_loader, trial_limits};
 use crate::state::strict_modes::{self, Asked, Writers};
 
 /// The plugins that are taken if none is named, the best one for a first login first.
@@ -24,9 +26,9 @@ const KEYS: [&str; 4] = ["id_ed25519.pub", "id_ed25519_sk.pub", "id_ecdsa.pub", 
 
 /// Write a configuration that works, with its folders of plugins and of state.
 ///
-/// At a terminal it asks who may log in and with which key, unless that is given. Nothing is ever overwritten: a
-/// configuration that is there is an error, and folders and plugins that are there are used as they are. If something
-/// is wrong, nothing is left behind.
+/// At a terminal it asks who may log in and with which key, unless that is given. Existing files are never overwritten:
+/// an existing configuration is an error, existing folders and plugins are reused. The configuration has mode 0640.
+/// After an error all new files are removed.
 #[derive(Args)]
 pub(in crate::cli) struct InitArguments {
     /// The folder for whelk.toml, which is made if it does not exist, or the file itself, whose name ends in .toml
@@ -46,7 +48,7 @@ pub(in crate::cli) struct InitArguments {
     /// another one that is beside the program]
     #[arg(long, value_name = "FILE|NAME")]
     plugin: Option<PathBuf>,
-    /// The folder of what is kept, such as the host keys, as it is written into the configuration
+    /// State folder (host keys, key-value store), relative to the configuration
     #[arg(long, value_name = "DIR", default_value = "state")]
     state: PathBuf,
 }
@@ -56,27 +58,37 @@ pub(in crate::cli) struct InitArguments {
 struct Made(Vec<PathBuf>);
 
 impl Made {
-    /// Makes a folder with all that lead to it, unless it is there.
+    /// Makes a folder with all that lead to it, which have mode 0755, unless it is there.
     fn folder(&mut self, path: &Path, mode: u32) -> Result<(), Failure> {
         let missing: Vec<_> =
             path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
         for folder in missing.into_iter().rev() {
-            let made = DirBuilder::new().mode(mode).create(folder);
+            // The mode is meant for the last one.
+            let made = DirBuilder::new().mode(if folder == path { mode } else { 0o755 }).create(folder);
             made.map_err(|error| wrong(format!("{} cannot be made: {error}", folder.display())))?;
             self.0.push(folder.to_owned());
         }
         Ok(())
     }
 
-    /// Writes a file that must not be there.
-    fn file(&mut self, path: &Path, contents: &[u8]) -> Result<(), Failure> {
+    /// Writes a file that must not be there, whole or not at all.
+    fn file(&mut self, path: &Path, mode: u32, contents: &[u8]) -> Result<(), Failure> {
         let failed = |error: io::Error| wrong(format!("{} cannot be written: {error}", path.display()));
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path).map_err(failed)?;
-        self.0.push(path.to_owned());
-        file.write_all(contents).and_then(|()| file.sync_all()).map_err(failed)
+        let mut name = std::ffi::OsString::from(".");
+        name.push(path.file_name().unwrap_or_default());
+        name.push(format!(".new-{}", std::process::id()));
+        let temporary = path.with_file_name(name);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary).map_err(failed)?;
+        let written = file.write_all(contents).and_then(|()| file.sync_all());
+        // Unlike a rename, a link never replaces an existing file.
+        let named = written.and_then(|()| fs::hard_link(&temporary, path));
+        if named.is_ok() {
+            self.0.push(path.to_owned());
+        }
+        named.and(fs::remove_file(&temporary)).map_err(failed)
     }
 
-    /// Takes everything away again that is not in use meanwhile.
+    /// Removes everything created so far, except folders that are no longer empty.
     fn undo(&self) {
         for path in self.0.iter().rev() {
             // The error is told; a folder that somebody else has put something into stays.
@@ -99,7 +111,7 @@ pub(in crate::cli) fn init(arguments: &InitArguments) -> Result<(), Failure> {
     let user = match &arguments.user {
         Some(user) => user.clone(),
         None => answer(asks, "Who may log in", invoking_user())?
-            .ok_or_else(|| wrong("it is unknown who you are: say with --user NAME who may log in"))?,
+            .ok_or_else(|| wrong("cannot determine your user name; pass --user NAME"))?,
     };
     let key = match &arguments.key {
         Some(key) => key.clone(),
@@ -109,7 +121,7 @@ pub(in crate::cli) fn init(arguments: &InitArguments) -> Result<(), Failure> {
                 wrong("there is no public key in ~/.ssh: name one with --key FILE (`ssh-keygen -t ed25519` makes one)")
             })?,
     };
-    let keys = read_keys(&key)?;
+    let keys = read_keys(&expanded(key))?;
     let mut made = Made::default();
     let written = write(&mut made, arguments, &file, (&user, keys.clone()));
     let plugin = written.inspect_err(|_| made.undo())?;
@@ -123,8 +135,16 @@ pub(in crate::cli) fn init(arguments: &InitArguments) -> Result<(), Failure> {
         fingerprints.join(", "),
         address.port(),
         strict_modes::quoted(Path::new(&user)),
-        address.ip()
-    ))
+        if address.ip().is_unspecified() { "THIS-MACHINE".to_owned() } else { address.ip().to_string() }
+    ))?;
+    if rustix::process::geteuid().is_root() {
+        let state = file.parent().unwrap_or(Path::new("")).join(&arguments.state);
+        print(&format!(
+            "If another user runs the server, as with the unit for systemd:\n  chgrp GROUP {shown}\n  chown USER {}\n",
+            strict_modes::quoted(&state)
+        ))?;
+    }
+    Ok(())
 }
 
 /// Makes the folders, the plugin and the configuration. Returns the plugin's name.
@@ -144,16 +164,35 @@ fn write(
     let (plugin, source) = find_plugin(arguments.plugin.as_deref(), &plugins)?;
     if let Some(source) = source {
         let contents = fs::read(&source).map_err(|error| wrong(format!("{}: {error}", source.display())))?;
-        made.file(&plugins.join(format!("{plugin}.wasm")), &contents)?;
+        let place = plugins.join(format!("{plugin}.wasm"));
+        if place.exists() {
+            // Of a file that was named.
+            if fs::read(&place).map_err(|error| wrong(format!("{}: {error}", place.display())))? != contents {
+                let (source, place) = (source.display(), place.display());
+                return Err(wrong(format!(
+                    "{place} is there already, and is not {source}: name that one, or remove it"
+                )));
+            }
+        } else {
+            made.file(&place, 0o644, &contents)?;
+        }
     }
     let new = NewUser { plugin: Some(plugin.clone()), keys, ..NewUser::default() };
     let text = text(arguments, user, &new);
-    Config::parse(file, &text, &Overrides::default()).map_err(wrong)?;
-    made.file(file, text.as_bytes())?;
+    let config = Config::parse(file, &text, &Overrides::default()).map_err(wrong)?;
+    check_plugin(&config)?;
+    made.file(file, 0o640, text.as_bytes())?;
     // What was written is what a server reads, and its folder is on disk.
     Config::load(file, &Overrides::default()).map_err(wrong)?;
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
     Ok(plugin)
+}
+
+/// Checks the plugin as `whelk check` does.
+fn check_plugin(config: &Config) -> Result<(), Failure> {
+    let loader = lone_loader(&trial_limits(config)).map_err(wrong)?;
+    let faults = lone_runtime()?.block_on(inspect::check_named(config, &loader));
+    if faults.operators.is_empty() { Ok(()) } else { Err(wrong(faults.operators.join("\n"))) }
 }
 
 fn text(arguments: &InitArguments, user: &str, new: &NewUser) -> String {
@@ -200,9 +239,27 @@ fn invoking_user() -> Option<String> {
     name("SUDO_USER").or_else(|| name("LOGNAME")).or_else(|| name("USER"))
 }
 
+/// The home folder of [`invoking_user`]: under sudo `HOME` is that of root.
+fn home() -> Option<PathBuf> {
+    let Some(user) = env::var("SUDO_USER").ok().filter(|user| !user.is_empty()) else {
+        return env::var_os("HOME").map(PathBuf::from);
+    };
+    let users = fs::read_to_string("/etc/passwd").ok()?;
+    let line = users.lines().find(|line| line.split(':').next() == Some(&*user))?;
+    line.split(':').nth(5).map(PathBuf::from)
+}
+
+/// A path that was typed, in which `~` is the home folder.
+fn expanded(path: PathBuf) -> PathBuf {
+    match (path.strip_prefix("~"), home()) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => path,
+    }
+}
+
 /// The first public key in `~/.ssh`.
 fn first_key() -> Option<PathBuf> {
-    let folder = PathBuf::from(env::var_os("HOME")?).join(".ssh");
+    let folder = home()?.join(".ssh");
     let preferred = KEYS.iter().map(|name| folder.join(name)).find(|path| path.is_file());
     preferred.or_else(|| {
         let files = fs::read_dir(&folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
@@ -230,9 +287,10 @@ fn find_plugin(asked: Option<&Path>, folder: &Path) -> Result<(String, Option<Pa
     };
     let Some(asked) = asked else {
         let places: Vec<_> = shipped.iter().map(|folder| folder.display().to_string()).collect();
-        return PREFERRED.iter().find_map(|name| find(name)).ok_or_else(|| {
-            wrong(format!("no shipped plugin is in {}: name one with --plugin FILE.wasm", places.join(", ")))
-        });
+        return PREFERRED
+            .iter()
+            .find_map(|name| find(name))
+            .ok_or_else(|| wrong(format!("no shipped plugin is in {}: pass --plugin FILE.wasm", places.join(", "))));
     };
     let is_file = asked.extension().is_some_and(|end| end == "wasm");
     let name = asked.file_stem().and_then(|name| name.to_str()).filter(|_| is_file || asked.components().count() == 1);
@@ -240,8 +298,8 @@ fn find_plugin(asked: Option<&Path>, folder: &Path) -> Result<(String, Option<Pa
         return Err(wrong(format!("{}: a plugin is a file NAME.wasm", asked.display())));
     };
     if !is_file {
-        return find(name).ok_or_else(|| wrong(format!("there is no plugin {name:?} beside the program: name a file")));
+        return find(name)
+            .ok_or_else(|| wrong(format!("there is no plugin {name:?} beside the program: pass --plugin FILE.wasm")));
     }
-    let is_there = folder.join(format!("{name}.wasm")).exists();
-    Ok((name.to_owned(), (!is_there).then(|| asked.to_owned())))
+    Ok((name.to_owned(), Some(asked.to_owned())))
 }

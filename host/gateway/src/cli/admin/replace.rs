@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::state::lock_file::{HeldFile, PATIENCE};
+use crate::state::lock_file::{HeldFile, LOCK_TIMEOUT};
 use crate::state::strict_modes::Writers;
 
 /// The server's limit for a configuration file, in bytes.
@@ -28,17 +28,16 @@ pub(super) struct EditedFile {
 impl EditedFile {
     /// Locks the file and reads it. Waits ten seconds for another edit to end.
     ///
-    /// # Errors
-    /// When it is not a regular file of UTF-8, cannot be read, may be changed by others (StrictModes), or is still being
-    /// edited.
+    /// # Errors When it is not a regular file of UTF-8, cannot be read, may be changed by others (StrictModes), or is
+    /// still being edited.
     pub(super) fn open(path: &Path) -> Result<EditedFile, String> {
         let failed = |error: io::Error| format!("{}: {error}", path.display());
         let target = path.canonicalize().map_err(failed)?;
         // Neither the folder nor the file: whoever may read them can lock them for ever.
         let lock = hidden(&target, ".lock");
-        let lock = HeldFile::hold(&lock, PATIENCE).map_err(|error| match error.kind() {
+        let lock = HeldFile::hold(&lock, LOCK_TIMEOUT).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => format!(
-                "{}: another `whelk user` has been editing it for {PATIENCE:?}: run this one again when that has ended",
+                "{}: another `whelk user` has been editing it for {LOCK_TIMEOUT:?}: run this one again when that has ended",
                 path.display()
             ),
             _ => irreplaceable(&target, &error),
@@ -81,8 +80,8 @@ impl EditedFile {
             kept.map_err(|error| {
                 let (target, owner, group) = (self.target.display(), self.facts.uid(), self.facts.gid());
                 format!(
-                    "{target}: cannot give the new file the owner of the old one (uid {owner}, gid {group}): {error}; run \
-                     as root"
+                    "{target}: cannot give the new file the owner of the old one (uid {owner}, gid {group}): {error}; \
+                     run as root"
                 )
             })?;
         }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use super::readable;
 use super::replace::EditedFile;
 use crate::cli::hash_password;
 use crate::cli::outcome::{Failure, failed, print, wrong};
@@ -29,9 +30,11 @@ pub(in crate::cli) enum UserVerb {
     /// The new text is checked as by `whelk check`, without loading the plugins, before it replaces the file. If it has
     /// mistakes, the file is left alone, and the exit status is 2. A running server uses the new file after a reload.
     Add(NewUserArguments),
-    /// Remove a user from a configuration, with the comments in the user's table and directly above it.
+    /// Remove a user from a configuration, and the comment lines in, directly above and directly below the user's
+    /// table.
     ///
-    /// Everything else stays as it is, byte for byte. The new text is checked as for `whelk user add`.
+    /// Everything else stays as it is, byte for byte; comments that were removed are printed, and those above the first
+    /// user stay. The new text is checked as for `whelk user add`.
     Remove {
         /// The exact name
         name: String,
@@ -77,10 +80,10 @@ pub(in crate::cli) struct NewUserArguments {
 /// The file that is edited.
 #[derive(Args)]
 pub(in crate::cli) struct EditedArguments {
-    /// The configuration. Of a symbolic link the file is edited to which it leads
+    /// The configuration. If this is a symbolic link, its target is edited
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Whoever may change the configuration and the plugins, as of `whelk serve`
+    /// Skip the checks of owner and mode (`StrictModes no`), as in `whelk serve`
     #[arg(long)]
     no_strict_modes: bool,
     /// Have the running server read the configuration afterwards, with the exit status of `whelk reload`
@@ -107,29 +110,47 @@ fn add(arguments: NewUserArguments) -> Result<(), Failure> {
         return Err(wrong("--password and --key - would both read standard input: give the key as a file"));
     }
     let keys = key.iter().map(|path| read_keys(path)).collect::<Result<Vec<_>, _>>()?.concat();
-    // Before it asks for a password, and locked again later.
+    // Fails early, before the password prompt; the lock is taken again for the edit.
     edited(&file, &name, |users| if users.has(&name) { Err(wrong(exists(&name, &file.config))) } else { Ok(None) })?;
     let password = password.then(hash_password::new_hash).transpose()?;
     let user = NewUser { tenant, plugin, password, keys, authorized_keys };
     let change = |users: &UsersText<'_>| {
-        if users.has(&name) { Err(wrong(exists(&name, &file.config))) } else { Ok(Some(users.with(&name, &user))) }
+        if users.has(&name) {
+            return Err(wrong(exists(&name, &file.config)));
+        }
+        let text = users.with(&name, &user);
+        if !UsersText::parse(&text).is_some_and(|users| users.has(&name)) {
+            let shown = file.config.display();
+            let reason =
+                "a user without a setting cannot be written as `users.NAME.SETTING`, as this file has its users";
+            return Err(wrong(format!("{shown}: {reason}: give --key, --password or --plugin")));
+        }
+        Ok(Some(text))
     };
     let config = edited(&file, &name, change)?;
     let prefix = format!("users.{}", toml_edit::Key::new(&*name));
-    let notes = config.iter().flat_map(|config| &config.notes);
-    let notes: String = notes.filter(|note| note.key.starts_with(&prefix)).map(|note| format!("{note}\n")).collect();
-    print(&notes)?;
+    let is_own =
+        |key: &str| key.strip_prefix(&prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+    let notes = config.iter().flat_map(|config| &config.notes).filter(|note| is_own(&note.key));
+    let notes: String = notes.map(|note| format!("{note}\n")).collect();
+    let readable = config.and_then(|config| readable::note(&file.config, &config));
+    print(&format!("{notes}{}", readable.map_or_else(String::new, |note| format!("{note}\n"))))?;
     done(&file, &name, "added")
 }
 
 fn remove(name: &str, file: &EditedArguments) -> Result<(), Failure> {
+    let mut comments = String::new();
     edited(file, name, |users| {
         if users.has(name) {
+            comments = users.comments_of(name);
             Ok(Some(users.without(name)))
         } else {
             Err(wrong(format!("{}: there is no user {name:?}", file.config.display())))
         }
     })?;
+    if !comments.is_empty() {
+        print(&format!("these comments are removed with the user:\n{comments}"))?;
+    }
     done(file, name, "removed")
 }
 
@@ -171,7 +192,7 @@ fn edited(
     let Some(after) = change(&users)? else { return Ok(None) };
     if !text::differ_in_one_user(before, &after, name) {
         return Err(failed(format!(
-            "{} has a form in which users cannot be edited: edit it yourself",
+            "{}: cannot edit users in this layout; edit the file by hand",
             file.config.display()
         )));
     }
@@ -183,7 +204,7 @@ fn edited(
 /// The mistakes of a text that is not written.
 fn refused(file: &Path, problems: &[Problem]) -> Failure {
     let problems: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
-    wrong(format!("{problems}{} is left as it is: the text with the change has these mistakes", file.display()))
+    wrong(format!("{problems}{} was not changed: the change would cause the errors above", file.display()))
 }
 
 /// The lines of a key file, each checked.

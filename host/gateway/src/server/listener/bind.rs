@@ -81,6 +81,14 @@ fn all<T>(results: impl Iterator<Item = (SocketAddr, io::Result<T>)>) -> Result<
     if bad.is_empty() { Ok(good) } else { Err(BindError(bad)) }
 }
 
+/// Binds an address as a start does, without listening, and releases it.
+///
+/// # Errors
+/// Why a start could not bind it.
+pub(crate) fn try_address(address: SocketAddr) -> io::Result<()> {
+    socket(address).map(drop)
+}
+
 fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     if address.is_ipv6() {

@@ -26,7 +26,7 @@ fn proc() -> Finding {
     match fs::metadata(THIS_PROGRAM) {
         Ok(_) => Finding::new(Health::Ok, "/proc", "is mounted", means),
         Err(error) => Finding::new(Health::Less, "/proc", format!("{THIS_PROGRAM}: {error}"), means)
-            .change("mount -t proc proc /proc, or without ProcSubset= of systemd; until then no plugin is compiled"),
+            .change("mount -t proc proc /proc, or remove ProcSubset= from the unit; until then no plugin is compiled"),
     }
 }
 
@@ -72,8 +72,10 @@ fn openat2() -> Finding {
 fn overcommit() -> Finding {
     let what = "vm.overcommit_memory";
     match fs::read_to_string("/proc/sys/vm/overcommit_memory").unwrap_or_default().trim() {
-        "2" => Finding::new(Health::Note, what, "2", "memory of plugins counts in full when it is reserved for use")
-            .change("sysctl -w vm.overcommit_memory=0"),
+        "2" => {
+            Finding::new(Health::Note, what, "2", "strict overcommit: plugin memory is charged in full when reserved")
+                .change("sysctl -w vm.overcommit_memory=0")
+        }
         "" => Finding::new(Health::Note, what, "unknown", ""),
         other => Finding::new(Health::Ok, what, other, "memory of plugins counts as they use it"),
     }
@@ -88,7 +90,7 @@ pub(super) fn clock() -> Finding {
     }
     match os_limits::clock_is_synchronized() {
         Ok(true) => Finding::new(Health::Ok, "clock", "is synchronized", means),
-        Ok(false) => Finding::new(Health::Note, "clock", "the kernel does not call it synchronized", means)
+        Ok(false) => Finding::new(Health::Note, "clock", "the kernel reports it as not synchronized", means)
             .change("timedatectl set-ntp true, unless a host does it for this machine"),
         Err(error) => Finding::new(Health::Note, "clock", format!("cannot be asked (adjtimex: {error})"), means),
     }

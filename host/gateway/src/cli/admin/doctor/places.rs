@@ -1,7 +1,8 @@
 //! The files that a server uses, the addresses on which it listens, and what systemd has passed.
 
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::Mode;
@@ -9,14 +10,22 @@ use rustix::fs::Mode;
 use super::finding::{Finding, Health};
 use crate::config::{Config, Problem};
 use crate::server::control::{self, Unanswered};
-use crate::state::State;
+use crate::server::listener::try_address;
+use crate::state::host_keys::HostKeys;
+use crate::state::strict_modes::me;
+use crate::state::{State, StateError};
 
 /// A configuration that can be used.
 pub(super) fn configuration(file: &Path, config: &Config) -> Finding {
     let value = format!("{}: good, {} remarks", file.display(), config.notes.len());
-    let means = "it, the plugins and the key files can be read, and nobody else may change them (StrictModes)";
+    let means = "the configuration, plugins and key files are readable, and only root or this user may change them";
     let change = if config.notes.is_empty() { "" } else { "`whelk check` prints the remarks" };
     Finding::new(Health::Ok, "configuration", value, means).change(change)
+}
+
+/// A configuration with hashes that everybody may read.
+pub(super) fn readable(note: String) -> Finding {
+    Finding::new(Health::Note, "configuration", note, "hashes of weak passwords can be guessed")
 }
 
 /// A mistake in it. The other findings are about the defaults then.
@@ -32,6 +41,7 @@ pub(super) fn all(config: &Config, is_known: bool) -> Vec<Finding> {
     if is_known {
         let runs = !matches!(control::ask(&config.state, control::PLUGINS), Err(Unanswered::Nobody));
         findings.push(state(config, runs));
+        findings.extend(host_keys(config));
         findings.extend(config.listen.iter().map(|address| port(*address, runs)));
     }
     findings.push(passed());
@@ -42,7 +52,7 @@ fn umask() -> Finding {
     let umask = rustix::process::umask(Mode::empty());
     rustix::process::umask(umask);
     let value = format!("{:04o}", umask.as_raw_mode());
-    let means = "the server adds 0002 to it: nothing that it creates may be changed by everybody";
+    let means = "files it creates are never world-writable";
     Finding::new(Health::Ok, "umask", value, means)
 }
 
@@ -50,21 +60,47 @@ fn state(config: &Config, runs: bool) -> Finding {
     let folder = config.state.display().to_string();
     let used = if runs { "a server runs with it now" } else { "no server runs with it now" };
     match State::check(&config.state) {
-        Ok(()) => Finding::new(Health::Ok, "state folder", folder, used),
+        Ok(()) => match lock(config) {
+            Some(error) if !runs => Finding::new(Health::Missing, "state folder", folder, error.to_string()),
+            Some(_) | None => Finding::new(Health::Ok, "state folder", folder, used),
+        },
         Err(error) => Finding::new(Health::Missing, "state folder", folder, error.reason),
     }
 }
 
+/// Why a start could not lock the state folder. Creates nothing.
+fn lock(config: &Config) -> Option<StateError> {
+    State::open_existing(&config.state).ok()?.try_existing_lock().err()
+}
+
+/// The host keys, read as a start reads them. `None` for root, whose server would be that of another user.
+fn host_keys(config: &Config) -> Option<Finding> {
+    let what = "host keys";
+    let state = State::open_existing(&config.state).ok()?;
+    if me() == 0 && config.state.metadata().is_ok_and(|facts| facts.uid() != 0) {
+        let means = "only their owner may read them: run the doctor as the user who runs the server";
+        return Some(Finding::new(Health::Note, what, "are not read", means));
+    }
+    Some(match HostKeys::existing(&state, &config.host_keys) {
+        Ok(Some(keys)) => Finding::new(Health::Ok, what, format!("{} can be used", keys.public().count()), ""),
+        Ok(None) => Finding::new(Health::Ok, what, "none yet", "the first start makes them"),
+        Err(error) => Finding::new(Health::Missing, what, error.to_string(), "clients could not check the server"),
+    })
+}
+
 fn port(address: SocketAddr, runs: bool) -> Finding {
     let what = format!("listen on {address}");
-    match TcpListener::bind(address) {
-        Ok(_) => Finding::new(Health::Ok, &what, "is free", ""),
+    match try_address(address) {
+        Ok(()) => Finding::new(Health::Ok, &what, "is free", ""),
         Err(error) if error.kind() == ErrorKind::AddrInUse && runs => {
             Finding::new(Health::Ok, &what, "is in use", "a server runs with this state folder, probably on it")
         }
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
-            Finding::new(Health::Missing, &what, error.to_string(), "")
-                .change(format!("`ss -ltnp 'sport = :{}'` says by whom; stop it, or change `listen`", address.port()))
+            Finding::new(Health::Missing, &what, error.to_string(), "").change(format!(
+                "`ss -ltnp 'sport = :{}'` shows which process; stop it, or change `listen`. If it is systemd, whose \
+                     .socket unit passes it to the server, nothing is missing",
+                address.port()
+            ))
         }
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             Finding::new(Health::Missing, &what, error.to_string(), "ports below 1024 are for root").change(format!(

@@ -3,9 +3,13 @@
 //! `toml_edit` finds the places, and the text is cut there: the writer of `toml_edit` drops carriage returns and brings
 //! dotted keys of one table together.
 //!
-//! A user's lines are the table `[users.NAME]` with the comments in it, the comment lines directly above it, and those
-//! directly below its last setting up to a blank line; or the dotted keys `users.NAME.x`, or the entry in an inline
-//! table.
+//! A user's lines are one of:
+//!
+//! * The table `[users.NAME]` with the comments in it, the comment lines directly above it, unless it is the first
+//!   user, and those directly below its last setting up to a blank line. A line such as `# [users.bob]`, which is a
+//!   table that was commented out, ends these comments.
+//! * The dotted keys `users.NAME.x`, without comments of their own lines.
+//! * The entry in an inline table, with the remark behind it.
 
 use std::ops::Range;
 
@@ -36,9 +40,9 @@ struct Statement {
     /// From its first byte to its last; a remark behind it is not included.
     span: Range<usize>,
     is_header: bool,
-    /// Whether it is part of `users` ...
+    /// In `users`.
     of_users: bool,
-    /// ... and of the user in question.
+    /// Belongs to the user being edited.
     own: bool,
 }
 
@@ -88,11 +92,7 @@ impl<'t> UsersText<'t> {
 
     /// The text without this user.
     pub(super) fn without(&self, name: &str) -> String {
-        let mut ranges = match self.document.get("users").and_then(Item::as_inline_table) {
-            Some(users) => self.entries_of(users, name),
-            None => self.lines_of(name),
-        };
-        ranges.sort_by_key(|range| range.start);
+        let ranges = self.pieces_of(name);
         let mut left = String::with_capacity(self.text.len());
         let mut at = 0;
         for range in ranges {
@@ -100,6 +100,23 @@ impl<'t> UsersText<'t> {
             at = at.max(range.end);
         }
         left + &self.text[at..]
+    }
+
+    /// The comment lines that [`without`](Self::without) removes.
+    pub(super) fn comments_of(&self, name: &str) -> String {
+        let pieces = self.pieces_of(name);
+        let lines = pieces.into_iter().flat_map(|piece| self.text.get(piece).unwrap_or_default().lines());
+        lines.filter(|line| line.trim_start().starts_with('#')).map(|line| format!("{}\n", line.trim_end())).collect()
+    }
+
+    /// The pieces of the text that are a user's, in their order.
+    fn pieces_of(&self, name: &str) -> Vec<Range<usize>> {
+        let mut ranges = match self.document.get("users").and_then(Item::as_inline_table) {
+            Some(users) => self.entries_of(users, name),
+            None => self.lines_of(name),
+        };
+        ranges.sort_by_key(|range| range.start);
+        ranges
     }
 
     /// Every statement of the text, in its order.
@@ -113,14 +130,17 @@ impl<'t> UsersText<'t> {
     /// The whole lines of a user, in pieces.
     fn lines_of(&self, name: &str) -> Vec<Range<usize>> {
         let statements = self.statements(name);
+        let first_user = statements.iter().position(|statement| statement.of_users);
         let mut pieces = Vec::new();
         let mut index = 0;
         while index < statements.len() {
             let run = statements[index..].iter().take_while(|statement| statement.own).count();
             if run > 0 {
                 let (first, last) = (index, index + run - 1);
-                let start = self.above(self.line_start(statements[first].span.start));
                 let has_header = statements[first..=last].iter().any(|statement| statement.is_header);
+                let line = self.line_start(statements[first].span.start);
+                // Comments above the first user may be about all users, those above a dotted key about what follows.
+                let start = if has_header && first_user != Some(first) { self.above(line) } else { line };
                 let end = match has_header {
                     true => self.below(&statements, last),
                     false => self.line_end(statements[last].span.end),
@@ -132,7 +152,7 @@ impl<'t> UsersText<'t> {
         pieces
     }
 
-    /// Takes one of two gaps along that would follow each other.
+    /// Also removes one of the two blank lines that would become adjacent.
     fn with_gap(&self, lines: Range<usize>) -> Range<usize> {
         let before = self.text.get(..lines.start).unwrap_or_default();
         let after = self.text.get(lines.end..).unwrap_or_default();
@@ -151,7 +171,7 @@ impl<'t> UsersText<'t> {
     fn above(&self, mut start: usize) -> usize {
         loop {
             let line = last_line(self.text.get(..start).unwrap_or_default());
-            if !line.trim_start().starts_with('#') {
+            if !line.trim_start().starts_with('#') || is_header_in_comment(line) {
                 return start;
             }
             start -= line.len();
@@ -164,7 +184,7 @@ impl<'t> UsersText<'t> {
         let end = self.line_end(statements[index].span.end);
         let mut after = end;
         for line in self.text.get(end..).unwrap_or_default().split_inclusive('\n') {
-            if line.trim().is_empty() {
+            if line.trim().is_empty() || is_header_in_comment(line) {
                 return after;
             }
             if !line.trim_start().starts_with('#') {
@@ -207,16 +227,27 @@ impl<'t> UsersText<'t> {
         let mut comma = None;
         for Entry { span, own } in entries {
             let next = self.comma_after(span.end);
+            let entry_end = next.map_or(span.end, |next| next + 1);
+            let after = self.remark_end(entry_end);
+            // The remark behind an entry is about it, unless others are before it in the same line.
+            let line = self.text.get(self.line_start(span.start)..span.start).unwrap_or_default();
+            let end = if line.trim().is_empty() { after } else { entry_end };
             match (own, next, comma) {
-                (true, Some(next), _) => ranges.push(start..next + 1),
-                (true, None, Some(comma)) => ranges.push(comma..span.end),
-                (true, None, None) => ranges.push(span.clone()),
+                (true, Some(_), _) => ranges.push(start..end),
+                (true, None, Some(comma)) => ranges.extend([comma..comma + 1, start..end]),
+                (true, None, None) => ranges.push(span.start..end),
                 (false, ..) => {}
             }
             comma = if own { comma } else { next };
-            start = next.map_or(span.end, |next| next + 1);
+            start = after;
         }
         ranges
+    }
+
+    /// The end of a remark that follows in the same line; the same place if none follows.
+    fn remark_end(&self, at: usize) -> usize {
+        let line = self.text.get(at..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+        if line.trim_start().starts_with('#') { at + line.len() } else { at }
     }
 
     /// The comma behind an entry of an inline table, which may have several lines and comments.
@@ -296,6 +327,12 @@ fn entries_in(users: &InlineTable, name: &str) -> Vec<Entry> {
     let mut entries = Vec::new();
     gather(users, None, name, &mut entries);
     entries
+}
+
+/// Whether a comment is the header of a table that was commented out.
+fn is_header_in_comment(line: &str) -> bool {
+    let comment = line.trim_start().strip_prefix('#');
+    comment.is_some_and(|comment| comment.trim_start_matches('#').trim_start().starts_with('['))
 }
 
 /// The last line of a text, with its end.

@@ -89,8 +89,11 @@ plugin = \"echo\" # as Alice
 # Bob's tenant
 [tenants.acme]
 ";
+    // What is above the first user may be about all of them.
     let without_alice = "\
 # --- people ---
+
+# Alice, of the office
 
 # For all who come:
 [users.bob]
@@ -114,10 +117,29 @@ plugin = \"echo\"
 }
 
 #[test]
+fn a_table_that_was_commented_out_stays() {
+    let text = "[users.alice]\na = 1\n\n# [users.dave]\n# a = 1\n# Bob:\n[users.bob]\na = 1\n# b = 2\n# [users.erin]\n# a = 1\n";
+    assert_eq!(removed(text, "bob"), "[users.alice]\na = 1\n\n# [users.dave]\n# [users.erin]\n# a = 1\n");
+    let users = UsersText::parse(text).unwrap();
+    assert_eq!(
+        (users.comments_of("bob"), users.comments_of("alice")),
+        ("# a = 1\n# Bob:\n# b = 2\n".into(), "".into())
+    );
+}
+
+#[test]
+fn a_remark_in_an_inline_table_goes_and_stays_with_its_entry() {
+    let text = "users = {\n  al = { a = 1 }, # al\n  bo = { a = 2 }, # bo\n  cy = { a = 3 } # cy\n}\n";
+    assert_eq!(removed(text, "al"), "users = {\n  bo = { a = 2 }, # bo\n  cy = { a = 3 } # cy\n}\n");
+    assert_eq!(removed(text, "bo"), "users = {\n  al = { a = 1 }, # al\n  cy = { a = 3 } # cy\n}\n");
+    assert_eq!(removed(text, "cy"), "users = {\n  al = { a = 1 }, # al\n  bo = { a = 2 } # bo\n}\n");
+}
+
+#[test]
 fn pieces_of_a_user_in_several_places_all_go() {
     let text =
         "users.alice.plugin = \"a\"\nstate = \"s\"\n# more\nusers.alice.auth = \"none\"\nusers.bob.plugin = \"b\"\n";
-    assert_eq!(removed(text, "alice"), "state = \"s\"\nusers.bob.plugin = \"b\"\n");
+    assert_eq!(removed(text, "alice"), "state = \"s\"\n# more\nusers.bob.plugin = \"b\"\n");
     let text = "[users.alice]\nplugin = \"a\"\n\n[limits]\n\n[users.alice.x]\ny = 1\n\n[users.bob]\n";
     assert_eq!(removed(text, "alice"), "[limits]\n\n[users.bob]\n");
 }
