@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
@@ -126,7 +127,7 @@ fn said(after: &[&str]) -> String {
 
 /// How often users at a terminal are told of a drain of `seconds`.
 fn notices(text: &str) -> usize {
-    text.matches("\r\nwhelk: the server stops, and this session ends in ").count()
+    text.matches("\r\nwhelk: server is shutting down; this session will be closed in ").count()
 }
 
 /// A session that a stop has ended: OpenSSH's words, in one line.
@@ -141,10 +142,10 @@ fn milliseconds(time: Duration) -> String {
 
 #[test]
 fn signals_do_to_live_sessions_what_the_manual_says_and_the_manager_is_told() {
-    let drain = size(2, 10);
+    let drain = size(5, 10);
     let setup = setup(&format!("{drain} s"));
     let manager = NotifySocket::listen(&setup.folder().join("notify"));
-    let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
+    let address = free_address();
     let notify = format!("NOTIFY_SOCKET={}", setup.folder().join("notify").display());
     let activate = client_program("systemd-socket-activate");
     let activate = activate.to_str().expect("our paths are text");
@@ -156,17 +157,18 @@ fn signals_do_to_live_sessions_what_the_manual_says_and_the_manager_is_told() {
             std::thread::yield_now();
         }
     });
-    // The log file of the test is the pipe that the harness reads.
-    let setup = setup.option("--log-file=/dev/stderr");
-    let gateway = setup.under(&[activate, "--listen", &listen, "-E", &notify, "-E", "WATCHDOG_USEC=3000000"]).start();
+    // The harness reads the log from standard error.
+    let log = setup.folder().join("log");
+    symlink("/dev/stderr", &log).expect("our own folder");
+    let setup = setup.option(&format!("--log-file={}", log.display()));
+    let mut gateway =
+        setup.under(&[activate, "--listen", &listen, "-E", &notify, "-E", "WATCHDOG_USEC=3000000"]).start();
     first.join().expect("it does not panic");
     manager.wait_for("READY=1");
     let mut live = Live::begin(&gateway);
     manager.wait_for("STATUS=serving: 2 connections, 2 sessions, ");
-    manager.wait("three signs of life", |heard| heard.iter().filter(|line| *line == "WATCHDOG=1").count() >= 3);
-    gateway.signal(Signal::USR1);
-    gateway.wait("reopening", |event| (event.message == "log file reopened").then_some(()));
-    live.answers("SIGUSR1");
+    manager.wait("three watchdog pings", |heard| heard.iter().filter(|line| *line == "WATCHDOG=1").count() >= 3);
+    rotate(&log, &gateway, &mut live);
     figure("SIGUSR1 with live sessions", "the log file is opened anew, and both go on");
     gateway.signal(Signal::HUP);
     gateway.wait("SIGHUP", |event| (event.message == "configuration reloaded").then_some(()));
@@ -177,21 +179,66 @@ fn signals_do_to_live_sessions_what_the_manual_says_and_the_manager_is_told() {
     live.answers("SIGHUP");
     figure("SIGHUP with live sessions", "the configuration is read again, and both go on");
     let began = Instant::now();
-    gateway.end();
+    gateway.signal(Signal::TERM);
+    gateway.wait("end of listening", |event| (event.message == "no longer listening").then_some(()));
+    live.answers("SIGTERM");
+    gateway.wait_for_end();
     let took = began.elapsed();
+    assert!(took >= Duration::from_secs(drain as u64), "sessions had {took:?} instead of {drain} s");
     let [terminal, program] = live.end();
+    assert!([&terminal, &program].into_iter().all(is_disconnected), "{}{}", terminal.err, program.err);
     let heard = manager.wait("the stop", |heard| heard.iter().any(|line| line == "STOPPING=1"));
     assert!(heard.contains(&format!("EXTEND_TIMEOUT_USEC={}", (drain + 10) * 1_000_000)), "{heard:#?}");
     assert_eq!(terminal.status, Some(255), "{}", terminal.err);
     assert_eq!(notices(&terminal.out.text()), if drain < 10 { 1 } else { 2 }, "{:?}", terminal.out.text());
     assert_eq!(program.status, Some(255), "{}", program.err);
     // The bytes of a session without a terminal belong to its program.
-    assert_eq!(program.out.text(), said(&["the start", "SIGUSR1", "SIGHUP"]));
+    assert_eq!(program.out.text(), said(&["the start", "SIGUSR1", "SIGHUP", "SIGTERM"]));
     figure("SIGTERM: session on a terminal", told(&terminal));
     figure("SIGTERM: session without one", told(&program));
     figure("SIGTERM: from the signal to the end of the server", milliseconds(took));
     let told: Vec<&String> = heard.iter().filter(|line| *line != "WATCHDOG=1").collect();
     figure("told to the manager", format!("{told:?}"));
+}
+
+/// An address below the ports that the system gives to others, so that it stays free until the server is started.
+fn free_address() -> SocketAddr {
+    let first = u16::try_from(std::process::id() % 10_000).expect("it is small");
+    let ports = (0..10_000).map(|port| 20_000 + (first + port) % 10_000);
+    let free = |port| TcpListener::bind(("127.0.0.1", port)).and_then(|free| free.local_addr()).ok();
+    ports.into_iter().find_map(free).expect("a free port")
+}
+
+/// Makes a link lead elsewhere.
+fn replace_link(link: &Path, to: &Path) {
+    std::fs::remove_file(link).expect("it is there");
+    symlink(to, link).expect("our own folder");
+}
+
+/// Has the server log elsewhere for a while, as logrotate(8) does it.
+fn rotate(log: &Path, gateway: &Gateway, live: &mut Live) {
+    let rotated = gateway.folder().join("rotated");
+    replace_link(log, &rotated);
+    gateway.signal(Signal::USR1);
+    wait_for_text(&rotated, "log file reopened");
+    live.answers("SIGUSR1");
+    replace_link(log, Path::new("/dev/stderr"));
+    gateway.signal(Signal::USR1);
+    gateway.wait("reopening", |event| (event.message == "log file reopened").then_some(()));
+}
+
+/// Whether OpenSSH was told that the application ends the connection (11).
+fn is_disconnected(session: &Finished) -> bool {
+    session.err.lines().any(|line| line.starts_with("Received disconnect from ") && line.contains(":11: "))
+}
+
+/// Waits until a file contains a text.
+fn wait_for_text(file: &Path, text: &str) {
+    let began = Instant::now();
+    while !std::fs::read_to_string(file).is_ok_and(|read| read.contains(text)) {
+        assert!(began.elapsed() < SOON, "{} has no {text:?}", file.display());
+        std::thread::yield_now();
+    }
 }
 
 /// Connects and returns what the server says first, or the error.
@@ -269,6 +316,8 @@ fn a_restart_with_the_socket_of_the_manager_refuses_no_connection() {
         attempts.iter().map(|(said, _)| said).filter(|said| !said.starts_with("SSH-2.0-")).collect();
     assert!(refused.is_empty(), "{} of {}: {refused:?}", refused.len(), attempts.len());
     let longest = attempts.iter().map(|(_, took)| *took).max().unwrap_or_default();
+    // The one that connected just after the signal.
+    assert!(longest >= Duration::from_secs(drain as u64) / 2, "none began while no server accepted: {longest:?}");
     let [terminal, program] = live.end();
     assert_eq!((terminal.status, program.status), (Some(255), Some(255)), "{}{}", terminal.err, program.err);
     figure("restart: from the signal until the new server serves", milliseconds(took));

@@ -323,9 +323,14 @@ impl Gateway {
 
     /// The same; the folder stays as long as this. Returns its log.
     pub fn terminate(&mut self) -> Vec<Event> {
-        self.ended = true;
         self.signal(rustix::process::Signal::TERM);
-        let (status, said) = self.process.wait_soon("end after SIGTERM", |seen| Some((seen.status?, seen.err.text())));
+        self.wait_for_end()
+    }
+
+    /// Waits until it has ended, as it must with status 0 after a signal, and without a panic. Returns its log.
+    pub fn wait_for_end(&mut self) -> Vec<Event> {
+        self.ended = true;
+        let (status, said) = self.process.wait_soon("end after a signal", |seen| Some((seen.status?, seen.err.text())));
         assert_eq!(status.code(), Some(0), "whelk ended with {status}\n{said}");
         // A plugin may log that it panicked itself.
         let events: Vec<Event> = said.lines().map(Event::parse).collect();
