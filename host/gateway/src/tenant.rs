@@ -2,12 +2,13 @@
 //! has.
 //!
 //! The tenants of a configuration are made at the start and by each reload. A tenant that was there before keeps what
-//! is counted (sessions, memory, files, rates, quotas), whatever else changes; one that is gone does so while it still
-//! has sessions, in case it comes back. In the demonstration each plugin is a tenant of its own name, made when
-//! somebody first opens a session with it, and kept.
+//! is counted (sessions, memory, files, rates, quotas), whatever else changes. A removed tenant keeps its counts while
+//! anybody uses it, in case it is added again ([`counts`]). In the demonstration each plugin is a tenant of its own
+//! name, made when somebody first opens a session with it, and kept.
 //!
 //! Of connections and users only their numbers are known here.
 
+pub(crate) mod counts;
 pub(crate) mod grants;
 pub(crate) mod input_budget;
 
@@ -19,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{Instant, timeout};
-use whelk_runtime::limits::Throttle;
+use whelk_runtime::limits::{Budget, Throttle};
 use whelk_runtime::{Lookup, Plugin, Plugins, ProgramRequest, Quota, Registry, Routes};
 
 use crate::config::{self, Grants, Limits, check_tenant_name};
@@ -51,8 +52,6 @@ type BusyPermits = Arc<Semaphore>;
 /// All tenants.
 pub struct Tenants {
     known: Known,
-    /// Those of earlier configurations that still had sessions when the last was loaded.
-    departed: BTreeMap<String, Arc<Tenant>>,
     /// How many sessions each user has ...
     sessions_per_user: Arc<Users>,
     /// ... and how many connections.
@@ -183,21 +182,18 @@ impl Tenants {
         for (name, tenant) in configured {
             let (grants, missing) = granter.grant(name, &tenant.grants);
             refused.extend(missing.iter().map(|what| format!("tenants.{name}.grants.{what}")));
-            let (limits, before) = (plugin_limits(&tenant.limits), before.and_then(|before| before.last(name)));
-            let shared = match before {
-                Some(before) => before.shared.with(limits, grants),
-                None => whelk_runtime::Tenant::new(name, limits, grants),
-            };
-            let input = before.map(|before| Arc::clone(&before.input));
+            let (limits, counts) = (plugin_limits(&tenant.limits), granter.counts());
+            let budget = counts.budgets.get_or_make(name, || Arc::new(Budget::new(&limits)));
+            let input = || InputBudget::new(tenant.limits.plugins.tenant_input);
             let tenant = Tenant {
-                shared,
+                shared: whelk_runtime::Tenant::with_budget(name, limits, grants, budget),
                 limits: tenant.limits.clone(),
                 connection_plugin: tenant.connection_plugin.clone(),
                 routes: tenant.routes.clone(),
                 own: own.get(name).cloned(),
                 operators: Arc::clone(operators),
-                busy_permits: before.map_or_else(busy_permits, |before| Arc::clone(&before.busy_permits)),
-                input: input.unwrap_or_else(|| InputBudget::new(tenant.limits.plugins.tenant_input)),
+                busy_permits: counts.busy_permits.get_or_make(name, busy_permits),
+                input: counts.inputs.get_or_make(name, input),
                 quota: tenant.grants.directory.as_ref().map(grants::quota),
             };
             known.insert(name.clone(), Arc::new(tenant));
@@ -206,25 +202,10 @@ impl Tenants {
             return Err(refused.join("\n"));
         }
         Ok(Tenants {
-            departed: before.map_or_else(BTreeMap::new, |before| before.departed_from(&known)),
             known: Known::Configured(known),
             sessions_per_user: before.map(|before| Arc::clone(&before.sessions_per_user)).unwrap_or_default(),
             connections_per_user: before.map(|before| Arc::clone(&before.connections_per_user)).unwrap_or_default(),
         })
-    }
-
-    /// The tenant of this name, if it is there or has sessions left.
-    fn last(&self, name: &str) -> Option<&Arc<Tenant>> {
-        let Known::Configured(tenants) = &self.known else { return None };
-        tenants.get(name).or_else(|| self.departed.get(name))
-    }
-
-    /// The tenants that still have sessions and are not among the next.
-    fn departed_from(&self, next: &BTreeMap<String, Arc<Tenant>>) -> BTreeMap<String, Arc<Tenant>> {
-        let Known::Configured(tenants) = &self.known else { return BTreeMap::new() };
-        let all = tenants.iter().chain(&self.departed);
-        let departed = all.filter(|(name, tenant)| !next.contains_key(*name) && tenant.shared.sessions() > 0);
-        departed.map(|(name, tenant)| (name.clone(), Arc::clone(tenant))).collect()
     }
 
     /// Bounds what is counted by the limits and quotas of these tenants. Two calls must not run at the same time.
@@ -256,7 +237,7 @@ impl Tenants {
         };
         let known = Known::Demonstration(Box::new(demonstration));
         let (sessions_per_user, connections_per_user) = (Arc::default(), Arc::default());
-        Tenants { known, departed: BTreeMap::new(), sessions_per_user, connections_per_user }
+        Tenants { known, sessions_per_user, connections_per_user }
     }
 
     /// The tenant of exactly this name. In the demonstration it is made if there is a plugin of this name.
@@ -499,7 +480,10 @@ mod tests {
             let limits = |limits: &Limits| limits.plugins.clone();
             Tenants::configured(&configured, limits, &BTreeMap::new(), (&plugins, &granter), before).unwrap()
         };
-        let of = |tenants: &Tenants, name: &str| Arc::clone(tenants.last(name).unwrap());
+        let of = |tenants: &Tenants, name: &str| {
+            let Known::Configured(tenants) = &tenants.known else { panic!("they were configured") };
+            Arc::clone(tenants.get(name).unwrap())
+        };
         let first = made(&["acme", "gone"], None);
         let alice = (first.acquire_session("alice", 1).unwrap(), first.acquire_connection("alice", 1).unwrap());
         let second = made(&["acme", "other"], Some(&first));
@@ -511,8 +495,16 @@ mod tests {
         let grants = [&before, &after].map(|tenant| tenant.shared.grants());
         assert!(Arc::ptr_eq(grants[0].topics.as_ref().unwrap(), grants[1].topics.as_ref().unwrap()));
         assert!(Arc::ptr_eq(grants[0].directory.as_ref().unwrap(), grants[1].directory.as_ref().unwrap()));
-        assert!(second.last("gone").is_none(), "it has no session");
         second.apply_limits();
+        // It is removed and added again, while somebody is connected who has no session.
+        let connected = of(&first, "gone");
+        drop(first);
+        let third = made(&["gone"], Some(&second));
+        let again = of(&third, "gone");
+        assert!(Arc::ptr_eq(&connected.input, &again.input));
+        assert!(Arc::ptr_eq(&connected.busy_permits, &again.busy_permits));
+        assert!(connected.shared.shares_budget_with(&again.shared));
+        assert!(!again.shared.shares_budget_with(&after.shared));
     }
 
     /// A demonstration without plugins, and its state folder.

@@ -18,8 +18,9 @@ mod table;
 mod throttle;
 pub(crate) mod usage;
 
+pub use budget::Budget;
 pub use declare::{Bytes, Count, DeclaredLimit, Field, GIB, Group, KIB, MIB, Scope, Time, Value, count, ms, s};
-pub use resizable::ResizableSemaphore;
+pub use resizable::{ResizablePermit, ResizableSemaphore};
 pub use table::Limits;
 pub(crate) use table::ticks;
 pub use throttle::{Admitted, Throttle};

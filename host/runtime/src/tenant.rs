@@ -42,15 +42,15 @@ impl Tenant {
     #[must_use]
     pub fn new(name: &str, limits: Limits, grants: Grants) -> Arc<Self> {
         let budget = Arc::new(Budget::new(&limits));
-        Arc::new(Self { name: name.into(), limits, grants, budget })
+        Tenant::with_budget(name, limits, grants, budget)
     }
 
-    /// The same tenant after a reload of the configuration, with other limits and grants. Both share what is counted
-    /// and its bounds, which [`apply_limits`](Self::apply_limits) changes; sessions keep the limits and grants of the
-    /// one they were opened with.
+    /// A tenant with a budget that it may share with others of its name, made from other configurations. They share
+    /// what is counted and its bounds, which [`apply_limits`](Self::apply_limits) changes; sessions keep the limits and
+    /// grants of the one they were opened with.
     #[must_use]
-    pub fn with(&self, limits: Limits, grants: Grants) -> Arc<Self> {
-        Arc::new(Self { name: Arc::clone(&self.name), limits, grants, budget: Arc::clone(&self.budget) })
+    pub fn with_budget(name: &str, limits: Limits, grants: Grants, budget: Arc<Budget>) -> Arc<Self> {
+        Arc::new(Self { name: name.into(), limits, grants, budget })
     }
 
     /// Bounds what all sessions of the tenant have together by these limits. Two calls must not run at the same time.
@@ -74,6 +74,12 @@ impl Tenant {
     #[must_use]
     pub fn grants(&self) -> &Grants {
         &self.grants
+    }
+
+    /// Whether what they have is counted together.
+    #[must_use]
+    pub fn shares_budget_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.budget, &other.budget)
     }
 
     /// The number of its open sessions.
@@ -129,7 +135,7 @@ mod tests {
         let before = Tenant::new("acme", limits(2), Grants::default());
         let _one = before.acquire_slot().unwrap();
         let two = before.acquire_slot().unwrap();
-        let after = before.with(limits(1), Grants::default());
+        let after = Tenant::with_budget("acme", limits(1), Grants::default(), Arc::clone(before.budget()));
         assert_eq!((after.sessions(), after.name()), (2, "acme"));
         drop(two);
         let two = after.acquire_slot().unwrap();
@@ -137,7 +143,7 @@ mod tests {
         assert!(before.acquire_slot().is_err() && after.acquire_slot().is_err());
         drop(two);
         assert!(after.acquire_slot().is_err(), "one is the limit now");
-        let last = after.with(limits(3), Grants::default());
+        let last = Tenant::with_budget("acme", limits(3), Grants::default(), Arc::clone(before.budget()));
         last.apply_limits();
         let _more = [after.acquire_slot().unwrap(), last.acquire_slot().unwrap()];
         assert!(last.acquire_slot().is_err());

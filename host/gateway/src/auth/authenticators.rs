@@ -24,11 +24,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use whelk_runtime::limits::{Throttle, count};
+use whelk_runtime::limits::{Budget, Throttle, count};
 use whelk_runtime::{Grants, Limits, Registry};
 
 use crate::config::AuthenticatorConfig;
 use crate::tenant::Tenants;
+use crate::tenant::counts::SharedByName;
 pub(crate) use account::GrantedAccount;
 pub(crate) use configured::ConfiguredAuthenticator;
 use configured::Environment;
@@ -57,6 +58,8 @@ pub(crate) struct AuthenticatorParts<'a> {
     pub(crate) plugins: BTreeMap<String, Option<String>>,
     /// Those of the configuration before a reload: the instances of both are counted together.
     pub(crate) before: Option<&'a Authenticators>,
+    /// What is counted of each, by the name of its store.
+    pub(crate) budgets: &'a SharedByName<Budget>,
 }
 
 impl Authenticators {
@@ -76,11 +79,9 @@ impl Authenticators {
         let made = |(config, grants): (AuthenticatorConfig, Grants)| {
             let AuthenticatorConfig { name, plugin, users, tenants, methods, authorities, config: _, keyvalue: _ } =
                 config;
-            let before = parts.before.and_then(|before| before.all.iter().find(|asked| asked.name == name));
-            let own = match before {
-                Some(before) => before.own.with(parts.limits.clone(), grants),
-                None => whelk_runtime::Tenant::new(&store_name(&name), parts.limits.clone(), grants),
-            };
+            let store = store_name(&name);
+            let budget = parts.budgets.get_or_make(&store, || Arc::new(Budget::new(&parts.limits)));
+            let own = whelk_runtime::Tenant::with_budget(&store, parts.limits.clone(), grants, budget);
             let plugin_of = |tenant: String| {
                 let plugin = parts.plugins.get(&tenant).cloned().flatten();
                 (tenant, plugin)

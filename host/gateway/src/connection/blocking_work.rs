@@ -5,8 +5,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use whelk_runtime::limits::ResizableSemaphore;
 
 type Pending<T> = Pin<Box<dyn Future<Output = Option<T>> + Send>>;
 
@@ -23,11 +23,11 @@ impl<T> Default for BlockingWork<T> {
 
 impl<T: Send + 'static> BlockingWork<T> {
     /// Queues `work` for one of `slots`, in the order of arrival.
-    pub(crate) fn begin(&mut self, slots: &Arc<Semaphore>, work: impl FnOnce() -> T + Send + 'static) {
+    pub(crate) fn begin(&mut self, slots: &Arc<ResizableSemaphore>, work: impl FnOnce() -> T + Send + 'static) {
         let slots = Arc::clone(slots);
         self.pending = Some(Box::pin(async move {
-            // The semaphore is never closed. The permit is held until the work is done, even if the client has gone.
-            let permit = slots.acquire_owned().await.ok()?;
+            // The permit is held until the work is done, even if the client has gone.
+            let permit = ResizableSemaphore::acquire(slots, 1).await;
             let work = spawn_blocking(move || {
                 let _permit = permit;
                 work()
@@ -59,9 +59,9 @@ mod tests {
     /// K29.
     #[tokio::test]
     async fn only_as_much_is_done_at_a_time_as_there_are_slots() {
-        let slots = Arc::new(Semaphore::new(1));
+        let slots = Arc::new(ResizableSemaphore::new(1));
         let mut context = Context::from_waker(Waker::noop());
-        let taken = Arc::clone(&slots).acquire_owned().await.unwrap();
+        let taken = ResizableSemaphore::acquire(&*slots, 1).await;
         let (mut waiting, mut gone) = (BlockingWork::default(), BlockingWork::default());
         gone.begin(&slots, || 1);
         waiting.begin(&slots, || 2);
@@ -73,6 +73,6 @@ mod tests {
         drop(taken);
         assert_eq!(waiting.done().await, Some(2));
         assert!(!waiting.is_pending());
-        assert_eq!(slots.available_permits(), 1);
+        assert_eq!(slots.available(), 1);
     }
 }

@@ -39,7 +39,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use whelk_ssh::auth::server::Verdict;
 use whelk_ssh::connection::{Progress, Server as ServerConnection, ServerQuestion};
 use whelk_ssh::crypto::agreement::Agreed;
@@ -59,7 +59,7 @@ use crate::connection::large_packets::LargePackets;
 use crate::connection::login::Login;
 use crate::connection::stream::{ByteStream, Readiness};
 use crate::observe::event::{ConnectionEvent, emit};
-use crate::server::gateway::Gateway;
+use crate::server::gateway::{CompressionPermit, Gateway};
 use crate::server::listener::ConnectionPermit;
 use crate::source::Peer;
 use crate::tenant::UserPermit;
@@ -101,7 +101,7 @@ struct Driver<S> {
     /// Permits of the tenant for connections that have more to do than one turn, after login.
     busy_permits: Option<Arc<Semaphore>>,
     /// Held while the connection is compressed, or was offered compression and has not logged in.
-    compression_permit: Option<OwnedSemaphorePermit>,
+    compression_permit: Option<CompressionPermit>,
     shutdown: Shutdown,
     login: Login,
     /// Whether the stream has taken less than it was given: wait until it takes more.

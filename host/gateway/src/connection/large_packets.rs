@@ -8,12 +8,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::OwnedSemaphorePermit;
 use whelk_ssh::error::{Error, Stage};
 
-use crate::tenant::input_budget::InputBudget;
+use crate::tenant::input_budget::{InputBudget, InputPermit};
 
-type Acquire = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
+type Acquire = Pin<Box<dyn Future<Output = InputPermit> + Send>>;
 
 /// The large packets of one connection: one at a time.
 #[derive(Default)]
@@ -27,7 +26,7 @@ pub(crate) struct LargePackets {
 
 /// The memory of the packet that is being read.
 struct Held {
-    _bytes: OwnedSemaphorePermit,
+    _bytes: InputPermit,
     /// The deadline for the packet if others wait.
     due: Instant,
 }
@@ -63,9 +62,9 @@ impl LargePackets {
     /// Waits for the memory. Cancel safe: keeps the place in the queue.
     pub(crate) async fn granted(&mut self, grace: Duration) {
         let Some(waiting) = &mut self.waiting else { return std::future::pending().await };
-        let permit = waiting.await;
+        let bytes = waiting.await;
         self.waiting = None;
-        self.held = permit.map(|bytes| Held { _bytes: bytes, due: Instant::now() + grace });
+        self.held = Some(Held { _bytes: bytes, due: Instant::now() + grace });
     }
 
     /// The packet has been handled.

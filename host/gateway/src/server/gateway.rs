@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use whelk_runtime::keyvalue::Embedded;
-use whelk_runtime::limits::{ResizableSemaphore, count};
+use whelk_runtime::limits::{ResizablePermit, ResizableSemaphore, count};
 use whelk_runtime::{
     Cache, CacheKey, CompileSettings, Compiler, Engine, EngineSettings, Grants, Loader, Registry, Tenant,
 };
@@ -64,6 +63,9 @@ pub struct Gateway {
     process: Arc<Process>,
 }
 
+/// Counts a connection that may be compressed, until it is dropped.
+pub(crate) type CompressionPermit = ResizablePermit<Arc<ResizableSemaphore>>;
+
 /// What all generations share.
 struct Process {
     engine: Engine,
@@ -74,9 +76,9 @@ struct Process {
     secret: TimingSecret,
     drain: Drain,
     /// One permit for each connection that may be compressed.
-    compression: ResizableSemaphore,
+    compression: Arc<ResizableSemaphore>,
     /// Slots for cryptography that costs milliseconds.
-    costly_work: [ResizableSemaphore; 2],
+    costly_work: [Arc<ResizableSemaphore>; 2],
     /// Every live connection.
     connections: Arc<ConnectionTable>,
 }
@@ -99,8 +101,8 @@ impl Gateway {
             granter: Arc::new(granter),
             secret: TimingSecret::new(host_keys.timing_secret()),
             drain: stopper.drain(),
-            compression: ResizableSemaphore::new(compressed),
-            costly_work: [(); 2].map(|()| ResizableSemaphore::new(costly)),
+            compression: Arc::new(ResizableSemaphore::new(compressed)),
+            costly_work: [(); 2].map(|()| Arc::new(ResizableSemaphore::new(costly))),
             connections: Arc::default(),
         };
         Gateway::generation(config, host_keys, files, (Arc::new(process), None))
@@ -127,7 +129,7 @@ impl Gateway {
         let granted = authenticator_grants(config, &process.granter)?;
         let before_tenants = before.map(|before| &*before.tenants);
         let tenants = Arc::new(make_tenants(config, &own, &process, (files, before_tenants))?);
-        let authenticators = make_authenticators(config, granted, (&process.registry, &tenants), before);
+        let authenticators = make_authenticators(config, granted, (&process, &tenants), before);
         let mut access = Access::new(config, authenticators, &process.secret);
         if let Some(before) = before {
             access.continue_from(&before.access);
@@ -231,13 +233,13 @@ impl Gateway {
 
     /// A permit to offer compression to a new connection. The connection keeps it until the login shows whether the
     /// client uses compression. None if compression is off, or all `compressed_connections` permits are taken.
-    pub(crate) fn offer_compression(&self) -> Option<OwnedSemaphorePermit> {
+    pub(crate) fn offer_compression(&self) -> Option<CompressionPermit> {
         if self.offers_compression { self.acquire_compression() } else { None }
     }
 
     /// A permit for a connection that is compressed, if one is left.
-    pub(crate) fn acquire_compression(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(self.process.compression.semaphore()).try_acquire_owned().ok()
+    pub(crate) fn acquire_compression(&self) -> Option<CompressionPermit> {
+        ResizableSemaphore::try_acquire(Arc::clone(&self.process.compression), 1)
     }
 
     /// The settings of authentication.
@@ -259,9 +261,9 @@ impl Gateway {
     }
 
     /// Slots for cryptography that costs milliseconds.
-    pub(crate) fn costly_work(&self, logged_in: bool) -> &Arc<Semaphore> {
+    pub(crate) fn costly_work(&self, logged_in: bool) -> &Arc<ResizableSemaphore> {
         let [strangers, users] = &self.process.costly_work;
-        if logged_in { users.semaphore() } else { strangers.semaphore() }
+        if logged_in { users } else { strangers }
     }
 
     /// Our identification line.
@@ -419,13 +421,17 @@ fn authenticator_grants(config: &Config, granter: &Granter) -> Result<Vec<(Authe
 fn make_authenticators(
     config: &Config,
     granted: Vec<(AuthenticatorConfig, Grants)>,
-    (operators, tenants): (&Arc<Registry>, &Arc<Tenants>),
+    (process, tenants): (&Process, &Arc<Tenants>),
     before: Option<&Gateway>,
 ) -> Authenticators {
     let before = before.map(|before| before.access.authenticators());
     let plugins = config.tenants.iter().map(|(name, tenant)| (name.clone(), tenant.plugin.clone())).collect();
     let (limits, instances) = (authenticator_limits(&config.limits), config.limits.authenticator_instances);
-    Authenticators::new(granted, &AuthenticatorParts { limits, instances, operators, tenants, plugins, before })
+    let (operators, budgets) = (&process.registry, &process.granter.counts().budgets);
+    Authenticators::new(
+        granted,
+        &AuthenticatorParts { limits, instances, operators, tenants, plugins, before, budgets },
+    )
 }
 
 /// The plugin folders of tenants. A folder that was there before keeps its plugins.

@@ -2,15 +2,15 @@
 //!
 //! A grant that is not possible is reported, and the caller decides whether that prevents the start.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use whelk_runtime::keyvalue::{self, Buckets, Embedded};
 use whelk_runtime::{Access, AllowList, Clock, Configuration, Directories, Directory, Grants, Quota, TcpAllow, Topics};
 
 use crate::config::{self, AuthenticatorConfig, DirectoryAccess};
 use crate::state::{KEYVALUE, State};
+use crate::tenant::counts::{Counts, SharedByName};
 
 /// The path at which plugins see their granted directory.
 const GUEST_PATH: &str = "/";
@@ -21,14 +21,15 @@ pub(crate) struct Granter {
     state: PathBuf,
     /// Whether this process serves all connections, so that what it counts is complete. False with `--stdio`: see
     /// [`Config::one_connection`](crate::config::Config::one_connection).
-    counts: bool,
+    serves_all: bool,
     /// Opened when the first tenant is granted buckets; shared by all.
     store: OnceLock<Arc<Embedded>>,
     /// Held while the store is opened: its file can be opened once.
     opening: Mutex<()>,
     directories: Directories,
-    /// The topics of each tenant that has any, by name.
-    topics: Mutex<BTreeMap<String, Weak<Topics>>>,
+    /// The topics of each tenant that has any.
+    topics: SharedByName<Topics>,
+    counts: Counts,
 }
 
 impl Granter {
@@ -36,22 +37,28 @@ impl Granter {
     pub(crate) fn new(state: &Path) -> Granter {
         Granter {
             state: state.to_owned(),
-            counts: true,
+            serves_all: true,
             store: OnceLock::new(),
             opening: Mutex::default(),
             directories: Directories::default(),
-            topics: Mutex::default(),
+            topics: SharedByName::default(),
+            counts: Counts::default(),
         }
     }
 
     /// For a process that serves one connection: gives no grants that are counted over all connections.
     pub(crate) fn without_counts(state: &Path) -> Granter {
-        Granter { counts: false, ..Granter::new(state) }
+        Granter { serves_all: false, ..Granter::new(state) }
+    }
+
+    /// What is counted of every tenant and authenticator.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// Whether the grant of a directory is possible here: a quota has to be counted.
     fn may_open(&self, directory: &config::Directory) -> bool {
-        self.counts || directory.access == DirectoryAccess::ReadOnly
+        self.serves_all || directory.access == DirectoryAccess::ReadOnly
     }
 
     /// The grants of a tenant's plugins, and the reasons why others are not possible. Blocks on disks.
@@ -59,7 +66,7 @@ impl Granter {
         let mut refused = Vec::new();
         let directory = granted.directory.as_ref().filter(|directory| self.may_open(directory));
         let directory = directory.map(|directory| self.directory(tenant, directory));
-        let keyvalue = granted.keyvalue.filter(|_| self.counts).map(|quota| self.buckets(tenant, quota));
+        let keyvalue = granted.keyvalue.filter(|_| self.serves_all).map(|quota| self.buckets(tenant, quota));
         // Both lists were checked when the configuration was read.
         let http = (!granted.http.is_empty()).then(|| AllowList::parse(&granted.http).map_err(joined));
         let tcp = (!granted.tcp.is_empty()).then(|| TcpAllow::parse(&granted.tcp).map_err(joined));
@@ -74,7 +81,7 @@ impl Granter {
             tcp: kept(tcp, "tcp", &mut refused).map(Arc::new),
             directory: kept(directory, "directory", &mut refused),
             keyvalue: kept(keyvalue, "keyvalue", &mut refused),
-            topics: (granted.topics && self.counts).then(|| self.topics(tenant)),
+            topics: (granted.topics && self.serves_all).then(|| self.topics.get_or_make(tenant, Topics::new)),
         };
         (grants, refused)
     }
@@ -84,7 +91,7 @@ impl Granter {
     /// # Errors
     /// Why the store cannot be used.
     pub(crate) fn authenticator(&self, store: &str, configured: &AuthenticatorConfig) -> Result<Grants, String> {
-        let keyvalue = self.counts.then(|| self.buckets(store, configured.keyvalue)).transpose()?;
+        let keyvalue = self.serves_all.then(|| self.buckets(store, configured.keyvalue)).transpose()?;
         let config = configured.config.iter().cloned().collect();
         Ok(Grants { keyvalue, config, ..Grants::default() })
     }
@@ -101,18 +108,6 @@ impl Granter {
             DirectoryAccess::ReadWrite => Access::ReadWrite,
         };
         self.directories.open(&path, access, quota(granted), GUEST_PATH).map_err(|error| error.to_string())
-    }
-
-    /// The topics of a tenant: those that its sessions have already, if there are any.
-    fn topics(&self, tenant: &str) -> Arc<Topics> {
-        let mut all = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(topics) = all.get(tenant).and_then(Weak::upgrade) {
-            return topics;
-        }
-        all.retain(|_, other| other.strong_count() > 0);
-        let topics = Topics::new();
-        all.insert(tenant.to_owned(), Arc::downgrade(&topics));
-        topics
     }
 
     fn buckets(&self, tenant: &str, granted: config::KeyValue) -> Result<Arc<dyn Buckets>, String> {
@@ -137,7 +132,7 @@ impl Granter {
     /// # Errors
     /// Why it cannot be used.
     pub(crate) fn existing_store(&self) -> Result<Option<Arc<Embedded>>, String> {
-        let exists = self.counts && (self.store.get().is_some() || self.state.join(KEYVALUE).exists());
+        let exists = self.serves_all && (self.store.get().is_some() || self.state.join(KEYVALUE).exists());
         exists.then(|| self.opened_store()).transpose()
     }
 

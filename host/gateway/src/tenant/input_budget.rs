@@ -5,14 +5,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::OwnedSemaphorePermit;
-use whelk_runtime::limits::ResizableSemaphore;
+use whelk_runtime::limits::{ResizablePermit, ResizableSemaphore};
+
+/// Bytes of the budget, until it is dropped.
+pub(crate) type InputPermit = ResizablePermit<Arc<ResizableSemaphore>>;
 
 /// The budget of a tenant for the large packets of its clients.
 #[derive(Debug)]
 pub(crate) struct InputBudget {
     /// One permit a byte.
-    free: ResizableSemaphore,
+    free: Arc<ResizableSemaphore>,
     /// Connections that wait for bytes.
     waiting: AtomicUsize,
 }
@@ -22,7 +24,7 @@ struct Waiting(Arc<InputBudget>);
 
 impl InputBudget {
     pub(crate) fn new(bytes: usize) -> Arc<InputBudget> {
-        Arc::new(InputBudget { free: ResizableSemaphore::new(bytes), waiting: AtomicUsize::new(0) })
+        Arc::new(InputBudget { free: Arc::new(ResizableSemaphore::new(bytes)), waiting: AtomicUsize::new(0) })
     }
 
     /// Changes the size. Who waits for more than that by now waits for the time that a large packet may take.
@@ -31,16 +33,15 @@ impl InputBudget {
     }
 
     /// Takes this many bytes if they are free and nobody waits, however few they are.
-    pub(crate) fn try_acquire(&self, bytes: u32) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(self.free.semaphore()).try_acquire_many_owned(bytes).ok()
+    pub(crate) fn try_acquire(&self, bytes: u32) -> Option<InputPermit> {
+        ResizableSemaphore::try_acquire(Arc::clone(&self.free), bytes)
     }
 
     /// Waits for this many bytes. Cancel safe: dropping the future leaves the queue.
-    pub(crate) async fn acquire(self: Arc<InputBudget>, bytes: u32) -> Option<OwnedSemaphorePermit> {
+    pub(crate) async fn acquire(self: Arc<InputBudget>, bytes: u32) -> InputPermit {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let waiting = Waiting(self);
-        // The semaphore is never closed.
-        Arc::clone(waiting.0.free.semaphore()).acquire_many_owned(bytes).await.ok()
+        ResizableSemaphore::acquire(Arc::clone(&waiting.0.free), bytes).await
     }
 
     /// Whether a connection waits for bytes.
@@ -51,7 +52,7 @@ impl InputBudget {
     /// The bytes that are free, and the connections that wait.
     #[cfg(test)]
     pub(crate) fn counts(&self) -> (usize, usize) {
-        (self.free.semaphore().available_permits(), self.waiting.load(Ordering::Relaxed))
+        (self.free.available(), self.waiting.load(Ordering::Relaxed))
     }
 }
 

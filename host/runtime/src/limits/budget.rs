@@ -24,9 +24,9 @@ const FAILURES: u64 = 5;
 /// A limit that was not met for this long is logged again when it is met.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// One tenant's.
+/// What the sessions of one tenant have together, and its bounds.
 #[derive(Debug)]
-pub(crate) struct Budget {
+pub struct Budget {
     /// Sessions that are open.
     pub(crate) sessions: Account,
     /// Linear memory of all instances, and buffers that the host has for them, bytes.
@@ -107,7 +107,9 @@ impl Total {
 }
 
 impl Budget {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    /// Nothing is taken.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
         let now = Instant::now();
         let a_second = |units: u64| TokenBucket::of_a_second(units, now);
         let bytes = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);

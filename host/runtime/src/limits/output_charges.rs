@@ -7,10 +7,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
 use crate::limits::budget::{Budget, Buffered, Total, Totals};
+use crate::limits::resizable::{ResizablePermit, ResizableSemaphore};
 
 /// Who is charged for the output of one session.
 pub(crate) struct OutputCharges {
@@ -22,7 +22,7 @@ pub(crate) struct OutputCharges {
 /// Bytes that may be added; what is not added is given back.
 pub(crate) struct Space<'c> {
     bytes: usize,
-    permits: [SemaphorePermit<'c>; 3],
+    permits: [ResizablePermit<&'c ResizableSemaphore>; 3],
 }
 
 impl Space<'_> {
@@ -33,10 +33,8 @@ impl Space<'_> {
 
     /// So many of them were used.
     pub(crate) fn spend(self, used: usize) {
-        for mut permit in self.permits {
-            if let Some(used) = permit.split(used) {
-                used.forget();
-            }
+        for permit in self.permits {
+            permit.forget(used);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use whelk_runtime::limits::ResizableSemaphore;
 use whelk_ssh::connection::{Client, ClientQuestion, Settings};
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::crypto::random::SystemRandom;
@@ -45,8 +46,8 @@ async fn an_rsa_signature_waits_for_a_slot() {
     let (_folder, gateway) = fixture::with_host_key(HostKey::from_file(key).unwrap());
     let gateway = Arc::new(gateway);
     let slots = Arc::clone(gateway.costly_work(false));
-    let all = u32::try_from(slots.available_permits()).unwrap();
-    let taken = slots.acquire_many(all).await.unwrap();
+    let all = u32::try_from(slots.available()).unwrap();
+    let taken = ResizableSemaphore::acquire(&*slots, all).await;
     let (ours, theirs) = duplex(64 << 10);
     let server = run(Polled::new(theirs), Peer::Unknown, ConnectionPermit::unlisted(1), gateway);
     let mut signed = pin!(async {

@@ -1,8 +1,6 @@
 //! Bytes that wait for clients, of a user, a tenant or the server.
 
-use tokio::sync::SemaphorePermit;
-
-use crate::limits::resizable::ResizableSemaphore;
+use crate::limits::resizable::{ResizablePermit, ResizableSemaphore};
 
 /// Bytes that wait for clients. Writers that want to add more queue.
 #[derive(Debug)]
@@ -27,13 +25,13 @@ impl Buffered {
     }
 
     /// Reserves this many bytes, if they are free and nobody waits.
-    pub(crate) fn space(&self, bytes: usize) -> Option<SemaphorePermit<'_>> {
-        self.room.semaphore().try_acquire_many(permits(bytes)).ok()
+    pub(crate) fn space(&self, bytes: usize) -> Option<ResizablePermit<&ResizableSemaphore>> {
+        ResizableSemaphore::try_acquire(&self.room, permits(bytes))
     }
 
     /// Waits for this many bytes.
-    pub(crate) async fn wait(&self, bytes: usize) -> SemaphorePermit<'_> {
-        self.room.semaphore().acquire_many(permits(bytes)).await.expect("it is never closed")
+    pub(crate) async fn wait(&self, bytes: usize) -> ResizablePermit<&ResizableSemaphore> {
+        ResizableSemaphore::acquire(&self.room, permits(bytes)).await
     }
 
     /// Frees bytes.
@@ -43,7 +41,7 @@ impl Buffered {
 
     /// Whether at least nine tenths are in use.
     pub(crate) fn is_pressed(&self) -> bool {
-        self.room.semaphore().available_permits() <= self.most() / 10
+        self.room.available() <= self.most() / 10
     }
 }
 
