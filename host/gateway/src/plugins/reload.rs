@@ -62,7 +62,8 @@ pub struct Reload {
 
 /// The task, and what it was started with.
 struct Running {
-    task: JoinHandle<Infallible>,
+    /// None after a reload that has failed halfway.
+    task: Option<JoinHandle<Infallible>>,
     context: Arc<Context>,
     /// The server's limits of plugins.
     limits: whelk_runtime::Limits,
@@ -92,7 +93,7 @@ impl Reload {
     /// # Errors
     /// When a folder of the operator's cannot be read.
     pub async fn start(folders: Vec<FolderConfig>, loaders: Loaders, limits: &Limits) -> Result<Reload, String> {
-        let folders = make_folders(folders, limits, &[]);
+        let folders = make_folders(folders, limits, (&[], true));
         let (tell, prepared) = watch::channel(false);
         let context = Arc::new(Context::new(folders, loaders, limits, Arc::new(tell)));
         Reload::start_with(context, prepared, limits).await
@@ -111,33 +112,37 @@ impl Reload {
                 return Err(format!("the plugin folder {} cannot be read: {trouble}", folder.config.path.display()));
             }
         }
-        let running = Running { task: run_supervised(first), context, limits: limits.plugins.clone() };
+        let running = Running { task: Some(run_supervised(first)), context, limits: limits.plugins.clone() };
         let view = View { folders: Arc::new(Mutex::new(folders)), status };
         Ok(Reload { view, running: Mutex::new(running), prepared })
     }
 
-    /// Keeps other folders up to date, or the same by other limits, after a reload of the configuration. A folder with
-    /// the registry of one that was there keeps its plugins. Does nothing if all is as it was. Loaders are made from
-    /// those in use. Blocks until the task has ended. Needs a tokio runtime, and must not be called by one of its
-    /// tasks.
+    /// Replaces the watched folders or their limits. A folder with the registry of one that was there keeps its plugins
+    /// and what is known of its files. Does nothing if all is as it was. Loaders are made from those in use. Blocks until
+    /// the task has ended. Needs a tokio runtime, and must not be called by one of its tasks.
     pub(crate) fn replace(&self, folders: Vec<FolderConfig>, limits: &Limits, make_loader: impl Fn(&Loader) -> Loader) {
         let mut running = lock(&self.running);
         let before = Arc::clone(&running.context);
         let same_limits = running.limits == limits.plugins;
         let is_same = |(folder, before): (&FolderConfig, &Arc<PluginFolder>)| folder.is(&before.config);
-        if same_limits && folders.len() == before.folders.len() && folders.iter().zip(&*before.folders).all(is_same) {
+        if running.task.is_some()
+            && same_limits
+            && folders.len() == before.folders.len()
+            && folders.iter().zip(&*before.folders).all(is_same)
+        {
             return;
         }
-        running.task.abort();
-        // Aborted or not: it has ended.
-        let _ = Handle::current().block_on(&mut running.task);
-        let kept: &[_] = if same_limits { &before.folders } else { &[] };
-        let folders = make_folders(folders, limits, kept);
+        if let Some(task) = running.task.take() {
+            task.abort();
+            // Aborted or not: it has ended.
+            let _ = Handle::current().block_on(task);
+        }
+        let folders = make_folders(folders, limits, (&before.folders, same_limits));
         let loaders = before.loaders.map(|loader| Arc::new(make_loader(loader)));
         let context = Arc::new(before.next(Arc::clone(&folders), loaders, limits));
         *lock(&self.view.folders) = folders;
         let task = run_supervised(Task::instead(Arc::clone(&context)));
-        *running = Running { task, context, limits: limits.plugins.clone() };
+        *running = Running { task: Some(task), context, limits: limits.plugins.clone() };
     }
 
     /// Waits until each of the operator's plugins of the start is served or refused, and each of the tenants' own
@@ -158,19 +163,27 @@ impl Reload {
 
 impl Drop for Reload {
     fn drop(&mut self) {
-        lock(&self.running).task.abort();
+        if let Some(task) = &lock(&self.running).task {
+            task.abort();
+        }
     }
 }
 
-/// The state of these folders, which is that of a folder in `kept` if it is the same.
-fn make_folders(folders: Vec<FolderConfig>, limits: &Limits, kept: &[Arc<PluginFolder>]) -> Folders {
-    let tenants_slots = kept.iter().find(|folder| folder.tenant().is_some()).map(|folder| folder.slots());
+/// These folders. One that was there `before` keeps its state, and its limits if they are the same.
+fn make_folders(
+    folders: Vec<FolderConfig>,
+    limits: &Limits,
+    (before, same_limits): (&[Arc<PluginFolder>], bool),
+) -> Folders {
+    let tenants_slots = before.iter().find(|folder| folder.tenant().is_some()).map(|folder| folder.slots());
+    let tenants_slots = tenants_slots.filter(|_| same_limits);
     let tenants_slots =
         tenants_slots.unwrap_or_else(|| Arc::new(CompileSlots::new(count(limits.plugins.compile_jobs))));
     // By tenant, so that many folders are found quickly.
-    let kept: BTreeMap<_, _> = kept.iter().map(|folder| (folder.config.tenant.as_deref(), folder)).collect();
-    let folder = |folder: FolderConfig| match kept.get(&folder.tenant.as_deref()) {
-        Some(same) if folder.is(&same.config) => Arc::clone(same),
+    let before: BTreeMap<_, _> = before.iter().map(|folder| (folder.config.tenant.as_deref(), folder)).collect();
+    let folder = |folder: FolderConfig| match before.get(&folder.tenant.as_deref()) {
+        Some(same) if same_limits && folder.is(&same.config) => Arc::clone(same),
+        Some(same) if folder.is_at_the_place_of(&same.config) => Arc::new(same.with(folder, limits, &tenants_slots)),
         _ => Arc::new(PluginFolder::new(folder, limits, &tenants_slots)),
     };
     folders.into_iter().map(folder).collect()

@@ -42,6 +42,11 @@ pub struct FolderConfig {
 }
 
 impl FolderConfig {
+    /// Whether it is the same folder with the same registry, perhaps by other rules.
+    pub(super) fn is_at_the_place_of(&self, other: &FolderConfig) -> bool {
+        self.path == other.path && Arc::ptr_eq(&self.registry, &other.registry)
+    }
+
     /// Whether it is the same folder with the same registry, and has the same files.
     pub(super) fn is(&self, other: &FolderConfig) -> bool {
         let FolderConfig { path, tenant, writers, registry, component } = self;
@@ -54,7 +59,8 @@ impl FolderConfig {
 pub(crate) struct PluginFolder {
     pub(crate) config: FolderConfig,
     limits: FolderLimits,
-    state: Mutex<FolderState>,
+    /// Shared with the same folder by other limits.
+    state: Arc<Mutex<FolderState>>,
 }
 
 /// The limits of a folder's files, and the permits that enforce them.
@@ -156,12 +162,12 @@ pub(super) struct Wanted {
     permit: Option<(OwnedSemaphorePermit, Source)>,
 }
 
-impl PluginFolder {
-    pub(super) fn new(config: FolderConfig, limits: &Limits, tenants_slots: &Arc<CompileSlots>) -> PluginFolder {
+impl FolderLimits {
+    fn new(config: &FolderConfig, limits: &Limits, tenants_slots: &Arc<CompileSlots>) -> FolderLimits {
         let jobs = count(limits.plugins.compile_jobs);
         let is_tenants = config.tenant.is_some();
         let permits = if is_tenants { 1 } else { jobs };
-        let folder_limits = FolderLimits {
+        FolderLimits {
             links: if is_tenants { Links::Refuse } else { Links::Follow },
             component: config.component,
             plugins: count(limits.plugins.plugins_per_folder),
@@ -171,12 +177,36 @@ impl PluginFolder {
             small: Arc::new(Semaphore::new(permits + SMALL_PERMITS)),
             large: Arc::new(Semaphore::new(permits)),
             slots: if is_tenants { Arc::clone(tenants_slots) } else { Arc::new(CompileSlots::new(jobs)) },
-        };
+        }
+    }
+}
+
+impl PluginFolder {
+    /// A folder that is not known yet.
+    pub(super) fn new(config: FolderConfig, limits: &Limits, tenants_slots: &Arc<CompileSlots>) -> PluginFolder {
         config.registry.expect_all();
+        let state = Arc::new(Mutex::new(FolderState::new(limits.plugins.reload_settle)));
+        PluginFolder { limits: FolderLimits::new(&config, limits, tenants_slots), config, state }
+    }
+
+    /// This folder by other limits: what is known of it stays, and files that were refused are tried once more.
+    pub(super) fn with(
+        &self,
+        config: FolderConfig,
+        limits: &Limits,
+        tenants_slots: &Arc<CompileSlots>,
+    ) -> PluginFolder {
+        let mut state = self.state();
+        state.removals.set_settle(limits.plugins.reload_settle);
+        let state = &mut *state;
+        for (file, refusal) in &mut state.refused {
+            state.seen.remove(file);
+            refusal.set_due(Instant::now());
+        }
         PluginFolder {
+            limits: FolderLimits::new(&config, limits, tenants_slots),
             config,
-            limits: folder_limits,
-            state: Mutex::new(FolderState::new(limits.plugins.reload_settle)),
+            state: Arc::clone(&self.state),
         }
     }
 

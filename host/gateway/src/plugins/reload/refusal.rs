@@ -185,6 +185,12 @@ impl FileRefusal {
         self.retry.is_some_and(|retry| retry.at <= now)
     }
 
+    /// Has the file tried again from this time on, for example because a limit has changed.
+    pub(super) fn set_due(&mut self, at: Instant) {
+        let pause = self.retry.map_or(self.kind.first_pause(), |retry| retry.pause);
+        self.retry = Some(Retry { at, pause });
+    }
+
     /// Whether to try these bytes now, in a file with this stamp. If the file was touched too soon after the last
     /// attempt, they are tried later.
     pub(super) fn should_retry(&mut self, digest: &[u8; 32], stamp: &Stamp, now: Instant) -> bool {

@@ -63,6 +63,11 @@ impl Removals {
     }
 
     /// How late changes may be noticed from now on.
+    /// Changes the time in which a folder settles.
+    pub(super) fn set_settle(&mut self, settle: Duration) {
+        self.settle = settle.max(QUIET);
+    }
+
     pub(super) fn set_delay(&mut self, delay: Duration) {
         self.delay = delay;
     }

@@ -193,6 +193,32 @@ async fn a_tenants_new_plugin_is_not_ready_and_waits_for_none_of_the_operators()
     assert!(matches!(folder.config.registry.lookup("a"), Lookup::Absent));
 }
 
+/// W40: what an unmounted disk leaves behind is noticed after a reload, too.
+#[tokio::test]
+async fn a_folder_stays_known_when_limits_change_and_its_refused_files_are_tried_again() {
+    let (_place, context, _) = context();
+    let folder = &context.folders[1];
+    for file in ["a.wasm", "b.wasm"] {
+        fs::write(folder.config.path.join(file), "text").unwrap();
+        let Outcome::Read(source, stamp) = Arc::clone(folder).check_file(file.to_owned()).await else { panic!() };
+        assert!(folder.found(&file[..1], file, stamp, source, true).is_some());
+    }
+    folder.list(&no_watcher());
+    folder.state().note(folder, "a.wasm", Some(FileRefusal::unreadable("it is text".to_owned())), true);
+    let identity = folder.state().identity;
+    let configs = || context.folders.iter().map(|folder| folder.config.clone()).collect();
+    let same = make_folders(configs(), &Limits::default(), (&context.folders, true));
+    assert!(Arc::ptr_eq(&same[1], folder));
+    let after = make_folders(configs(), &Limits::default(), (&context.folders, false));
+    assert!(!Arc::ptr_eq(&after[1], folder) && identity.is_some());
+    assert_eq!(after[1].state().identity, identity);
+    assert!(after[1].state().refused.contains_key("a.wasm"));
+    // No name is in preparation again.
+    assert!(matches!(folder.config.registry.lookup("another"), Lookup::Absent));
+    let Outcome::Listed { files, is_first: false } = after[1].list(&no_watcher()) else { panic!() };
+    assert_eq!(files, ["a.wasm"], "the other has not changed");
+}
+
 #[tokio::test(start_paused = true)]
 async fn after_a_panic_the_folders_are_checked_again_and_the_status_shows_the_gap() {
     let (_place, context, prepared) = context();
