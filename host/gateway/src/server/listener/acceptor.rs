@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 use whelk_runtime::limits::{Admitted, Throttle};
 
-use super::change::{BoundSocket, ListenerChange, ListenerSettings, Proxies};
+use super::change::{BoundSocket, ListenerChange, ListenerSettings, Proxies, take_queue};
 use super::gate::{Admission, ConnectionPermit, Evicted, Gate, GateAnswer};
 use super::header_reads::{HeaderReads, Proxied};
 use super::lingering::Lingering;
@@ -91,11 +91,8 @@ impl Acceptor {
         if let Some(addresses) = addresses {
             let stays = |socket: &BoundSocket| addresses.contains(&socket.address);
             let (kept, gone): (Vec<_>, Vec<_>) = self.sockets.drain(..).partition(stays);
-            let mut context = Context::from_waker(std::task::Waker::noop());
             for BoundSocket { socket, .. } in gone {
-                while let Poll::Ready(Ok(connection)) = socket.poll_accept(&mut context) {
-                    self.taken_over.push_back(connection);
-                }
+                self.taken_over.extend(take_queue(socket));
             }
             self.sockets = kept;
             self.sockets.extend(added);
@@ -107,7 +104,7 @@ impl Acceptor {
         self.waiting.set_grace(wait);
         (self.proxies, self.keepalive, self.drain) = (proxies, keepalive, drain);
         if let Some(done) = done {
-            // Nobody need wait for it.
+            // The reloader may have stopped waiting.
             let _ = done.send(());
         }
     }

@@ -4,11 +4,12 @@
 //! new limits at once. A socket whose address stays is not touched, so no connection in its queue is lost; the queue of
 //! one that goes is emptied before it is closed.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
 use super::bind::{self, BindError};
@@ -72,6 +73,28 @@ pub struct ListenerChange {
     pub(super) done: Option<oneshot::Sender<()>>,
 }
 
+/// Closes a socket, and returns the connections that the kernel has accepted for it: nobody else ever would.
+pub(super) fn take_queue(socket: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+    let mut queue = Vec::new();
+    // Not by tokio, which yields after a number of them. The socket stays nonblocking.
+    let Ok(socket) = socket.into_std() else { return queue };
+    loop {
+        match socket.accept() {
+            Ok((stream, peer)) => {
+                // One that cannot be registered is closed.
+                if stream.set_nonblocking(true).is_ok()
+                    && let Ok(stream) = TcpStream::from_std(stream)
+                {
+                    queue.push((stream, peer));
+                }
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {}
+            // It is empty, or no file is left for another connection.
+            Err(_) => return queue,
+        }
+    }
+}
+
 /// Changes a [`Listener`](super::Listener) while it serves.
 pub struct ListenerControl {
     changes: mpsc::UnboundedSender<ListenerChange>,
@@ -116,5 +139,24 @@ impl ListenerControl {
             // An error means that the listener has ended meanwhile.
             let _ = told.blocking_recv();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_queue_is_emptied_however_long_it_is() {
+        let [socket] = <[_; 1]>::try_from(bind::bind(&["127.0.0.1:0".parse().unwrap()]).unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
+        // More than tokio takes without yielding.
+        let clients: Vec<_> = (0..150).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+        let mut taken: Vec<_> = take_queue(socket).into_iter().map(|(_, peer)| peer).collect();
+        let mut connected: Vec<_> = clients.iter().map(|client| client.local_addr().unwrap()).collect();
+        taken.sort();
+        connected.sort();
+        assert_eq!(taken, connected);
+        assert!(std::net::TcpStream::connect(address).is_err(), "it is closed");
     }
 }

@@ -124,8 +124,11 @@ impl Penalties {
         Penalties { bounds, v4: Family::default(), v6: Family::default() }
     }
 
-    /// Changes the bounds. Penalties that exist stay as they are.
+    /// Changes the bounds. Penalties that exist stay as they are, unless there are to be none.
     pub(super) fn change(&mut self, bounds: PenaltyBounds) {
+        if bounds.sources == 0 {
+            (self.v4, self.v6) = (Family::default(), Family::default());
+        }
         self.bounds = bounds;
     }
 
