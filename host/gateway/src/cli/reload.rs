@@ -1,23 +1,35 @@
 //! `whelk reload`: tells the running server to read its configuration again.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::outcome::{Failure, failed, print, wrong};
 use super::plugin::running_state;
-use crate::server::control;
+use crate::server::control::{self, Unanswered};
 use crate::server::reload::{NeedsRestart, RELOAD, RELOAD_TIME, ReloadOutcome};
 
+/// How long to wait for the answer: longer than the server lets it take, so that the server's own error arrives.
+const ANSWER_TIME: Duration = RELOAD_TIME.saturating_add(Duration::from_secs(30));
 /// The exit status when everything takes effect except what needs a restart.
 const RESTART: u8 = 3;
 
 pub(super) fn reload(config: Option<&Path>, state: Option<PathBuf>) -> Result<(), Failure> {
+    let is_of_file = config.is_some() && state.is_none();
     let folder = running_state(config, state)?;
-    let answer = control::ask_within(&folder, RELOAD, RELOAD_TIME);
-    let answer = answer.map_err(|unanswered| failed(unanswered.reason(&folder)))?;
+    let answer = control::ask_within(&folder, RELOAD, ANSWER_TIME);
+    let answer = answer.map_err(|unanswered| {
+        let hint = match unanswered {
+            // It is looked for where the next start would be.
+            Unanswered::Nobody if is_of_file => " (if `state` was changed, name the old folder by --state)",
+            Unanswered::Nobody | Unanswered::Failed(_) => "",
+        };
+        failed(unanswered.reason(&folder) + hint)
+    })?;
     let unknown =
         |error| failed(format!("{}: an answer that this whelk does not understand: {error}", folder.display()));
     match serde_json::from_value(answer).map_err(unknown)? {
         ReloadOutcome::Refused(problems) => Err(wrong(problems)),
+        ReloadOutcome::Failed(reason) => Err(failed(reason)),
         ReloadOutcome::Done { notes, summary, restart } => {
             let notes: String = notes.iter().map(|note| format!("{note}\n")).collect();
             print(&format!("{notes}reloaded: {summary}\n"))?;
@@ -25,7 +37,7 @@ pub(super) fn reload(config: Option<&Path>, state: Option<PathBuf>) -> Result<()
                 return Ok(());
             }
             let line = |NeedsRestart { setting, running, configured }: &NeedsRestart| {
-                format!("{setting}: takes effect after a restart: {running} now, {configured} in the configuration")
+                format!("{setting}: still {running}, the file says {configured}: restart to apply")
             };
             Err(Failure { status: RESTART, text: restart.iter().map(line).collect::<Vec<_>>().join("\n") })
         }

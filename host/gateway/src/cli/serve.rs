@@ -13,7 +13,6 @@ use super::outcome::{FAILED, Failure, failed, wrong};
 use crate::config::{self, Config, LoginPolicy, Overrides};
 use crate::connection::driver;
 use crate::observe::audit;
-use crate::observe::escape::escape;
 use crate::observe::event::{ServerEvent, emit};
 use crate::observe::logging::{self, Output};
 use crate::observe::strangers;
@@ -25,7 +24,7 @@ use crate::server::gateway::{Gateway, THIS_PROGRAM};
 use crate::server::generation::CurrentGateway;
 use crate::server::heap_trim;
 use crate::server::listener::{Listener, PassedSockets};
-use crate::server::reload::{ReloadTrigger, Reloader};
+use crate::server::reload::{ReloadTrigger, Reloader, log_certificate};
 use crate::server::revocation;
 use crate::server::signals::{GaveUp, Hangup, Signals};
 use crate::server::systemd::{Load, Systemd};
@@ -247,12 +246,7 @@ pub(super) fn log_host_keys(keys: &HostKeys) {
     for key in keys.public() {
         emit(ServerEvent::HostKey { algorithm: key.algorithm(), fingerprint: &key.fingerprint() });
     }
-    for certificate in keys.certificates() {
-        let (fingerprint, authority) = (certificate.key().fingerprint(), certificate.authority().fingerprint());
-        let hosts = certificate.principals().join(",");
-        let hosts = escape(hosts.as_bytes());
-        emit(ServerEvent::HostCertificate { fingerprint: &fingerprint, authority: &authority, hosts });
-    }
+    keys.certificates().iter().for_each(|certificate| log_certificate(certificate));
 }
 
 #[cfg(test)]

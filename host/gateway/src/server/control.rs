@@ -86,7 +86,7 @@ impl Requests {
             let trigger = trigger.clone();
             async move {
                 let Some(trigger) = trigger else {
-                    return error("it was started without a configuration, so there is none to reload");
+                    return error("the server runs without a configuration file: there is nothing to reload");
                 };
                 match trigger.reload().await {
                     Some(outcome) => json!(outcome),
@@ -183,7 +183,7 @@ async fn serve(listener: Arc<UnixListener>, requests: Arc<Requests>) -> Infallib
     }
 }
 
-/// A client that has closed, or is slow, does not matter.
+/// Errors of the client are ignored.
 async fn attend(mut stream: UnixStream, requests: Arc<Requests>, _place: OwnedSemaphorePermit) {
     let Ok(asking) = stream.peer_cred() else { return };
     let Ok(Ok(line)) = timeout(TIME, request(&mut stream)).await else { return };
@@ -236,7 +236,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_without_a_configuration_refuses_to_reload_and_one_that_stops_says_so() {
         let answer = Requests::default().with_reload(None).answer(RELOAD).await;
-        assert_eq!(answer["error"], "it was started without a configuration, so there is none to reload");
+        assert_eq!(answer["error"], "the server runs without a configuration file: there is nothing to reload");
         let (trigger, requests) = ReloadTrigger::new(&DrainTime::new(TIME));
         drop(requests);
         let answer = Requests::default().with_reload(Some(trigger)).answer(RELOAD).await;

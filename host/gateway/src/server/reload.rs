@@ -3,32 +3,35 @@
 //! A reload reads the file that the server was started with once more, with the same command line options and with
 //! everything that it names. It first makes the next generation ([`Gateway::reloaded`]) and binds new addresses; any
 //! error until then changes nothing. Then it cannot fail any more: the limits of what is counted, the plugin folders,
-//! the gateway of new connections and the listener are replaced in this order, so that nobody logs in by a generation
-//! whose plugins are not looked for yet. Live connections keep the generation that they were accepted with.
+//! the gateway of new connections and the listener are replaced in this order. Plugin folders are replaced before the
+//! gateway, so a new login never meets a folder that is not watched yet. Live connections keep the generation that they
+//! were accepted with.
 //!
-//! Reloads run one after another, on a thread that may wait for disks. Whoever asks while one runs is served by the
-//! next one, all together: it begins after the last of them has asked.
+//! Reloads run one after another, on a thread that may wait for disks. Requests that arrive during a reload are
+//! coalesced into the next one.
 //!
-//! What is fixed when the process starts keeps its value and is reported, every time until the restart: the state
-//! folder, the audit, and the limits in [`AT_START`].
+//! Settings that need a restart keep their value. Each reload reports them until the restart: the state folder, the
+//! audit, the limits in [`AT_START`], and the places of authenticators if there were none at the start.
 //!
-//! Decided 2026-11-29: settings that need a restart are reported, and the rest takes effect. Refused: refusing the
-//! whole file, since then one such setting in it would keep a key from being revoked.
+//! Decided 2026-11-29: settings that need a restart are reported, and the rest takes effect. Rejected: refusing
+//! the whole file. One such setting would then block an urgent change, such as revoking a key.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
+use whelk_ssh::crypto::key::HostCertificate;
 
 use crate::config::{AuditConfig, Config, LoginPolicy, Overrides};
 use crate::observe::escape::escape;
 use crate::observe::event::{ServerEvent, emit};
 use crate::os_limits;
 use crate::plugins::reload::Reload;
-use crate::server::drain::DrainTime;
+use crate::server::drain::{DrainTime, ShutdownPhase};
 use crate::server::gateway::{Gateway, THIS_PROGRAM};
 use crate::server::generation::CurrentGateway;
 use crate::server::listener::ListenerControl;
@@ -42,6 +45,10 @@ pub const RELOAD: &str = "reload";
 pub const RELOAD_TIME: Duration = Duration::from_secs(600);
 /// How many may wait for the next reload.
 const MOST_WAITING: usize = 64;
+/// How many problems of a refused configuration are logged, since a broken file may have any number.
+const MOST_LOGGED: usize = 8;
+/// What is said of a reload that has panicked.
+const HALF_APPLIED: &str = "the reload panicked, and may be half applied: restart the server";
 
 /// The limits that are fixed when the process starts: the pool of instances and what is compiled for it, and the
 /// records of versions that crash.
@@ -85,6 +92,8 @@ type Asked = Option<oneshot::Sender<ReloadOutcome>>;
 pub enum ReloadOutcome {
     /// Nothing has changed: the problems, one a line, as `whelk check` prints them.
     Refused(String),
+    /// A fault of this program, which may have happened halfway.
+    Failed(String),
     /// Everything takes effect except what needs a restart.
     Done {
         /// The notes of the configuration.
@@ -119,10 +128,13 @@ pub struct Reloader {
     manager: Systemd,
     /// The configuration in effect.
     running: Mutex<Config>,
+    /// Whether instances of authenticators have places of their own, which are reserved at the start.
+    has_authenticator_places: bool,
 }
 
 impl ReloadTrigger {
-    /// For a server that is being started: what is asked for before it serves is done then. A reload changes `drain`.
+    /// For a server that is being started: requests made during start-up are handled once the server accepts
+    /// connections. A reload changes `drain`.
     #[must_use]
     pub fn new(drain: &DrainTime) -> (ReloadTrigger, ReloadRequests) {
         let (trigger, asked) = mpsc::channel(MOST_WAITING);
@@ -131,7 +143,7 @@ impl ReloadTrigger {
 
     /// Asks for a reload. Never blocks.
     pub fn signal(&self) {
-        // If there is no room, a reload that begins later is asked for already.
+        // A full queue already guarantees a later reload.
         let _ = self.0.try_send(None);
     }
 
@@ -153,8 +165,9 @@ impl Reloader {
         (current, plugins, listener): (CurrentGateway, Arc<Reload>, Arc<ListenerControl>),
         manager: Systemd,
     ) -> Reloader {
+        let has_authenticator_places = !config.authenticators.is_empty();
         let (file, overrides, running) = (file.to_owned(), overrides.clone(), Mutex::new(config));
-        Reloader { file, overrides, state, current, plugins, listener, manager, running }
+        Reloader { file, overrides, state, current, plugins, listener, manager, running, has_authenticator_places }
     }
 
     /// Does what is asked for, until nobody can ask any more.
@@ -166,37 +179,76 @@ impl Reloader {
             while let Ok(more) = requests.asked.try_recv() {
                 asked.push(more);
             }
+            if reloader.current.current().drain().phase() > ShutdownPhase::Serving {
+                // Those who asked learn that the server is stopping.
+                continue;
+            }
             reloader.manager.reloading();
             let working = Arc::clone(&reloader);
-            let panicked = |error: tokio::task::JoinError| {
-                ReloadOutcome::Refused(format!("the reload has failed unexpectedly: {error}"))
-            };
+            let panicked = |error: tokio::task::JoinError| ReloadOutcome::Failed(format!("{HALF_APPLIED} ({error})"));
             let outcome = tokio::task::spawn_blocking(move || working.reload()).await.unwrap_or_else(panicked);
             requests.drain.set(reloader.current.current().limits().drain);
             log(&outcome);
             reloader.manager.ready();
             for tell in asked.into_iter().flatten() {
-                // Who has gone does not want to know.
+                // The client may have disconnected.
                 let _ = tell.send(outcome.clone());
             }
         }
     }
 
+    /// The host keys of the configuration. Those of the state folder are made only if it never needed any: a server
+    /// that has lost its keys goes on with those that clients know.
+    fn host_keys(&self, running: &Config, config: &Config) -> Result<HostKeys, String> {
+        let keys = HostKeys::existing(&self.state, &config.host_keys).map_err(|error| error.to_string())?;
+        match keys {
+            Some(keys) => Ok(keys),
+            None if running.host_keys.keys.is_empty() => Err(format!(
+                "{}: the state folder has no host keys any more: put them back, since clients would not trust others",
+                self.state.folder().display()
+            )),
+            None => {
+                let made = HostKeys::load(&self.state, &config.host_keys).map_err(|error| error.to_string())?;
+                Ok(made.0)
+            }
+        }
+    }
+
+    /// Refuses a mixture of two versions, if a link on the way to the file was replaced while it and what it names were
+    /// read.
+    fn check_unmoved(&self, before: Option<&Path>) -> Result<(), String> {
+        let now = fs::canonicalize(&self.file).ok();
+        if before.is_some() && now.as_deref() == before {
+            return Ok(());
+        }
+        Err(format!("{}: has been replaced while it was read: reload again", self.file.display()))
+    }
+
     fn reload(&self) -> ReloadOutcome {
         let started = Instant::now();
+        let path = fs::canonicalize(&self.file).ok();
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        match self.replace(&mut running, started) {
+        match self.replace(&mut running, (started, path.as_deref())) {
             Ok(done) => done,
             Err(problems) => ReloadOutcome::Refused(problems),
         }
     }
 
-    /// Replaces the running configuration by the file's, or changes nothing. Blocks on the disk.
-    fn replace(&self, running: &mut Config, started: Instant) -> Result<ReloadOutcome, String> {
+    /// Replaces the running configuration by the file's, or changes nothing. `path` is where the file is found when
+    /// this has `started`. Blocks on the disk.
+    fn replace(
+        &self,
+        running: &mut Config,
+        (started, path): (Instant, Option<&Path>),
+    ) -> Result<ReloadOutcome, String> {
         let mut config = Config::reload(&self.file, &self.overrides).map_err(|problems| problems.to_string())?;
-        let restart = keep_fixed(&mut config, running);
+        let mut restart = keep_fixed(&mut config, running)?;
+        if !self.has_authenticator_places && !config.authenticators.is_empty() {
+            restart.push(authenticator_places(&config));
+        }
         os_limits::check_start(&config)?;
-        let (host_keys, _) = HostKeys::load(&self.state, &config.host_keys).map_err(|error| error.to_string())?;
+        let host_keys = self.host_keys(running, &config)?;
+        self.check_unmoved(path)?;
         let before = self.current.current();
         let next = Arc::new(before.reloaded(&config, host_keys)?);
         // Last, since nothing that follows can fail.
@@ -227,8 +279,11 @@ impl Reloader {
     }
 }
 
-/// Gives settings that are fixed at the start the value that they have, and returns those that have another now.
-fn keep_fixed(config: &mut Config, running: &Config) -> Vec<NeedsRestart> {
+/// Resets settings that need a restart to their running values. Returns those that differ in the file.
+///
+/// # Errors
+/// Others of the file do not fit the values that are kept, one a line.
+fn keep_fixed(config: &mut Config, running: &Config) -> Result<Vec<NeedsRestart>, String> {
     let fixed = |(setting, running, configured): (&str, String, String)| NeedsRestart {
         setting: format!("limits.{setting}"),
         running,
@@ -249,7 +304,29 @@ fn keep_fixed(config: &mut Config, running: &Config) -> Vec<NeedsRestart> {
         let (running, configured) = (shown(&running.audit), shown(&configured));
         restart.push(NeedsRestart { setting: "audit".to_owned(), running, configured });
     }
-    restart
+    let contradictions = contradictions(config);
+    if contradictions.is_empty() { Ok(restart) } else { Err(contradictions.join("\n")) }
+}
+
+/// What does not fit together although it does in the file.
+fn contradictions(config: &Config) -> Vec<String> {
+    let servers = config.limits.contradictions();
+    let of_server = servers.iter().map(|(name, what)| format!("limits.{name}: {what}"));
+    let of_tenants = config.tenants.iter().flat_map(|(tenant, settings)| {
+        let own = settings.limits.contradictions().into_iter().filter(|found| !servers.contains(found));
+        own.map(move |(name, what)| format!("tenants.{tenant}.limits.{name}: {what}"))
+    });
+    let line = |found| format!("{found}: that keeps its value until a restart");
+    of_server.chain(of_tenants).map(line).collect()
+}
+
+/// The first authenticators since the start have no places of their own.
+fn authenticator_places(config: &Config) -> NeedsRestart {
+    NeedsRestart {
+        setting: "limits.authenticator_instances".to_owned(),
+        running: "none beside those of sessions".to_owned(),
+        configured: config.limits.authenticator_instances.to_string(),
+    }
 }
 
 /// How a configuration differs from the one before.
@@ -280,9 +357,16 @@ impl std::fmt::Display for Changes {
         let Changes { users, tenants, listening, added, removed } = self;
         write!(
             f,
-            "users: {users}, tenants: {tenants}, addresses: {listening} (of all of these {added} added, {removed} removed)"
+            "{}, {}, {} ({added} added, {removed} removed)",
+            counted(*users, "user", "users"),
+            counted(*tenants, "tenant", "tenants"),
+            counted(*listening, "address", "addresses"),
         )
     }
+}
+
+fn counted(number: usize, one: &str, more: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { more })
 }
 
 /// The names of everything that is counted, each with its kind.
@@ -300,15 +384,20 @@ fn users(config: &Config) -> impl Iterator<Item = &String> {
     users.into_iter().flatten()
 }
 
-/// Logs what a successful reload leaves for a restart, or why one was refused. The success itself is logged as soon as
-/// it is one.
+/// Logs what a successful reload leaves for a restart, or why one was refused. `replace` logs the success.
 fn log(outcome: &ReloadOutcome) {
     match outcome {
         ReloadOutcome::Refused(problems) => {
-            for problem in problems.lines() {
+            for problem in problems.lines().take(MOST_LOGGED) {
                 emit(ServerEvent::ReloadRefused { reason: escape(problem.as_bytes()) });
             }
+            let more = problems.lines().count().saturating_sub(MOST_LOGGED);
+            if more > 0 {
+                let reason = format!("and {more} more: run `whelk check`");
+                emit(ServerEvent::ReloadRefused { reason: escape(reason.as_bytes()) });
+            }
         }
+        ReloadOutcome::Failed(reason) => emit(ServerEvent::ReloadFailed { reason: escape(reason.as_bytes()) }),
         ReloadOutcome::Done { restart, .. } => {
             for NeedsRestart { setting, running, configured } in restart {
                 emit(ServerEvent::NeedsRestart { setting, running, configured });
@@ -317,7 +406,15 @@ fn log(outcome: &ReloadOutcome) {
     }
 }
 
-/// Logs by which keys clients know this server that did not before.
+/// Logs a certificate that clients may be shown.
+pub(crate) fn log_certificate(certificate: &HostCertificate) {
+    let (fingerprint, authority) = (certificate.key().fingerprint(), certificate.authority().fingerprint());
+    let hosts = certificate.principals().join(",");
+    let hosts = escape(hosts.as_bytes());
+    emit(ServerEvent::HostCertificate { fingerprint: &fingerprint, authority: &authority, hosts });
+}
+
+/// Logs by which keys and certificates clients know this server that did not before.
 fn log_new_host_keys(before: &Gateway, after: &Gateway) {
     let known: BTreeSet<_> = before.host_keys().public().map(|key| key.fingerprint()).collect();
     for key in after.host_keys().public() {
@@ -326,6 +423,13 @@ fn log_new_host_keys(before: &Gateway, after: &Gateway) {
             emit(ServerEvent::HostKey { algorithm: key.algorithm(), fingerprint: &fingerprint });
         }
     }
+    let known = before.host_keys().certificates();
+    after
+        .host_keys()
+        .certificates()
+        .iter()
+        .filter(|certificate| !known.contains(certificate))
+        .for_each(|certificate| log_certificate(certificate));
 }
 
 /// Logs the notes of a configuration that the one before did not have.

@@ -78,6 +78,46 @@ fn a_host_key_that_does_not_load_changes_nothing() {
 }
 
 #[test]
+fn host_keys_that_are_gone_are_not_replaced_by_others() {
+    let server = Server::start("");
+    let keys = || {
+        let names = fs::read_dir(server.path("state")).unwrap().map(|entry| entry.unwrap().path());
+        names.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("ssh_host_")).collect::<Vec<_>>()
+    };
+    assert!(!keys().is_empty());
+    keys().iter().for_each(|path| fs::remove_file(path).unwrap());
+    let problem = refused(&server);
+    assert!(problem.contains("state: the state folder has no host keys any more"), "{problem}");
+    assert!(keys().is_empty() && greets(server.address));
+}
+
+#[test]
+fn what_does_not_fit_a_value_that_is_kept_is_refused() {
+    let server = Server::start("[limits]\nmemory_slot = \"64 MiB\"\nmemory = \"64 MiB\"");
+    server
+        .write("[limits]\nmemory_slot = \"128 MiB\"\nmemory = \"100 MiB\"\n[tenants.acme.limits]\nmemory = \"99 MiB\"");
+    let problem = refused(&server);
+    let [first, second] = problem.lines().collect::<Vec<_>>()[..] else { panic!("{problem}") };
+    assert!(first.starts_with("limits.memory: needs \"100 MiB\", which is more than `memory_slot` allows"), "{first}");
+    assert!(second.starts_with("tenants.acme.limits.memory: needs \"99 MiB\""), "{second}");
+    assert!(first.ends_with("(\"64 MiB\"): that keeps its value until a restart"), "{first}");
+}
+
+#[test]
+fn of_many_errors_the_first_are_logged() {
+    let server = Server::start("");
+    let unknown: String = (0..20).map(|number| format!("unknown{number} = 1\n")).collect();
+    server.write(&unknown);
+    let (status, _, errors) = server.reload();
+    assert_eq!((status, errors.lines().count()), (2, 20));
+    let reason = || server.event("configuration not reloaded: nothing has changed")["reason"].clone();
+    for line in errors.lines().take(8) {
+        assert_eq!(reason(), line);
+    }
+    assert_eq!(reason(), "and 12 more: run `whelk check`");
+}
+
+#[test]
 fn what_is_no_readable_file_is_an_error_at_once() {
     let server = Server::start("");
     let file = server.path("whelk.toml");
@@ -148,6 +188,7 @@ fn a_file_that_changes_while_it_is_read_is_never_half_old_and_half_new() {
         }
         over.store(true, Ordering::Relaxed);
         assert!(writer.join().unwrap() > 40);
+        assert!(done > 0, "each reload was refused");
         println!("{done} of 40 reloads succeeded while the file was replaced and rewritten all the time");
     });
     server.write("");
@@ -188,6 +229,12 @@ fn the_server_is_found_by_its_state_folder_or_its_configuration() {
     let (status, out, _) = server.run(&["reload", "--config", "whelk.toml"]);
     assert_eq!(status, 0, "{out}");
     server.event("configuration reloaded");
+    // It is looked for in the folder of the next start.
+    let elsewhere = text("").replace("state = \"state\"", "state = \"elsewhere\"");
+    fs::write(server.path("moved.toml"), elsewhere).unwrap();
+    let (status, _, errors) = server.run(&["reload", "--config", "moved.toml"]);
+    assert_eq!(status, 1);
+    assert!(errors.ends_with("(if `state` was changed, name the old folder by --state)\n"), "{errors}");
     let bad = format!("{GUEST}\nunknown = 1");
     fs::write(server.path("other.toml"), bad).unwrap();
     let (status, _, errors) = server.run(&["reload", "--config", "other.toml"]);

@@ -311,7 +311,7 @@ fn rows<L>(groups: &'static [Group<L>], defaults: &L) -> Vec<LimitRow> {
 
 impl Limits {
     /// What can be right alone and wrong together: the setting at fault, and why.
-    pub(in crate::config) fn contradictions(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn contradictions(&self) -> Vec<(&'static str, String)> {
         let counts = [("sessions", self.sessions, "channels", self.channels)];
         // Growing windows never keep a new session out when the least window is set aside for each.
         let least_window = usize::try_from(MIN_WINDOW).unwrap_or(usize::MAX).max(self.channel_packet);

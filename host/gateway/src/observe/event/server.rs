@@ -115,6 +115,10 @@ whelk_runtime::events! {
         ) {
             #[display] reason: Escaped<'a>,
         }
+        /// A reload has failed by a fault of this program: it may be half applied until the server is restarted.
+        ReloadFailed("server_reload_failed", ERROR, "whelk::server::reload", "the reload has failed") {
+            #[display] reason: Escaped<'a>,
+        }
         /// The configuration was reloaded, and this setting of it takes effect when the server is restarted.
         NeedsRestart(
             "server_needs_restart", WARN, "whelk::server::reload", "a setting takes effect after a restart only"
