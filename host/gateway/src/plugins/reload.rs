@@ -118,8 +118,8 @@ impl Reload {
     }
 
     /// Replaces the watched folders or their limits. A folder with the registry of one that was there keeps its plugins
-    /// and what is known of its files. Does nothing if all is as it was. Loaders are made from those in use. Blocks until
-    /// the task has ended. Needs a tokio runtime, and must not be called by one of its tasks.
+    /// and what is known of its files. Does nothing if all is as it was. Loaders are made from those in use. Blocks
+    /// until the task has ended. Needs a tokio runtime, and must not be called by one of its tasks.
     pub(crate) fn replace(&self, folders: Vec<FolderConfig>, limits: &Limits, make_loader: impl Fn(&Loader) -> Loader) {
         let mut running = lock(&self.running);
         let before = Arc::clone(&running.context);
