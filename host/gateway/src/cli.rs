@@ -1,7 +1,7 @@
 //! The command `whelk`: its verbs, and their output.
 //!
 //! Exit status: 0 success, 1 a failure while running, 2 an invalid command line or configuration, or another problem
-//! that the operator must fix before a start can succeed; 3 a reload of which something needs a restart.
+//! that the operator must fix before a start can succeed; 3: reloaded, but some settings need a restart.
 
 mod admin;
 mod algorithms;

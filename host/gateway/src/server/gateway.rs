@@ -196,8 +196,7 @@ impl Gateway {
         Reload::start(self.folders(config), loaders, &limits).await
     }
 
-    /// Keeps the plugins of this generation up to date instead of those of the one before: what has changed of folders
-    /// and of the limits of plugins. Blocks for a moment. Needs a tokio runtime.
+    /// Switches the plugin task to this generation's folders and limits. Blocks for a moment. Needs a tokio runtime.
     pub(crate) fn replace_folders(&self, config: &Config, reload: &Reload, program: &Path) {
         let limits = trial_limits(config);
         let (compiler, trial) = loader_parts(&self.process.engine, program, &limits);

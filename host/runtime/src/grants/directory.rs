@@ -104,7 +104,8 @@ pub struct Directory {
     turns: Arc<Semaphore>,
     /// The secret of the hashes that plugins see instead of inode numbers.
     secret: RandomState,
-    /// The one that was opened and counted, whose counts this one shares: kept for whoever looks for it.
+    /// The one that was opened and counted, whose counts this one shares: keeps the entry in `Directories`
+    /// alive.
     _first: Option<Arc<Directory>>,
 }
 

@@ -1,4 +1,4 @@
-//! What a reload of the configuration leaves as it is: queues, and places that are taken.
+//! State that survives a reload: the hashing queue and the readers.
 
 use super::Access;
 use crate::auth::authenticators::Authenticators;
@@ -17,7 +17,7 @@ impl Access {
         &self.authenticators
     }
 
-    /// Bounds it by these limits. What is taken stays taken.
+    /// Applies the limits to the hashing slots and the authenticators. What is taken stays taken.
     pub(crate) fn apply_limits(&self, limits: &Limits) {
         self.passwords.slots.resize(os_limits::hashing_slots(limits), os_limits::hashing_memory(limits));
         self.authenticators.apply_limits();

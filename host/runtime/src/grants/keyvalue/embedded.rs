@@ -51,7 +51,8 @@ impl Embedded {
         Ok(Arc::new(Self { writer, file, readers: Arc::new(Semaphore::new(READERS)), flows: Mutex::default() }))
     }
 
-    /// The buckets of one tenant, with this quota. Those of one name are the same, and share one flow control.
+    /// The buckets of one tenant, with this quota. Buckets of one name share data and flow control; each
+    /// handle has its own quota.
     #[must_use]
     pub fn tenant(self: &Arc<Self>, name: &str, quota: StoreQuota) -> Arc<dyn Buckets> {
         let name: Arc<str> = name.into();
