@@ -46,7 +46,9 @@ fn a_source_that_guesses_passwords_is_refused_and_its_neighbours_are_not() {
     let (right, wrong) = (Access::right_password(), Access::password("guess"));
     for address in ["127.0.0.2", "127.0.0.9"] {
         let finished = run(&gateway, address, &wrong);
-        assert!(finished.err.contains("Permission denied"), "{}", finished.err);
+        // The first rejection is enough of a fault here, so the next method of the client is not tried any more.
+        let told = if address == "127.0.0.9" { "Permission denied" } else { "Not allowed at this time" };
+        assert!(finished.err.contains(told), "{}", finished.err);
     }
     gateway.wait_all("end of each", |events| {
         (events.iter().filter(|event| event.message == "connection closed").count() == 2).then_some(())

@@ -3,6 +3,15 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+/// The penalty of the source of one connection that has not logged in: see `server::listener::gate`.
+pub(crate) trait SourcePenalty: fmt::Debug + Send + Sync {
+    /// Whether connections of the source are refused now.
+    fn refuses(&self) -> bool;
+
+    /// A password of the connection was rejected: penalizes the source, once for the connection.
+    fn add_failed_login(&self);
+}
+
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {

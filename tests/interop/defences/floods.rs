@@ -289,6 +289,32 @@ fn the_memory_of_silent_connections_is_given_back() {
     gateway.end();
 }
 
+// F2: guesses that come at the same time are admitted before the first of them has been judged.
+#[test]
+fn of_many_guesses_at_once_few_are_hashed() {
+    let gateway = Setup::default()
+        .configuration(&format!(
+            "penalty_exempt = []\n[users.alice]\nplugin = \"probe\"\npassword = \"{ARGON2}\"\n[limits]\nhashing = 1\n"
+        ))
+        .start();
+    let access = vec![Access::right_password()];
+    let target = Target { name: "whelk", gateway: &gateway, sshd: None, access };
+    let guesses = Attack::new("brute --count 64 --rate 10000 --at-once 64", "attacking");
+    let attacker = target.attack(&guesses, Some("127.0.0.7"));
+    attacker.wait_for_output("done");
+    let told = attacker.finish().out.text();
+    let rejected = gateway.wait_all("rejections", |events| {
+        Some(events.iter().filter(|event| event.message == "rejected" && event.field("method") == "password").count())
+    });
+    figure("whelk, passwords hashed of 64 guesses of one source at once", rejected);
+    // Three penalties, one more or a few because some of the first has passed, and what is being hashed meanwhile.
+    assert!((3..=8).contains(&rejected), "{rejected} were hashed: {told}");
+    assert!(told.contains("Not allowed at this time"), "{told}");
+    let honest = target.log_in(HONEST, 1, Duration::ZERO);
+    assert_eq!(honest.took.len(), 1, "{}", honest.said);
+    gateway.end();
+}
+
 // F3: whoever shares an address with an attacker is refused with it, unless the operator exempts the address.
 #[test]
 fn an_honest_user_behind_the_address_of_an_attacker_logs_in_if_the_address_is_exempt() {

@@ -149,7 +149,7 @@ impl Access {
         progress: &AuthProgress,
         queued: &AtomicBool,
     ) -> Decision {
-        let started = Instant::now();
+        let (started, unjudged) = (Instant::now(), context.exchange.unjudged());
         let Judgement { decision, waited } = self.judge(attempt, context, progress, queued).await;
         match &decision {
             Decision::Accept(identity) => {
@@ -175,6 +175,11 @@ impl Access {
                 let is_guess = matches!(attempt.credential, Credential::Password(_) | Credential::Answers(_));
                 if is_guess && matches!(decision, Decision::Reject) {
                     self.passwords.slots.failed(context.peer.source());
+                    // Before the delay, in which others of the source would be hashed.
+                    if let Some(penalty) = context.penalty.as_ref().filter(|_| context.exchange.unjudged() == unjudged)
+                    {
+                        penalty.add_failed_login();
+                    }
                 }
                 // The wait was the same for every user. The working time may not have been, so it must be hidden.
                 let began = started + waited;
@@ -236,8 +241,7 @@ impl Access {
         };
         let user = method.and_then(|method| expected(method).map(|(user, member)| (user, member, method)));
         let own = user.and_then(|(_, member, _)| member.password.as_ref());
-        let (checked, waited) =
-            self.passwords.check((attempt.user, password), own, context.peer.source(), queued).await;
+        let (checked, waited) = self.passwords.check((attempt.user, password), own, context, queued).await;
         let decision = match (checked, user) {
             (Ok(true), Some((user, member, method))) => {
                 member.proven(member.identity(user, method, None), method, progress)

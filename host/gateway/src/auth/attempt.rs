@@ -1,11 +1,13 @@
 //! An authentication attempt that outlives the packet in which it came: deciding it takes time.
 
+use std::sync::Arc;
+
 use whelk_ssh::auth::server::{Attempt, Credential};
 use whelk_ssh::crypto::key::{Certificate, Presence, PublicKey};
 use zeroize::Zeroizing;
 
 use super::authenticators::Exchange;
-use crate::source::Peer;
+use crate::source::{Peer, SourcePenalty};
 
 /// Whose attempt it is, and how it was made.
 #[derive(Clone, Debug)]
@@ -22,6 +24,15 @@ pub(crate) struct AttemptContext {
     pub(crate) client_version: String,
     /// The connection's exchange with an authenticator, if one is asked.
     pub(crate) exchange: Exchange,
+    /// The penalty of the source. `None`: it gets none.
+    pub(crate) penalty: Option<Arc<dyn SourcePenalty>>,
+}
+
+impl AttemptContext {
+    /// Whether no password of this source is hashed now.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.penalty.as_ref().is_some_and(|penalty| penalty.refuses())
+    }
 }
 
 #[cfg(test)]
@@ -29,7 +40,7 @@ impl AttemptContext {
     /// The first attempt of a connection from here.
     pub(crate) fn of(peer: Peer) -> AttemptContext {
         let (client_version, exchange) = ("SSH-2.0-test".to_owned(), Exchange::default());
-        AttemptContext { connection: 1, peer, presence: None, number: 1, client_version, exchange }
+        AttemptContext { connection: 1, peer, presence: None, number: 1, client_version, exchange, penalty: None }
     }
 }
 

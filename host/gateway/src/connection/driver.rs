@@ -338,7 +338,8 @@ impl<S: ByteStream> Driver<S> {
                 Ok(false)
             }
             Some(ServerQuestion::Attempt(attempt)) => {
-                self.login.begin(&self.gateway, &attempt, &self.connection);
+                let begun = self.login.begin(&self.gateway, &attempt, &self.connection, &self.permit);
+                begun.map_err(|_| End::Penalized)?;
                 Ok(false)
             }
             Some(ServerQuestion::LargePacket(bytes)) => {
@@ -491,7 +492,9 @@ impl<S: ByteStream> Driver<S> {
     /// Hands the decision about an attempt to log in to the protocol.
     fn decide(&mut self, decision: Decision) -> Result<(), End> {
         match decision {
-            Decision::Undecided(overload) => return Err(self.login.undecided(&self.connection, overload).into()),
+            Decision::Undecided(overload) => {
+                return Err(self.login.undecided(&self.connection, overload).map_or(End::Penalized, End::Protocol));
+            }
             Decision::Reject => {
                 if let Some(ServerQuestion::Attempt(attempt)) = self.connection.question() {
                     self.login.log_rejection(&self.gateway, &attempt);
@@ -550,7 +553,12 @@ impl<S: ByteStream> Driver<S> {
         match end {
             End::Shutdown => self.bridge.server_stopped(),
             End::Requested(ref reason) => self.bridge.ended_on_request(&mut self.connection, reason),
-            End::Lost(_) | End::Protocol(_) | End::SignFailed(_) | End::TooManyCompressed | End::Evicted => {
+            End::Lost(_)
+            | End::Protocol(_)
+            | End::SignFailed(_)
+            | End::TooManyCompressed
+            | End::Evicted
+            | End::Penalized => {
                 self.bridge.connection_lost();
             }
         }

@@ -11,7 +11,7 @@ use crate::observe::escape::{cut, escape};
 use crate::observe::event::{ConnectionEvent, emit};
 use crate::observe::strangers;
 use crate::server::connection_table::{ConnectionRow, Totals};
-use crate::server::listener::Fault;
+use crate::server::listener::{Fault, PENALTY_TEXT};
 
 /// Why a connection is over.
 pub(crate) enum End {
@@ -29,6 +29,8 @@ pub(crate) enum End {
     TooManyCompressed,
     /// The client had not logged in, and was evicted for a new connection.
     Evicted,
+    /// The client had not logged in and sent a password, but its source has got a penalty since it connected.
+    Penalized,
 }
 
 impl From<Error> for End {
@@ -58,6 +60,10 @@ impl End {
             End::Evicted => {
                 let text = "too many connections have not logged in; try again".to_owned();
                 Some(Error::Requested { reason: Reason::TooManyConnections as u32, text })
+            }
+            End::Penalized => {
+                let text = PENALTY_TEXT.to_owned();
+                Some(Error::Requested { reason: Reason::HostNotAllowedToConnect as u32, text })
             }
         }
     }
@@ -91,7 +97,8 @@ impl End {
             | End::Requested(_)
             | End::SignFailed(_)
             | End::TooManyCompressed
-            | End::Evicted => None,
+            | End::Evicted
+            | End::Penalized => None,
         }
     }
 
@@ -108,6 +115,9 @@ impl End {
                 "as many connections are compressed as limits.compressed_connections allows".to_owned()
             }
             End::Evicted => "not logged in, and its place was given to a new connection".to_owned(),
+            End::Penalized => {
+                "its password was not checked, because of other connections of its source (penalty_exempt)".to_owned()
+            }
         }
     }
 }

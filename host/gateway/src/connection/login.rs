@@ -42,6 +42,7 @@ use crate::observe::escape::{cut, escape};
 use crate::observe::event::{LimitEvent, LoginEvent, emit};
 use crate::observe::strangers;
 use crate::server::gateway::Gateway;
+use crate::server::listener::ConnectionPermit;
 use crate::source::Peer;
 use crate::tenant::UserPermit;
 
@@ -93,7 +94,17 @@ impl Login {
 
     /// Starts the decision about an attempt of this connection. A decision in progress is about the same attempt, so it
     /// is kept.
-    pub(crate) fn begin(&mut self, gateway: &Gateway, attempt: &Attempt<'_>, connection: &ServerConnection) {
+    ///
+    /// # Errors
+    /// [`Overload::Penalty`] for a password or an answer while the source is refused: it is not looked at, and not
+    /// passed to an authenticator. A key is: it is no guess, and cheap.
+    pub(crate) fn begin(
+        &mut self,
+        gateway: &Gateway,
+        attempt: &Attempt<'_>,
+        connection: &ServerConnection,
+        permit: &ConnectionPermit,
+    ) -> Result<(), Overload> {
         if self.deciding.is_none() {
             self.attempts = self.attempts.saturating_add(1);
             self.has_offered |=
@@ -107,10 +118,19 @@ impl Login {
                 number: self.attempts,
                 client_version: escape(connection.peer_identification().unwrap_or_default()).to_string(),
                 exchange: self.exchange.get_or_insert_default().clone(),
+                penalty: permit.penalty(),
             };
+            let is_secret = matches!(
+                attempt.credential,
+                Credential::Password(_) | Credential::NewPassword { .. } | Credential::Answers(_)
+            );
+            if is_secret && context.is_refused() {
+                return Err(Overload::Penalty);
+            }
             let progress = self.progress.clone();
             self.deciding = Some(decide(gateway, attempt, context, progress, Arc::clone(&self.queued)));
         }
+        Ok(())
     }
 
     /// How many passwords and answers were refused that nobody has judged.
@@ -156,11 +176,13 @@ impl Login {
         }
     }
 
-    /// Logs an attempt that could not be decided, and gives the error with which its connection ends.
-    pub(crate) fn undecided(&self, connection: &ServerConnection, overload: Overload) -> Error {
+    /// Logs an attempt that could not be decided, and gives the error with which its connection ends. `None`, and
+    /// nothing logged: its source has a penalty.
+    pub(crate) fn undecided(&self, connection: &ServerConnection, overload: Overload) -> Option<Error> {
         self.log_undecided(
             connection,
             match overload {
+                Overload::Penalty => return None,
                 Overload::Slow => {
                     "hashing its password took longer than limits.decision_grace: raise it, or make a cheaper hash"
                 }
@@ -172,7 +194,7 @@ impl Login {
                 }
             },
         );
-        Error::LoginUndecided
+        Some(Error::LoginUndecided)
     }
 
     fn log_undecided(&self, connection: &ServerConnection, reason: &str) {

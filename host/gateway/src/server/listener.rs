@@ -29,6 +29,7 @@ pub use bind::BindError;
 pub(crate) use bind::try_address;
 use change::{BoundSocket, ListenerSettings};
 pub use change::{ListenerChange, ListenerControl};
+pub(crate) use gate::PENALTY_TEXT;
 pub use gate::{ConnectionPermit, Fault};
 pub use passed::{PassedError, PassedSockets};
 

@@ -134,8 +134,8 @@ impl AskedAttempt<'_> {
         let (Decision::Reject, Some(secret)) = (&decision, secret) else {
             return Judgement { decision, waited: Duration::ZERO };
         };
-        let (name, source) = (self.user.as_bytes(), self.context.peer.source());
-        let (checked, waited) = self.passwords.check((name, secret), None, source, queued).await;
+        let name = self.user.as_bytes();
+        let (checked, waited) = self.passwords.check((name, secret), None, self.context, queued).await;
         let decision = checked.map_or_else(Decision::Undecided, |_| Decision::Reject);
         Judgement { decision, waited }
     }

@@ -65,6 +65,8 @@ pub enum Overload {
     Panic,
     /// Reading a file that decides on a key took longer than `decision_grace`.
     SlowFile,
+    /// Nothing was hashed: other connections of the source have done wrong meanwhile.
+    Penalty,
     /// The audit is required, and cannot be written.
     Audit,
 }

@@ -13,10 +13,10 @@ use zeroize::Zeroizing;
 use super::decision::Overload;
 use super::secret::TimingSecret;
 use super::slots::Slots;
+use crate::auth::attempt::AttemptContext;
 use crate::config::Limits;
 use crate::credential::PasswordHash;
 use crate::os_limits;
-use crate::source::Source;
 
 /// The longest password that is hashed, in bytes: a longer one would cost more work than it costs the attacker.
 const LONGEST_PASSWORD: usize = 1024;
@@ -48,11 +48,14 @@ impl Passwords {
     /// without a hash, the hash of another user is used: the wait and the work are the same, and the result is ignored.
     /// The name determines which one, so that unknown names show the same mixture of costs as known ones, and each name
     /// always the same.
+    ///
+    /// Nothing is hashed for a source that has a penalty by then, whoever the user is: guesses that came at the same
+    /// time wait behind one another, so that the first ones decide about the rest.
     pub(super) async fn check(
         &self,
         (user, password): (&[u8], &[u8]),
         own: Option<&Arc<PasswordHash>>,
-        source: Source,
+        context: &AttemptContext,
         queued: &AtomicBool,
     ) -> (Result<bool, Overload>, Duration) {
         if password.len() > LONGEST_PASSWORD {
@@ -64,8 +67,11 @@ impl Passwords {
             return (Err(Overload::Memory), Duration::ZERO);
         }
         let asked = Instant::now();
-        let slot = self.slots.take(source, hash.memory(), queued).await;
+        let slot = self.slots.take(context.peer.source(), hash.memory(), queued).await;
         let waited = asked.elapsed();
+        if context.is_refused() {
+            return (Err(Overload::Penalty), waited);
+        }
         let password = Zeroizing::new(password.to_vec());
         let work = tokio::task::spawn_blocking(move || {
             // Held until the work is done, even if nobody waits for it any more.

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Waker};
 
 use tokio::task::JoinSet;
@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::config::{AddressLists, Limits, RevocationConfig};
 use crate::os_limits;
-use crate::source::{Peer, Source};
+use crate::source::{Peer, Source, SourcePenalty};
 
 pub(super) const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
 pub(super) const OTHER_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
@@ -131,6 +131,61 @@ async fn the_right_password_and_the_right_key_are_accepted() {
     assert_eq!((identity.tenant.as_str(), identity.method), ("acme", "publickey"));
     assert_eq!(identity.fingerprint.as_deref(), Some("SHA256:UCUiLr7Pjs9wFFJMDByLgc3NrtdU344OgUM45wZPcIQ"));
     assert!(try_in(&access, b"alice", Credential::KeyOffered(&key)).await.is_some());
+}
+
+/// The penalty of a source that is refused from a number of rejections on.
+#[derive(Debug)]
+struct RefusedAfter {
+    rejections: AtomicU32,
+    most: u32,
+}
+
+impl SourcePenalty for RefusedAfter {
+    fn refuses(&self) -> bool {
+        self.rejections.load(Ordering::Relaxed) >= self.most
+    }
+
+    fn add_failed_login(&self) {
+        self.rejections.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+// F2
+#[tokio::test(start_paused = true)]
+async fn guesses_that_wait_for_a_slot_are_not_hashed_once_their_source_is_refused() {
+    let access = two_users();
+    let penalty = Arc::new(RefusedAfter { rejections: AtomicU32::new(0), most: 2 });
+    let attempt = |user: &'static [u8], password: &'static [u8]| {
+        let context = AttemptContext { penalty: Some(Arc::<RefusedAfter>::clone(&penalty)), ..context(1) };
+        let access = &access;
+        async move {
+            let (progress, queued) = (AuthProgress::default(), AtomicBool::new(false));
+            let attempt = Attempt { user, credential: Credential::Password(password) };
+            let decision = access.decide(attempt, &context, &progress, &queued).await;
+            (decision, Instant::now())
+        }
+    };
+    // Right: no penalty. Wrong or of nobody: each is one, before the delay is over.
+    assert!(matches!(attempt(b"alice", b"right").await.0, Decision::Accept(_)));
+    // One slot, so that they are hashed one after the other.
+    let mut slots = all_slots(&access).await;
+    let mut attempts: Vec<_> = [b"wrong" as &[u8], b"right"]
+        .into_iter()
+        .flat_map(|password| [b"alice" as &[u8], b"mallory"].map(|user| Box::pin(attempt(user, password))))
+        .collect();
+    for attempt in &mut attempts {
+        assert!(attempt.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    drop(slots.pop());
+    let late = attempts.split_off(2);
+    for attempt in attempts {
+        assert_eq!(attempt.await.0, Decision::Reject);
+    }
+    let began = Instant::now();
+    for attempt in late {
+        assert_eq!(attempt.await, (Decision::Undecided(Overload::Penalty), began), "known and unknown alike, at once");
+    }
+    assert_eq!(penalty.rejections.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test(start_paused = true)]

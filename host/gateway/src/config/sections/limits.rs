@@ -39,8 +39,9 @@ pub struct Limits {
         Server proxy_header_grace: Time = s(5), ms(100) => s(60), "F3";
     }
     ["Penalties: sources that are refused for a while, as PerSourcePenalties of sshd_config"] {
-        /// What a connection adds to the penalty of its source if it ends after a password was rejected (authfail). 0:
-        /// nothing. Refused keys add nothing, because an agent offers all that it has.
+        /// What a connection adds to the penalty of its source when its first password is rejected (authfail). 0:
+        /// nothing. Refused keys add nothing, because an agent offers all that it has. No password is checked for a
+        /// source while it is refused: its connections end.
         Server penalty_failed_login: Time = s(5), s(0) => s(3600), "F2";
         /// If it ends without an attempt to log in (noauth).
         Server penalty_no_attempt: Time = s(1), s(0) => s(3600), "F2";

@@ -28,14 +28,23 @@
 //! Decided 2026-11-28: loopback is a source like any other, in the demonstration too. While the limit was 16, and one
 //! more was refused, the demonstration had to exempt it; 64 served and 512 waiting connections are enough for one
 //! machine.
+//!
+//! Decided 2026-11-29: a rejected password is penalized at once, and each connection penalizes its source once; before
+//! a password is hashed, the source is asked for again. sshd penalizes at the end of a connection and asks at its
+//! beginning alone, so that whoever opens 64 connections at the same time has at least 64 passwords hashed. Rejected: a
+//! penalty for each rejected password. Whoever mistypes three times in one connection would be refused for it, which
+//! sshd does not do. The price of this: a connection that logs in after a rejected password has penalized its source,
+//! too; one alone is below the minimum, and refuses nobody.
 
 mod penalties;
 mod refusal;
 mod unauthenticated;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -44,10 +53,11 @@ use whelk_ssh::phase::LoginStage;
 
 use crate::config::Limits;
 use crate::credential::AddressList;
-use crate::source::Source;
+use crate::source::{Source, SourcePenalty};
 
 pub use penalties::Fault;
 use penalties::{Penalties, PenaltyBounds};
+pub(crate) use refusal::PENALTY_TEXT;
 pub(super) use refusal::{ConnectionRefusal, SOURCE_LINE};
 use unauthenticated::{Rank, Unauthenticated};
 
@@ -167,11 +177,46 @@ pub struct ConnectionPermit {
 }
 
 struct PendingLogin {
-    source: Source,
     stage: LoginStage,
     signal: Arc<Notify>,
-    /// It gets no penalties.
-    is_exempt: bool,
+    /// `None`: it gets no penalties.
+    penalty: Option<Arc<LoginPenalty>>,
+}
+
+/// The source of one connection that has not logged in, and whether the connection has penalized it.
+struct LoginPenalty {
+    gate: Gate,
+    source: Source,
+    has_penalized: AtomicBool,
+}
+
+impl LoginPenalty {
+    fn new(gate: Gate, source: Source) -> LoginPenalty {
+        LoginPenalty { gate, source, has_penalized: AtomicBool::new(false) }
+    }
+
+    /// Penalizes the source. Of the faults of a connection the first counts, and a crash always.
+    fn add(&self, fault: Fault) {
+        if !self.has_penalized.swap(true, Ordering::Relaxed) || fault == Fault::Crash {
+            self.gate.penalize(self.source, fault, Instant::now());
+        }
+    }
+}
+
+impl SourcePenalty for LoginPenalty {
+    fn refuses(&self) -> bool {
+        self.gate.penalties().penalties.refusal(self.source, Instant::now()).is_some()
+    }
+
+    fn add_failed_login(&self) {
+        self.add(Fault::FailedLogin);
+    }
+}
+
+impl fmt::Debug for LoginPenalty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoginPenalty").field("source", &self.source).finish_non_exhaustive()
+    }
 }
 
 impl PenaltyState {
@@ -254,7 +299,8 @@ impl Gate {
     fn serve(&self, counts: &mut Counts, connection: u64, source: Source, now: Instant) -> ConnectionPermit {
         let signal = Arc::new(Notify::new());
         counts.unauthenticated.serve(connection, source, now, Arc::clone(&signal));
-        let pending = PendingLogin { source, stage: LoginStage::Identification, signal, is_exempt: false };
+        let penalty = Some(Arc::new(LoginPenalty::new(self.clone(), source)));
+        let pending = PendingLogin { stage: LoginStage::Identification, signal, penalty };
         ConnectionPermit { gate: self.clone(), connection, pending: Some(pending) }
     }
 
@@ -405,8 +451,9 @@ impl ConnectionPermit {
 
     /// Tells the address of the client: what an exempt one does wrong is no fault of the others in its network.
     pub(super) fn has_peer(&mut self, peer: IpAddr) {
-        let is_exempt = self.gate.penalties().is_exempt(peer);
-        self.pending.iter_mut().for_each(|pending| pending.is_exempt = is_exempt);
+        if self.gate.penalties().is_exempt(peer) {
+            self.pending.iter_mut().for_each(|pending| pending.penalty = None);
+        }
     }
 
     /// The client has progressed to this stage. Cheap if nothing has changed.
@@ -426,9 +473,15 @@ impl ConnectionPermit {
 
     /// The connection ends, and this is what it did wrong. No effect on one that has logged in.
     pub fn penalize(&self, fault: Fault) {
-        if let Some(pending) = self.pending.as_ref().filter(|pending| !pending.is_exempt) {
-            self.gate.penalize(pending.source, fault, Instant::now());
+        if let Some(penalty) = self.pending.as_ref().and_then(|pending| pending.penalty.as_ref()) {
+            penalty.add(fault);
         }
+    }
+
+    /// The penalty of the source, for an attempt to log in. `None` if the address is exempt.
+    pub(crate) fn penalty(&self) -> Option<Arc<dyn SourcePenalty>> {
+        let penalty = self.pending.as_ref()?.penalty.as_ref()?;
+        Some(Arc::<LoginPenalty>::clone(penalty))
     }
 
     /// Completes when the connection must end because it was evicted. Never for an authenticated one.
@@ -770,6 +823,31 @@ mod tests {
         drop((test.served(2), test.served(9)));
         test.wait(20);
         drop(test.served(1));
+    }
+
+    #[test]
+    fn a_rejected_password_counts_at_once_and_once_for_its_connection() {
+        let mut test = Test::new(|bounds| bounds.penalties.failed_login = Duration::from_secs(10));
+        let permits: Vec<_> = [1, 1, 1, 2].into_iter().map(|peer| test.served(peer)).collect();
+        let penalties: Vec<_> = permits.iter().map(|permit| permit.penalty().unwrap()).collect();
+        let refused = || penalties.iter().map(|penalty| penalty.refuses()).collect::<Vec<_>>();
+        // Whoever mistypes goes on, and is not penalized again at the end.
+        (0..6).for_each(|_| penalties[0].add_failed_login());
+        [Fault::FailedLogin, Fault::TimedOut].into_iter().for_each(|fault| permits[0].penalize(fault));
+        assert_eq!(refused(), [false; 4]);
+        // The second connection is enough: those that exist are refused, too.
+        penalties[1].add_failed_login();
+        assert_eq!(refused(), [true, true, true, false]);
+        let mut exempt = test.served(9);
+        exempt.has_peer(v4(9));
+        assert!(exempt.penalty().is_none());
+        exempt.authenticated();
+        assert!(ConnectionPermit::unlisted(1).penalty().is_none());
+        // A crash counts beside it.
+        penalties[3].add_failed_login();
+        assert!(!penalties[3].refuses());
+        permits[3].penalize(Fault::Crash);
+        assert!(penalties[3].refuses());
     }
 
     #[test]

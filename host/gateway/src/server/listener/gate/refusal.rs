@@ -33,7 +33,10 @@ impl ConnectionRefusal {
     }
 }
 
-/// The line for a peer whose source has a penalty, with the words of OpenSSH 10.
+/// What a peer is told whose source has a penalty, with the words of OpenSSH 10.
+pub(crate) const PENALTY_TEXT: &str = "Not allowed at this time";
+
+/// The same as a line.
 const PENALTY_LINE: &str = "Not allowed at this time\r\n";
 
 /// The line for a peer whose source has too many unauthenticated connections.
