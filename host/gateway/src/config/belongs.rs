@@ -11,11 +11,11 @@ const TOP: &str = "at the top of the file, before the first [table]";
 const AUTHENTICATORS: &str = "in [[authenticators]]";
 
 /// Every setting but the limits, by the table that it belongs in.
-const SETTINGS: [(&str, &[&str]); 13] = [
+const SETTINGS: [(&str, &[&str]); 14] = [
     (TOP, &["proxies", "penalty_exempt"]),
     (TOP, &["listen", "plugins", "state", "host_key_files", "host_certificates", "banner", "environment_names"]),
     (TOP, &["methods", "users", "tenants", "algorithms", "limits", "trusted_user_ca_keys", "revoked_keys"]),
-    (TOP, &["authenticators", "end_revoked"]),
+    (TOP, &["authenticators", "end_revoked", "audit"]),
     ("in [users.NAME]", &["tenant", "plugin", "password", "keys", "authorized_keys", "auth", "principals", "methods"]),
     ("in [tenants.NAME]", &["plugin", "connection_plugin", "plugins", "methods", "routes", "limits", "grants"]),
     ("in [tenants.NAME]", &["trusted_user_ca_keys"]),
@@ -24,6 +24,7 @@ const SETTINGS: [(&str, &[&str]); 13] = [
     ("in `directory` of [tenants.NAME.grants]", &["path", "access", "bytes", "files"]),
     ("in `keyvalue` of [tenants.NAME.grants] or [[authenticators]]", &["bytes", "keys"]),
     (AUTHENTICATORS, &["name", "plugin", "users", "tenants", "methods", "trusted_user_ca_keys", "config", "keyvalue"]),
+    ("in [audit]", &["to", "file", "size", "keep", "age", "server", "required"]),
     ("in [algorithms]", &["key_exchange", "host_key_algorithms", "ciphers", "macs", "compression"]),
 ];
 

@@ -181,7 +181,7 @@ mod tests {
             ("[audit]\nto = \"disk\"", "w.toml:2: audit.to: must be \"file\", \"syslog\" or \"journald\", is \"disk\""),
             ("[audit]\nto = \"journald\"\nfile = \"x\"", "w.toml:3: audit.file: there is no such setting"),
             ("[audit]\nfile = \"x\"\nkeep = 0", "w.toml:3: audit.keep: must be from 1 to 1000, is 0"),
-            ("[audit]\nfile = \"x\"\nsize = 5", "w.toml:3: audit.size: must be a size"),
+            ("[audit]\nfile = \"x\"\nsize = true", "w.toml:3: audit.size: must be a size"),
             ("[audit]\nfile = \"x\"\nrequired = \"yes\"", "w.toml:3: audit.required: must be"),
             ("[audit]\nto = \"syslog\"\nserver = \"log.example.org\"", "w.toml:3: audit.server: must be an address"),
             (
