@@ -33,8 +33,7 @@
 //! a password is hashed, the source is asked for again. sshd penalizes at the end of a connection and asks at its
 //! beginning alone, so that whoever opens 64 connections at the same time has at least 64 passwords hashed. Rejected: a
 //! penalty for each rejected password. Whoever mistypes three times in one connection would be refused for it, which
-//! sshd does not do. The price of this: a connection that logs in after a rejected password has penalized its source,
-//! too; one alone is below the minimum, and refuses nobody.
+//! sshd does not do. A connection that logs in after a rejected password takes its penalty back.
 
 mod penalties;
 mod refusal;
@@ -199,6 +198,15 @@ impl LoginPenalty {
     fn add(&self, fault: Fault) {
         if !self.has_penalized.swap(true, Ordering::Relaxed) || fault == Fault::Crash {
             self.gate.penalize(self.source, fault, Instant::now());
+        }
+    }
+}
+
+impl LoginPenalty {
+    /// Takes back the penalty for a rejected password: somebody has mistyped, and has logged in after that.
+    fn take_back(&self) {
+        if self.has_penalized.load(Ordering::Relaxed) {
+            self.gate.penalties().penalties.take_back(self.source, Fault::FailedLogin, Instant::now());
         }
     }
 }
@@ -468,6 +476,9 @@ impl ConnectionPermit {
     /// The client has logged in: it is no longer unauthenticated and stays, even if it was just evicted. Further
     /// calls have no effect.
     pub fn authenticated(&mut self) {
+        if let Some(penalty) = self.pending.as_ref().and_then(|pending| pending.penalty.as_ref()) {
+            penalty.take_back();
+        }
         self.stop_counting_unauthenticated(&mut self.gate.clone().counts());
     }
 
@@ -823,6 +834,24 @@ mod tests {
         drop((test.served(2), test.served(9)));
         test.wait(20);
         drop(test.served(1));
+    }
+
+    #[test]
+    fn whoever_mistypes_and_logs_in_costs_the_source_nothing() {
+        let mut test = Test::new(|_| {});
+        for _ in 0..20 {
+            let mut permit = test.served(1);
+            permit.penalty().unwrap().add_failed_login();
+            permit.authenticated();
+        }
+        test.now = Instant::now();
+        drop(test.served(1));
+        // Those who do not log in are counted as before, also beside others who do.
+        for _ in 0..4 {
+            test.served(1).penalty().unwrap().add_failed_login();
+        }
+        test.now = Instant::now();
+        assert!(matches!(test.refused(1), ConnectionRefusal::Penalty { .. }));
     }
 
     #[test]

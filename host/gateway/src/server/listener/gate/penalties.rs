@@ -164,6 +164,20 @@ impl Penalties {
         }
         family.insert(source, Entry { until, refuses, fault });
     }
+
+    /// Takes back what one fault has added.
+    pub(super) fn take_back(&mut self, source: Source, fault: Fault, now: Instant) {
+        let time = self.bounds.of(fault);
+        let family = match source {
+            Source::V4(_) => &mut self.v4,
+            Source::V6(_) => &mut self.v6,
+            Source::Unknown => return,
+        };
+        let Some(before) = family.remove(source) else { return };
+        if let Some(until) = before.until.checked_sub(time).filter(|until| *until > now) {
+            family.insert(source, Entry { until, ..before });
+        }
+    }
 }
 
 impl Family {
