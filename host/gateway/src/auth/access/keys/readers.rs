@@ -19,7 +19,7 @@ const READERS_OF_ONE: usize = 4;
 pub(super) struct Readers {
     each: BTreeMap<KeyPath, Arc<Semaphore>>,
     all: Arc<Semaphore>,
-    /// How long one read may take.
+    /// How long one read may take, with the wait for its turn.
     grace: Duration,
 }
 
@@ -40,8 +40,8 @@ impl Readers {
         }
     }
 
-    /// Reads a file by `read`, when its turn has come. A read that takes too long is left alone, and keeps its place
-    /// until it ends.
+    /// Reads a file by `read`, when its turn has come. A read that takes too long, with the wait for its turn, is left
+    /// alone, and keeps its place until it ends.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         file: &KeyPath,
@@ -49,15 +49,18 @@ impl Readers {
     ) -> Result<T, KeyRefusal> {
         // The place at this file comes first: whoever waits for it takes none from the readers of other files. The
         // semaphores are never closed.
-        let of_file = match self.each.get(file) {
-            Some(each) => Arc::clone(each).acquire_owned().await.ok(),
-            None => None,
+        let work = async {
+            let of_file = match self.each.get(file) {
+                Some(each) => Arc::clone(each).acquire_owned().await.ok(),
+                None => None,
+            };
+            let permits = (of_file, Arc::clone(&self.all).acquire_owned().await.ok());
+            let work = tokio::task::spawn_blocking(move || {
+                let _permits = permits;
+                read()
+            });
+            work.await
         };
-        let permits = (of_file, Arc::clone(&self.all).acquire_owned().await.ok());
-        let work = tokio::task::spawn_blocking(move || {
-            let _permits = permits;
-            read()
-        });
         match timeout(self.grace, work).await {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(_)) => Err(KeyRefusal::Panic),
@@ -109,6 +112,14 @@ mod tests {
             assert_eq!(read.await.unwrap(), Ok(number));
         }
         assert_eq!(readers.all.available_permits(), READERS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_for_a_turn_at_a_file_that_hangs_has_an_end() {
+        let readers = Readers::new([path("hangs")].into_iter(), Duration::from_secs(1));
+        let places = Arc::clone(&readers.each[&path("hangs")]);
+        let _hang = places.acquire_many(READERS_OF_ONE as u32).await.unwrap();
+        assert_eq!(readers.read(&path("hangs"), || ()).await, Err(KeyRefusal::Slow));
     }
 
     #[tokio::test]
