@@ -69,10 +69,11 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # certificate is refused.
 # revoked_keys = "revoked.krl"
 
-# Connections of those who may no longer log in are ended, with their sessions: within two seconds after a key was taken from an
+# Ends live connections when their login is revoked: within two seconds (local disk) after a key was taken from an
 # authorized_keys file or added to the revoked keys, without any signal, and after a reload that removes the user, the key, the
 # password or the authority, changes the password, or gives the user another tenant. What ends by time alone (expiry-time=, the
-# validity of a certificate) ends no connection, nor do other `methods`. false: connections are kept until they end by themselves.
+# validity of a certificate) ends no connection. An expiry-time= added later counts as of the login. Changed `methods` apply to new
+# logins only. false: connections are kept until they end by themselves.
 #end_revoked = true
 
 # A record of logins, commands, files and what operators did, apart from the log: one JSON object a line, which AUDIT.md describes.
@@ -106,9 +107,9 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 #   The file is read at each login. A line that is not understood is skipped; a file that others may write to is not used.
 #   Instead of one file there may be a list of files. {home} at the beginning of one is the home of the user, the `directory`
 #   that the tenant is granted: whoever may write there, which is every session of the tenant if it is "read-write", decides
-#   who logs in as this user. No link in it leads out of the home. It lifts no restriction: of a key that is listed outside of
-#   the home it says nothing, environment= has no effect in it, and if any key outside of it has options that restrict that
-#   key (command=, from= ...) it is not used at all.
+#   who logs in as this user. No link in it leads out of the home. Keys listed elsewhere are decided there, never here.
+#   `environment=` is ignored. If any other key of the user has restricting options (command=, from=, environment= ...), or a
+#   file listed elsewhere for the user cannot be used, this file is ignored.
 # keys = ["ssh-ed25519 AAAA... alice@example.org"]
 # authorized_keys = ["keys/alice", "{home}/.ssh/authorized_keys"]
 #   The principals of which a certificate needs one, instead of the user's name (AuthorizedPrincipalsFile):
