@@ -172,7 +172,10 @@ impl Access {
             // users of the configuration.
             Decision::Challenge(_) if !matches!(attempt.credential, Credential::Interactive) => {}
             Decision::Reject | Decision::RejectKey(_) | Decision::Challenge(_) => {
-                let is_guess = matches!(attempt.credential, Credential::Password(_) | Credential::Answers(_));
+                let is_guess = matches!(
+                    attempt.credential,
+                    Credential::Password(_) | Credential::NewPassword { .. } | Credential::Answers(_)
+                );
                 if is_guess && matches!(decision, Decision::Reject) {
                     self.passwords.slots.failed(context.peer.source());
                     // Before the delay, in which others of the source would be hashed.

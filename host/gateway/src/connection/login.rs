@@ -391,7 +391,7 @@ fn proven_algorithm(credential: Credential<'_>) -> Option<&str> {
 }
 
 /// Starts the decision about an attempt. Who is accepted after a reload must be welcome by the newest configuration,
-/// too, though the connection keeps that of its beginning.
+/// too, though the connection keeps that of its beginning. After several methods the earlier proofs must still count.
 fn decide(
     gateway: &Gateway,
     attempt: &Attempt<'_>,
@@ -407,11 +407,19 @@ fn decide(
     let attempt = OwnedAttempt::of(attempt);
     Box::pin(async move {
         let decision = access.decide(attempt.as_attempt(), &context, &progress, &queued).await;
+        let is_offer =
+            matches!(attempt.as_attempt().credential, Credential::KeyOffered(_) | Credential::CertificateOffered(_));
         let Decision::Accept(identity) = &decision else { return decision };
-        match table.logins().newer_than(access.number()) {
-            // On the heap: it happens only during a reload.
-            Some(newest) if !Box::pin(newest.still_accepts(identity, context.peer)).await => Decision::Reject,
-            Some(_) | None => decision,
+        let newest = table.logins().newer_than(access.number());
+        // What is only offered lets nobody in.
+        if is_offer || (newest.is_none() && progress.done().next().is_none()) {
+            return decision;
         }
+        // On the heap: it happens only during a reload, and after several methods.
+        let accepts = Box::pin(async {
+            let newest = newest.as_ref().unwrap_or(&access);
+            newest.still_accepts(identity, &progress, context.peer).await
+        });
+        if accepts.await { decision } else { Decision::Reject }
     })
 }

@@ -13,7 +13,7 @@ use std::path::Path;
 use ssh_key::{Algorithm, HashAlg, PublicKey};
 use whelk_ssh::crypto::key::PublicKey as Verified;
 
-use super::file::{FileStamp, KeyPath};
+use super::file::{FileFault, FileStamp, KeyPath};
 use super::key_options::KeyOptions;
 
 /// Far more than any list kept by hand.
@@ -172,7 +172,7 @@ pub(crate) struct FoundKey {
 ///
 /// # Errors
 /// As for [`read_authorized_keys`].
-pub(crate) fn find_in_file(path: &KeyPath, key: &Verified, all: bool) -> Result<FoundKey, String> {
+pub(crate) fn find_in_file(path: &KeyPath, key: &Verified, all: bool) -> Result<FoundKey, FileFault> {
     let Some((text, stamp)) = read_text(path)? else { return Ok(FoundKey::default()) };
     let restricts = all && lines(&text).any(|line| restricts(String::from_utf8_lossy(line).trim()));
     Ok(FoundKey { lines: find_lines(&text, key), restricts, stamp: Some(stamp) })
@@ -208,16 +208,17 @@ fn find_lines(bytes: &[u8], key: &Verified) -> Vec<FoundLine> {
 
 /// The bytes of a key file, without a byte order mark, and its stamp from before they were read. None: a home need not
 /// have one.
-fn read_text(path: &KeyPath) -> Result<Option<(Vec<u8>, FileStamp)>, String> {
+fn read_text(path: &KeyPath) -> Result<Option<(Vec<u8>, FileStamp)>, FileFault> {
     let Some((file, facts)) = path.open(MOST_BYTES)? else { return Ok(None) };
+    let stamp = FileStamp::of(&facts);
     let mut bytes = path.contents(file, MOST_BYTES)?;
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-        return Err(format!("{path} is UTF-16 text: save it as UTF-8"));
+        return Err(format!("{path} is UTF-16 text: save it as UTF-8").into());
     }
     if bytes.starts_with(BYTE_ORDER_MARK) {
         bytes.drain(..BYTE_ORDER_MARK.len());
     }
-    Ok(Some((bytes, FileStamp::of(&facts))))
+    Ok(Some((bytes, stamp)))
 }
 
 fn parse_file(bytes: &[u8]) -> KeyFile {

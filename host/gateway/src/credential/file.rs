@@ -15,11 +15,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::state::strict_modes::{Writers, me};
 
-/// A file that was changed less than this time ago may be changed once more without another stamp, within one tick of
-/// the file system's clock.
+/// A file that was changed less than this time ago may change again within the same tick of the file system's clock,
+/// and keep its stamp.
 const SETTLED: Duration = Duration::from_secs(2);
 /// Without NONBLOCK, opening a FIFO would wait for a writer.
 const FLAGS: OFlags = OFlags::NONBLOCK.union(OFlags::NOCTTY);
@@ -39,13 +40,52 @@ pub(crate) enum KeyPath {
 }
 
 /// The metadata that show whether a file has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct FileStamp {
     device: u64,
     inode: u64,
     bytes: u64,
     modified: (i64, i64),
     changed: (i64, i64),
+    /// When it was taken, any later change would show in another stamp. No part of the comparison.
+    is_settled: bool,
+}
+
+/// Why a file cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FileFault {
+    /// A sentence that names the file.
+    pub(crate) reason: String,
+    /// It says nothing about the file itself: this program has too many files open, the disk or the network fails.
+    pub(crate) is_passing: bool,
+}
+
+impl FileFault {
+    fn of(reason: String, error: &io::Error) -> FileFault {
+        FileFault { reason, is_passing: is_passing(error) }
+    }
+}
+
+impl From<String> for FileFault {
+    /// A fault of the file itself.
+    fn from(reason: String) -> FileFault {
+        FileFault { reason, is_passing: false }
+    }
+}
+
+impl From<FileFault> for String {
+    fn from(fault: FileFault) -> String {
+        fault.reason
+    }
+}
+
+/// Whether an error says nothing about the file.
+pub(crate) fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied};
+    // Links in a circle, and what is no file that can be opened. They have no stable kind.
+    let of_file = [Errno::LOOP, Errno::NXIO].map(Errno::raw_os_error);
+    let is_of_file = error.raw_os_error().is_some_and(|number| of_file.contains(&number));
+    !is_of_file && !matches!(error.kind(), NotFound | PermissionDenied | NotADirectory | IsADirectory)
 }
 
 impl KeyPath {
@@ -69,8 +109,8 @@ impl KeyPath {
     ///
     /// # Errors
     /// What is wrong, as a sentence that names the file.
-    pub(super) fn open(&self, most: u64) -> Result<Option<(File, Metadata)>, String> {
-        let unreadable = |error: io::Error| format!("{self} cannot be read: {error}");
+    pub(super) fn open(&self, most: u64) -> Result<Option<(File, Metadata)>, FileFault> {
+        let unreadable = |error: io::Error| FileFault::of(format!("{self} cannot be read: {error}"), &error);
         let (home, file) = match self {
             KeyPath::Named(path) => {
                 let flags = OFlags::RDONLY | OFlags::CLOEXEC | FLAGS;
@@ -89,10 +129,10 @@ impl KeyPath {
         };
         let facts = file.metadata().map_err(unreadable)?;
         if !facts.is_file() {
-            return Err(format!("{self} is not a regular file"));
+            return Err(format!("{self} is not a regular file").into());
         }
         if facts.len() > most {
-            return Err(format!("{self} is larger than {most} bytes"));
+            return Err(format!("{self} is larger than {most} bytes").into());
         }
         match (self, home) {
             (KeyPath::InHome { .. }, Some(home)) => check_in_home(&home, &file, &facts)?,
@@ -107,10 +147,10 @@ impl KeyPath {
     ///
     /// # Errors
     /// As for [`open`](Self::open).
-    pub(super) fn contents(&self, file: File, most: u64) -> Result<Vec<u8>, String> {
+    pub(super) fn contents(&self, file: File, most: u64) -> Result<Vec<u8>, FileFault> {
         let mut bytes = Vec::new();
         let read = file.take(most).read_to_end(&mut bytes);
-        read.map_err(|error| format!("{self} cannot be read: {error}"))?;
+        read.map_err(|error| FileFault::of(format!("{self} cannot be read: {error}"), &error))?;
         Ok(bytes)
     }
 
@@ -146,15 +186,35 @@ impl FileStamp {
             bytes: facts.len(),
             modified: (facts.mtime(), facts.mtime_nsec()),
             changed: (facts.ctime(), facts.ctime_nsec()),
+            is_settled: is_settled(facts.ctime()),
         }
     }
 
-    /// Whether a change of the file from now on would show in another stamp.
+    /// Whether any change of the file after this stamp was taken shows in another stamp.
     pub(crate) fn is_settled(&self) -> bool {
-        let changed = u64::try_from(self.changed.0).ok().map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
-        let age = changed.and_then(|changed| SystemTime::now().duration_since(changed).ok());
-        age.is_some_and(|age| age > SETTLED)
+        self.is_settled
     }
+
+    /// Whether the file was empty, as is one that is just being written anew.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+}
+
+impl PartialEq for FileStamp {
+    fn eq(&self, other: &FileStamp) -> bool {
+        let metadata = |stamp: &FileStamp| (stamp.device, stamp.inode, stamp.bytes, stamp.modified, stamp.changed);
+        metadata(self) == metadata(other)
+    }
+}
+
+impl Eq for FileStamp {}
+
+/// Whether a file that was changed at this time, in seconds since 1970, would get another stamp if it changed now.
+fn is_settled(changed: i64) -> bool {
+    let changed = u64::try_from(changed).ok().map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
+    let age = changed.and_then(|changed| SystemTime::now().duration_since(changed).ok());
+    age.is_some_and(|age| age > SETTLED)
 }
 
 /// Opens a file below a home directory, and the directory.
@@ -169,8 +229,9 @@ fn open_below(home: &Path, file: &Path, flags: OFlags) -> io::Result<(Dir, File)
 
 /// Checks the modes and owners of a file below a home directory, and of all folders that it lies in up to the home. As
 /// with StrictModes it may belong to root or to the user, who here is the owner of the home.
-fn check_in_home(home: &Dir, file: &File, facts: &Metadata) -> Result<(), String> {
-    let unreadable = |error: io::Error| format!("the folders of a file of keys cannot be read: {error}");
+fn check_in_home(home: &Dir, file: &File, facts: &Metadata) -> Result<(), FileFault> {
+    let unreadable =
+        |error: io::Error| FileFault::of(format!("the folders of a file of keys cannot be read: {error}"), &error);
     let user = home.try_clone().and_then(|home| home.into_std_file().metadata()).map_err(unreadable)?.uid();
     // Paths of what is open, so that no link of the user's is followed.
     let real = |fd: i32| std::fs::read_link(format!("/proc/self/fd/{fd}")).map_err(unreadable);

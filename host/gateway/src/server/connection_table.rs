@@ -37,7 +37,7 @@ pub struct ConnectionTable {
     rows: Mutex<BTreeMap<u64, Arc<ConnectionRow>>>,
     /// The peak of connections since [`ConnectionTable::take_peak`] was called last.
     peak: AtomicUsize,
-    /// What those logins are judged again by that are complete.
+    /// Completed logins, and the files they depend on.
     logins: LiveLogins,
 }
 

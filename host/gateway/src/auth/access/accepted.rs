@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::decision::Identity;
 use crate::auth::proof::{Evidence, Proof, SeenFile};
+use crate::auth::restrictions::Restrictions;
 use crate::source::Peer;
 
 /// A login whose connection lives.
@@ -15,7 +16,7 @@ pub(crate) struct AcceptedLogin {
     pub(super) principal: String,
     pub(super) tenant: String,
     pub(super) address: Option<IpAddr>,
-    /// When it was accepted, in seconds since 1970: an end that comes by time alone has no effect on it.
+    /// When it was accepted, in seconds since 1970: expiry is judged at this time.
     pub(super) at: u64,
     pub(super) evidence: Arc<Evidence>,
 }
@@ -64,13 +65,39 @@ impl AcceptedLogin {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// It would be accepted now.
-    Valid,
+    Valid(StillGranted),
     /// It would be rejected now.
     Revoked(Revocation),
-    /// A file of keys could not be used, perhaps only at this moment: why, for the log.
+    /// A file of keys could not be used or does not have the key, perhaps only at this moment: why, for the log.
     Doubtful(Revocation),
     /// It cannot be told, and the connection is kept: why, for the log.
     Unknown(String),
+}
+
+/// What a login would be granted that would be accepted now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StillGranted {
+    /// The files that have a say in it, as they are now.
+    pub(crate) files: Vec<SeenFile>,
+    /// The restrictions of all its keys. None: they contradict one another.
+    pub(super) restrictions: Option<Restrictions>,
+}
+
+impl Default for StillGranted {
+    /// Granted without any key.
+    fn default() -> StillGranted {
+        StillGranted { files: Vec::new(), restrictions: Some(Restrictions::default()) }
+    }
+}
+
+impl StillGranted {
+    /// That of this proof and of `earlier` ones.
+    pub(super) fn after(self, earlier: Option<StillGranted>) -> StillGranted {
+        let Some(StillGranted { mut files, restrictions }) = earlier else { return self };
+        files.extend(self.files);
+        let restrictions = restrictions.zip(self.restrictions).and_then(|(one, other)| one.and(&other));
+        StillGranted { files, restrictions }
+    }
 }
 
 /// Why a login is no longer valid.

@@ -6,9 +6,9 @@
 //! a name that is no user's, and for a user without key files or without a file of authorities, those of another are
 //! read and the result is ignored: the steps are the same, and the failure delay hides how long they took.
 //!
-//! The file in a home directory is what an untrusted user writes. It lifts nothing that the operator has put: it has no
-//! effect on keys and authorities that the operator lists, none for a user of whose keys one has options that restrict
-//! it, and it sets no variables.
+//! The file in a home directory is what an untrusted user writes. It never loosens a restriction of the operator: it is
+//! ignored for keys and authorities that the operator lists, for users with any restricted key, and while a file of the
+//! operator's for this user cannot be used. It sets no variables.
 
 mod certificate;
 #[cfg(test)]
@@ -20,15 +20,18 @@ mod sources;
 
 use std::time::Instant;
 
-use super::accepted::{AcceptedLogin, Revocation, Standing, now};
+use super::accepted::{AcceptedLogin, Revocation, Standing, StillGranted, now};
 use crate::auth::attempt::AttemptContext;
 use crate::auth::proof::ShownCredential;
 use crate::config::Authorities;
-use lookup::{KeyFindings, Lookup, LookupKind};
+use lookup::{Lookup, LookupKind};
 use shown::ShownKey;
 
 pub(super) use shown::{GrantedKey, KeyRefusal};
 pub(super) use sources::{KeyOwner, KeySources, UserKeys};
+
+/// Why a login ends whose key is in no file and in no list any more.
+const GONE: &str = "the user no longer has the key";
 
 /// Decides on keys. Shared by all connections.
 pub(super) struct KeyAccess(KeySources);
@@ -107,22 +110,35 @@ impl KeyAccess {
         let shown = ShownKey { user, credential: shown.clone(), proven: None, address, now: login.at };
         let lookup =
             Lookup { sources: &self.0, owner: *owner, shown: &shown, kind: LookupKind::Again { since: *since } };
-        let findings = match lookup.read().await {
+        let mut findings = match lookup.read().await {
             Ok(findings) => findings,
             Err(KeyRefusal::Panic) => return Standing::Unknown("reading a file of keys panicked".to_owned()),
             Err(_) => return Standing::Unknown("a file of keys could not be read in time".to_owned()),
         };
-        let KeyFindings { unusable, is_unread, .. } = &findings;
-        let unusable = unusable.clone();
-        match (*is_unread, unusable) {
-            // It may revoke the key, but more likely it will be there again in a moment.
-            (true, Some(reason)) => Standing::Unknown(reason),
-            (_, unusable) => match (lookup.decide(findings), unusable) {
-                (Ok(_), _) => Standing::Valid,
-                (Err(KeyRefusal::NotNow(reason)), _) => Standing::Revoked(Revocation::of_key(reason)),
-                (Err(_), Some(reason)) => Standing::Doubtful(Revocation::of_key(reason)),
-                (Err(_), None) => Standing::Revoked(Revocation::of_key("the user no longer has the key")),
+        let (unusable, unread, has_files) =
+            (findings.unusable.clone(), findings.unread.clone(), lookup.has_files(&findings));
+        let is_revoked = unread.is_none() && findings.revoked.is_some();
+        if unread.is_some() {
+            // What the rest says counts: the key may be gone.
+            findings.revoked = None;
+        }
+        let doubtful = |reason| Standing::Doubtful(Revocation::of_key(reason));
+        match (lookup.decide(findings), unusable) {
+            // The list may revoke the key, but more likely it will be there again in a moment.
+            (Ok(granted), _) => match unread {
+                Some(reason) => Standing::Unknown(reason),
+                None => {
+                    let GrantedKey { files, restrictions, .. } = granted;
+                    Standing::Valid(StillGranted { files, restrictions: Some(restrictions) })
+                }
             },
+            (Err(KeyRefusal::NotNow(reason)), _) if is_revoked => Standing::Revoked(Revocation::of_key(reason)),
+            (Err(_), Some(fault)) if fault.is_passing => Standing::Unknown(fault.reason),
+            (Err(_), Some(fault)) => doubtful(fault.reason),
+            (Err(KeyRefusal::NotNow(reason)), None) => Standing::Revoked(Revocation::of_key(reason)),
+            // Programs that write a file anew empty it first.
+            (Err(_), None) if has_files => doubtful(GONE.to_owned()),
+            (Err(_), None) => Standing::Revoked(Revocation::of_key(GONE)),
         }
     }
 }

@@ -4,13 +4,18 @@
 //! tenant, who has the same password or the key, which is not revoked. What an authenticator would say is not asked.
 //!
 //! Decided 2026-11-29, as in sshd: what ends by time alone (`expiry-time=`, the validity of a certificate) ends no
-//! connection. Other `methods`, limits and options than at the login end none either: connections keep what they had.
+//! connection. Changes of methods, limits and options do not end connections, except options that would refuse the key
+//! now (`from=`, an earlier `expiry-time=`, `cert-authority`). A login that is not complete is refused if methods or
+//! restrictions have changed: the client tries again by the new rules.
 
 use std::time::Instant;
 
-use super::accepted::{AcceptedLogin, Revocation, Standing};
+use whelk_ssh::auth::method::AuthMethod;
+
+use super::accepted::{AcceptedLogin, Revocation, Standing, StillGranted};
 use super::decision::Identity;
 use super::keys::{KeyOwner, Recheck};
+use super::progress::{AuthProgress, Next};
 use super::{Access, Member, Users};
 use crate::auth::proof::{KeyProof, Proof};
 use crate::credential::PasswordHash;
@@ -22,14 +27,33 @@ impl Access {
         self.ends_revoked
     }
 
-    /// Whether a login would be accepted that an older configuration has just accepted.
-    pub(crate) async fn still_accepts(&self, identity: &Identity, peer: Peer) -> bool {
-        self.rejudge(&AcceptedLogin::of(identity, peer), Instant::now()).await == Standing::Valid
+    /// Whether a login that is about to be accepted, perhaps by an older configuration, still would be: with the same
+    /// restrictions, and after these methods. `done`: those before the last.
+    pub(crate) async fn still_accepts(&self, identity: &Identity, done: &AuthProgress, peer: Peer) -> bool {
+        let Standing::Valid(granted) = self.rejudge(&AcceptedLogin::of(identity, peer), Instant::now()).await else {
+            return false;
+        };
+        let Users::Known(members) = &self.login_policy else { return true };
+        let required = match members.get(&identity.user) {
+            Some(member) if member.needs_no_credentials => return true,
+            Some(member) => &member.methods,
+            None => match self.authenticators.find(&identity.user) {
+                Some(asked) => asked.methods(),
+                None => return false,
+            },
+        };
+        let last = AuthMethod::ALL.into_iter().find(|method| method.name() == identity.method);
+        let is_enough = match last {
+            Some(method) => done.after(required, method) == Next::Nothing,
+            // An authenticator lets somebody in without credentials.
+            None => required.lists().is_empty(),
+        };
+        is_enough && granted.restrictions.as_ref() == Some(&*identity.restrictions)
     }
 
     /// Judges a login again. Files are read as they are at `since` or later.
     pub(crate) async fn rejudge(&self, login: &AcceptedLogin, since: Instant) -> Standing {
-        let Users::Known(members) = &self.login_policy else { return Standing::Valid };
+        let Users::Known(members) = &self.login_policy else { return Standing::Valid(StillGranted::default()) };
         let revoked = |reason: &str| Standing::Revoked(Revocation::of_user(reason));
         let member = members.get(&login.user);
         if let Some(name) = &login.evidence.authenticator {
@@ -58,32 +82,33 @@ impl Access {
 
     /// Judges each of the proofs. The worst counts.
     async fn rejudge_keys(&self, recheck: &Recheck<'_>, member: Option<&Member>) -> Standing {
+        let valid = || Standing::Valid(StillGranted::default());
         if member.is_some_and(|member| member.needs_no_credentials) {
-            return Standing::Valid;
+            return valid();
         }
-        let mut standing = Standing::Valid;
+        let (mut granted, mut doubt) = (None, None);
         for proof in &recheck.login.evidence.proofs {
             let judged = match (proof, member) {
                 (Proof::Key(KeyProof { shown, .. }), _) => self.keys.rejudge(shown, recheck).await,
                 (Proof::Password(hash), Some(member)) => password(member, hash),
                 (Proof::NotNeeded, Some(_)) => Standing::Revoked(Revocation::of_user("the user now needs credentials")),
-                (Proof::Password(_) | Proof::NotNeeded, None) => Standing::Valid,
+                (Proof::Password(_) | Proof::NotNeeded, None) => valid(),
             };
-            match (&standing, &judged) {
-                (_, Standing::Revoked(_)) => return judged,
-                (Standing::Valid | Standing::Unknown(_), Standing::Doubtful(_))
-                | (Standing::Valid, Standing::Unknown(_)) => standing = judged,
-                _ => {}
+            match judged {
+                Standing::Valid(this) => granted = Some(this.after(granted)),
+                Standing::Revoked(_) => return judged,
+                Standing::Doubtful(_) => doubt = Some(judged),
+                Standing::Unknown(_) => doubt = doubt.or(Some(judged)),
             }
         }
-        standing
+        doubt.unwrap_or_else(|| Standing::Valid(granted.unwrap_or_default()))
     }
 }
 
 /// Whether the user still has the password of this hash.
 fn password(member: &Member, hash: &PasswordHash) -> Standing {
     match &member.password {
-        Some(own) if **own == *hash => Standing::Valid,
+        Some(own) if **own == *hash => Standing::Valid(StillGranted::default()),
         Some(_) => Standing::Revoked(Revocation::of_password("the password was changed")),
         None => Standing::Revoked(Revocation::of_password("the password was removed")),
     }

@@ -24,17 +24,16 @@ fn set_mode(path: &Path, mode: u32) {
 /// What the file says, or why it is not used.
 fn read(path: &KeyPath) -> Result<Option<String>, String> {
     let Some((file, _)) = path.open(MOST)? else { return Ok(None) };
-    path.contents(file, MOST).map(|bytes| Some(String::from_utf8(bytes).unwrap()))
+    Ok(Some(String::from_utf8(path.contents(file, MOST)?).unwrap()))
 }
 
 #[test]
 fn a_file_that_has_not_changed_for_a_while_is_settled() {
-    let stamp = |seconds| FileStamp { device: 1, inode: 1, bytes: 1, modified: (0, 0), changed: (seconds, 0) };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let now = i64::try_from(now).unwrap();
-    assert!(stamp(now - 10).is_settled() && !stamp(now).is_settled());
+    assert!(is_settled(now - 10) && !is_settled(now));
     // A clock that was set back, and times before 1970.
-    assert!(!stamp(now + 1000).is_settled() && !stamp(-1).is_settled());
+    assert!(!is_settled(now + 1000) && !is_settled(-1));
 }
 
 #[test]
@@ -121,4 +120,15 @@ fn a_stamp_shows_a_change_and_costs_no_reading() {
     fs::write(folder.path().join("new"), "keys").unwrap();
     fs::rename(folder.path().join("new"), &place).unwrap();
     assert_ne!(path.stamp().unwrap(), stamp);
+}
+
+#[test]
+fn errors_that_say_nothing_of_the_file_are_told_from_those_that_do() {
+    let of = |errno: Errno| is_passing(&io::Error::from(errno));
+    for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::IO, Errno::STALE, Errno::TIMEDOUT] {
+        assert!(of(errno), "{errno}");
+    }
+    for errno in [Errno::NOENT, Errno::ACCESS, Errno::PERM, Errno::NOTDIR, Errno::LOOP, Errno::NXIO] {
+        assert!(!of(errno), "{errno}");
+    }
 }

@@ -8,12 +8,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::auth::access::{AcceptedLogin, Access};
-use crate::credential::{FileStamp, KeyPath};
+use crate::auth::proof::SeenFile;
+use crate::credential::{FileStamp, KeyPath, is_passing};
 
 /// Files are looked at in this many parts, one after the other, so that the work is spread over the time.
-pub(crate) const SLICES: usize = 16;
+pub(crate) const TURNS: usize = 16;
+/// The operator's files and those of homes have parts of their own, so that a home that hangs delays none of the
+/// former.
+pub(crate) const SLICES: usize = 2 * TURNS;
 
-/// What a look at a file has found. No stamp: it is not there, or cannot be accessed.
+/// What a look at a file has found. No stamp: it is not there, or may not be accessed.
 pub(crate) type Looked = (KeyPath, Option<FileStamp>);
 
 /// All logins of live connections.
@@ -28,20 +32,20 @@ struct LoginState {
     slices: Vec<BTreeMap<KeyPath, WatchedFile>>,
     /// The connections that are to be judged, whatever their files.
     pending: Vec<u64>,
-    /// What decides about new logins.
+    /// The newest `Access`.
     newest: Option<Arc<Access>>,
 }
 
 struct LiveLogin {
     login: Arc<AcceptedLogin>,
+    /// The files that had a say when it was judged last.
+    files: BTreeSet<KeyPath>,
     /// The number of the `Access` that has judged it last.
     judged_by: u64,
 }
 
 struct WatchedFile {
     stamp: Option<FileStamp>,
-    /// When it was read it had not changed for a while, so that any later change shows.
-    is_settled: bool,
     connections: BTreeSet<u64>,
 }
 
@@ -76,20 +80,15 @@ impl LiveLogins {
     pub(crate) fn add(&self, connection: u64, login: AcceptedLogin, judged_by: u64) {
         let mut state = self.state();
         let mut is_pending = state.newest.as_ref().is_some_and(|newest| judged_by < newest.number());
+        let mut files = BTreeSet::new();
         for (path, stamp) in login.files() {
-            let Some(slice) = state.slices.get_mut(slice_of(path)) else { continue };
-            let file = slice.entry(path.clone()).or_insert_with(|| WatchedFile {
-                stamp: *stamp,
-                is_settled: stamp.is_some_and(|stamp| stamp.is_settled()),
-                connections: BTreeSet::new(),
-            });
-            file.connections.insert(connection);
-            is_pending |= file.stamp != *stamp;
+            is_pending |= state.watch(connection, path, *stamp);
+            files.insert(path.clone());
         }
         if is_pending {
             state.pending.push(connection);
         }
-        state.logins.insert(connection, LiveLogin { login: Arc::new(login), judged_by });
+        state.logins.insert(connection, LiveLogin { login: Arc::new(login), files, judged_by });
         drop(state);
         self.added.notify_one();
     }
@@ -103,14 +102,8 @@ impl LiveLogins {
     pub(crate) fn remove(&self, connection: u64) {
         let mut state = self.state();
         let Some(removed) = state.logins.remove(&connection) else { return };
-        for (path, _) in removed.login.files() {
-            let Some(slice) = state.slices.get_mut(slice_of(path)) else { continue };
-            if let Some(file) = slice.get_mut(path) {
-                file.connections.remove(&connection);
-                if file.connections.is_empty() {
-                    slice.remove(path);
-                }
-            }
+        for path in &removed.files {
+            state.unwatch(connection, path);
         }
     }
 
@@ -119,11 +112,30 @@ impl LiveLogins {
         self.state().logins.get(&connection).map(|live| Arc::clone(&live.login))
     }
 
-    /// The login was judged to be valid.
-    pub(crate) fn judged(&self, connection: u64, by: u64) {
-        if let Some(live) = self.state().logins.get_mut(&connection) {
-            live.judged_by = live.judged_by.max(by);
+    /// The login was judged to be valid, and depends on these files from now on.
+    pub(crate) fn judged(&self, connection: u64, by: u64, files: &[SeenFile]) {
+        let mut state = self.state();
+        let Some(live) = state.logins.get_mut(&connection) else { return };
+        live.judged_by = live.judged_by.max(by);
+        let now: BTreeSet<KeyPath> = files.iter().map(|(path, _)| path.clone()).collect();
+        let before = std::mem::replace(&mut live.files, now.clone());
+        for path in before.difference(&now) {
+            state.unwatch(connection, path);
         }
+        let mut is_pending = false;
+        // A change of the others is seen by the look at them.
+        for (path, stamp) in files.iter().filter(|(path, _)| !before.contains(path)) {
+            is_pending |= state.watch(connection, path, *stamp);
+        }
+        if is_pending {
+            state.pending.push(connection);
+        }
+    }
+
+    /// All logins are to be judged: judgements were lost.
+    pub(crate) fn judge_all(&self) {
+        let mut state = self.state();
+        state.pending = state.logins.keys().copied().collect();
     }
 
     /// The connections that are to be judged whatever their files: all that an older `Access` has judged than the
@@ -144,19 +156,18 @@ impl LiveLogins {
     }
 
     /// Takes what a look at a slice has found, and returns the connections whose files have changed since they were
-    /// read, or may have.
+    /// read, or may have. What could not be looked at is left out.
     pub(crate) fn looked(&self, slice: usize, found: Vec<Looked>) -> Vec<u64> {
         let mut state = self.state();
         let Some(files) = state.slices.get_mut(slice) else { return Vec::new() };
         let mut changed = Vec::new();
         for (path, stamp) in found {
             let Some(file) = files.get_mut(&path) else { continue };
-            let is_settled = stamp.is_some_and(|stamp| stamp.is_settled());
-            // What is not there any more shows when it is there again.
-            let may_have_changed = !file.is_settled && stamp.is_some();
+            // A missing file needs no recheck: its reappearance changes the stamp.
+            let may_have_changed = file.stamp.is_some_and(|stamp| !stamp.is_settled()) && stamp.is_some();
             if file.stamp != stamp || may_have_changed {
                 changed.extend(file.connections.iter().copied());
-                (file.stamp, file.is_settled) = (stamp, is_settled);
+                file.stamp = stamp;
             }
         }
         changed
@@ -168,13 +179,38 @@ impl LiveLogins {
     }
 }
 
-/// Looks at files. Waits for the disk.
+impl LoginState {
+    /// Watches a file for a connection. Returns whether it may have changed since it was read with this stamp.
+    fn watch(&mut self, connection: u64, path: &KeyPath, stamp: Option<FileStamp>) -> bool {
+        let Some(slice) = self.slices.get_mut(slice_of(path)) else { return false };
+        let file = slice.entry(path.clone()).or_insert_with(|| WatchedFile { stamp, connections: BTreeSet::new() });
+        file.connections.insert(connection);
+        let has_changed = file.stamp != stamp;
+        // The next look, if it finds the same, must not be taken for settled.
+        if !has_changed && stamp.is_some_and(|stamp| !stamp.is_settled()) {
+            file.stamp = stamp;
+        }
+        has_changed
+    }
+
+    fn unwatch(&mut self, connection: u64, path: &KeyPath) {
+        let Some(slice) = self.slices.get_mut(slice_of(path)) else { return };
+        if let Some(file) = slice.get_mut(path) {
+            file.connections.remove(&connection);
+            if file.connections.is_empty() {
+                slice.remove(path);
+            }
+        }
+    }
+}
+
+/// Looks at files. Waits for the disk. What cannot be looked at for a reason that passes is left out.
 pub(crate) fn look(files: Vec<KeyPath>) -> Vec<Looked> {
     files
         .into_iter()
-        .map(|file| {
-            let stamp = file.stamp().ok();
-            (file, stamp)
+        .filter_map(|file| match file.stamp() {
+            Ok(stamp) => Some((file, Some(stamp))),
+            Err(error) => (!is_passing(&error)).then_some((file, None)),
         })
         .collect()
 }
@@ -182,5 +218,6 @@ pub(crate) fn look(files: Vec<KeyPath>) -> Vec<Looked> {
 fn slice_of(path: &KeyPath) -> usize {
     let mut hasher = DefaultHasher::new();
     path.hash(&mut hasher);
-    usize::try_from(hasher.finish() % SLICES as u64).unwrap_or_default()
+    let turn = usize::try_from(hasher.finish() % TURNS as u64).unwrap_or_default();
+    if path.is_in_home() { TURNS + turn } else { turn }
 }

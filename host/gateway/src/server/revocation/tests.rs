@@ -141,6 +141,44 @@ async fn a_file_that_is_gone_for_a_moment_ends_nothing_and_one_that_stays_away_d
     assert!(told == TOLD && after < MOST && after >= PERIOD, "{told} {after:?}");
 }
 
+/// As many programs write: they empty the file first.
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_empty_for_a_moment_ends_nothing_whatever_else_changes() {
+    let place = Place::new("revoked_keys = \"revoked\"");
+    let live = place.login(1, "alice").await;
+    let mut task = Box::pin(run(place.current.clone()));
+    work(&mut task, 2 * PERIOD).await;
+    fs::write(place.path("alice"), "").unwrap();
+    work(&mut task, PERIOD).await;
+    fs::write(place.path("alice"), format!("{KEY}\n")).unwrap();
+    work(&mut task, 5 * PERIOD).await;
+    assert!(live.lives());
+    // Each of two files that change is looked at, and the second look is none at the first file again.
+    fs::write(place.path("alice"), "").unwrap();
+    fs::write(place.path("revoked"), "# none\n").unwrap();
+    let (told, after) = live.end(&mut task).await;
+    assert!(told == TOLD && after < MOST && after >= PERIOD, "{told} {after:?}");
+}
+
+/// A reload may move its keys to another file.
+#[tokio::test]
+async fn a_login_depends_on_the_files_of_its_last_judgement() {
+    let place = Place::new("");
+    let logins = place.gateway.connections().logins();
+    let files = || (0..SLICES).flat_map(|slice| logins.files(slice)).collect::<Vec<_>>();
+    let live = place.login(1, "alice").await;
+    let bob = crate::credential::KeyPath::named(&place.path("bob"));
+    let seen = (bob.clone(), bob.stamp().ok());
+    fs::write(place.path("bob"), "").unwrap();
+    logins.judged(1, place.gateway.access().number(), &[seen]);
+    assert_eq!(files(), std::slice::from_ref(&bob));
+    let changed: Vec<u64> =
+        (0..SLICES).flat_map(|slice| logins.looked(slice, live_logins::look(logins.files(slice)))).collect();
+    assert_eq!(changed, [1]);
+    drop(live);
+    assert_eq!(files(), []);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_revoked_key_ends_all_its_connections_and_without_the_list_none_ends() {
     let place = Place::new("revoked_keys = \"revoked\"");

@@ -7,7 +7,7 @@ use super::shown::{Entry, GrantedKey, KeyRefusal, ShownKey};
 use super::sources::{KeyOwner, KeySources, UserKeys};
 use crate::auth::proof::{SeenFile, ShownCredential};
 use crate::config::Authorities;
-use crate::credential::{AuthorizedKey, FoundKey, KeyPath, RevokedList, find_in_file};
+use crate::credential::{AuthorizedKey, FileFault, FoundKey, KeyPath, RevokedList, find_in_file};
 use crate::observe::escape::{cut, escape};
 use crate::observe::event::{LoginEvent, emit};
 use crate::observe::strangers;
@@ -22,12 +22,12 @@ pub(super) struct Lookup<'a> {
     pub(super) kind: LookupKind,
 }
 
-/// Why a key is looked for.
+/// Purpose of the lookup.
 #[derive(Clone, Copy)]
 pub(super) enum LookupKind {
-    /// A client shows it, on the connection of this number.
+    /// A client shows the key, on the connection of this number.
     Attempt { connection: u64 },
-    /// A client has logged in with it. Files that were read at this time or later need not be read again.
+    /// A client has logged in with the key. A list of revoked keys that was read at this time or later is used again.
     Again { since: Instant },
 }
 
@@ -43,13 +43,16 @@ pub(super) struct KeyFindings {
     /// The authority of the certificate is one that counts.
     is_trusted: bool,
     /// Why the key or the certificate is revoked.
-    revoked: Option<String>,
+    pub(super) revoked: Option<String>,
     /// Every file that has a say in it.
     seen: Vec<SeenFile>,
-    /// Why a file of those could not be used ...
-    pub(super) unusable: Option<String>,
-    /// ... and it was that of the revoked keys.
-    pub(super) is_unread: bool,
+    /// A file of the operator's with keys or authorities could not be used, or is perhaps just being written, so it may
+    /// restrict any key.
+    may_restrict: bool,
+    /// Fault of the last file of keys or authorities that could not be used. One that passes stays.
+    pub(super) unusable: Option<FileFault>,
+    /// Why the file of revoked keys could not be used.
+    pub(super) unread: Option<String>,
 }
 
 impl Lookup<'_> {
@@ -74,11 +77,17 @@ impl Lookup<'_> {
             }
         };
         match (judged, revoked) {
-            // A key that nobody in question has is not said to be revoked.
+            // Do not report "revoked" for a key that the user does not have.
             (Err(KeyRefusal::Unknown), _) => Err(KeyRefusal::Unknown),
             (_, Some(reason)) => Err(KeyRefusal::NotNow(reason)),
             (judged, None) => judged.map(|granted| GrantedKey { files, ..granted }),
         }
+    }
+
+    /// Whether any file of keys or authorities has a say, which may be in the middle of a change.
+    pub(super) fn has_files(&self, findings: &KeyFindings) -> bool {
+        let list = self.sources.revoked.as_ref().map(|revoked| revoked.path());
+        findings.seen.iter().any(|(file, _)| Some(file) != list)
     }
 
     /// What the configuration and the files say of the key, those of the home last and only if they lift nothing.
@@ -89,9 +98,12 @@ impl Lookup<'_> {
         if !entries.is_empty() || findings.is_trusted {
             return entries;
         }
+        let may_restrict = findings.may_restrict;
         let restricts = findings.restricts || user.listed.iter().any(|key| key.options.restricts());
         entries.extend(findings.in_home.into_iter().map(|Entry { place, parsed }| {
-            let parsed = if restricts {
+            let parsed = if may_restrict {
+                Err("it is in a home, and a file of the operator's cannot be used, which may restrict it".to_owned())
+            } else if restricts {
                 Err("it is in a home, and another key of the user has options that restrict it".to_owned())
             } else {
                 parsed.map(|mut key| {
@@ -115,8 +127,12 @@ impl Lookup<'_> {
         for file in files.iter() {
             let found = self.find(file, has_home && !file.is_in_home()).await?;
             if own.is_some()
-                && let Some(FoundKey { lines, restricts, .. }) = self.seen(file, found, findings)
+                && let Some(FoundKey { lines, restricts, stamp }) = self.seen(file, found, findings)
             {
+                if !file.is_in_home() && matches!(self.kind, LookupKind::Attempt { .. }) {
+                    // Who writes a file anew empties it first. Those who are logged in keep what they had.
+                    findings.may_restrict |= stamp.is_some_and(|stamp| stamp.is_empty() && !stamp.is_settled());
+                }
                 let place = |line| Some(format!("{file}:{line}"));
                 let entries = lines.into_iter().map(|(line, parsed)| Entry { place: place(line), parsed });
                 if file.is_in_home() {
@@ -173,9 +189,9 @@ impl Lookup<'_> {
                 findings.seen.push((file, Some(stamp)));
             }
             Err(reason) => {
-                findings.is_unread = true;
                 findings.revoked = Some("the file of revoked keys cannot be used".to_owned());
-                self.unusable(&file, reason, findings);
+                self.unusable(&file, &reason, findings);
+                findings.unread = Some(reason);
             }
         }
         Ok(())
@@ -189,39 +205,40 @@ impl Lookup<'_> {
     }
 
     /// Looks for the key, or the authority of the certificate, in a file.
-    async fn find(&self, file: &KeyPath, all: bool) -> Result<Result<FoundKey, String>, KeyRefusal> {
+    async fn find(&self, file: &KeyPath, all: bool) -> Result<Result<FoundKey, FileFault>, KeyRefusal> {
         let (path, key) = (file.clone(), self.shown.listed_key().clone());
         self.sources.readers.read(file, move || find_in_file(&path, &key, all)).await
     }
 
     /// Remembers the file as it was. None if it could not be used.
-    fn seen(&self, file: &KeyPath, found: Result<FoundKey, String>, findings: &mut KeyFindings) -> Option<FoundKey> {
-        match found {
+    fn seen(&self, file: &KeyPath, found: Result<FoundKey, FileFault>, findings: &mut KeyFindings) -> Option<FoundKey> {
+        let fault = match found {
             Ok(FoundKey { stamp: None, .. }) if matches!(self.kind, LookupKind::Again { .. }) => {
-                self.unusable(file, format!("{file} is not there any more"), findings);
-                None
+                FileFault::from(format!("{file} is not there any more"))
             }
             Ok(found) => {
                 findings.seen.push((file.clone(), found.stamp));
-                Some(found)
+                return Some(found);
             }
-            Err(reason) => {
-                self.unusable(file, reason, findings);
-                None
-            }
+            Err(fault) => fault,
+        };
+        self.unusable(file, &fault.reason, findings);
+        findings.may_restrict |= !file.is_in_home();
+        if !findings.unusable.as_ref().is_some_and(|earlier| earlier.is_passing) {
+            findings.unusable = Some(fault);
         }
+        None
     }
 
-    fn unusable(&self, file: &KeyPath, reason: String, findings: &mut KeyFindings) {
+    fn unusable(&self, file: &KeyPath, reason: &str, findings: &mut KeyFindings) {
         if let LookupKind::Attempt { connection } = self.kind {
             let source = self.shown.address.map_or(Source::Unknown, Source::of);
             let user = cut(&self.shown.user, strangers::NAME);
             if strangers::may_tell(source, user) {
-                emit(LoginEvent::KeyFileUnusable { connection, user: escape(user), reason: &reason });
+                emit(LoginEvent::KeyFileUnusable { connection, user: escape(user), reason });
             }
         }
         findings.seen.push((file.clone(), None));
-        findings.unusable = Some(reason);
     }
 
     /// What is read for an attempt without files of its own, always the same for a name.

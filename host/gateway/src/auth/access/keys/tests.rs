@@ -85,7 +85,7 @@ fn with_home(operators: &str, in_home: &str) -> (tempfile::TempDir, UserKeys) {
 
 #[tokio::test]
 async fn a_file_in_the_home_lets_its_user_in_and_lifts_nothing() {
-    let (_folder, user) = with_home("", &format!("environment=\"A=b\",no-pty {KEY}\n"));
+    let (_folder, user) = with_home("# none\n", &format!("environment=\"A=b\",no-pty {KEY}\n"));
     let access = access(&user, None);
     let granted = judge(&access, Some(&user), KEY).await.unwrap();
     assert_eq!((granted.restrictions.environment.len(), granted.restrictions.pty), (0, false));
@@ -100,6 +100,28 @@ async fn a_file_in_the_home_lets_its_user_in_and_lifts_nothing() {
     assert_eq!(judge(&access, Some(&user), KEY).await, Err(KeyRefusal::NotNow(late)));
 }
 
+/// What the operator says of a key must not be lost with the file that says it.
+#[tokio::test]
+async fn a_home_is_ignored_while_a_file_of_the_operators_cannot_be_used() {
+    let (folder, user) = with_home(&format!("command=\"ls\" {KEY}\n"), &format!("{KEY}\n"));
+    let (access, path) = (access(&user, None), folder.path().join("keys"));
+    let granted = judge(&access, Some(&user), KEY).await.unwrap();
+    assert_eq!(granted.restrictions.forced_command.as_deref(), Some("ls"));
+    let ignored = async |why: &str| {
+        let refused = judge(&access, Some(&user), KEY).await.unwrap_err();
+        let reason = "a file of the operator's cannot be used";
+        assert!(matches!(&refused, KeyRefusal::NotNow(text) if text.contains(reason)), "{why}: {refused:?}");
+    };
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    ignored("others may write to it").await;
+    fs::remove_file(&path).unwrap();
+    ignored("it is not there").await;
+    fs::write(&path, "").unwrap();
+    ignored("it is being written").await;
+    fs::write(&path, "# none\n").unwrap();
+    assert!(judge(&access, Some(&user), KEY).await.is_ok());
+}
+
 #[tokio::test]
 async fn who_has_a_restricted_key_gets_nothing_from_the_home() {
     let why = "in a home, and another key of the user has options";
@@ -109,7 +131,7 @@ async fn who_has_a_restricted_key_gets_nothing_from_the_home() {
         let refused = judge(&files, Some(&user), KEY).await.unwrap_err();
         assert!(matches!(&refused, KeyRefusal::NotNow(reason) if reason.contains(why)), "{options}: {refused:?}");
         if options != "banana" {
-            let (_folder, user) = with_home("", &format!("{KEY}\n"));
+            let (_folder, user) = with_home("# none\n", &format!("{KEY}\n"));
             let listed = [parse_key(&format!("{options} {OTHER}")).unwrap()].into();
             let user = UserKeys { listed, ..user };
             let refused = judge(&access(&user, None), Some(&user), KEY).await.unwrap_err();
