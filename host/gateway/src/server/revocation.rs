@@ -1,8 +1,8 @@
 //! Ends the connections of users who may no longer log in.
 //!
 //! Their logins are judged again when a file they depend on changes (a user's keys, the authorities, the revoked keys),
-//! and all of them after a reload. No signal is needed: the files are looked at, each once in [`PERIOD`]
-//! however many connections depend on it. Logins that depend on no file cost nothing.
+//! and all of them after a reload. No signal is needed: the files are looked at, each once in [`PERIOD`] however many
+//! connections depend on it. Logins that depend on no file cost nothing.
 //!
 //! [`LiveLogins`](live_logins::LiveLogins) knows which connections depend on which file. The task here looks, and asks
 //! [`Access`](crate::auth::access::Access) for its judgement. Both wait for the disk on blocking threads, a few at the

@@ -3,8 +3,8 @@
 //!
 //! Each source that waits has one place in a ring, however many of its logins wait, and moves to the end of the ring
 //! when one of them is served. There are two rings, which take turns: one of the sources whose last login
-//! succeeded (*known* sources), and one of all others. So a known source waits for few others however many guess, and a
-//! user with a password cannot block all others either.
+//! succeeded (*known* sources), and one of all others. So guessing cannot delay known sources, and known sources get at
+//! most half of the slots.
 //!
 //! Decided 2026-11-29: a known source went before the ring once per round. While 100 sources guess, a round takes
 //! seconds on a small machine, and a user's second login within a round waited for all of it.

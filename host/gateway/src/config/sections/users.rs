@@ -288,7 +288,7 @@ fn read_list(list: &Item<'_>, findings: &mut Findings) -> Vec<AuthorizedKey> {
     keys
 }
 
-/// Notes that a file in the home has no effect, since a user may not get around the restrictions of a listed key.
+/// Warns that the home file is ignored because a listed key has restricting options.
 fn note_useless_home(item: &Item<'_>, files: &[KeyFileSetting], keys: &[AuthorizedKey], findings: &mut Findings) {
     let in_home = files.iter().any(|file| matches!(file, KeyFileSetting::InHome(_)));
     if let Some(key) = keys.iter().find(|key| in_home && key.options.restricts()) {
