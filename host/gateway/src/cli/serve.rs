@@ -219,6 +219,7 @@ fn warn_at_start(config: &Config, demonstration: bool) {
 /// Ends a process that does not end by itself, because a thread hangs in a disk, a plugin or a library.
 pub(super) fn give_up(why: GaveUp) {
     emit(ServerEvent::GaveUp { why: &why.to_string() });
+    audit::finish();
     logging::finish();
     os_limits::exit_at_once(FAILED)
 }

@@ -81,16 +81,15 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # [audit]
 #   "file", "syslog" (RFC 5424, to /dev/log) or "journald":
 # to = "file"
-#   The file. It is renamed to FILE.1 when it would become longer than `size` ("0 B": never) or has become older than `age`
-#   ("0 s": never), and `keep` older ones are kept. SIGUSR1 opens it anew:
+#   The file. Rotated to FILE.1 at `size` or `age` (0 turns either off); `keep` old files are kept. SIGUSR1 reopens it:
 # file = "/var/log/whelk/audit.log"
 # size = "100 MiB"
 # keep = 10
 # age = "0 s"
 #   For syslog, another machine by UDP:
 # server = "192.0.2.1:514"
-#   While a record cannot be written nobody can log in, open a session or start a command. Without it records are left out, counted,
-#   and the log says so:
+#   While a record cannot be written nobody can log in, open a session or start a command. With false the server
+#   continues; records that find no room are dropped, and counted in the log:
 # required = false
 
 # Who may enter: a table for each user, by the exact name. At least one is needed.

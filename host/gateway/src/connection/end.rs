@@ -8,7 +8,7 @@ use whelk_ssh::error::{Error, Reason};
 
 use crate::connection::login::Login;
 use crate::observe::escape::{cut, escape};
-use crate::observe::event::{ConnectionEvent, emit};
+use crate::observe::event::{ConnectionEvent, emit_throttled};
 use crate::observe::strangers;
 use crate::server::connection_table::{ConnectionRow, Totals};
 use crate::server::listener::{Fault, PENALTY_TEXT};
@@ -130,17 +130,16 @@ pub(crate) fn log_closed(row: &ConnectionRow, refused: &RefusedAttempts, reason:
     let attempts = attempts.into_iter().fold(0, u32::saturating_add);
     let level = if received == 0 { Level::DEBUG } else { Level::INFO };
     let reason = if login.is_some() { reason.as_bytes() } else { cut(reason.as_bytes(), strangers::NAME) };
+    let has_line = received == 0 || login.is_some() || strangers::may_tell(peer.source(), reason);
     if received == 0 {
         strangers::was_silent(peer.source());
-    } else if login.is_none() && !strangers::may_tell(peer.source(), reason) {
-        return;
     }
     let names = login.map(|login| [&login.user, &login.tenant].map(|name| escape(name.as_bytes()).to_string()));
     let (user, tenant) = match &names {
         Some([user, tenant]) => (Some(user.as_str()), Some(tenant.as_str())),
         None => (None, None),
     };
-    emit(ConnectionEvent::Closed {
+    let closed = ConnectionEvent::Closed {
         connection: row.connection(),
         peer,
         seconds: age.as_secs_f32(),
@@ -152,5 +151,7 @@ pub(crate) fn log_closed(row: &ConnectionRow, refused: &RefusedAttempts, reason:
         tenant,
         reason: escape(reason),
         level,
-    });
+    };
+    // Whoever follows connections learns of each end, or would keep those of strangers for ever.
+    emit_throttled(has_line, closed);
 }

@@ -39,7 +39,7 @@ use crate::auth::attempt::{AttemptContext, OwnedAttempt};
 use crate::auth::authenticators::Exchange;
 use crate::observe::audit;
 use crate::observe::escape::{cut, escape};
-use crate::observe::event::{LimitEvent, LoginEvent, emit};
+use crate::observe::event::{LimitEvent, LoginEvent, emit, emit_throttled};
 use crate::observe::strangers;
 use crate::server::gateway::Gateway;
 use crate::server::listener::ConnectionPermit;
@@ -188,7 +188,9 @@ impl Login {
                 }
                 Overload::Memory => "there was not enough memory to hash its password in: see limits.hashing_memory",
                 Overload::Panic => "hashing its password, or reading a file that decides on its key, panicked",
-                Overload::Audit => "the audit is required and cannot be written: see the event that says why",
+                Overload::Audit => {
+                    "audit.required is set and the audit cannot be written; see \"audit cannot be written\" in the log"
+                }
                 Overload::SlowFile => {
                     "reading its keys, the authorities or the revoked keys took longer than limits.decision_grace"
                 }
@@ -199,10 +201,9 @@ impl Login {
 
     fn log_undecided(&self, connection: &ServerConnection, reason: &str) {
         let user = cut(connection.asking().unwrap_or_default(), strangers::NAME);
-        if strangers::may_tell(self.peer.source(), user) {
-            let (connection, peer, user) = (self.connection_id, self.peer, escape(user));
-            emit(LoginEvent::Undecided { connection, peer, user, reason });
-        }
+        let has_line = strangers::may_tell(self.peer.source(), user);
+        let (connection, peer, user) = (self.connection_id, self.peer, escape(user));
+        emit_throttled(has_line, LoginEvent::Undecided { connection, peer, user, reason });
     }
 
     /// Logs a password that was rejected, by either method. Rejected keys are logged when the login is over: clients
@@ -213,27 +214,27 @@ impl Login {
             Credential::Answers(_) => AuthMethod::KeyboardInteractive,
             _ => return,
         };
-        if strangers::may_tell(self.peer.source(), attempt.user) {
-            let reason = gateway.access().why_rejected(attempt, &self.progress).as_bytes();
-            let tenant = tenant_of(gateway, attempt.user);
-            let (user, method, reason) = (escape(cut(attempt.user, strangers::NAME)), method.name(), escape(reason));
-            let (connection, peer, tenant, level) = (self.connection_id, self.peer, tenant.as_deref(), Level::INFO);
-            let (algorithm, fingerprint, key_id, serial, authority) = (None, None, None, None, None);
-            emit(LoginEvent::Rejected {
-                connection,
-                peer,
-                method,
-                user,
-                tenant,
-                reason,
-                algorithm,
-                fingerprint,
-                key_id,
-                serial,
-                authority,
-                level,
-            });
-        }
+        let has_line = strangers::may_tell(self.peer.source(), attempt.user);
+        let reason = gateway.access().why_rejected(attempt, &self.progress).as_bytes();
+        let tenant = tenant_of(gateway, attempt.user);
+        let (user, method, reason) = (escape(cut(attempt.user, strangers::NAME)), method.name(), escape(reason));
+        let (connection, peer, tenant, level) = (self.connection_id, self.peer, tenant.as_deref(), Level::INFO);
+        let (algorithm, fingerprint, key_id, serial, authority) = (None, None, None, None, None);
+        let rejected = LoginEvent::Rejected {
+            connection,
+            peer,
+            method,
+            user,
+            tenant,
+            reason,
+            algorithm,
+            fingerprint,
+            key_id,
+            serial,
+            authority,
+            level,
+        };
+        emit_throttled(has_line, rejected);
     }
 
     /// Logs that the user has a new password, if the attempt that has succeeded had one.
@@ -264,7 +265,8 @@ impl Login {
         let Identity { user, principal, tenant, plugin, method, fingerprint, certificate, .. } = identity;
         let name = user.as_bytes();
         for key in refused.keys() {
-            self.log_key(key, name, Some(tenant), None, if key.is_known { Level::INFO } else { Level::DEBUG });
+            let level = if key.is_known { Level::INFO } else { Level::DEBUG };
+            self.log_key(true, key, (name, Some(tenant)), None, level);
         }
         let principal = Some(principal).filter(|principal| *principal != user);
         let principal = principal.map(|principal| escape(principal.as_bytes()).to_string());
@@ -301,13 +303,10 @@ impl Login {
         let unknown = gateway.access().is_unknown(user).then_some("unknown user: ");
         for key in refused.keys() {
             let chosen = key.certificate.as_ref().map_or(user.len(), |shown| user.len() + shown.key_id.len());
-            if strangers::may_tell_of(source, chosen) {
-                self.log_key(key, user, tenant, unknown, Level::INFO);
-            }
+            let has_line = strangers::may_tell_of(source, chosen);
+            self.log_key(has_line, key, (user, tenant), unknown, Level::INFO);
         }
-        if !strangers::may_tell(source, user) {
-            return;
-        }
+        let has_line = strangers::may_tell(source, user);
         let (keys, passwords, interactive) = (refused.key_count, refused.passwords, refused.interactive);
         let (nones, others) = (refused.nones, refused.unknown);
         let reason = match error {
@@ -321,26 +320,24 @@ impl Login {
         };
         let (connection, peer, user) = (self.connection_id, self.peer, escape(cut(user, strangers::NAME)));
         let reason = escape(cut(reason.as_bytes(), REASON));
-        emit(LoginEvent::Failed {
-            connection,
-            peer,
-            keys,
-            passwords,
-            interactive,
-            nones,
-            others,
-            user,
-            tenant,
-            reason,
-        });
+        let failed =
+            LoginEvent::Failed { connection, peer, keys, passwords, interactive, nones, others, user, tenant, reason };
+        emit_throttled(has_line, failed);
     }
 
-    /// Logs a key that was refused. `because` precedes its own reason.
-    fn log_key(&self, key: &RefusedKey, user: &[u8], tenant: Option<&str>, because: Option<&str>, level: Level) {
+    /// Logs a key that was refused. `because` precedes its own reason. Without `has_line` only subscribers are told.
+    fn log_key(
+        &self,
+        has_line: bool,
+        key: &RefusedKey,
+        (user, tenant): (&[u8], Option<&str>),
+        because: Option<&str>,
+        level: Level,
+    ) {
         let reason = format!("{}{}", because.unwrap_or_default(), key.reason);
         let shown = key.certificate.as_ref().map(|shown| (escape(&shown.key_id).to_string(), shown));
         let (algorithm, method) = (escape(&key.algorithm).to_string(), AuthMethod::PublicKey.name());
-        emit(LoginEvent::Rejected {
+        let rejected = LoginEvent::Rejected {
             connection: self.connection_id,
             peer: self.peer,
             method,
@@ -353,7 +350,8 @@ impl Login {
             serial: shown.as_ref().map(|(_, shown)| shown.serial),
             authority: shown.as_ref().map(|(_, shown)| shown.authority.as_str()),
             level,
-        });
+        };
+        emit_throttled(has_line, rejected);
     }
 
     /// Acquires the permit for one more connection of this user.

@@ -9,13 +9,13 @@
 //! ```
 //!
 //! Decided 2026-11-29: records are made from the typed events, so that the audit, the log and `EVENTS.md` use one name
-//! for one thing. The identity of a connection is that of the log. A command is exact: text as it is, other bytes as
-//! hexadecimal digits in `command_hex`. All other texts of clients are written as in the log (`\xNN`).
+//! for one thing. The identity of a connection is that of the log. A command is exact up to 16 KiB: text as it is,
+//! other bytes as hexadecimal digits in `command_hex`. All other texts of clients are written as in the log (`\xNN`).
 //!
 //! Decided 2026-11-29: `required` refuses logins, sessions and commands before they begin while the sink fails or more
 //! than half of the queue is taken, and never ends what goes on. The other half has room for what they still do. File
-//! events may take three quarters of the queue, so that they displace nothing else. Refused: waiting for the disk where
-//! an event is emitted, since that is a task which serves connections.
+//! events may take three quarters of the queue, failures of strangers a quarter: they displace nothing else.
+//! Refused: waiting for the disk where an event is emitted, since that is a task which serves connections.
 
 mod datagram;
 mod file;
@@ -33,7 +33,7 @@ use whelk_runtime::event::LogEvent;
 use whelk_runtime::supervise::guard;
 
 use crate::config::{AuditConfig, AuditTarget};
-use crate::observe::event::{ConnectionEvent, Event, LoginEvent, subscribe};
+use crate::observe::event::{ConnectionEvent, Event, LoginEvent, ServerEvent, emit, subscribe};
 use datagram::DatagramSink;
 use file::AuditFile;
 use queue::{AuditQueue, Importance};
@@ -41,10 +41,13 @@ use record::Recorder;
 use sink::AuditSink;
 
 /// The events that are recorded.
-pub const AUDITED: [&str; 20] = [
+pub const AUDITED: [&str; 31] = [
     "server_started",
     "server_reloaded",
     "server_reload_refused",
+    "server_needs_restart",
+    "server_store_copied",
+    "server_gave_up",
     "server_stopping",
     "server_stopped",
     "login_succeeded",
@@ -52,16 +55,24 @@ pub const AUDITED: [&str; 20] = [
     "login_password_changed",
     "login_rejected",
     "login_failed",
+    "login_undecided",
     "connection_closed",
-    "connection_strangers_left_out",
+    "connection_panicked",
     "connection_end_requested",
+    "connection_revoked",
+    "connection_own_channel",
+    "connection_request_refused",
     "session_opened",
     "session_started",
     "session_ended",
     "session_end_requested",
+    "session_passed_on",
+    "session_request_refused",
     "file_used",
     "plugin_loaded",
     "plugin_removed",
+    "plugin_rolled_back",
+    "plugin_destination_denied",
 ];
 
 /// How long the end of the process waits for what is in the queue.
@@ -69,7 +80,7 @@ const LAST_RECORDS: Duration = Duration::from_secs(1);
 
 static AUDIT: OnceLock<Audit> = OnceLock::new();
 
-/// What the process has of it.
+/// State of the audit in this process.
 struct Audit {
     queue: Arc<AuditQueue>,
     required: bool,
@@ -97,6 +108,10 @@ pub fn start(config: &AuditConfig) -> Result<(), String> {
     if let (Some(problem), true) = (problem, config.required) {
         return Err(format!("audit.required: {problem}"));
     }
+    if let Some(file) = config.file().filter(|file| config.required && !file.is_file()) {
+        // A pipe whose reader stops would hold up every login.
+        return Err(format!("audit.required: {}: is no regular file", file.display()));
+    }
     let queue = Arc::new(AuditQueue::default());
     let recorder = Recorder::new(sink.longest_value());
     let writer = Arc::clone(&queue);
@@ -111,7 +126,9 @@ pub fn start(config: &AuditConfig) -> Result<(), String> {
         .map_err(|error| error.to_string())?;
     let audit = AUDIT.get_or_init(|| Audit { queue, required: config.required });
     let queue = Arc::clone(&audit.queue);
-    subscribe(vec![Box::new(move |event| take(&recorder, &queue, event))]);
+    if !subscribe(vec![Box::new(move |event| take(&recorder, &queue, event))]) {
+        return Err("the audit cannot get the events: something else has them already".to_owned());
+    }
     Ok(())
 }
 
@@ -129,10 +146,11 @@ pub fn reopen() -> bool {
     })
 }
 
-/// Waits until everything is written, or for a moment.
+/// Waits until everything is written, or for a moment, and logs what is not. Call it before the log is finished.
 pub fn finish() {
-    if let Some(audit) = AUDIT.get() {
-        audit.queue.wait_written(LAST_RECORDS);
+    let left_out = AUDIT.get().map_or(0, |audit| audit.queue.wait_written(LAST_RECORDS));
+    if left_out > 0 {
+        emit(ServerEvent::AuditUnfinished { left_out });
     }
 }
 
@@ -141,7 +159,10 @@ fn take(recorder: &Recorder, queue: &AuditQueue, event: &Event<'_>) {
     recorder.note(event);
     if is_recorded(recorder, event) {
         let importance = match event {
-            Event::Runtime(LogEvent::FileUsed { .. }) => Importance::File,
+            Event::Runtime(LogEvent::FileUsed { .. } | LogEvent::PluginDestinationDenied { .. }) => Importance::File,
+            Event::Login(LoginEvent::Rejected { .. } | LoginEvent::Failed { .. } | LoginEvent::Undecided { .. }) => {
+                Importance::Stranger
+            }
             _ => Importance::Normal,
         };
         let (name, line) = (event.name(), recorder.line(event));
@@ -152,9 +173,9 @@ fn take(recorder: &Recorder, queue: &AuditQueue, event: &Event<'_>) {
 
 fn is_recorded(recorder: &Recorder, event: &Event<'_>) -> bool {
     match event {
-        // Keys of an agent that were offered before the right one.
+        // Skip keys refused before a successful login (DEBUG).
         Event::Login(LoginEvent::Rejected { level, .. }) => *level == Level::INFO,
-        // What strangers did is told by the events of logins.
+        // Connections without a login are covered by `login_*`.
         Event::Connection(ConnectionEvent::Closed { connection, .. }) => recorder.is_logged_in(*connection),
         _ => AUDITED.contains(&event.name()),
     }

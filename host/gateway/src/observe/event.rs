@@ -1,9 +1,9 @@
 //! The events of the gateway: one typed value for each thing that is worth a line of the log, and those of the plugin
 //! host with them.
 //!
-//! [`emit`] writes the line, and hands the event to whoever has subscribed. No other module of this crate writes to the
-//! log. One file below this is one family of events; `EVENTS.md` beside the manifest lists them all, and is written by
-//! a test here.
+//! [`emit`] writes the line, and hands the event to whoever has subscribed. [`emit_throttled`] does so where the log
+//! has a throttle. No other module of this crate writes to the log. One file below this is one family of events;
+//! `EVENTS.md` beside the manifest lists them all, and is written by a test here.
 
 mod connection;
 mod limit;
@@ -13,7 +13,7 @@ mod process;
 mod server;
 mod session;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::OnceLock;
 
@@ -64,6 +64,15 @@ pub fn subscribe(subscribers: Vec<Subscriber>) -> bool {
 pub fn emit<'a>(event: impl Into<Event<'a>>) {
     let event = event.into();
     event.log();
+    hand_out(&event);
+}
+
+/// The same, but the line is written only if `has_line`: a throttle of the log withholds nothing from the subscribers.
+pub fn emit_throttled<'a>(has_line: bool, event: impl Into<Event<'a>>) {
+    let event = event.into();
+    if has_line {
+        event.log();
+    }
     hand_out(&event);
 }
 

@@ -11,6 +11,9 @@ use crate::observe::event::{LimitEvent, ProcessEvent, SessionEvent, emit};
 pub(crate) struct SessionSummary<'t> {
     pub(crate) connection: u64,
     pub(crate) channel: u32,
+    /// Its number on the connection. That of the channel may be another session's by now.
+    pub(crate) session: u64,
+    pub(crate) user: &'t str,
     pub(crate) tenant: &'t Tenant,
 }
 
@@ -39,6 +42,8 @@ impl SessionSummary<'_> {
         emit(SessionEvent::Ended {
             connection,
             channel,
+            session: self.session,
+            user: escape(self.user.as_bytes()),
             tenant,
             plugin,
             generation,

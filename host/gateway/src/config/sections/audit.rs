@@ -83,7 +83,7 @@ pub(in crate::config) fn read(top: &mut Section<'_>, folder: &Path, findings: &m
             let server = section.take("server");
             let address = server.as_ref().and_then(|item| findings.keep(item, text(item.value).and_then(address)));
             if let (Some(_), Some(item), true) = (&server, &required, is_required) {
-                findings.add(&item.span, &item.key, "cannot be true with a server: nobody confirms a message by UDP");
+                findings.add(&item.span, &item.key, "cannot be true with `server`: UDP syslog has no acknowledgement");
             }
             Some(AuditTarget::Syslog(address))
         }

@@ -115,8 +115,7 @@ impl Bridge {
             // No more variables follow.
             session.requests.refused_variables.tell(connection, number, user);
             session.registration.asked_to_start(kind);
-            if let (Some(user), Some(left)) = (&self.user, session.starts_to_log.checked_sub(1)) {
-                session.starts_to_log = left;
+            if let Some(user) = &self.user {
                 session.log_start((connection, number), user, request);
             }
         }
@@ -192,7 +191,24 @@ mod tests {
 
     use super::super::fixture::{unlisted, user};
     use super::*;
+    use crate::observe::event::tests::heard;
     use crate::source::Peer;
+
+    /// Refused subsystems do not hide a command from the audit.
+    #[tokio::test]
+    async fn every_start_of_a_session_reaches_the_audit_however_many_come_before_it() {
+        let (_folder, gateway) = unlisted();
+        let mut bridge = Bridge::new(Arc::new(gateway), 1, Peer::Unknown);
+        bridge.logged_in(user());
+        bridge.receive(Event::Channel(mux::Event::Open { channel: ChannelId(3), kind: b"session", payload: b"" }));
+        let Some(Channel::Session(session)) = bridge.channels.get_mut(ChannelId(3)) else { panic!("a session") };
+        let mut start = |request: Request<'_>| session.log_start((977, 3), &user(), &request);
+        let refused = heard("session_started: 977 subsystem", || {
+            (0..11).for_each(|_| start(Request::Subsystem { name: b"x" }));
+        });
+        assert_eq!(refused, 11);
+        assert_eq!(heard("session_started: 977 exec", || start(Request::Exec { command: b"hidden" })), 1);
+    }
 
     #[tokio::test]
     async fn a_channel_of_a_kind_that_nobody_serves_is_refused_with_the_reason() {

@@ -12,7 +12,7 @@ use super::user::SessionUser;
 use crate::auth::access::Identity;
 use crate::observe::audit;
 use crate::observe::escape::{Brief, escape};
-use crate::observe::event::{LimitEvent, SessionEvent, emit};
+use crate::observe::event::{LimitEvent, SessionEvent, emit, emit_throttled};
 use crate::observe::refusals::Refusals;
 use crate::observe::session_summary::SessionSummary;
 use crate::server::connection_table::{ConnectionRow, SessionRegistration};
@@ -40,7 +40,7 @@ pub(super) struct SessionChannel {
 const STARTS: u8 = 10;
 
 /// What a client is told while the audit is required and cannot be written.
-pub(super) const NO_AUDIT: &str = "the server cannot record what it does now: try again later";
+pub(super) const NO_AUDIT: &str = "the server cannot write its audit log; try again later";
 
 /// Which session it is.
 #[derive(Clone, Copy)]
@@ -98,8 +98,8 @@ impl OpenRefusal {
 }
 
 impl SessionChannel {
-    /// Logs what the client asks to start.
-    pub(super) fn log_start(&self, (connection, channel): (u64, u32), user: &SessionUser, request: &Request<'_>) {
+    /// Logs what the client asks to start, and tells the subscribers of each one.
+    pub(super) fn log_start(&mut self, (connection, channel): (u64, u32), user: &SessionUser, request: &Request<'_>) {
         let Identity { user, tenant, restrictions, .. } = &user.identity;
         let command = match *request {
             Request::Exec { command } => command,
@@ -108,7 +108,9 @@ impl SessionChannel {
         };
         let forced = restrictions.forced_command.as_ref().map(|forced| Brief(forced.as_bytes()).to_string());
         let plugin = self.inbox.handle().plugin();
-        emit(SessionEvent::Started {
+        let has_line = self.starts_to_log > 0;
+        self.starts_to_log = self.starts_to_log.saturating_sub(1);
+        let started = SessionEvent::Started {
             connection,
             channel,
             session: self.registration.number(),
@@ -118,7 +120,8 @@ impl SessionChannel {
             start: escape(request.kind()),
             command: Brief(command),
             forced: forced.as_deref(),
-        });
+        };
+        emit_throttled(has_line, started);
     }
 }
 
@@ -251,7 +254,7 @@ async fn run(gateway: &Gateway, place: Place, user: &SessionUser, half: SessionH
     };
     drop(own);
     let report = plugin.session(facts, &shared, &plugins, half).await;
-    SessionSummary { connection, channel, tenant: &shared }.write(&report);
+    SessionSummary { connection, channel, session, user: &user.identity.user, tenant: &shared }.write(&report);
 }
 
 #[cfg(test)]

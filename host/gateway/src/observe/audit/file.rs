@@ -5,11 +5,14 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::sink::AuditSink;
 use crate::observe::event::{ServerEvent, emit};
 use crate::observe::logging::{LineFile, LineSink};
+
+/// How long a file that cannot be renamed is written on before that is tried again.
+const STUCK: Duration = Duration::from_secs(60);
 
 /// The file of records, and its older ones: `FILE.1` is the newest of them.
 pub(super) struct AuditFile {
@@ -22,14 +25,17 @@ pub(super) struct AuditFile {
     age: Duration,
     /// None after it could not be opened.
     open: Option<LineFile>,
-    /// It could not be renamed when it was last tried, which was told.
-    is_stuck: bool,
+    /// When it could not be renamed, which was told.
+    stuck: Option<Instant>,
+    /// A record was taken in part: it is finished before anything else is written.
+    is_unfinished: bool,
 }
 
 impl AuditFile {
     /// Opens the file, and says why not if it cannot be. It is tried again with each record.
     pub(super) fn open(path: &Path, size: u64, keep: u32, age: Duration) -> (AuditFile, Option<String>) {
-        let mut file = AuditFile { path: path.to_owned(), size, keep, age, open: None, is_stuck: false };
+        let mut file =
+            AuditFile { path: path.to_owned(), size, keep, age, open: None, stuck: None, is_unfinished: false };
         let problem = file.current().err().map(|error| error.to_string());
         (file, problem)
     }
@@ -42,31 +48,57 @@ impl AuditFile {
             let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());
             ours.as_ref().map(identity) == there.as_ref().map(identity)
         };
-        if !self.open.as_ref().is_some_and(is_there) {
-            self.open = None;
-            self.open = Some(LineFile::open(&self.path).map_err(io::Error::other)?);
+        match &mut self.open {
+            // It keeps the rest of a record that was taken in part.
+            Some(file) if !is_there(file) => file.reopen().unwrap_or(Ok(())).map_err(io::Error::other)?,
+            Some(_) => {}
+            None => self.open = Some(LineFile::open(&self.path).map_err(io::Error::other)?),
         }
         let file = self.open.as_mut().ok_or(io::ErrorKind::NotFound)?;
         let metadata = file.metadata()?;
         Ok((file, metadata))
     }
 
-    /// Renames the file and its older ones. A next write makes a new one.
+    /// Renames the file and its older ones. A next write makes a new one. What failed is tried again in a minute.
     fn rotate(&mut self) {
-        for number in (1..self.keep).rev() {
-            // It need not be there.
-            let _ = fs::rename(self.older(number), self.older(number + 1));
+        if self.stuck.is_some_and(|since| since.elapsed() < STUCK) {
+            return;
         }
-        let renamed = fs::rename(&self.path, self.older(1));
-        if let (Err(error), false) = (&renamed, self.is_stuck) {
+        let renamed = self.rename_all();
+        if let (Err(error), None) = (&renamed, self.stuck) {
             emit(ServerEvent::AuditNotRotated { file: &self.path.display().to_string(), error });
         }
-        self.is_stuck = renamed.is_err();
+        self.stuck = renamed.err().map(|_| Instant::now());
+    }
+
+    /// Moves no older file before it is known that this one can be renamed, and none onto one that stays.
+    fn rename_all(&self) -> io::Result<()> {
+        let aside = self.beside("new");
+        // One of a process that ended in between goes first.
+        if !aside.try_exists()? {
+            fs::rename(&self.path, &aside)?;
+        }
+        let moved =
+            (1..self.keep).rev().try_for_each(|number| match fs::rename(self.older(number), self.older(number + 1)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            });
+        moved.and_then(|()| fs::rename(&aside, self.older(1))).inspect_err(|_| {
+            if let Ok(false) = self.path.try_exists() {
+                // If this fails, too, it is the first of the next rotation.
+                let _ = fs::rename(&aside, &self.path);
+            }
+        })
     }
 
     fn older(&self, number: u32) -> PathBuf {
+        self.beside(&number.to_string())
+    }
+
+    fn beside(&self, end: &str) -> PathBuf {
         let mut name = OsString::from(&self.path);
-        name.push(format!(".{number}"));
+        name.push(".");
+        name.push(end);
         name.into()
     }
 }
@@ -74,16 +106,27 @@ impl AuditFile {
 impl AuditSink for AuditFile {
     fn write(&mut self, _: &str, line: &[u8]) -> io::Result<()> {
         let (size, age) = (self.size, self.age);
-        let (_, metadata) = self.current()?;
-        if is_due(&metadata, line.len() as u64, (size, age), SystemTime::now()) {
-            self.rotate();
+        if !self.is_unfinished {
+            let (_, metadata) = self.current()?;
+            if is_due(&metadata, line.len() as u64, (size, age), SystemTime::now()) {
+                self.rotate();
+            }
+            let (file, _) = self.current()?;
+            file.write_line(line)?;
+            self.is_unfinished = true;
         }
+        // A record that was taken in part is not written yet. It comes again, and only its rest is written then.
         let (file, _) = self.current()?;
-        file.write_line(line)
+        file.finish_line()?;
+        self.is_unfinished = false;
+        Ok(())
     }
 
     fn reopen(&mut self) {
-        self.open = None;
+        // A file that cannot be opened anew is kept until the next record, which says why.
+        if let Some(Err(_)) = self.open.as_mut().and_then(LineSink::reopen) {
+            let _ = self.current();
+        }
     }
 }
 
@@ -179,7 +222,33 @@ mod tests {
         let mut file = open(&path, 5, 1);
         file.write("", b"one\n").unwrap();
         file.write("", b"two\n").unwrap();
-        assert_eq!((text(&path).as_str(), file.is_stuck), ("one\ntwo\n", true));
+        assert_eq!((text(&path).as_str(), file.stuck.is_some()), ("one\ntwo\n", true));
+    }
+
+    #[test]
+    fn a_rotation_that_fails_destroys_no_older_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit");
+        let mut file = open(&path, 5, 3);
+        ["one\n", "two\n", "three\n"].iter().for_each(|line| file.write("", line.as_bytes()).unwrap());
+        // What stands in the way of the newest older file.
+        let (first, second, kept) = (file.older(1), file.older(2), folder.path().join("kept"));
+        fs::rename(&second, &kept).unwrap();
+        fs::create_dir_all(file.older(3).join("in use")).unwrap();
+        fs::rename(&kept, &second).unwrap();
+        for line in ["four\n", "five\n", "six\n"] {
+            file.stuck = None;
+            file.write("", line.as_bytes()).unwrap();
+        }
+        assert_eq!((text(&first).as_str(), text(&second).as_str()), ("two\n", "one\n"));
+        assert_eq!((text(&path).as_str(), file.stuck.is_some()), ("three\nfour\nfive\nsix\n", true));
+        fs::remove_dir_all(file.older(3)).unwrap();
+        file.write("", b"seven\n").unwrap();
+        assert_eq!(text(&first), "two\n", "it is tried again in a minute");
+        file.stuck = None;
+        file.write("", b"eight\n").unwrap();
+        assert_eq!([1, 2, 3].map(|number| text(&file.older(number)).len()), [26, 4, 4]);
+        assert_eq!(text(&path), "eight\n");
     }
 
     /// O8.

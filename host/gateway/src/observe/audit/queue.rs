@@ -4,24 +4,30 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::record::left_out_line;
+use super::record::{left_out_line, numbered};
 use super::sink::AuditSink;
 use crate::observe::event::{ServerEvent, emit};
 
 /// The most bytes of records that wait.
 const MOST: usize = 32 << 20;
-/// The most file events a second, on the average; as many may come at once in four seconds.
+/// The most file events a second, on the average; four times as many may come at once.
 const FILES: f64 = 5_000.0;
+/// The same for failures of clients that have not logged in.
+const STRANGERS: f64 = 1_000.0;
+/// For how long one record may be written until `required` refuses new work.
+const SLOW: Duration = Duration::from_secs(5);
 /// How long the thread waits before it tries again to write a record.
 const RETRY: Duration = Duration::from_secs(1);
 /// What a record takes beside its bytes.
 const RECORD: usize = 64;
 
-/// What a record gives way to.
+/// Priority of a record when the queue fills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Importance {
     /// What a plugin did to a file, of which there may be any number.
     File,
+    /// What a client did that has not logged in, of which there may be any number, too.
+    Stranger,
     /// Anything else.
     Normal,
 }
@@ -38,12 +44,17 @@ pub(super) struct AuditQueue {
 
 #[derive(Default)]
 struct State {
-    records: VecDeque<(&'static str, Vec<u8>)>,
+    records: VecDeque<Entry>,
     /// Of all of them, and of the one that is being written.
     bytes: usize,
-    /// Records that found no room since this was last written.
+    /// The number of the last record, with those that found no room.
+    seq: u64,
+    /// Records that found no room since the audit was last written again.
     left_out: u64,
-    files: Option<FileRate>,
+    files: Option<Rate>,
+    strangers: Option<Rate>,
+    /// Since when the current record is being written.
+    writing: Option<Instant>,
     reopen: bool,
     /// Why the last record could not be written, if it could not.
     failing: Option<String>,
@@ -51,37 +62,55 @@ struct State {
     is_over: bool,
 }
 
-/// How many file events may still come now.
-struct FileRate {
+/// What stands in the queue.
+enum Entry {
+    Record(&'static str, Vec<u8>),
+    /// These records found no room.
+    LeftOut {
+        first: u64,
+        last: u64,
+    },
+}
+
+/// How many events may still come now.
+struct Rate {
     left: f64,
     at: Instant,
 }
 
 impl AuditQueue {
     /// Takes a record, or counts it as left out. Never waits.
-    pub(super) fn put(&self, name: &'static str, line: Vec<u8>, importance: Importance) {
+    pub(super) fn put(&self, name: &'static str, record: Vec<u8>, importance: Importance) {
         let mut state = self.lock();
         let most = match importance {
-            Importance::File if !state.may_take_file(Instant::now()) => 0,
+            Importance::File if !may_take(&mut state.files, FILES, Instant::now()) => 0,
+            Importance::Stranger if !may_take(&mut state.strangers, STRANGERS, Instant::now()) => 0,
             Importance::File => MOST / 4 * 3,
+            // Less than half, so that strangers alone never make `required` refuse anything.
+            Importance::Stranger => MOST / 4,
             Importance::Normal => MOST,
         };
+        state.seq += 1;
+        let line = numbered(record, state.seq);
         let size = line.len() + RECORD;
         if state.is_over || state.bytes.saturating_add(size) > most {
-            state.left_out += 1;
+            state.leave_out();
             return;
         }
         state.bytes += size;
-        state.records.push_back((name, line));
+        state.records.push_back(Entry::Record(name, line));
         drop(state);
         self.more.notify_one();
     }
 
-    /// Why it should get nothing that can be avoided: the last record could not be written, or half of it is taken.
+    /// Why new work should be refused: the last write failed or does not end, or the queue is more than half full.
     pub(super) fn problem(&self) -> Option<String> {
         let state = self.lock();
         match &state.failing {
             Some(reason) => Some(format!("the audit cannot be written: {reason}")),
+            None if state.writing.is_some_and(|since| since.elapsed() > SLOW) => {
+                Some("the audit cannot be written: its disk or receiver does not answer".to_owned())
+            }
             None if state.bytes > MOST / 2 => Some("the audit is not written fast enough".to_owned()),
             None => None,
         }
@@ -103,15 +132,17 @@ impl AuditQueue {
         self.more.notify_one();
     }
 
-    /// Waits until all records are written, at most for `longest`.
-    pub(super) fn wait_written(&self, longest: Duration) {
+    /// Waits until all records are written, at most for `longest`. Returns how many are not.
+    pub(super) fn wait_written(&self, longest: Duration) -> usize {
         let waited = self.written.wait_timeout_while(self.lock(), longest, |state| state.bytes > 0);
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.records.len() + usize::from(state.writing.is_some())
     }
 
     /// Writes records for ever.
     pub(super) fn write_to(&self, mut sink: Box<dyn AuditSink>) {
         loop {
+            // `next` has noted when the writing began.
             let (name, line) = self.next(&mut *sink);
             while let Err(error) = sink.write(name, &line) {
                 let reason = error.to_string();
@@ -125,7 +156,7 @@ impl AuditQueue {
         }
     }
 
-    /// Waits for the next record. One that says how many were left out comes first.
+    /// Waits for the next record, which is being written from then on.
     fn next(&self, sink: &mut dyn AuditSink) -> (&'static str, Vec<u8>) {
         let mut state = self.lock();
         loop {
@@ -133,12 +164,16 @@ impl AuditQueue {
                 drop(state);
                 sink.reopen();
                 state = self.lock();
-            } else if state.left_out > 0 && state.failing.is_none() {
-                let line = left_out_line(std::mem::take(&mut state.left_out));
-                state.bytes += line.len() + RECORD;
-                return ("audit_left_out", line);
-            } else if let Some(record) = state.records.pop_front() {
-                return record;
+            } else if let Some(entry) = state.records.pop_front() {
+                state.writing = Some(Instant::now());
+                return match entry {
+                    Entry::Record(name, line) => (name, line),
+                    Entry::LeftOut { first, last } => {
+                        let line = left_out_line(first, last);
+                        state.bytes += line.len() + RECORD;
+                        ("audit_left_out", line)
+                    }
+                };
             } else {
                 state = self.more.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
@@ -157,7 +192,9 @@ impl AuditQueue {
     fn is_written(&self, size: usize) {
         let mut state = self.lock();
         state.bytes = state.bytes.saturating_sub(size);
-        let (has_recovered, left_out) = (state.failing.take().is_some(), state.left_out);
+        state.writing = None;
+        let has_recovered = state.failing.take().is_some();
+        let left_out = if has_recovered { std::mem::take(&mut state.left_out) } else { 0 };
         drop(state);
         self.written.notify_all();
         if has_recovered {
@@ -169,7 +206,7 @@ impl AuditQueue {
     #[cfg(test)]
     fn held(&self) -> (usize, u64) {
         let state = self.lock();
-        (state.records.len(), state.left_out)
+        (state.records.iter().filter(|entry| matches!(entry, Entry::Record(..))).count(), state.left_out)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -178,17 +215,29 @@ impl AuditQueue {
 }
 
 impl State {
-    fn may_take_file(&mut self, now: Instant) -> bool {
-        let most = FILES * 4.0;
-        let rate = self.files.get_or_insert(FileRate { left: most, at: now });
-        let since = now.saturating_duration_since(rate.at).as_secs_f64();
-        (rate.left, rate.at) = ((rate.left + since * FILES).min(most), now);
-        let may = rate.left >= 1.0;
-        if may {
-            rate.left -= 1.0;
+    /// The record with the newest number finds no room. Where it would be, the audit will say so.
+    fn leave_out(&mut self) {
+        self.left_out += 1;
+        let seq = self.seq;
+        match self.records.back_mut() {
+            Some(Entry::LeftOut { last, .. }) => *last = seq,
+            _ if self.is_over => {}
+            _ => self.records.push_back(Entry::LeftOut { first: seq, last: seq }),
         }
-        may
     }
+}
+
+/// Whether one more event may come, of so many a second on the average.
+fn may_take(rate: &mut Option<Rate>, a_second: f64, now: Instant) -> bool {
+    let most = a_second * 4.0;
+    let rate = rate.get_or_insert(Rate { left: most, at: now });
+    let since = now.saturating_duration_since(rate.at).as_secs_f64();
+    (rate.left, rate.at) = ((rate.left + since * a_second).min(most), now);
+    let may = rate.left >= 1.0;
+    if may {
+        rate.left -= 1.0;
+    }
+    may
 }
 
 #[cfg(test)]
@@ -236,9 +285,9 @@ mod tests {
     fn a_full_disk_loses_only_what_the_queue_has_no_room_for_and_says_how_much() {
         let (queue, has_room, told) = started(false);
         assert_eq!(queue.problem(), None);
-        put(&queue, "first\n");
+        put(&queue, "first");
         assert_eq!(told.recv(), Ok(Err(())));
-        put(&queue, "second\n");
+        put(&queue, "second");
         let big = "x".repeat(MOST / 2);
         (0..4).for_each(|_| put(&queue, &big));
         let problem = queue.problem().unwrap();
@@ -246,9 +295,11 @@ mod tests {
         has_room.store(true, Ordering::Release);
         queue.reopen();
         let written: Vec<String> = told.iter().filter_map(Result::ok).take(4).collect();
-        assert_eq!((&*written[0], written[2] == "second\n" || written[1] == "second\n"), ("first\n", true));
-        let left_out = written.iter().find(|line| line.contains("audit_left_out")).unwrap();
-        assert!(left_out.contains("\"left_out\":3"), "{left_out}");
+        assert_eq!((&*written[0], &*written[1]), ("first,\"seq\":1}\n", "second,\"seq\":2}\n"));
+        assert!(written[2].ends_with("x,\"seq\":3}\n"));
+        let left_out = &written[3];
+        assert!(left_out.contains("audit_left_out"), "{left_out}");
+        assert!(left_out.ends_with(",\"left_out\":3,\"last\":6,\"seq\":4}\n"), "{left_out}");
         queue.wait_written(Duration::from_secs(60));
         assert_eq!(queue.problem(), None);
     }
@@ -270,10 +321,39 @@ mod tests {
 
     #[test]
     fn file_events_are_bounded_by_a_rate() {
-        let (mut state, start) = (State::default(), Instant::now());
-        let taken = |state: &mut State, now| (0..100_000).filter(|_| state.may_take_file(now)).count();
-        assert_eq!(taken(&mut state, start), 20_000);
-        assert_eq!(taken(&mut state, start + Duration::from_secs(1)), 5_000);
+        let (mut rate, start) = (None, Instant::now());
+        let mut taken = |now| (0..100_000).filter(|_| may_take(&mut rate, FILES, now)).count();
+        assert_eq!((taken(start), taken(start + Duration::from_secs(1))), (20_000, 5_000));
+    }
+
+    #[test]
+    fn failures_of_strangers_leave_most_of_the_room_and_never_make_new_work_refused() {
+        let queue = AuditQueue::default();
+        (0..4_000).for_each(|_| queue.put("login_rejected", vec![b'x'; 8 << 10], Importance::Stranger));
+        let (held, left_out) = queue.held();
+        assert!((900..1_100).contains(&held) && left_out == 4_000 - held as u64, "{held}, {left_out}");
+        assert_eq!(queue.problem(), None);
+    }
+
+    #[test]
+    fn a_disk_that_hangs_in_one_record_is_noticed() {
+        struct Hanging(Sender<()>, Receiver<()>);
+        impl AuditSink for Hanging {
+            fn write(&mut self, _: &str, _: &[u8]) -> io::Result<()> {
+                self.0.send(()).map_err(io::Error::other)?;
+                self.1.recv().map_err(io::Error::other)
+            }
+        }
+        let ((began, has_begun), (go_on, goes_on), queue) = (channel(), channel(), Arc::new(AuditQueue::default()));
+        let writer = Arc::clone(&queue);
+        std::thread::spawn(move || writer.write_to(Box::new(Hanging(began, goes_on))));
+        put(&queue, "one");
+        has_begun.recv().unwrap();
+        assert_eq!((queue.problem(), queue.wait_written(Duration::ZERO)), (None, 1));
+        queue.lock().writing = Instant::now().checked_sub(SLOW * 2);
+        assert!(queue.problem().unwrap().contains("does not answer"));
+        go_on.send(()).unwrap();
+        assert_eq!((queue.wait_written(Duration::from_secs(60)), queue.problem()), (0, None));
     }
 
     #[test]

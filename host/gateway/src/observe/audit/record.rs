@@ -5,15 +5,16 @@ use std::fmt::{Display, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 use whelk_runtime::event::{self, ConnectionIdentity, FieldValue};
 
-use crate::observe::escape::cut;
+use crate::observe::escape::{Form, cut, write_harmless};
 use crate::observe::event::{ConnectionEvent, Event, LoginEvent, SessionEvent};
 
 /// The version of the schema. It changes when a field of every record changes its name or meaning.
 pub(super) const VERSION: u32 = 1;
 
-/// Makes records, and knows for whom each connection is.
+/// Makes records, and keeps the user and peer of each connection.
 pub(super) struct Recorder {
     connections: Mutex<HashMap<u64, Who>>,
     /// The most bytes of one value.
@@ -27,8 +28,10 @@ struct Who {
     user: Option<String>,
     principal: Option<String>,
     tenant: Option<String>,
-    /// The numbers of its sessions, by channel.
-    sessions: BTreeMap<u32, u64>,
+    /// The sessions that have not ended, by their numbers, and the channel of each. A channel may have had several.
+    sessions: BTreeMap<u64, u32>,
+    /// The connection is over, and is remembered for its last sessions.
+    has_closed: bool,
 }
 
 impl Recorder {
@@ -52,21 +55,39 @@ impl Recorder {
             }
             Event::Session(SessionEvent::Opened { connection, channel, session, .. }) => {
                 if let Some(who) = self.lock().get_mut(connection) {
-                    who.sessions.insert(*channel, *session);
+                    who.sessions.insert(*session, *channel);
                 }
             }
             _ => {}
         }
     }
 
-    /// Forgets what has ended with an event.
+    /// Forgets what has ended with an event: a connection together with its last session.
     pub(super) fn forget(&self, event: &Event<'_>) {
-        if let Event::Connection(
-            ConnectionEvent::Closed { connection, .. } | ConnectionEvent::Panicked { connection, .. },
-        ) = event
-        {
-            self.lock().remove(connection);
+        let (connection, ended) = match event {
+            Event::Connection(
+                ConnectionEvent::Closed { connection, .. } | ConnectionEvent::Panicked { connection, .. },
+            ) => (connection, None),
+            Event::Session(SessionEvent::Ended { connection, session, .. }) => (connection, Some(session)),
+            _ => return,
+        };
+        let mut connections = self.lock();
+        let Some(who) = connections.get_mut(connection) else { return };
+        match ended {
+            Some(session) => {
+                who.sessions.remove(session);
+            }
+            None => who.has_closed = true,
         }
+        if who.has_closed && who.sessions.is_empty() {
+            connections.remove(connection);
+        }
+    }
+
+    /// How many connections are remembered.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.lock().len()
     }
 
     /// Whether somebody has logged in on a connection.
@@ -74,7 +95,7 @@ impl Recorder {
         self.lock().get(&connection).is_some_and(|who| who.user.is_some())
     }
 
-    /// The line of an event.
+    /// The record of an event, which lacks its number and its end.
     pub(super) fn line(&self, event: &Event<'_>) -> Vec<u8> {
         let mut line = Line::begin(event.name(), self.longest_value);
         let (mut connection, mut channel, mut has) = (None, None, Vec::new());
@@ -128,18 +149,25 @@ impl Who {
                 line.field(name, &FieldValue::Text(text));
             }
         }
-        let session = channel.and_then(|channel| self.sessions.get(&channel));
-        if let Some(session) = session.filter(|_| !has.contains(&"session")) {
+        let session = channel.and_then(|channel| self.sessions.iter().rev().find(|(_, of)| **of == channel));
+        if let Some((session, _)) = session.filter(|_| !has.contains(&"session")) {
             line.field("session", &FieldValue::Number(*session));
         }
     }
 }
 
-/// The line that says how many records were left out.
-pub(super) fn left_out_line(left_out: u64) -> Vec<u8> {
+/// The line in the place of the records `first` to `last`, which were left out.
+pub(super) fn left_out_line(first: u64, last: u64) -> Vec<u8> {
     let mut line = Line::begin("audit_left_out", usize::MAX);
-    line.field("left_out", &FieldValue::Number(left_out));
-    line.end()
+    line.field("left_out", &FieldValue::Number(last - first + 1));
+    line.field("last", &FieldValue::Number(last));
+    numbered(line.end(), first)
+}
+
+/// The whole line of a record that has this number.
+pub(super) fn numbered(mut record: Vec<u8>, seq: u64) -> Vec<u8> {
+    record.extend_from_slice(format!(",\"seq\":{seq}}}\n").as_bytes());
+    record
 }
 
 /// A line of JSON as it is made.
@@ -173,8 +201,15 @@ impl Line {
 
     fn text(&mut self, name: &str, text: &str) {
         let kept = &text[..text.floor_char_boundary(self.longest_value)];
-        self.raw(name, serde_json::Value::from(kept));
-        self.cut(name, text.len() - kept.len());
+        let _ = write!(self.text, ",\"{name}\":\"");
+        for character in kept.chars() {
+            if let '"' | '\\' = character {
+                self.text.push('\\');
+            }
+            let _ = write_harmless(&mut self.text, character, Form::Json);
+        }
+        self.text.push('"');
+        self.cut(name, text.as_bytes(), kept.len());
     }
 
     fn bytes(&mut self, name: &str, bytes: &[u8]) {
@@ -187,18 +222,22 @@ impl Line {
             let _ = write!(self.text, "{byte:02x}");
         }
         self.text.push('"');
-        self.cut(name, bytes.len() - kept.len());
+        self.cut(name, bytes, kept.len());
     }
 
-    /// So many bytes of a value do not fit.
-    fn cut(&mut self, name: &str, bytes: usize) {
-        if bytes > 0 {
-            let _ = write!(self.text, ",\"{name}_cut\":{bytes}");
+    /// Only `kept` bytes of a value fit: how many do not, and the digest of all.
+    fn cut(&mut self, name: &str, value: &[u8], kept: usize) {
+        let left_out = value.len() - kept;
+        if left_out > 0 {
+            let _ = write!(self.text, ",\"{name}_cut\":{left_out},\"{name}_sha256\":\"");
+            for byte in Sha256::digest(value) {
+                let _ = write!(self.text, "{byte:02x}");
+            }
+            self.text.push('"');
         }
     }
 
-    fn end(mut self) -> Vec<u8> {
-        self.text += "}\n";
+    fn end(self) -> Vec<u8> {
         self.text.into_bytes()
     }
 }

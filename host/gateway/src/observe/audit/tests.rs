@@ -11,11 +11,12 @@ use crate::observe::event::{ServerEvent, SessionEvent, descriptions};
 use crate::source::Peer;
 
 /// What every record has, or those of a connection.
-const COMMON: [(&str, &str); 10] = [
+const COMMON: [(&str, &str); 11] = [
     ("version", "the version of this schema, a number"),
     ("time", "when it happened: RFC 3339, UTC, with microseconds"),
     ("event", "the name of the event"),
     ("run", "tells this run of the program from all others, as in the log"),
+    ("seq", "the number of the record in this run, from 1 on; one that was left out has a number, too"),
     ("connection", "of a connection: its identity, as in the log"),
     ("session", "of a session: its number on the connection, from 1 on"),
     ("user", "of a connection: the name that the user logged in with, once somebody has"),
@@ -28,28 +29,30 @@ fn document() -> String {
     let mut text = format!(
         "# Audit\n\n\
          With the table `[audit]` of the configuration the server records who logged in, what was run, what plugins did to\n\
-         files and what operators did: one JSON object a line (`whelk config` shows the settings). Of syslog (RFC 5424) the\n\
-         object is the message and the name of the event its id; of journald it is MESSAGE, and WHELK_EVENT the name. A test\n\
-         writes this file from the code, after a change that is meant:\n\n    \
+         files and what operators did: one JSON object a line (`whelk config` shows the settings). In syslog (RFC 5424) the\n\
+         object is MSG and the event name is MSGID. In journald they are MESSAGE and WHELK_EVENT.\n\n\
+         Generated. To regenerate after an intended change:\n\n    \
          WHELK_BLESS=1 cargo test --release --workspace --lib observe::audit\n\n\
          The schema has version {VERSION}. Names are stable: later versions of the program may add fields and events, and raise\n\
          the version if one changes its meaning. Nothing that authenticates is ever recorded.\n\n\
-         Every record has the first four of these, and the others as far as they apply:\n\n\
+         Every record has the first five fields. The others appear where they apply.\n\n\
          | field | what it means |\n|---|---|\n"
     );
     for (name, meaning) in COMMON {
         writeln!(text, "| `{name}` | {meaning} |").unwrap();
     }
     text += "\nThe other fields of an event are those of its line in the log: `EVENTS.md` has the meaning of each. A command is\n\
-             exact and whole: as text if it is UTF-8, otherwise as hexadecimal digits in `command_hex`. Other texts of clients\n\
-             are written as in the log: what is not readable text as `\\xNN` or `\\u{..}`, a backslash twice. To syslog and\n\
-             journald values go up to 4 KiB; `NAME_cut` says how many bytes were left out of one.\n\n\
+             exact: as text if it is UTF-8, otherwise as hexadecimal digits in `command_hex`. Other texts of clients\n\
+             are written as in the log: what is not readable text as `\\xNN` or `\\u{..}`, a backslash twice. A value\n\
+             goes up to 16 KiB, to syslog and journald up to 4 KiB: `NAME_cut` says how many bytes were left out of one, and\n\
+             `NAME_sha256` has the digest of the whole.\n\n\
              A record is in the file when the kernel has it, and survives the end of the process. After the death of a process\n\
              in the middle of a record the next one begins a new line. `FILE.1` is the newest of the older files.\n\n\
-             While the destination fails, up to 32 MiB of records wait, and what finds no room is counted: `audit_left_out`\n\
-             says how many records there, when it works again. File events are left out first: beyond 5,000 a second, and\n\
-             beyond three quarters of that room. With `required = true` nobody can log in, open a session or start a command\n\
-             while it fails or half of the room is taken; what goes on is not ended.\n\n\
+             While the destination fails, up to 32 MiB of records wait. In the place of those that find no room there is\n\
+             `audit_left_out`: how many (`left_out`), and the numbers of the first (`seq`) and the last. File events are\n\
+             left out beyond 5,000 a second and beyond three quarters of that room, failures of clients that have not logged\n\
+             in beyond 1,000 a second and beyond a quarter. With `required = true` nobody can log in, open a session or start\n\
+             a command while writing fails or the queue is half full. Running sessions continue.\n\n\
              ## Events\n\n";
     for event in descriptions().filter(|event| AUDITED.contains(&event.name)) {
         let common = |name: &&str| !COMMON.iter().any(|(common, _)| common == name);
@@ -63,7 +66,7 @@ fn document() -> String {
         let fields = if fields.is_empty() { "no more fields".to_owned() } else { fields.join(", ") };
         writeln!(text, "* **`{}`**: {fields}", event.name).unwrap();
     }
-    text += "* **`audit_left_out`**: `left_out`\n";
+    text += "* **`audit_left_out`**: `left_out`, `last`\n";
     text
 }
 
@@ -86,7 +89,7 @@ fn every_event_that_is_recorded_exists() {
 fn record(recorder: &Recorder, event: impl Into<Event<'static>>) -> serde_json::Value {
     let event = event.into();
     recorder.note(&event);
-    let line = recorder.line(&event);
+    let line = super::record::numbered(recorder.line(&event), 5);
     recorder.forget(&event);
     assert_eq!(line.iter().position(|byte| *byte == b'\n'), Some(line.len() - 1));
     let text = String::from_utf8_lossy(&line);
@@ -176,7 +179,7 @@ fn a_record_says_whose_its_connection_and_session_are() {
         level,
     };
     assert_eq!(record(&recorder, closed)["seconds"], 1.5);
-    assert!(!recorder.is_logged_in(7));
+    assert_eq!(recorder.remembered(), 1, "its session has not ended");
 }
 
 #[test]
@@ -196,14 +199,63 @@ fn a_command_is_exact_whatever_its_bytes() {
     assert_eq!((bytes["command_hex"].as_str(), &bytes["command"]), (Some("63617420ff00"), &serde_json::Value::Null));
     let long: &'static [u8] = vec![b'x'; 255 << 10].leak();
     assert_eq!(record(&recorder, started(long))["command"].as_str().unwrap().len(), long.len());
+    let line = String::from_utf8(recorder.line(&started(text).into())).unwrap();
+    assert!(line.contains("\\u001b") && line.contains("\\u202e") && !line.contains(['\u{1b}', '\u{202e}']), "{line}");
     let cut = record(&Recorder::new(4 << 10), started(long));
     assert_eq!((cut["command"].as_str().unwrap().len(), &cut["command_cut"]), (4096, &(251 << 10).into()));
+    assert_eq!(cut["command_sha256"].as_str().map(str::len), Some(64));
 }
 
+/// Whoever hides in the noise of a session's starts, or outlives the connection, is recorded by name all the same.
 #[test]
-fn keys_before_the_right_one_and_strangers_without_a_login_are_not_recorded() {
+fn a_session_that_outlives_its_connection_is_recorded_with_its_user_and_then_forgotten() {
     let recorder = Recorder::new(usize::MAX);
-    let closed = |connection| ConnectionEvent::Closed {
+    record(&recorder, opened());
+    record(&recorder, succeeded());
+    for session in [3, 4] {
+        let (user, tenant, plugin, generation) = (escape(b"alice"), escape(b"acme"), "files", 1);
+        record(
+            &recorder,
+            SessionEvent::Opened { connection: 7, channel: 0, session, user, tenant, plugin, generation },
+        );
+    }
+    record(&recorder, closed(7, Some("alice")));
+    for session in [3, 4] {
+        assert_eq!(recorder.remembered(), 1);
+        let ended = SessionEvent::Ended {
+            connection: 7,
+            channel: 0,
+            session,
+            user: escape(b"alice"),
+            tenant: "acme",
+            plugin: "files",
+            generation: 1,
+            ending: "finished",
+            exit: "status 0",
+            cpu_ms: 0,
+            memory: 0,
+            error: None,
+            level: Level::INFO,
+        };
+        let ended = record(&recorder, ended);
+        assert_eq!((&ended["session"], &ended["principal"]), (&session.into(), &"alice".into()), "{ended}");
+        assert_eq!(ended["peer"], "192.0.2.1:5000");
+    }
+    assert_eq!(recorder.remembered(), 0);
+}
+
+/// Strangers that come and go take no memory.
+#[test]
+fn connections_without_a_login_are_forgotten() {
+    let recorder = Recorder::new(usize::MAX);
+    record(&recorder, opened());
+    assert_eq!(recorder.remembered(), 1);
+    record(&recorder, closed(7, None));
+    assert_eq!(recorder.remembered(), 0);
+}
+
+fn closed(connection: u64, user: Option<&'static str>) -> ConnectionEvent<'static> {
+    ConnectionEvent::Closed {
         connection,
         peer: Peer::Unknown,
         seconds: 0.0,
@@ -211,11 +263,17 @@ fn keys_before_the_right_one_and_strangers_without_a_login_are_not_recorded() {
         sent: 1,
         sessions: 0,
         attempts: 0,
-        user: None,
-        tenant: None,
+        user,
+        tenant: user.map(|_| "acme"),
         reason: escape(b""),
         level: Level::INFO,
-    };
+    }
+}
+
+#[test]
+fn keys_before_the_right_one_and_strangers_without_a_login_are_not_recorded() {
+    let recorder = Recorder::new(usize::MAX);
+    let closed = |connection| closed(connection, None);
     assert!(!is_recorded(&recorder, &closed(7).into()));
     record(&recorder, opened());
     record(&recorder, succeeded());

@@ -19,8 +19,8 @@ whelk_runtime::events! {
             #[display] peer: Peer,
         }
         /// A connection is over, whoever ended it; `user` and `tenant` if somebody had logged in. One that has sent
-        /// nothing is `DEBUG`, and counted in `connection_silent`. Of those that have not logged in as many are told as
-        /// the log has room for: see `connection_strangers_left_out`.
+        /// nothing is `DEBUG`, and counted in `connection_silent`. Connections without a login share a log
+        /// budget; those beyond it are counted in `connection_strangers_left_out`.
         Closed("connection_closed", INFO | DEBUG, "whelk::connection::driver", "connection closed") {
             connection: u64,
             #[display] peer: Peer,
@@ -42,8 +42,8 @@ whelk_runtime::events! {
             count: u64,
             sources: u64,
         }
-        /// What clients did that have not logged in is told up to 480 KiB a minute; this was left out. At most one line
-        /// in a minute. `source` is the one that most of it came from.
+        /// Lines about unauthenticated clients are limited to 480 KiB a minute. This many were dropped. At most one
+        /// line in a minute. `source` is the one that most of it came from.
         StrangersLeftOut(
             "connection_strangers_left_out", WARN, "whelk::observe::strangers", "lines about strangers left out"
         ) {

@@ -8,7 +8,8 @@ use crate::source::Peer;
 whelk_runtime::events! {
     /// What happens in logins.
     pub enum LoginEvent<'a> {
-        /// A user has logged in: by the key of this algorithm and fingerprint, if any, and by this certificate of it.
+        /// A user has logged in. `algorithm` and `fingerprint` are of the key; `key_id`, `serial`, `authority` of its
+        /// certificate.
         Succeeded("login_succeeded", INFO, "whelk::connection::login", "authenticated") {
             connection: u64,
             #[display] peer: Peer,
@@ -39,9 +40,9 @@ whelk_runtime::events! {
             #[display] user: Escaped<'a>,
             #[display] tenant: Escaped<'a>,
         }
-        /// A password, answer or key was refused. `tenant` is that of a known user. Keys are told when the login is
-        /// over, at most 16 of a connection: as `DEBUG` if it succeeded, since clients offer several keys, unless the
-        /// user has the key and may not use it now.
+        /// A password, answer or key was refused. `tenant` is that of a known user. Refused keys are logged at the end
+        /// of the login (16 at most): `DEBUG` if it succeeded, `INFO` if it failed or if the key is the user's but is
+        /// restricted.
         Rejected("login_rejected", INFO | DEBUG, "whelk::connection::login", "rejected") {
             connection: u64,
             #[display] peer: Peer,

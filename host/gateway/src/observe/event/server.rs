@@ -178,13 +178,17 @@ whelk_runtime::events! {
             bytes: u64,
             took_ms: u64,
         }
-        /// A record of the audit could not be written. It is tried again each second. Once for each time of trouble.
+        /// A record of the audit could not be written. It is tried again each second. Once per outage.
         AuditFailing("server_audit_failing", ERROR, "whelk::observe::audit", "audit cannot be written") {
             reason: &'a str,
         }
         /// The audit is written again. So many records found no room meanwhile.
         AuditRecovered("server_audit_recovered", WARN, "whelk::observe::audit", "audit is written again") {
             left_out: u64,
+        }
+        /// The program ends, and so many records of the audit are not written.
+        AuditUnfinished("server_audit_unfinished", ERROR, "whelk::observe::audit", "audit records lost at the end") {
+            left_out: usize,
         }
         /// The file of the audit is too long or too old, and cannot be renamed: it is written on.
         AuditNotRotated("server_audit_not_rotated", ERROR, "whelk::observe::audit", "audit file cannot be renamed") {

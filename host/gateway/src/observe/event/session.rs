@@ -19,7 +19,8 @@ whelk_runtime::events! {
             plugin: &'a str,
             generation: u32,
         }
-        /// The client asks for a shell, a command or a subsystem, which the plugin may still refuse. Ten a session.
+        /// The client asks for a shell, a command or a subsystem, which the plugin may still refuse. The log has ten a
+        /// session, the audit all.
         /// `forced` is the command that runs instead.
         Started("session_started", INFO, "whelk::connection::bridge", "session started") {
             connection: u64,
@@ -37,6 +38,8 @@ whelk_runtime::events! {
         Ended("session_ended", INFO | WARN | ERROR, "whelk::observe::session_summary", "session ended") {
             connection: u64,
             channel: u32,
+            session: u64,
+            #[display] user: Escaped<'a>,
             tenant: &'a str,
             plugin: &'a str,
             generation: u32,

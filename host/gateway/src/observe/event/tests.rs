@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 
 use super::*;
 
@@ -162,13 +162,12 @@ fn wrap(text: &str, indent: &str) -> String {
 fn document() -> String {
     let mut text = "# Events\n\n".to_owned();
     for paragraph in [
-        "Every line of the log is one of these events. A test writes this file from the code, after a change that is \
-         meant:",
+        "Every line of the log is one of these events. Generated. To regenerate after an intended change:",
         "    WHELK_BLESS=1 cargo test --release --workspace --lib observe::event",
         "An event has a name, one level or a choice of levels, and a part of the server by which `WHELK_LOG` selects its \
          line (`info,whelk::connection=debug`). Its line has a message and fields, in this order; `?` marks a field that \
-         may be absent. Names, parts, messages and fields are stable. The name is not in the line: programs in this \
-         process go by it.",
+         may be absent. Names, parts, messages and fields are stable. The name is not in the line. Subscribers in the \
+         same process match on it.",
     ] {
         writeln!(text, "{}\n", wrap(paragraph, "")).unwrap();
     }
@@ -228,15 +227,40 @@ fn a_field_means_one_thing_in_all_events() {
 /// What the subscriber of this test program has heard.
 static HEARD: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
+/// Whether the subscriber of this test program is one, from now on.
+static IS_SUBSCRIBED: LazyLock<bool> = LazyLock::new(|| {
+    let hear = |event: &Event<'_>| {
+        let heard = match event {
+            Event::Server(ServerEvent::Stopping { signal }) => format!("{}: {signal}", event.name()),
+            Event::Session(SessionEvent::Started { connection, start, .. }) => {
+                format!("{}: {connection} {start}", event.name())
+            }
+            _ => return,
+        };
+        HEARD.lock().unwrap().push(heard);
+    };
+    subscribe(vec![Box::new(hear)])
+});
+
+/// How often something like this was heard while `work` was done.
+pub(crate) fn heard(text: &str, work: impl FnOnce()) -> usize {
+    assert!(*IS_SUBSCRIBED);
+    let count = || HEARD.lock().unwrap().iter().filter(|heard| *heard == text).count();
+    let before = count();
+    work();
+    count() - before
+}
+
 #[test]
 fn a_subscriber_is_told_of_each_event_with_its_values() {
-    let hear = |event: &Event<'_>| {
-        if let Event::Server(ServerEvent::Stopping { signal }) = event {
-            HEARD.lock().unwrap().push(format!("{}: {signal}", event.name()));
-        }
-    };
-    assert!(subscribe(vec![Box::new(hear)]));
+    let emitted = heard("server_stopping: emitted", || emit(ServerEvent::Stopping { signal: "emitted" }));
+    assert_eq!(emitted, 1);
     assert!(!subscribe(Vec::new()), "once in a program");
-    emit(ServerEvent::Stopping { signal: "a signal of this test" });
-    assert!(HEARD.lock().unwrap().contains(&"server_stopping: a signal of this test".to_owned()));
+    // Nothing that a throttle of the log leaves out is withheld from the audit.
+    let throttled = heard("server_stopping: throttled", || {
+        [true, false, false].iter().for_each(|has_line| {
+            emit_throttled(*has_line, ServerEvent::Stopping { signal: "throttled" });
+        });
+    });
+    assert_eq!(throttled, 3);
 }

@@ -126,6 +126,14 @@ impl LineFile {
         Ok(LineFile { path: path.to_owned(), lines })
     }
 
+    /// Writes the rest of a line that was taken in part.
+    ///
+    /// # Errors
+    /// Some of it is still to be written.
+    pub(crate) fn finish_line(&mut self) -> io::Result<()> {
+        self.lines.finish()
+    }
+
     /// What the system says of the open file.
     ///
     /// # Errors
@@ -220,6 +228,16 @@ mod tests {
         assert!(lines.write_line(b"lost\n").is_err() && lines.write_line(b"lost after a byte of the first\n").is_err());
         lines.write_line(b"second\n").unwrap();
         assert_eq!(String::from_utf8_lossy(&lines.out.written), "first\nsecond\n");
+    }
+
+    #[test]
+    fn a_line_that_was_written_in_part_is_an_error_for_whoever_asks_for_its_end() {
+        let mut lines = LineWriter::new(Disk::default());
+        full(&mut lines, &[2, 0, 0]);
+        lines.write_line(b"first\n").unwrap();
+        assert_eq!(lines.finish().unwrap_err().kind(), io::ErrorKind::StorageFull);
+        lines.finish().unwrap();
+        assert_eq!(String::from_utf8_lossy(&lines.out.written), "first\n");
     }
 
     #[test]

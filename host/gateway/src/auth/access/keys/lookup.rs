@@ -9,7 +9,7 @@ use crate::auth::proof::{SeenFile, ShownCredential};
 use crate::config::Authorities;
 use crate::credential::{AuthorizedKey, FileFault, FoundKey, KeyPath, RevokedList, find_in_file};
 use crate::observe::escape::{cut, escape};
-use crate::observe::event::{LoginEvent, emit};
+use crate::observe::event::{LoginEvent, emit_throttled};
 use crate::observe::strangers;
 use crate::source::Source;
 
@@ -234,9 +234,8 @@ impl Lookup<'_> {
         if let LookupKind::Attempt { connection } = self.kind {
             let source = self.shown.address.map_or(Source::Unknown, Source::of);
             let user = cut(&self.shown.user, strangers::NAME);
-            if strangers::may_tell(source, user) {
-                emit(LoginEvent::KeyFileUnusable { connection, user: escape(user), reason });
-            }
+            let unusable = LoginEvent::KeyFileUnusable { connection, user: escape(user), reason };
+            emit_throttled(strangers::may_tell(source, user), unusable);
         }
         findings.seen.push((file.clone(), None));
     }
