@@ -3,7 +3,7 @@
 //!
 //! The tenants of a configuration are made at the start and by each reload. A tenant that was there before keeps what
 //! is counted (sessions, memory, files, rates, quotas), whatever else changes. A removed tenant keeps its counts while
-//! anybody uses it, in case it is added again ([`counts`]). In the demonstration each plugin is a tenant of its own
+//! anybody uses it, in case it is added again (`counts`). In the demonstration each plugin is a tenant of its own
 //! name, made when somebody first opens a session with it, and kept.
 //!
 //! Of connections and users only their numbers are known here.

@@ -173,7 +173,7 @@ pub struct Description {
 /// ```
 ///
 /// The parentheses hold the stable name, the level, the part, and the message if no field is called `message`. A field
-/// `connection` is a number, and its line shows the [`ConnectionIdentity`](crate::event::ConnectionIdentity).
+/// `connection` is a number, and its line shows the [`ConnectionIdentity`].
 /// `#[display]` writes a field with `Display`, `#[bytes]` one that is bytes and shows fewer, `#[path]` a path,
 /// `#[escape_default]` a text that may hold anything. Fields after the `;` are not written as fields: the message may
 /// show them. An event with a choice of levels (`INFO | WARN`) has its own among those, as `level: Level`.

@@ -1,7 +1,7 @@
 //! Reloads the configuration while the server runs, on SIGHUP or `whelk reload`: all of it or nothing.
 //!
 //! A reload reads the file that the server was started with once more, with the same command line options and with
-//! everything that it names. It first makes the next generation ([`Gateway::reloaded`]) and binds new addresses; any
+//! everything that it names. It first makes the next generation (`Gateway::reloaded`) and binds new addresses; any
 //! error until then changes nothing. Then it cannot fail any more: the limits of what is counted, the plugin folders,
 //! the gateway of new connections and the listener are replaced in this order. Plugin folders are replaced before the
 //! gateway, so a new login never meets a folder that is not watched yet. Live connections keep the generation that they
@@ -11,7 +11,7 @@
 //! coalesced into the next one.
 //!
 //! Settings that need a restart keep their value. Each reload reports them until the restart: the state folder, the
-//! audit, the limits in [`AT_START`], and the places of authenticators if there were none at the start.
+//! audit, the limits in `AT_START`, and the places of authenticators if there were none at the start.
 //!
 //! Decided 2026-11-29: settings that need a restart are reported, and the rest takes effect. Rejected: refusing
 //! the whole file. One such setting would then block an urgent change, such as revoking a key.

@@ -1,15 +1,15 @@
 //! Ends the connections of users who may no longer log in.
 //!
 //! Their logins are judged again when a file they depend on changes (a user's keys, the authorities, the revoked keys),
-//! and all of them after a reload. No signal is needed: the files are looked at, each once in [`PERIOD`] however many
+//! and all of them after a reload. No signal is needed: the files are looked at, each once in `PERIOD` however many
 //! connections depend on it. Logins that depend on no file cost nothing.
 //!
-//! [`LiveLogins`](live_logins::LiveLogins) knows which connections depend on which file. The task here looks, and asks
-//! [`Access`](crate::auth::access::Access) for its judgement. Both wait for the disk on blocking threads, a few at the
+//! `LiveLogins` knows which connections depend on which file. The task here looks, and asks
+//! [`Access`] for its judgement. Both wait for the disk on blocking threads, a few at the
 //! same time, and a hung file delays only the other files of its slice.
 //!
 //! Editors remove or empty a file and write it anew. So a login whose file cannot be used or does not have its key is
-//! judged a second time, not before [`PERIOD`] has passed, and only then its connection ends. Where the disk fails, or
+//! judged a second time, not before `PERIOD` has passed, and only then its connection ends. Where the disk fails, or
 //! nothing but the file of revoked keys is missing, connections are kept.
 
 #[cfg(test)]
