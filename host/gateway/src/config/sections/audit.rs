@@ -186,7 +186,7 @@ mod tests {
             ("[audit]\nto = \"syslog\"\nserver = \"log.example.org\"", "w.toml:3: audit.server: must be an address"),
             (
                 "[audit]\nto = \"syslog\"\nserver = \"192.0.2.1:514\"\nrequired = true",
-                "w.toml:4: audit.required: cannot be true with a server",
+                "w.toml:4: audit.required: cannot be true with `server`: UDP syslog has no acknowledgement",
             ),
             ("audit = 3", "w.toml:1: audit: must be a table"),
         ] {
