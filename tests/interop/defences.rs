@@ -125,7 +125,7 @@ fn haproxy_says_who_its_client_is_by_both_versions_and_nobody_else_may() {
     // A penalty is the client's, not the proxy's.
     let guess = from(&gateway, "127.0.0.6", "alice", &Access::password("guess")).port(haproxy.ports[0]);
     let finished = guess.run(Input::Nothing);
-    assert!(finished.err.contains("Permission denied"), "{}", finished.err);
+    assert!(finished.err.contains("Not allowed at this time"), "{}", finished.err);
     gateway.wait_all("end of each", |events| {
         (events.iter().filter(|event| event.message == "connection closed").count() == 3).then_some(())
     });

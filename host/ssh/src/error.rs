@@ -298,7 +298,7 @@ impl fmt::Display for Error {
                 f.write_str("the rest of a large packet did not come while others waited for its memory")
             }
             Error::Requested { reason, text } => {
-                write!(f, "a plugin ended it, reason {reason}: {}", text.escape_default())
+                write!(f, "this side disconnected, reason {reason}: {}", text.escape_default())
             }
             Error::Closed(reason) => f.write_str(reason.words()),
             Error::Exhausted => f.write_str("the keys or the random source are exhausted"),
