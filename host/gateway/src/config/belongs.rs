@@ -27,8 +27,8 @@ const SETTINGS: [(&str, &[&str]); 13] = [
     ("in [algorithms]", &["key_exchange", "host_key_algorithms", "ciphers", "macs", "compression"]),
 ];
 
-/// The settings in the table `audit`. Whoever writes such a name elsewhere means something else: `size` in another table
-/// is none of the audit.
+/// The settings in the table `audit`. Whoever writes such a name elsewhere means something else: `size` in another
+/// table is none of the audit.
 #[cfg(test)]
 const AUDIT: [&str; 7] = ["to", "file", "size", "keep", "age", "server", "required"];
 
