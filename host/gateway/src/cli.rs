@@ -35,7 +35,7 @@ use admin::user::UserVerb;
 use outcome::{Failure, WRONG, failed, print};
 use plugin::PluginVerb;
 
-/// The end of `whelk --help`.
+/// Printed at the end of `whelk --help`.
 const EXIT_STATUS: &str = "\
 Exit status: 0 success; 1 a failure while running; 2 an invalid command line or configuration, or another problem that \
 the operator must fix before a start can succeed; 3 after a reload, of which a part needs a restart. `whelk VERB --help` says what is different for a verb.";

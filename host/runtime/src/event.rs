@@ -41,7 +41,7 @@ pub fn run() -> String {
     RUN.get().map(|run| format!("{run:08x}")).unwrap_or_default()
 }
 
-/// A connection as lines show it: unique over all runs of the program on all machines.
+/// A connection as lines show it. The number of the run is 32 random bits, so hardly any two runs share one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionIdentity(
     /// Its number, from 1 on since the start.

@@ -16,7 +16,7 @@
 //! | `reload` | gateway, `reload` | started again: it reads every file again; `plugin list` says so |
 //! | `control` | gateway, `control` | started again with the same socket |
 //! | `heap trim` | gateway, `heap_trim` | started again; it forgets how many there were |
-//! | `revocation` | gateway, `revocation` | started again; what it was judging is judged when a file changes |
+//! | `revocation` | gateway, `revocation` | started again, and judges all logins again |
 //! | `dropped lines` | gateway, `logging` | started again; it tells the number since the start once more |
 //! | `strangers` | gateway, `strangers` | started again: what was counted is kept |
 //! | `epoch` (thread) | runtime, `engine` | started again: it has only counters; until then no plugin is charged |

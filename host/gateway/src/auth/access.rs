@@ -65,9 +65,9 @@ pub struct Access {
     passwords: Passwords,
     keys: KeyAccess,
     delay: FailureDelay,
-    /// Connections end whose users may no longer log in.
+    /// Whether connections end when their login is revoked (`end_revoked`).
     ends_revoked: bool,
-    /// That of no other in this process.
+    /// No other `Access` of this process has it.
     number: u64,
 }
 

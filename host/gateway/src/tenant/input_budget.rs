@@ -27,7 +27,7 @@ impl InputBudget {
         Arc::new(InputBudget { free: Arc::new(ResizableSemaphore::new(bytes)), waiting: AtomicUsize::new(0) })
     }
 
-    /// Changes the size. Who waits for more than that by now waits for the time that a large packet may take.
+    /// Changes the size. What is taken stays taken.
     pub(crate) fn resize(&self, bytes: usize) {
         self.free.resize(bytes);
     }

@@ -177,8 +177,8 @@ impl Directory {
         }))
     }
 
-    /// The same directory in another way: with this access mode and these paths, and with the same counts. `dir` is the
-    /// directory opened once more.
+    /// The same directory with another access mode or path, and with the same counts. `dir` is the directory, opened
+    /// once more.
     pub(super) fn again(self: Arc<Self>, dir: Dir, path: &Path, access: Access, guest_path: &str) -> Arc<Self> {
         if self.access == access && self.path == path && self.guest_path == guest_path {
             return self;

@@ -84,14 +84,14 @@ pub(crate) struct StillGranted {
 }
 
 impl Default for StillGranted {
-    /// Granted without any key.
+    /// A grant that needed no key.
     fn default() -> StillGranted {
         StillGranted { files: Vec::new(), restrictions: Some(Restrictions::default()) }
     }
 }
 
 impl StillGranted {
-    /// That of this proof and of `earlier` ones.
+    /// The grant of this proof joined with the `earlier` ones.
     pub(super) fn after(self, earlier: Option<StillGranted>) -> StillGranted {
         let Some(StillGranted { mut files, restrictions }) = earlier else { return self };
         files.extend(self.files);

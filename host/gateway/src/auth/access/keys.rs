@@ -30,7 +30,7 @@ use shown::ShownKey;
 pub(super) use shown::{GrantedKey, KeyRefusal};
 pub(super) use sources::{KeyOwner, KeySources, UserKeys};
 
-/// Why a login ends whose key is in no file and in no list any more.
+/// The reason when a live login's key is in no file and no list any more.
 const GONE: &str = "the user no longer has the key";
 
 /// Decides on keys. Shared by all connections.
@@ -39,7 +39,7 @@ pub(super) struct KeyAccess(KeySources);
 /// The name of an attempt, and the keys of the user of that name, if there is one.
 type Asked<'a> = (&'a [u8], Option<&'a UserKeys>);
 
-/// What a login is judged again with.
+/// What a live login is rechecked with.
 pub(super) struct Recheck<'a> {
     pub(super) login: &'a AcceptedLogin,
     /// Files that were read at this time or later need not be read again.
@@ -48,7 +48,7 @@ pub(super) struct Recheck<'a> {
 }
 
 impl KeyAccess {
-    /// By these keys.
+    /// The keys to check against.
     pub(super) fn new(sources: KeySources) -> KeyAccess {
         KeyAccess(sources)
     }

@@ -15,7 +15,7 @@ use crate::observe::event::{LoginEvent, emit};
 use crate::source::Source;
 use crate::tenant::Tenants;
 
-/// How many idle instances end so that one more can begin.
+/// The most idle instances that are ended to make room for one new instance.
 const RETRIES: u32 = 2;
 
 /// One authenticator of the configuration.

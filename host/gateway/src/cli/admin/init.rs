@@ -53,7 +53,7 @@ pub(in crate::cli) struct InitArguments {
     state: PathBuf,
 }
 
-/// What was made, to be taken away after an error.
+/// Files and folders created so far, for removal after an error.
 #[derive(Default)]
 struct Made(Vec<PathBuf>);
 

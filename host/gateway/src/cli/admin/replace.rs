@@ -28,7 +28,8 @@ pub(super) struct EditedFile {
 impl EditedFile {
     /// Locks the file and reads it. Waits ten seconds for another edit to end.
     ///
-    /// # Errors When it is not a regular file of UTF-8, cannot be read, may be changed by others (StrictModes), or is
+    /// # Errors
+    /// When it is not a regular file of UTF-8, cannot be read, may be changed by others (StrictModes), or is
     /// still being edited.
     pub(super) fn open(path: &Path) -> Result<EditedFile, String> {
         let failed = |error: io::Error| format!("{}: {error}", path.display());

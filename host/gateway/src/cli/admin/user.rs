@@ -20,7 +20,7 @@ use crate::state::strict_modes::{self, Asked};
 use text::UsersText;
 pub(super) use text::{NewUser, block, quoted};
 
-/// Far more than any list of keys for one user.
+/// The largest file of keys that is read, in bytes.
 const MOST_BYTES: u64 = 1 << 20;
 
 #[derive(Subcommand)]
