@@ -5,7 +5,7 @@ use crate::clients::Clients;
 use crate::step::{Outcome, line, run as step};
 use crate::workspace::{Workspace, cargo};
 use rustix::process::{Pid, Signal, kill_process};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -129,6 +129,50 @@ impl std::fmt::Display for Slow {
     }
 }
 
+/// What failed tests printed, to be repeated at the end: between their output and the end of a run lie thousands of
+/// lines of the other test programs.
+#[derive(Default)]
+struct Failures {
+    /// Of each failed test, its name and its last lines.
+    tests: Vec<(String, VecDeque<String>)>,
+    /// The output of the last of them goes on.
+    goes_on: bool,
+}
+
+impl Failures {
+    /// Most lines that are kept of a test: its last ones, where the panic is.
+    const LINES: usize = 60;
+    /// Most tests that are kept.
+    const TESTS: usize = 20;
+
+    /// Reads `---- NAME stdout ----`, the lines that follow, and `failures:`, which ends them.
+    fn take(&mut self, line: &str) {
+        if let Some(name) = line.strip_prefix("---- ").and_then(|line| line.strip_suffix(" stdout ----")) {
+            self.goes_on = self.tests.len() < Self::TESTS;
+            if self.goes_on {
+                self.tests.push((name.to_owned(), VecDeque::new()));
+            }
+        } else if line == "failures:" {
+            self.goes_on = false;
+        } else if let Some((_, lines)) = self.tests.last_mut().filter(|_| self.goes_on) {
+            lines.push_back(line.to_owned());
+            if lines.len() > Self::LINES {
+                lines.pop_front();
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Failures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (name, lines) in &self.tests {
+            writeln!(f, "\nfailed: {name}")?;
+            lines.iter().try_for_each(|line| writeln!(f, "    {line}"))?;
+        }
+        Ok(())
+    }
+}
+
 /// Kills the children of a process: of `cargo test`, the test program that runs.
 fn kill_children(process: u32) -> Outcome {
     let tasks = format!("/proc/{process}/task");
@@ -151,6 +195,7 @@ fn tested(command: &mut Command, silence: Duration) -> Outcome {
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| format!("{line}: {error}"))?;
     let mut tally = Tally::default();
     let mut slow = Slow::default();
+    let mut failures = Failures::default();
     let out = child.stdout.take().ok_or("stdout was asked to be a pipe")?;
     let (sender, lines) = channel();
     let reader = std::thread::spawn(move || {
@@ -170,9 +215,11 @@ fn tested(command: &mut Command, silence: Duration) -> Outcome {
         println!("{text}");
         tally.take(&text);
         slow.take(&text);
+        failures.take(&text);
     }
     let _ = reader.join();
     let status = child.wait().map_err(|error| format!("{line}: {error}"))?;
+    print!("{failures}");
     println!("\n{} passed, {} failed, {} ignored", tally.passed, tally.failed, tally.ignored);
     if !status.success() {
         return Err(format!("{line}: {status}"));
@@ -198,6 +245,19 @@ mod tests {
             slow.take(line);
         }
         assert_eq!(slow.to_string(), "crowd::hangs");
+    }
+
+    #[test]
+    fn what_failed_tests_printed_is_repeated() {
+        let mut failures = Failures::default();
+        let output = "test fine ... ok\n\nfailures:\n\n---- one stdout ----\n1 is not 2\n\n---- two stdout ----\n2 is \
+                      not 3\n\nfailures:\n    one\n    two\n\ntest result: FAILED. 1 passed; 2 failed";
+        output.lines().for_each(|line| failures.take(line));
+        let expected = "\nfailed: one\n    1 is not 2\n    \n\nfailed: two\n    2 is not 3\n    \n";
+        assert_eq!(failures.to_string(), expected);
+        (0..1000).for_each(|line| failures.take(&format!("---- test{line} stdout ----")));
+        (0..1000).for_each(|line| failures.take(&line.to_string()));
+        assert_eq!(failures.tests.len(), Failures::TESTS);
     }
 
     #[test]
