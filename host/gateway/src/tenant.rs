@@ -340,7 +340,7 @@ fn first(found: impl IntoIterator<Item = Lookup>) -> Lookup {
     let mut result = Lookup::Absent;
     for lookup in found {
         match lookup {
-            Lookup::Found(_) | Lookup::Preparing => return lookup,
+            Lookup::Found(_) | Lookup::Preparing | Lookup::Unrunnable(_) => return lookup,
             Lookup::Retried => result = Lookup::Retried,
             Lookup::Absent => {}
         }
@@ -462,7 +462,7 @@ mod tests {
             (Retried, Absent, "could not be prepared yet"),
             (Absent, Retried, "could not be prepared yet"),
         ] {
-            let told = first([own, operators]).try_again("echo").unwrap_or("nothing".to_owned());
+            let told = first([own, operators]).notice("echo").map_or("nothing".to_owned(), |notice| notice.text);
             assert!(told.contains(expected), "{told}");
         }
     }

@@ -60,7 +60,7 @@ impl Plugin {
     /// It is no authenticator, there is no room, or it did not start.
     pub async fn authenticator(self: &Arc<Self>, facts: &Facts, tenant: &Arc<Tenant>) -> Result<Authenticator, Error> {
         let (inbox, outbox, half) = session_pipes(1, Arc::new(|| {}));
-        let presence = self.register_session(half.shared());
+        let presence = self.register_session(half.shared(), tenant);
         let hand_over_check: HandOverCheck = Arc::new(|_| Err(HandOverError::NotPermitted));
         let session = Arc::new(SessionUsage::new(tenant.limits()));
         let context = ProcessContext {

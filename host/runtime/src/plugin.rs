@@ -10,6 +10,7 @@ pub(crate) mod preparing;
 mod refusal;
 pub(crate) mod registry;
 pub(crate) mod routes;
+pub(crate) mod table;
 mod validity;
 pub(crate) mod world;
 
@@ -40,6 +41,13 @@ use world::World;
 /// long as its last session.
 pub struct Plugin {
     name: Arc<str>,
+    /// The plugin of which this is another name. Held, because its registry only knows that one.
+    original: Option<Arc<Plugin>>,
+    parts: Arc<Parts>,
+}
+
+/// What all names of a plugin share.
+struct Parts {
     digest: [u8; 32],
     engine: Engine,
     pre: InstancePre<State>,
@@ -103,8 +111,7 @@ impl Plugin {
         let pre = engine.instantiate_pre(component).map_err(|error| refusal::not_linked(&error))?;
         let world = kind.find(&pre)?;
         let image = component.image_range();
-        Ok(Arc::new(Self {
-            name: name.into(),
+        let parts = Parts {
             digest,
             engine: engine.clone(),
             pre,
@@ -115,25 +122,47 @@ impl Plugin {
             memories: memories_of(component).unwrap_or_else(|| engine.memories()),
             live: Arc::default(),
             standing: OnceLock::new(),
-        }))
+        };
+        Ok(Arc::new(Self { name: name.into(), original: None, parts: Arc::new(parts) }))
     }
 
-    /// The name by which sessions ask for it.
+    /// The same plugin by another name: one of several names of a multicall program. Code, generation, sessions and
+    /// circuit breakers are shared.
+    #[must_use]
+    pub fn called(self: &Arc<Self>, name: &str) -> Arc<Self> {
+        if self.name() == name {
+            return Arc::clone(self);
+        }
+        let original = self.original.as_ref().unwrap_or(self);
+        if original.name() == name {
+            return Arc::clone(original);
+        }
+        let (original, parts) = (Some(Arc::clone(original)), Arc::clone(&self.parts));
+        Arc::new(Self { name: name.into(), original, parts })
+    }
+
+    /// The name by which sessions ask for it. For a program also the first of its arguments.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
+    /// The name of its file, of which [`name`](Self::name) may be another.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
+        self.original.as_ref().map_or(&self.name, |original| &original.name)
+    }
+
     /// SHA-256 of the file.
     #[must_use]
     pub fn digest(&self) -> &[u8; 32] {
-        &self.digest
+        &self.parts.digest
     }
 
     /// SHA-256 of the file in hexadecimal, for the log.
     #[must_use]
     pub fn digest_hex(&self) -> String {
-        self.digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        self.parts.digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Its generation: the number of this version of its name, counted from 1.
@@ -145,49 +174,54 @@ impl Plugin {
     /// How many live sessions run this generation, including those that are starting.
     #[must_use]
     pub fn sessions(&self) -> usize {
-        self.live.count()
+        self.parts.live.count()
+    }
+
+    /// Whether a live session of this tenant runs this generation.
+    pub(crate) fn runs_for(&self, tenant: &str) -> bool {
+        self.parts.live.has_session_of(tenant)
     }
 
     /// Ends every session of this generation, including later ones: the client gets `words` as a line on stderr, where
     /// one can be sent, then the plugin its end ([`Ending::Drained`](crate::Ending::Drained)), and the session ends as
     /// if by the signal HUP. Does not wait for them.
     pub fn retire(&self, words: &str) {
-        self.live.retire(words);
+        self.parts.live.retire(words);
     }
 
     /// Bytes of compiled code.
     #[must_use]
     pub fn code(&self) -> usize {
-        self.code
+        self.parts.code
     }
 
     /// Linear memories of one instance.
     pub(crate) fn memories(&self) -> usize {
-        self.memories
+        self.parts.memories
     }
 
     /// Its optional handlers, in the order of the interfaces' names.
     #[must_use]
     pub fn handlers(&self) -> Vec<&'static str> {
-        self.world.handlers()
+        self.parts.world.handlers()
     }
 
     /// Its world, by its name in `wit/worlds.wit`.
     #[must_use]
     pub fn world_name(&self) -> &'static str {
-        self.world.name()
+        self.parts.world.name()
     }
 
     /// The grants that it needs.
     #[must_use]
     pub fn needs(&self) -> &BTreeSet<Grant> {
-        &self.needs
+        &self.parts.needs
     }
 
     /// Its imports, by their full names: `wasi:cli/stdout@0.2.6`.
     #[must_use]
     pub fn imports(&self) -> &[String] {
-        &self.imports
+        &self.parts.imports
     }
 
     /// Checks that the tenant grants what it needs. The error names each import without a grant, and the line that
@@ -201,19 +235,19 @@ impl Plugin {
     /// # Errors
     /// [`Error::Refused`], as for [`check_grants`](Self::check_grants).
     pub fn suits(&self, tenant: &str, has: impl Fn(Grant) -> bool) -> Result<(), Error> {
-        let missing: Vec<Grant> = self.needs.iter().copied().filter(|grant| !has(*grant)).collect();
-        if missing.is_empty() { Ok(()) } else { Err(refusal::not_granted(&missing, &self.imports, tenant)) }
+        let missing: Vec<Grant> = self.parts.needs.iter().copied().filter(|grant| !has(*grant)).collect();
+        if missing.is_empty() { Ok(()) } else { Err(refusal::not_granted(&missing, &self.parts.imports, tenant)) }
     }
 
-    /// A session begins to run this plugin.
-    pub(crate) fn register_session(&self, pipes: &Arc<Shared>) -> Presence {
+    /// A session of a tenant begins to run this plugin.
+    pub(crate) fn register_session(&self, pipes: &Arc<Shared>, tenant: &Arc<Tenant>) -> Presence {
         pipes.serve_by(self.shared_name(), self.generation());
-        self.live.register(pipes)
+        self.parts.live.register(pipes, tenant)
     }
 
     /// Gives it its place in a registry. It has at most one place; a second is ignored.
     pub(crate) fn stand(&self, generation: u32, limits: Arc<Limits>, older: Option<Arc<Plugin>>) {
-        self.standing.get_or_init(|| Standing {
+        self.parts.standing.get_or_init(|| Standing {
             generation,
             health: Mutex::new(Health::new(limits)),
             older: Mutex::new(older),
@@ -222,7 +256,7 @@ impl Plugin {
     }
 
     pub(crate) fn standing(&self) -> Option<&Standing> {
-        self.standing.get()
+        self.parts.standing.get()
     }
 
     pub(crate) fn shared_name(&self) -> Arc<str> {
@@ -230,15 +264,15 @@ impl Plugin {
     }
 
     pub(crate) fn engine(&self) -> &Engine {
-        &self.engine
+        &self.parts.engine
     }
 
     pub(crate) fn pre(&self) -> &InstancePre<State> {
-        &self.pre
+        &self.parts.pre
     }
 
     pub(crate) fn world(&self) -> &World {
-        &self.world
+        &self.parts.world
     }
 }
 

@@ -67,7 +67,7 @@ impl Process {
         if let Some(reason) = plugin.world().serves_no_sessions() {
             return Err(Stop::Failed(Error::Refused(reason.to_owned())));
         }
-        let presence = plugin.register_session(context.pipes);
+        let presence = plugin.register_session(context.pipes, context.tenant);
         context.pipes.set_missing_handlers(plugin.world().missing_handlers());
         match Guest::start(&plugin, context).await {
             Ok((guest, functions)) => {

@@ -41,11 +41,11 @@ use crate::limits::budget::{Finished, Owner, Total};
 use crate::limits::usage::SessionUsage;
 use crate::plugin::Plugin;
 use crate::plugin::health::trial::Trial;
-use crate::plugin::lookup::Plugins;
+use crate::plugin::lookup::{LookupNotice, Plugins};
 use crate::process::{Pause, Process, ProcessContext, ProcessEnd};
 use crate::session::notice::serve_notice;
 use crate::session::report::{Processes, Report};
-use crate::session_types::{ChannelEvent, Ending, Exit, Facts, ProgramRequest, SignalName};
+use crate::session_types::{ChannelEvent, Ending, Exit, Facts, Output, ProgramRequest, SignalName};
 use crate::supervise::catch_future;
 use crate::tenant::Tenant;
 use router::{Route, Router};
@@ -292,9 +292,9 @@ impl Session {
                             return Some(NextProcess { plugin: Ok(plugin), request: wanted, hand_over });
                         }
                         Route::Nowhere => half.shared().refuse_program(),
-                        Route::Later(message) => {
+                        Route::Unavailable(notice) => {
                             let hand_over = Box::pin(self.end_for_hand_over(process, half)).await;
-                            self.end_with_message(&message, &hand_over, half.shared());
+                            self.end_with_notice(&notice, &hand_over, half.shared());
                             return None;
                         }
                     }
@@ -303,11 +303,11 @@ impl Session {
                     // Permitted only after a program request was given.
                     let Some(request) = request.take() else { continue };
                     let found = Box::pin(self.router.wait_for(&name, half.shared())).await;
-                    let later = found.try_again(&name);
+                    let notice = found.notice(&name);
                     let plugin = self.router.check_grants(found);
                     let hand_over = Box::pin(self.end_for_hand_over(process, half)).await;
-                    let Some(message) = later else { return Some(NextProcess { plugin, request, hand_over }) };
-                    self.end_with_message(&message, &hand_over, half.shared());
+                    let Some(notice) = notice else { return Some(NextProcess { plugin, request, hand_over }) };
+                    self.end_with_notice(&notice, &hand_over, half.shared());
                     return None;
                 }
             }
@@ -346,14 +346,20 @@ impl Session {
         process.end().await;
     }
 
-    /// The program request leads to a plugin that is not ready: accepts it, because nothing can be printed before that,
-    /// prints the message, which says to try again, and ends the session.
-    fn end_with_message(&self, message: &str, hand_over: &HandOverState, pipes: &Shared) {
+    /// The program request leads to a plugin that is not ready, or to a program that cannot be run: accepts it, because
+    /// nothing can be printed before that, prints why, and ends the session.
+    fn end_with_notice(&self, notice: &LookupNotice, hand_over: &HandOverState, pipes: &Shared) {
         let (connection, channel, tenant) = (self.facts.connection(), self.facts.channel(), self.tenant.name());
-        emit(LogEvent::SessionPutOff { connection, channel, tenant, reason: message });
+        emit(LogEvent::SessionPutOff { connection, channel, tenant, reason: &notice.text });
         pipes.accept_for_host();
-        pipes.host_line(message, hand_over.pty.is_some());
-        pipes.exit(Exit::Status(1), None);
+        let terminal = hand_over.pty.is_some();
+        if notice.is_shells {
+            let end = if terminal { "\r\n" } else { "\n" };
+            pipes.push_whole(Output::Stderr, format!("{}{end}", notice.text).as_bytes());
+        } else {
+            pipes.host_line(&notice.text, terminal);
+        }
+        pipes.exit(Exit::Status(notice.status), None);
     }
 
     /// Closes and drops the process, so that another can have the session. The plugin is told [`Ending::Routed`], in
@@ -450,8 +456,8 @@ impl Session {
                             pipes.hand_over();
                             return Some(NextProcess { plugin: Ok(plugin), request, hand_over });
                         }
-                        Route::Later(message) => {
-                            self.end_with_message(&message, &hand_over, &pipes);
+                        Route::Unavailable(notice) => {
+                            self.end_with_notice(&notice, &hand_over, &pipes);
                             return None;
                         }
                         Route::Here | Route::Nowhere => pipes.reply(false),

@@ -120,7 +120,7 @@ impl ConnectionInstance {
         half: &ConnectionHalf,
     ) -> Result<Self, Stop> {
         let pipes = half.session.shared();
-        let presence = plugin.register_session(pipes);
+        let presence = plugin.register_session(pipes, tenant);
         let hand_over_check: HandOverCheck = Arc::new(|_| Err(HandOverError::NotPermitted));
         let usage = Arc::new(ProcessUsage::of(&Arc::new(SessionUsage::new(tenant.limits()))));
         let (hand_over_check, purpose, usage) = (&hand_over_check, Purpose::Session, &usage);
@@ -221,7 +221,7 @@ fn serves(plugins: &Arc<dyn Plugins>, name: &str) -> bool {
     match plugins.lookup(name) {
         Lookup::Found(plugin) => plugin.world().serves_sessions(),
         Lookup::Preparing => true,
-        Lookup::Retried | Lookup::Absent => false,
+        Lookup::Retried | Lookup::Unrunnable(_) | Lookup::Absent => false,
     }
 }
 

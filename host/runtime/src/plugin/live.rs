@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::channel::Shared;
+use crate::tenant::Tenant;
 
 /// The live sessions.
 #[derive(Default)]
@@ -13,8 +14,8 @@ pub(crate) struct Live(Mutex<Table>);
 
 #[derive(Default)]
 struct Table {
-    /// The pipes of each, by the order in which they were registered.
-    sessions: BTreeMap<u64, Arc<Shared>>,
+    /// The pipes of each and its tenant, by the order in which they were registered.
+    sessions: BTreeMap<u64, (Arc<Shared>, Arc<Tenant>)>,
     entered: u64,
     /// The message for the clients of later sessions, after the retirement.
     retired: Option<Arc<str>>,
@@ -28,11 +29,11 @@ pub(crate) struct Presence {
 
 impl Live {
     /// Registers a session, before its process is made. After the retirement it is ended at once.
-    pub(crate) fn register(self: &Arc<Self>, pipes: &Arc<Shared>) -> Presence {
+    pub(crate) fn register(self: &Arc<Self>, pipes: &Arc<Shared>, tenant: &Arc<Tenant>) -> Presence {
         let mut table = self.table();
         table.entered += 1;
         let number = table.entered;
-        table.sessions.insert(number, Arc::clone(pipes));
+        table.sessions.insert(number, (Arc::clone(pipes), Arc::clone(tenant)));
         let retired = table.retired.clone();
         drop(table);
         if let Some(words) = retired {
@@ -45,12 +46,17 @@ impl Live {
         self.table().sessions.len()
     }
 
+    /// Whether a live session is of this tenant.
+    pub(crate) fn has_session_of(&self, tenant: &str) -> bool {
+        self.table().sessions.values().any(|(_, of)| of.name() == tenant)
+    }
+
     /// Ends all live and all later sessions.
     pub(crate) fn retire(&self, words: &str) {
         let words: Arc<str> = words.into();
         let mut table = self.table();
         table.retired = Some(Arc::clone(&words));
-        let sessions: Vec<_> = table.sessions.values().cloned().collect();
+        let sessions: Vec<_> = table.sessions.values().map(|(pipes, _)| Arc::clone(pipes)).collect();
         // Outside the lock: each is woken.
         drop(table);
         for pipes in sessions {

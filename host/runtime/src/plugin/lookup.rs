@@ -20,6 +20,59 @@ pub trait Plugins: Send + Sync {
     }
     /// The name of the plugin for this program request; `None` keeps the plugin that the session was opened with.
     fn route(&self, request: &ProgramRequest<'_>) -> Option<String>;
+    /// The name of the program that an exec request without a route runs: the first word of its command. `None` where
+    /// clients may not name programs.
+    fn command(&self, _request: &ProgramRequest<'_>) -> Option<String> {
+        None
+    }
+    /// The programs of the tenant, in the order of their names: what `/bin` shows. Those that sessions cannot run are
+    /// among them.
+    fn programs(&self) -> Vec<ProgramEntry> {
+        Vec::new()
+    }
+}
+
+/// A name in the program table of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProgramEntry {
+    /// The name, without the suffix of its file.
+    pub name: Arc<str>,
+    /// The name of the program that it is another name of: of the file that a link of a multicall leads to.
+    pub target: Option<Arc<str>>,
+    /// Bytes of the file.
+    pub size: u64,
+    /// The number of the version that new sessions run; `None` while it is not loaded.
+    pub generation: Option<u32>,
+}
+
+/// Why a program cannot be run, as a shell says it: `NAME: REASON`, with the exit status of a shell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unrunnable {
+    /// The reason, for the client.
+    pub reason: String,
+    /// [`NOT_FOUND`] or [`CANNOT_RUN`].
+    pub status: u32,
+}
+
+/// The exit status of a shell for a command that is not found.
+pub const NOT_FOUND: u32 = 127;
+/// The exit status of a shell for a command that is found and cannot be run.
+pub const CANNOT_RUN: u32 = 126;
+/// The exit status of a session whose plugin is not ready.
+const NOT_READY: u32 = 1;
+
+impl Unrunnable {
+    /// A program that is there and cannot be run, or not yet.
+    #[must_use]
+    pub fn because(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), status: CANNOT_RUN }
+    }
+
+    /// No program has the name.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self { reason: "not found".to_owned(), status: NOT_FOUND }
+    }
 }
 
 /// The meaning of a plugin's name.
@@ -31,8 +84,21 @@ pub enum Lookup {
     Preparing,
     /// A plugin that could not be loaded, and will be tried again: there was no time, no memory or no room.
     Retried,
+    /// A program of the table that cannot be run, or not yet.
+    Unrunnable(Unrunnable),
     /// No such plugin.
     Absent,
+}
+
+/// What a client is told whose plugin cannot be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookupNotice {
+    /// One line, without a line end.
+    pub text: String,
+    /// The exit status of the session.
+    pub status: u32,
+    /// It is about a program, and written as a shell writes it.
+    pub is_shells: bool,
 }
 
 impl Lookup {
@@ -41,19 +107,22 @@ impl Lookup {
     pub fn found(self) -> Option<Arc<Plugin>> {
         match self {
             Self::Found(plugin) => Some(plugin),
-            Self::Preparing | Self::Retried | Self::Absent => None,
+            Self::Preparing | Self::Retried | Self::Unrunnable(_) | Self::Absent => None,
         }
     }
 
-    /// The message for a client whose plugin may be available later; `None` if it is available, or never will be.
+    /// What to tell a client whose plugin may be available later, or whose program cannot be run; `None` if it is
+    /// available, or there is no such plugin.
     #[must_use]
-    pub fn try_again(&self, name: &str) -> Option<String> {
+    pub fn notice(&self, name: &str) -> Option<LookupNotice> {
         let name = name.escape_debug();
-        match self {
-            Self::Preparing => Some(format!("plugin \"{name}\" is still being prepared; try again")),
-            Self::Retried => Some(format!("plugin \"{name}\" could not be prepared yet; try again later")),
-            Self::Found(_) | Self::Absent => None,
-        }
+        let (text, status) = match self {
+            Self::Preparing => (format!("plugin \"{name}\" is still being prepared; try again"), NOT_READY),
+            Self::Retried => (format!("plugin \"{name}\" could not be prepared yet; try again later"), NOT_READY),
+            Self::Unrunnable(Unrunnable { reason, status }) => (format!("{name}: {reason}"), *status),
+            Self::Found(_) | Self::Absent => return None,
+        };
+        Some(LookupNotice { text, status, is_shells: matches!(self, Self::Unrunnable(_)) })
     }
 }
 

@@ -3,6 +3,9 @@
 //! New sessions get the newest version of a name; running sessions keep their own until they end. The contents of the
 //! file identify a version, so the same bytes are never a new one. Where the files are and when they are read is
 //! decided elsewhere.
+//!
+//! The registry of a folder of programs, which are loaded when somebody needs them, keeps each as long as there is a
+//! [`Hold`] of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -21,6 +24,8 @@ const DRAINED: &str = "this version of the plugin was replaced; please log in ag
 
 /// How many removed names have their last number remembered individually. Further ones share one.
 const MOST_REMOVED: usize = 4_096;
+/// How many programs that were unloaded have their number and contents remembered.
+const MOST_UNLOADED: usize = 1_024;
 
 /// The plugins of one folder.
 #[derive(Default)]
@@ -28,6 +33,14 @@ pub struct Registry {
     limits: Arc<Limits>,
     names: Mutex<Names>,
     preparing: Preparing,
+    holds: Mutex<BTreeMap<String, Weak<Hold>>>,
+}
+
+/// Keeps a program loaded. When the last one of a name is dropped, the program is unloaded; sessions that run it keep
+/// it until they end.
+pub struct Hold {
+    registry: Arc<Registry>,
+    name: String,
 }
 
 /// The names of a registry.
@@ -57,6 +70,8 @@ struct Versions {
     older: Vec<Weak<Plugin>>,
     /// The number of the newest.
     last: u32,
+    /// The contents of the newest, while it is unloaded.
+    unloaded: Option<[u8; 32]>,
 }
 
 /// The result of publishing.
@@ -93,7 +108,43 @@ impl Registry {
     /// An empty one. The limits say how many versions of a plugin there may be, and when one is given up.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
-        Self { limits: Arc::new(limits.clone()), names: Mutex::default(), preparing: Preparing::default() }
+        Self { limits: Arc::new(limits.clone()), ..Self::default() }
+    }
+
+    /// Keeps the program of this name loaded, once it is.
+    #[must_use]
+    pub fn hold(self: &Arc<Self>, name: &str) -> Arc<Hold> {
+        let mut holds = self.holds();
+        if let Some(hold) = holds.get(name).and_then(Weak::upgrade) {
+            return hold;
+        }
+        let hold = Arc::new(Hold { registry: Arc::clone(self), name: name.to_owned() });
+        holds.insert(name.to_owned(), Arc::downgrade(&hold));
+        hold
+    }
+
+    /// Whether somebody keeps the program of this name loaded.
+    #[must_use]
+    pub fn is_held(&self, name: &str) -> bool {
+        self.holds().get(name).is_some_and(|hold| hold.strong_count() > 0)
+    }
+
+    /// Whether a session of this tenant runs any version of this name.
+    pub(crate) fn runs_for(&self, name: &str, tenant: &str) -> bool {
+        let held: Vec<_> = self.names().known.get(name).map(|versions| versions.held().collect()).unwrap_or_default();
+        held.iter().any(|plugin| plugin.runs_for(tenant))
+    }
+
+    /// Forgets the compiled code of a name. The name stays: the same contents get the same number when they are loaded
+    /// again. Circuit breakers begin anew then.
+    pub fn unload(&self, name: &str) {
+        let mut names = self.names();
+        let Some(versions) = names.known.get_mut(name) else { return };
+        let digest = versions.current.as_ref().map(|current| *current.digest());
+        if versions.step_down() {
+            (versions.good, versions.unloaded) = (None, digest);
+        }
+        names.forget_unloaded();
     }
 
     /// The version for a new session of exactly this name.
@@ -225,7 +276,9 @@ impl Registry {
         if fallback == Fallback::None {
             versions.good = None;
         }
-        versions.last += 1;
+        if versions.unloaded.take().as_ref() != Some(plugin.digest()) {
+            versions.last += 1;
+        }
         plugin.stand(versions.last, Arc::clone(&self.limits), versions.good.clone());
         versions.current = Some(Arc::clone(plugin));
         versions.retire_oldest(count(self.limits.generations));
@@ -236,10 +289,13 @@ impl Registry {
     pub fn remove(&self, name: &str) -> bool {
         let mut names = self.names();
         let Names { known, removed } = &mut *names;
-        let is_removed = known.get_mut(name).is_some_and(Versions::step_down);
+        let is_removed = known.get_mut(name).is_some_and(|versions| {
+            versions.unloaded = None;
+            versions.step_down()
+        });
         // Without a current version there is nothing to fall back from.
         known.values_mut().filter(|versions| versions.current.is_none()).for_each(|versions| versions.good = None);
-        let gone = known.extract_if(.., |_, versions| versions.current.is_none() && versions.older().next().is_none());
+        let gone = known.extract_if(.., |_, versions| versions.is_gone());
         gone.for_each(|(name, versions)| removed.keep(name, versions.last));
         is_removed
     }
@@ -259,6 +315,33 @@ impl Registry {
     fn names(&self) -> MutexGuard<'_, Names> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn holds(&self) -> MutexGuard<'_, BTreeMap<String, Weak<Hold>>> {
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Hold {
+    /// The registry of the program.
+    pub(crate) fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// The name of the program.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut holds = self.registry.holds();
+        // Another one may have been made since the last reference to this one went.
+        if holds.get(&self.name).is_some_and(|hold| hold.strong_count() == 0) {
+            holds.remove(&self.name);
+            self.registry.unload(&self.name);
+        }
+    }
 }
 
 impl Names {
@@ -267,6 +350,17 @@ impl Names {
         let Names { known, removed } = self;
         let fresh = || Versions { last: removed.take(name), ..Versions::default() };
         known.entry(name.to_owned()).or_insert_with(fresh)
+    }
+
+    /// Forgets what was unloaded once there is too much of it, but for the last numbers.
+    fn forget_unloaded(&mut self) {
+        if self.known.values().filter(|versions| versions.unloaded.is_some()).count() <= MOST_UNLOADED {
+            return;
+        }
+        let Self { known, removed } = self;
+        known.values_mut().for_each(|versions| versions.unloaded = None);
+        let gone = known.extract_if(.., |_, versions| versions.is_gone());
+        gone.for_each(|(name, versions)| removed.keep(name, versions.last));
     }
 }
 
@@ -298,6 +392,11 @@ impl Versions {
             }
         }
         true
+    }
+
+    /// Whether nothing of it is left to remember but its last number.
+    fn is_gone(&self) -> bool {
+        self.current.is_none() && self.unloaded.is_none() && self.older().next().is_none()
     }
 
     fn forget_fallback(&mut self) {
@@ -354,6 +453,19 @@ fn is_tripped(plugin: &Plugin, now: Instant) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_numbers_of_unloaded_names_are_kept_in_bounded_memory() {
+        let mut names = Names::default();
+        for number in 0..10_000 {
+            let versions = names.versions(&format!("{number}"));
+            (versions.last, versions.unloaded) = (1, Some([0; 32]));
+            names.forget_unloaded();
+        }
+        assert!(names.known.len() <= MOST_UNLOADED);
+        let mut removed = std::mem::take(&mut names.removed);
+        assert_eq!(removed.take("0"), 1);
+    }
 
     #[test]
     fn generations_of_removed_names_continue_in_bounded_memory() {

@@ -11,7 +11,7 @@ use crate::host::HandOverCheck;
 use crate::host::bindings::imports::channel::HandOverError;
 use crate::limits::Throttle;
 use crate::plugin::Plugin;
-use crate::plugin::lookup::{Lookup, Plugins};
+use crate::plugin::lookup::{Lookup, LookupNotice, Plugins, Unrunnable};
 use crate::session_types::{ChannelEvent, Facts, ProgramRequest};
 use crate::tenant::Tenant;
 
@@ -34,8 +34,8 @@ pub(super) enum Route {
     To(Arc<Plugin>),
     /// Nobody.
     Nowhere,
-    /// A plugin that is not ready. The message for the client.
-    Later(String),
+    /// A plugin that is not ready, or a program that cannot be run. What the client is told.
+    Unavailable(LookupNotice),
 }
 
 impl Router {
@@ -58,22 +58,27 @@ impl Router {
                 Lookup::Found(plugin) => plugin.check_grants(&tenant).map_err(|_| HandOverError::NotPermitted),
                 // It is waited for afterwards, and asked then.
                 Lookup::Preparing => Ok(()),
-                Lookup::Retried | Lookup::Absent => Err(HandOverError::UnknownPlugin),
+                Lookup::Retried | Lookup::Unrunnable(_) | Lookup::Absent => Err(HandOverError::UnknownPlugin),
             }
         })
     }
 
     /// Who serves a program request. `here`: the plugin that has the session now.
     pub(super) async fn route(&mut self, request: &ChannelEvent, here: Option<&Plugin>, pipes: &Shared) -> Route {
-        let routed = ProgramRequest::of(request).and_then(|request| self.plugins.route(&request));
-        let name = routed.as_deref().unwrap_or_else(|| self.home.name());
+        let asked = ProgramRequest::of(request);
+        let routed = asked.as_ref().and_then(|request| self.plugins.route(request));
+        let command = asked.filter(|_| routed.is_none()).and_then(|request| self.plugins.command(&request));
+        let name = routed.as_deref().or(command.as_deref()).unwrap_or_else(|| self.home.name());
         if here.is_some_and(|here| here.name() == name) {
             return Route::Here;
         }
         let found = if pipes.hand_overs() < self.tenant.limits().hand_overs {
-            let found = self.wait_for(name, pipes).await;
-            if let Some(message) = found.try_again(name) {
-                return Route::Later(message);
+            let mut found = self.wait_for(name, pipes).await;
+            if command.is_some() && matches!(found, Lookup::Absent) {
+                found = Lookup::Unrunnable(Unrunnable::not_found());
+            }
+            if let Some(notice) = found.notice(name) {
+                return Route::Unavailable(notice);
             }
             // The session has ended meanwhile.
             if pipes.ended().is_some() {

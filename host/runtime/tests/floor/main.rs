@@ -6,6 +6,7 @@ mod client;
 mod guests;
 mod log;
 mod shell;
+mod table;
 
 mod authenticator;
 mod charges;

@@ -60,7 +60,7 @@ impl ConfiguredAuthenticator {
                 "it grants the plugin {plugin:?}, which is of the world {} and serves no sessions: correct what it grants",
                 found.world_name()
             )),
-            Lookup::Found(_) | Lookup::Preparing | Lookup::Retried => {
+            Lookup::Found(_) | Lookup::Preparing | Lookup::Retried | Lookup::Unrunnable(_) => {
                 Ok(GrantedAccount { principal, tenant, plugin, attributes })
             }
         }

@@ -92,7 +92,7 @@ impl ConfiguredAuthenticator {
             Lookup::Found(plugin) => plugin,
             Lookup::Preparing => return Err("its plugin is still being prepared".to_owned()),
             Lookup::Retried => return Err("its plugin could not be prepared yet, and is tried again".to_owned()),
-            Lookup::Absent => {
+            Lookup::Unrunnable(_) | Lookup::Absent => {
                 return Err(
                     "its plugin is not served: see `whelk plugin list`, and put its file into the folder of the \
                             operator's plugins"

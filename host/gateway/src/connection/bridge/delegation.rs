@@ -116,7 +116,7 @@ async fn run(gateway: &Gateway, connection: u64, plugin: &str, user: &SessionUse
         let (tenant, plugin) = (escape(tenant.as_bytes()), escape(plugin.as_bytes()));
         emit(ConnectionEvent::PluginFailed { connection, tenant, plugin, reason });
     };
-    let why_not = found.try_again(plugin);
+    let why_not = found.notice(plugin).map(|notice| notice.text);
     let Some((tenant, plugin)) = gateway.tenants().find(tenant).await.zip(found.found()) else {
         // One that is still prepared may be there at the next question.
         if why_not.is_none() {

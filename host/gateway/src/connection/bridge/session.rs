@@ -219,11 +219,11 @@ async fn run(gateway: &Gateway, place: Place, user: &SessionUser, half: SessionH
         // The client has gone. The drop of `half` says that the channel is not opened.
         () = half.until_ended() => return,
     };
-    if let Some(words) = found.try_again(plugin) {
+    if let Some(told) = found.notice(plugin) {
         let (tenant, plugin) = (escape(name.as_bytes()), escape(plugin.as_bytes()));
-        emit(SessionEvent::NotReady { connection, channel: channel.0, tenant, plugin, reason: &words });
+        emit(SessionEvent::NotReady { connection, channel: channel.0, tenant, plugin, reason: &told.text });
         if prints {
-            notice(half, &format!("{words}\r\n"), Exit::Status(1)).await;
+            notice(half, &format!("{}\r\n", told.text), Exit::Status(told.status)).await;
         }
         return;
     }

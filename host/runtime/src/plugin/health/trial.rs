@@ -85,6 +85,7 @@ fn choose(asked: &Arc<Plugin>, who: &Who, now: Instant) -> Option<Arc<Plugin>> {
     }
     let older = asked.standing().and_then(|standing| standing.older());
     let older = older.filter(|older| choice(older, who, now) != Choice::Avoid);
+    let older = older.map(|older| older.called(asked.name()));
     older.or_else(|| (wanted == Choice::PreferOlder).then(|| Arc::clone(asked)))
 }
 
