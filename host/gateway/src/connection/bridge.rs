@@ -108,7 +108,7 @@ impl Bridge {
         self.delegation = plugin.map(|plugin| Box::new(Delegation::new(plugin)));
         self.row().logged_in(LoginInfo { user: user_name, tenant, method: user.identity.method });
         let login = AcceptedLogin::of(&user.identity, self.row().peer());
-        self.registration.watch_login(login, self.gateway.access().number());
+        self.registration.watch_login(login, self.gateway.access_number());
         self.user = Some(Arc::new(user));
     }
 

@@ -134,7 +134,7 @@ pub async fn run<S: ByteStream>(stream: S, peer: impl Into<Peer>, permit: Connec
     emit(ConnectionEvent::Opened { connection: number, peer });
     let origin = Origin { connection: number, peer: peer.to_string(), local };
     let random = Box::new(SystemRandom::new());
-    let compression_permit = gateway.offer_compression();
+    let (login, compression_permit) = (Login::new(number, peer, gateway.access()), gateway.offer_compression());
     let protocol = gateway.protocol(compression_permit.is_some());
     let mut connection = ServerConnection::accepted(protocol, gateway.authentication(), random, now);
     connection.judge_touch();
@@ -151,7 +151,7 @@ pub async fn run<S: ByteStream>(stream: S, peer: impl Into<Peer>, permit: Connec
         user_permit: None,
         busy_permits: None,
         compression_permit,
-        login: Login::new(number, peer),
+        login,
         write_blocked: false,
         buffers: BufferRelease::Busy,
         work_since_yield: 0,
@@ -497,7 +497,7 @@ impl<S: ByteStream> Driver<S> {
             }
             Decision::Reject => {
                 if let Some(ServerQuestion::Attempt(attempt)) = self.connection.question() {
-                    self.login.log_rejection(&self.gateway, &attempt);
+                    self.login.log_rejection(&attempt);
                 }
                 self.connection.decide(Verdict::Reject)?;
             }
@@ -546,7 +546,7 @@ impl<S: ByteStream> Driver<S> {
         let end = end.reclassified(|error| self.login.reclassify_timeout(&self.connection, error));
         let (error, reason) = (end.error(), end.reason());
         let has_closed = matches!(&end, End::Lost(error) if error.kind() == io::ErrorKind::UnexpectedEof);
-        self.login.log_failure(&self.gateway, &self.connection, error.as_ref());
+        self.login.log_failure(&self.connection, error.as_ref());
         if let Some(fault) = end.fault(self.connection.refused(), &self.login) {
             self.permit.penalize(fault);
         }

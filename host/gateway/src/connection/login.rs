@@ -34,13 +34,14 @@ use whelk_ssh::auth::server::{Attempt, Credential};
 use whelk_ssh::connection::Server as ServerConnection;
 use whelk_ssh::error::{Error, Reason, Stage};
 
-use crate::auth::access::{AuthProgress, CertificateFacts, Decision, Identity, Overload, PartialLogin};
+use crate::auth::access::{Access, AuthProgress, CertificateFacts, Decision, Identity, Overload, PartialLogin};
 use crate::auth::attempt::{AttemptContext, OwnedAttempt};
 use crate::auth::authenticators::Exchange;
 use crate::observe::audit;
 use crate::observe::escape::{cut, escape};
 use crate::observe::event::{LimitEvent, LoginEvent, emit, emit_throttled};
 use crate::observe::strangers;
+use crate::server::connection_table::ConnectionTable;
 use crate::server::gateway::Gateway;
 use crate::server::listener::ConnectionPermit;
 use crate::source::Peer;
@@ -53,6 +54,8 @@ pub(crate) struct Login {
     /// The number of the connection.
     connection_id: u64,
     peer: Peer,
+    /// Decides about the attempts. None after the login: the connection may last for months.
+    access: Option<Arc<Access>>,
     /// The attempt that is being decided.
     deciding: Option<PendingDecision>,
     /// Whether an attempt had to wait for a hashing slot.
@@ -74,12 +77,13 @@ pub(crate) struct Login {
 }
 
 impl Login {
-    pub(crate) fn new(connection_id: u64, peer: Peer) -> Login {
+    pub(crate) fn new(connection_id: u64, peer: Peer, access: Arc<Access>) -> Login {
         let (progress, queued) = (AuthProgress::default(), Arc::default());
         let (deciding, exchange, trying, algorithm, changes_password) = (None, None, None, None, false);
         Login {
             connection_id,
             peer,
+            access: Some(access),
             deciding,
             queued,
             progress,
@@ -127,8 +131,10 @@ impl Login {
             if is_secret && context.is_refused() {
                 return Err(Overload::Penalty);
             }
-            let progress = self.progress.clone();
-            self.deciding = Some(decide(gateway, attempt, context, progress, Arc::clone(&self.queued)));
+            let Some(access) = self.access.clone() else { return Ok(()) };
+            let (progress, table) = (self.progress.clone(), Arc::clone(gateway.connections()));
+            let queued = Arc::clone(&self.queued);
+            self.deciding = Some(decide((access, table), attempt, context, progress, queued));
         }
         Ok(())
     }
@@ -208,15 +214,16 @@ impl Login {
 
     /// Logs a password that was rejected, by either method. Rejected keys are logged when the login is over: clients
     /// routinely offer several keys.
-    pub(crate) fn log_rejection(&self, gateway: &Gateway, attempt: &Attempt<'_>) {
+    pub(crate) fn log_rejection(&self, attempt: &Attempt<'_>) {
         let method = match attempt.credential {
             Credential::Password(_) | Credential::NewPassword { .. } => AuthMethod::Password,
             Credential::Answers(_) => AuthMethod::KeyboardInteractive,
             _ => return,
         };
         let has_line = strangers::may_tell(self.peer.source(), attempt.user);
-        let reason = gateway.access().why_rejected(attempt, &self.progress).as_bytes();
-        let tenant = tenant_of(gateway, attempt.user);
+        let access = self.access.as_ref();
+        let reason = access.map(|access| access.why_rejected(attempt, &self.progress)).unwrap_or_default().as_bytes();
+        let tenant = self.tenant_of(attempt.user);
         let (user, method, reason) = (escape(cut(attempt.user, strangers::NAME)), method.name(), escape(reason));
         let (connection, peer, tenant, level) = (self.connection_id, self.peer, tenant.as_deref(), Level::INFO);
         let (algorithm, fingerprint, key_id, serial, authority) = (None, None, None, None, None);
@@ -260,7 +267,7 @@ impl Login {
     /// was refused before it, because clients routinely offer several keys. One that the user has but may not use is
     /// logged at INFO.
     pub(crate) fn succeeded(&mut self, identity: &Identity, refused: &RefusedAttempts) {
-        self.exchange = None;
+        (self.exchange, self.access) = (None, None);
         self.log_password_change(identity);
         let Identity { user, principal, tenant, plugin, method, fingerprint, certificate, .. } = identity;
         let name = user.as_bytes();
@@ -295,12 +302,13 @@ impl Login {
 
     /// Logs a login that has failed because its connection is over: each key that was refused, and what was tried in
     /// all.
-    pub(crate) fn log_failure(&self, gateway: &Gateway, connection: &ServerConnection, error: Option<&Error>) {
+    pub(crate) fn log_failure(&self, connection: &ServerConnection, error: Option<&Error>) {
         let refused = connection.refused();
         let Some(user) = connection.asking().filter(|_| connection.user().is_none() && refused.any()) else { return };
-        let (tenant, source) = (tenant_of(gateway, user), self.peer.source());
+        let (tenant, source) = (self.tenant_of(user), self.peer.source());
         let tenant = tenant.as_deref();
-        let unknown = gateway.access().is_unknown(user).then_some("unknown user: ");
+        let is_unknown = self.access.as_ref().is_some_and(|access| access.is_unknown(user));
+        let unknown = is_unknown.then_some("unknown user: ");
         for key in refused.keys() {
             let chosen = key.certificate.as_ref().map_or(user.len(), |shown| user.len() + shown.key_id.len());
             let has_line = strangers::may_tell_of(source, chosen);
@@ -323,6 +331,11 @@ impl Login {
         let failed =
             LoginEvent::Failed { connection, peer, keys, passwords, interactive, nones, others, user, tenant, reason };
         emit_throttled(has_line, failed);
+    }
+
+    /// The tenant of a known user, as the log shows it.
+    fn tenant_of(&self, user: &[u8]) -> Option<String> {
+        self.access.as_ref()?.tenant_of(user).map(|tenant| escape(tenant.as_bytes()).to_string())
     }
 
     /// Logs a key that was refused. `because` precedes its own reason. Without `has_line` only subscribers are told.
@@ -374,11 +387,6 @@ impl Login {
 /// The most bytes of a reason in a line about somebody who has not logged in. The server writes it.
 const REASON: usize = 200;
 
-/// The tenant of a known user, as the log shows it.
-fn tenant_of(gateway: &Gateway, user: &[u8]) -> Option<String> {
-    gateway.access().tenant_of(user).map(|tenant| escape(tenant.as_bytes()).to_string())
-}
-
 /// The algorithm of a key that the client has signed with.
 fn proven_algorithm(credential: Credential<'_>) -> Option<&str> {
     match credential {
@@ -391,13 +399,12 @@ fn proven_algorithm(credential: Credential<'_>) -> Option<&str> {
 /// Starts the decision about an attempt. Who is accepted after a reload must be welcome by the newest configuration,
 /// too, though the connection keeps that of its beginning. After several methods the earlier proofs must still count.
 fn decide(
-    gateway: &Gateway,
+    (access, table): (Arc<Access>, Arc<ConnectionTable>),
     attempt: &Attempt<'_>,
     context: AttemptContext,
     progress: AuthProgress,
     queued: Arc<AtomicBool>,
 ) -> PendingDecision {
-    let (access, table) = (Arc::clone(gateway.access()), Arc::clone(gateway.connections()));
     if audit::refusal().is_some() {
         // Before anything is looked at, so that it tells nothing about users.
         return Box::pin(std::future::ready(Decision::Undecided(Overload::Audit)));

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::Handle;
 use whelk_runtime::keyvalue::Embedded;
@@ -39,7 +39,11 @@ pub const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// The state that all connections share.
 pub struct Gateway {
-    access: Arc<Access>,
+    /// Decides who may log in. None once a newer generation has replaced this one, which its connections keep: with
+    /// thousands of users each reload would otherwise cost megabytes for as long as one connection lasts.
+    access: Mutex<Option<Arc<Access>>>,
+    /// Its number.
+    access_number: u64,
     protocol: connection::Settings,
     /// The same for connections that are not offered compression.
     uncompressed: connection::Settings,
@@ -132,7 +136,7 @@ impl Gateway {
         let authenticators = make_authenticators(config, granted, (&process, &tenants), before);
         let mut access = Access::new(config, authenticators, &process.secret);
         if let Some(before) = before {
-            access.continue_from(&before.access);
+            access.continue_from(&before.access());
         }
         let authentication = auth::server::Settings {
             methods: access.methods(),
@@ -153,7 +157,8 @@ impl Gateway {
             demonstration: matches!(config.login_policy, LoginPolicy::Demonstration),
             plugin_files: usize::try_from(files.plugins).unwrap_or(usize::MAX),
             totals: (settings.total_memory, settings.total_output),
-            access: Arc::new(access),
+            access_number: access.number(),
+            access: Mutex::new(Some(Arc::new(access))),
             host_keys: Arc::new(host_keys),
             process,
         })
@@ -168,7 +173,7 @@ impl Gateway {
         compression.resize(count(self.limits.compressed_connections));
         costly_work.iter().for_each(|slots| slots.resize(count(self.limits.costly_exchanges)));
         self.tenants.apply_limits();
-        self.access.apply_limits(&self.limits);
+        self.access().apply_limits(&self.limits);
     }
 
     /// Loads the plugins and keeps them up to date until the returned [`Reload`] is dropped. Returns once the
@@ -220,9 +225,21 @@ impl Gateway {
         self.tenants.warn_of_missing_grants(&config.named_plugins());
     }
 
-    /// Decides who may log in.
-    pub(crate) fn access(&self) -> &Arc<Access> {
-        &self.access
+    /// Decides who may log in: that of the newest generation once it has replaced this one.
+    pub(crate) fn access(&self) -> Arc<Access> {
+        let own = self.access.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        own.or_else(|| self.connections().logins().newer_than(self.access_number))
+            .expect("a generation is replaced only after the newest `Access` is known")
+    }
+
+    /// The number of what decided about logins when this generation was made.
+    pub(crate) fn access_number(&self) -> u64 {
+        self.access_number
+    }
+
+    /// A newer generation has replaced this one, and its `Access` is known to the connection table.
+    pub(crate) fn replaced(&self) {
+        *self.access.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// The settings of the protocol for a new connection, with or without the offer of compression.
@@ -423,7 +440,8 @@ fn make_authenticators(
     (process, tenants): (&Process, &Arc<Tenants>),
     before: Option<&Gateway>,
 ) -> Authenticators {
-    let before = before.map(|before| before.access.authenticators());
+    let before = before.map(Gateway::access);
+    let before = before.as_ref().map(|access| access.authenticators());
     let plugins = config.tenants.iter().map(|(name, tenant)| (name.clone(), tenant.plugin.clone())).collect();
     let (limits, instances) = (authenticator_limits(&config.limits), config.limits.authenticator_instances);
     let (operators, budgets) = (&process.registry, &process.granter.counts().budgets);

@@ -22,7 +22,7 @@ impl CurrentGateway {
     /// Begins with the generation of the start.
     #[must_use]
     pub fn new(first: Arc<Gateway>) -> CurrentGateway {
-        first.connections().logins().set_newest(first.access());
+        first.connections().logins().set_newest(&first.access());
         CurrentGateway(Arc::new(watch::Sender::new(first)))
     }
 
@@ -35,8 +35,8 @@ impl CurrentGateway {
     /// Makes this the generation of new connections.
     pub(crate) fn replace(&self, next: Arc<Gateway>) {
         // First, so that nobody whom it refuses is let in by an older one.
-        next.connections().logins().set_newest(next.access());
-        self.0.send_replace(next);
+        next.connections().logins().set_newest(&next.access());
+        self.0.send_replace(next).replaced();
     }
 
     /// Reports each replacement. The current generation counts as seen.

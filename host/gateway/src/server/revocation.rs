@@ -125,7 +125,7 @@ impl Watch {
 
     /// Starts the looks at the files of two slices, and judges whatever has to be judged.
     async fn turn(&mut self, turn: usize) {
-        let access = Arc::clone(self.newest.borrow().access());
+        let access = self.newest.borrow().access();
         let logins = self.table.logins();
         logins.set_newest(&access);
         let mut due = logins.take_pending();

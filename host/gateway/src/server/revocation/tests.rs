@@ -76,7 +76,7 @@ impl Place {
         let registration =
             self.gateway.connections().register(connection, Peer::Unknown, Arc::new(move || wake.notify_one()));
         let login = AcceptedLogin::of(&self.identity(user).await.unwrap(), Peer::Unknown);
-        registration.watch_login(login, self.gateway.access().number());
+        registration.watch_login(login, self.gateway.access_number());
         Live { registration, woken }
     }
 }
@@ -170,7 +170,7 @@ async fn a_login_depends_on_the_files_of_its_last_judgement() {
     let bob = crate::credential::KeyPath::named(&place.path("bob"));
     let seen = (bob.clone(), bob.stamp().ok());
     fs::write(place.path("bob"), "").unwrap();
-    logins.judged(1, place.gateway.access().number(), &[seen]);
+    logins.judged(1, place.gateway.access_number(), &[seen]);
     assert_eq!(files(), std::slice::from_ref(&bob));
     let changed: Vec<u64> =
         (0..SLICES).flat_map(|slice| logins.looked(slice, live_logins::look(logins.files(slice)))).collect();
@@ -217,7 +217,7 @@ async fn a_change_between_the_login_and_the_first_look_is_seen() {
     let wake = Arc::clone(&woken);
     let registration = place.gateway.connections().register(1, Peer::Unknown, Arc::new(move || wake.notify_one()));
     let login = AcceptedLogin::of(&identity, Peer::Unknown);
-    registration.watch_login(login, place.gateway.access().number());
+    registration.watch_login(login, place.gateway.access_number());
     let (told, _) = Live { registration, woken }.end(&mut task).await;
     assert!(told == TOLD && bob.lives());
 }
@@ -245,16 +245,29 @@ async fn what_an_older_configuration_has_accepted_is_judged_by_the_newest_one() 
     let logins = old.gateway.connections().logins();
     let _live = old.login(1, "alice").await;
     assert_eq!(logins.take_pending(), Vec::<u64>::new());
-    assert!(logins.newer_than(old.gateway.access().number()).is_none());
-    logins.set_newest(new.gateway.access());
+    assert!(logins.newer_than(old.gateway.access_number()).is_none());
+    logins.set_newest(&new.gateway.access());
     assert_eq!(logins.take_pending(), [1]);
-    assert!(logins.newer_than(old.gateway.access().number()).is_some());
+    assert!(logins.newer_than(old.gateway.access_number()).is_some());
     // It was accepted by the old one after the new one came.
     let _late = old.login(2, "bob").await;
     assert_eq!(logins.take_pending(), [2]);
     // The older one is not newer.
-    logins.set_newest(old.gateway.access());
+    logins.set_newest(&old.gateway.access());
     assert_eq!(logins.take_pending(), Vec::<u64>::new());
+}
+
+/// A connection may last for months, and a reload may come each minute.
+#[tokio::test]
+async fn a_generation_that_was_replaced_keeps_no_users() {
+    let place = Place::new("");
+    let config = Config::load(&place.path("w.toml"), &Overrides::default()).unwrap_or_else(|why| panic!("{why}"));
+    let next = place.gateway.reloaded(&config, vec![HostKey::generate().unwrap()].into()).unwrap();
+    let users = Arc::downgrade(&place.gateway.access());
+    place.current.replace(Arc::new(next));
+    assert!(users.upgrade().is_none());
+    // Whoever logs in through a connection of that generation is judged by the newest one.
+    assert_eq!(place.gateway.access().number(), place.current.current().access_number());
 }
 
 /// What it costs while nothing changes: the processor time of one look at the files of 10,000 connections, each with a
