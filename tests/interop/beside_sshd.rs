@@ -30,35 +30,29 @@ const NOT_DROPPED: &str =
     "bytes of a channel that goes on are never dropped: older versions of sshd drop them with a log line";
 const ONE_CHANNEL: &str = "only this channel is at fault";
 
+/// What sshd does with a message for a channel that both sides have closed: it knows the channel until it has learnt that
+/// the program has ended.
+const GONE: &[&str] = &["DISCONNECT 2", "ignored"];
+
 /// Every case of `channel_faults.py`, in its order.
 const ROWS: &[Row] = &[
     same("WINDOW_ADJUST after both CLOSEs", "ignored"),
-    differs("EOF after both CLOSEs", "ignored", &["DISCONNECT 2"], CROSSING),
-    differs("DATA after both CLOSEs", "ignored", &["DISCONNECT 2"], CROSSING),
-    differs("EXTENDED_DATA after both CLOSEs", "ignored", &["DISCONNECT 2"], CROSSING),
-    differs("request without reply after both CLOSEs", "ignored", &["DISCONNECT 2"], CROSSING),
-    differs("request with reply after both CLOSEs", "ignored", &["DISCONNECT 2"], CROSSING),
-    differs("CLOSE after both CLOSEs", "ignored", &["DISCONNECT 2"], CROSSING),
+    differs("EOF after both CLOSEs", "ignored", GONE, CROSSING),
+    differs("DATA after both CLOSEs", "ignored", GONE, CROSSING),
+    differs("EXTENDED_DATA after both CLOSEs", "ignored", GONE, CROSSING),
+    differs("request without reply after both CLOSEs", "ignored", GONE, CROSSING),
+    differs("request with reply after both CLOSEs", "ignored", GONE, CROSSING),
+    differs("CLOSE after both CLOSEs", "ignored", GONE, CROSSING),
     same("closing early while output comes, then three WINDOW_ADJUSTs", "ignored"),
     same("CLOSE twice without waiting", "ignored"),
     same("CLOSE, then EOF, WINDOW_ADJUST and a request at once", "ignored"),
     same("EOF twice", "ignored"),
     same("DATA after EOF", "ignored"),
-    differs(
-        "DATA of 9 bytes more than the maximum packet size",
-        "all data taken",
-        &["32777 bytes of data lost"],
-        NOT_DROPPED,
-    ),
-    differs("DATA of 100,000 bytes in one packet", "all data taken", &["100000 bytes of data lost"], NOT_DROPPED),
-    differs("9 bytes over the window", "all data taken", &["9 bytes of data lost", "all data taken"], NOT_DROPPED),
-    differs("5 % over the window", "all data taken", &["104857 bytes of data lost", "all data taken"], NOT_DROPPED),
-    differs(
-        "1 MiB over a window of at most 2 MiB",
-        "channel closed",
-        &["1048576 bytes of data lost", "DISCONNECT 2"],
-        ONE_CHANNEL,
-    ),
+    differs("DATA of 9 bytes more than the maximum packet size", "all data taken", &["data lost"], NOT_DROPPED),
+    differs("DATA of 100,000 bytes in one packet", "all data taken", &["data lost"], NOT_DROPPED),
+    differs("9 bytes over the window", "all data taken", &["data lost", "all data taken"], NOT_DROPPED),
+    differs("5 % over the window", "all data taken", &["data lost", "all data taken"], NOT_DROPPED),
+    differs("1 MiB over a window of at most 2 MiB", "channel closed", &["data lost", "DISCONNECT 2"], ONE_CHANNEL),
     differs("WINDOW_ADJUST twice by 2^32 - 1", "channel closed", &["connection ended"], ONE_CHANNEL),
     same("keepalive@openssh.com", "100"),
     same("winadj@putty.projects.tartarus.org", "100"),

@@ -31,6 +31,8 @@ TIMEOUT = 30
 WIDE = 64 << 20
 # The longest data in one packet that both servers announce.
 PIECE = 32768
+# How many exchanges with the witness a window must stay shut.
+ROUNDS = 10
 
 
 def uint32(value):
@@ -211,12 +213,14 @@ class Connection:
 
     def fill_window(self, channel):
         """Sends until the server's window is shut and stays so; gives how much was sent."""
-        sent = 0
-        while channel.window > 0:
+        sent, quiet = 0, 0
+        # More than one round: a program that waits for a processor takes its input later.
+        while quiet < ROUNDS:
+            quiet += 1
             while channel.window > 0:
                 part = pattern(sent, min(channel.window, channel.packet, PIECE))
                 self.write(channel, part)
-                sent += len(part)
+                sent, quiet = sent + len(part), 0
             self.check_witness()
         return sent
 
@@ -235,7 +239,8 @@ class Connection:
         self.until(lambda: channel.closed)
         if channel.data == pattern(0, sent):
             return ["all data taken"]
-        return [f"{sent - len(channel.data)} bytes of data lost"]
+        # How much depends on how fast the program takes its input.
+        return ["data lost"]
 
     def leave(self):
         self.transport.close()
