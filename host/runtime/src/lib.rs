@@ -11,6 +11,7 @@
 //! | `connection` | plugins that handle whole connections: one instance for each |
 //! | `connection_types` | what a connection and its connection plugin say to each other |
 //! | `process` | one store with one instance: made (`store.rs`), entered (`guest.rs`) and called (`handler.rs`) |
+//! | [`terminal`] | the line discipline: modes and bytes in; bytes for the program, echo and signals out |
 //! | `host` | the imports that a guest may call, a file each; WASI below it |
 //! | `grants` | what a tenant may be granted: a directory, key-value buckets, network, topics |
 //! | `limits` | every limit, and what is counted against it: budgets, rates, permits, CPU and memory |
@@ -72,6 +73,7 @@ mod session;
 mod session_types;
 pub mod supervise;
 mod tenant;
+pub mod terminal;
 
 pub use authenticator::{
     Authenticator, LoginAnswer, LoginAttempt, LoginCertificate, LoginChallenge, LoginCredential, LoginGrant, LoginKey,

@@ -73,7 +73,8 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 pub(crate) fn prove(arguments: &[String]) -> Outcome {
     let name = at_most_one(arguments)?;
     let workspace = Workspace::find()?;
-    let mut command = prepared(&workspace, &["--test", "interop", "--test", "hostile", "--test", "floor"])?;
+    let targets = ["interop", "hostile", "floor", "terminal"].map(|target| ["--test", target]).concat();
+    let mut command = prepared(&workspace, &targets)?;
     command.env("WHELK_PROVE", "1").args(name).args(["--", "--nocapture", "--test-threads=1"]);
     tested(&mut command, LONGEST_SILENCE_OF_PROOFS)
 }
