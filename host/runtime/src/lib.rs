@@ -100,7 +100,7 @@ pub use plugin::lookup::{CANNOT_RUN, Lookup, LookupNotice, NOT_FOUND, Plugins, P
 pub use plugin::registry::{Fallback, Hold, Listed, Published, Registry};
 pub use plugin::routes::Routes;
 pub use plugin::table::{ProgramTable, TableFull};
-pub use plugin::{Contents, Plugin};
+pub use plugin::{Contents, Format, Plugin};
 pub use session::notice::notice;
 pub use session::report::{ProcessReport, Report};
 pub use session_types::{ChannelEvent, Ending, Exit, Facts, Output, ProgramRequest, Pty, SignalName, WindowSize};

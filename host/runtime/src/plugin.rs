@@ -30,6 +30,7 @@ use crate::host::State;
 use crate::limits::Limits;
 use crate::plugin::health::{BreakerScope, Cause, Choice, Health, Opened, Who};
 use crate::tenant::Tenant;
+pub use kind::Format;
 pub(crate) use kind::check_bytes;
 use live::Live;
 pub(crate) use live::Presence;
@@ -93,8 +94,9 @@ impl Plugin {
     /// compiles with [`Loader`](crate::Loader).
     pub fn load(engine: &Engine, name: &str, wasm: &[u8]) -> Result<Arc<Self>, Error> {
         check_bytes(wasm, engine.component())?;
-        check_valid(wasm)?;
-        let component = Component::new(engine.wasmtime(), wasm).map_err(|error| refusal::not_compiled(&error))?;
+        let converted = compile::preview1::convert(wasm).map_err(Error::Refused)?;
+        check_valid(&converted)?;
+        let component = Component::new(engine.wasmtime(), &converted).map_err(|error| refusal::not_compiled(&error))?;
         Self::assemble(engine, name, Sha256::digest(wasm).into(), &component)
     }
 

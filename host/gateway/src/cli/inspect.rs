@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::time::timeout;
-use whelk_runtime::{CompileSlots, Contents, Error, Grant, Loader, Plugin, Source, Terms};
+use whelk_runtime::{CompileSlots, Contents, Error, Format, Grant, Loader, Plugin, Source, Terms};
 
 use crate::config::{AuthenticatorConfig, Config, Limits, TenantConfig};
 use crate::observe::escape::escape;
@@ -85,8 +85,10 @@ fn read(path: &Path, links: Links, writers: Writers, most: usize) -> Result<(Str
 ///
 /// # Errors
 /// Why a server would refuse it, or why the check could not be completed.
-pub(super) async fn check(path: &Path, loader: &Loader, limits: &Limits) -> Result<Arc<Plugin>, CheckError> {
-    check_as(path, Links::Follow, Writers::Anybody, limits.plugins.component, loader).await
+pub(super) async fn check(path: &Path, loader: &Loader, limits: &Limits) -> Result<(Arc<Plugin>, Format), CheckError> {
+    let most = limits.plugins.component;
+    let (name, source) = read(path, Links::Follow, Writers::Anybody, most)?;
+    Ok((load(&name, &source, most, loader).await?, source.format()))
 }
 
 async fn check_as(
@@ -97,9 +99,13 @@ async fn check_as(
     loader: &Loader,
 ) -> Result<Arc<Plugin>, CheckError> {
     let (name, source) = read(path, links, writers, most)?;
+    load(&name, &source, most, loader).await
+}
+
+async fn load(name: &str, source: &Source, most: usize, loader: &Loader) -> Result<Arc<Plugin>, CheckError> {
     let slots = CompileSlots::new(1);
     let terms = Terms { component: most, slots: &slots, tenant: "" };
-    loader.load(&name, &source, terms).await.map_err(|error| CheckError::of(&error))
+    loader.load(name, source, terms).await.map_err(|error| CheckError::of(&error))
 }
 
 /// The grants that a plugin needs, with the lines of the configuration; empty if it needs none. With a configuration
@@ -299,6 +305,7 @@ impl Inspected {
             ("name", harmless(&self.name)),
             ("digest", digest),
             ("size", format!("{} bytes", self.source.size())),
+            ("format", self.source.format().description().to_owned()),
             ("world", world.to_owned()),
             ("needs", if needs.is_empty() { "no grants".to_owned() } else { needs.join(", ") }),
         ];
@@ -324,6 +331,7 @@ impl Inspected {
             "name": self.name,
             "digest": self.source.digest().iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
             "size": self.source.size(),
+            "format": self.source.format().as_str(),
             "world": contents.world,
             "needs": contents.needs.iter().map(|grant| grant.as_str()).collect::<Vec<_>>(),
             "imports": contents.imports,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use whelk_runtime::Format;
 
 use super::inspect::{self, CheckError};
 use super::outcome::{Failure, failed, lone_runtime, print, wrong};
@@ -64,9 +65,13 @@ pub(super) fn plugin(verb: PluginVerb) -> Result<(), Failure> {
             let limits = config.as_ref().map_or_else(Limits::default, trial_limits);
             let loader = lone_loader(&limits).map_err(wrong)?;
             let checked = runtime.block_on(inspect::check(&file, &loader, &limits));
-            let plugin = checked.map_err(|error| not_good(&file, &error))?;
+            let (plugin, format) = checked.map_err(|error| not_good(&file, &error))?;
             let warnings = inspect::grant_warnings(&plugin, config.as_ref());
-            print(&format!("{warnings}{}: good\n", file.display()))
+            let remark = match format {
+                Format::Component => String::new(),
+                Format::CoreModule => format!(" ({})", format.description()),
+            };
+            print(&format!("{warnings}{}: good{remark}\n", file.display()))
         }
     }
 }

@@ -36,6 +36,28 @@ fn a_file_is_checked_as_a_server_would() {
 }
 
 #[test]
+fn a_core_module_is_inspected_as_the_component_that_it_becomes() {
+    let place = Place::new();
+    let import = |name: &str| format!("(import \"wasi_snapshot_preview1\" \"{name}\" (func (param i32)))");
+    let program = format!("(module {} (memory (export \"memory\") 1) (func (export \"_start\")))", import("proc_exit"));
+    place.put("program.wasm", &wat::parse_str(&program).unwrap());
+    let (status, text, errors) = place.run(&["plugin", "inspect", "plugins/program.wasm"]);
+    assert_eq!((status, errors.as_str()), (0, ""));
+    for line in ["format   core module, made a component when it is loaded", "exports  wasi:cli/run@0.2."] {
+        assert!(text.contains(&format!("\n{line}")), "{line}: {text}");
+    }
+    // It keeps its status: 0 and 1 are all that wasi:cli/exit had before this version.
+    assert!(text.contains("wasi:cli/exit@0.2.12"), "{text}");
+    let (_, json, _) = place.run(&["plugin", "inspect", "--json", "plugins/program.wasm"]);
+    assert!(json.contains("\"format\":\"core-module\""), "{json}");
+    place.put("library.wasm", &wat::parse_str(format!("(module {})", import("fd_close"))).unwrap());
+    let (status, _, errors) = place.run(&["plugin", "inspect", "plugins/library.wasm"]);
+    let reason =
+        "this is a core module, not a component: it is a library for WASI 0.1 without `_start`, and no program";
+    assert!(status == 2 && errors.starts_with(&format!("plugins/library.wasm: {reason}")), "{errors}");
+}
+
+#[test]
 fn an_import_that_needs_a_grant_is_reported_with_the_lines_that_grant_it() {
     let place = place();
     place.put("demanding.wasm", &guests::demanding());

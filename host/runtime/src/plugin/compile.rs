@@ -15,6 +15,7 @@ mod child;
 mod failure;
 pub(crate) mod loader;
 mod names;
+pub(crate) mod preview1;
 pub(crate) mod requirements;
 mod settings;
 pub(crate) mod slots;

@@ -1,7 +1,11 @@
-//! Recognises a file that is not a component by its first bytes, and tells its author what to do instead.
+//! Recognises by its first bytes and its imports what a file is, and tells the author of one that can be no plugin what
+//! to do instead.
 
-use wasmparser::{Parser, Payload};
+mod core_module;
+
 use wasmtime::Engine;
+
+pub(crate) use core_module::{CoreModule, PREVIEW1};
 
 use crate::error::Error;
 
@@ -25,23 +29,49 @@ const KINDS: [(&[u8], &str); 16] = [
     (b"<html", "this is a web page, not a WebAssembly component: the download went wrong"),
 ];
 
-/// Imports of a core module by which its toolchain is recognised, and how that toolchain makes a component.
-const CORE: [(&str, &str); 4] = [
-    (
-        "wasi_snapshot_preview1",
-        "it is built for WASI 0.1 (wasm32-wasip1); build for wasm32-wasip2, or wrap it with `wasm-tools component new \
-         --adapt wasi_snapshot_preview1.reactor.wasm`",
-    ),
-    ("wbg", "it is made by wasm-bindgen for browsers; build for wasm32-wasip2 with wit-bindgen"),
-    ("__wbindgen_placeholder__", "it is made for wasm-bindgen and browsers; build for wasm32-wasip2 with wit-bindgen"),
-    ("gojs", "it is built by Go for browsers (GOOS=js); build with `tinygo build -target=wasip2`"),
-];
-
 fn refused<T>(reason: impl Into<String>) -> Result<T, Error> {
     Err(Error::Refused(reason.into()))
 }
 
-/// Checks that these bytes may be a component, of at most `largest` bytes.
+/// The binary formats of which a plugin may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// A component.
+    Component,
+    /// A core module that is made a component when it is loaded.
+    CoreModule,
+}
+
+impl Format {
+    /// The format of a file that [`check_bytes`] has passed.
+    pub(crate) fn of(wasm: &[u8]) -> Self {
+        if wasm.get(4..8) == Some(&CORE_MODULE) { Self::CoreModule } else { Self::Component }
+    }
+
+    /// Its name, for programs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Component => "component",
+            Self::CoreModule => "core-module",
+        }
+    }
+
+    /// What it is, for people.
+    #[must_use]
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Component => "component",
+            Self::CoreModule => "core module, made a component when it is loaded",
+        }
+    }
+}
+
+/// The version and the layer of the two formats, which follow the first four bytes.
+const COMPONENT: [u8; 4] = [0x0d, 0, 1, 0];
+const CORE_MODULE: [u8; 4] = [1, 0, 0, 0];
+
+/// Checks that these bytes may be a plugin, of at most `largest` bytes.
 ///
 /// # Errors
 /// What the file is instead.
@@ -65,8 +95,10 @@ pub(crate) fn check_bytes(wasm: &[u8], largest: usize) -> Result<(), Error> {
     }
     match wasm.get(4..8) {
         None => refused("the file is cut off after its first bytes"),
-        Some([0x0d, 0, 1, 0]) => Ok(()),
-        Some([1, 0, 0, 0]) => refused(format!("this is a core module, not a component: {}", core_module(wasm))),
+        Some(version) if *version == COMPONENT => Ok(()),
+        Some(version) if *version == CORE_MODULE => CoreModule::read(wasm)
+            .check()
+            .or_else(|reason| refused(format!("this is a core module, not a component: {reason}"))),
         Some([version, 0, 1, 0]) if *version < 0x0d => {
             refused("this is a component in an older binary format, from before WASI 0.2; build it with current tools")
         }
@@ -96,29 +128,6 @@ fn other_kind(bytes: &[u8]) -> &'static str {
         Some(_) => "this is text, not a WebAssembly component",
         None => "this is not WebAssembly: it does not begin with \\0asm",
     }
-}
-
-/// How to turn a core module into a component, by its toolchain.
-fn core_module(wasm: &[u8]) -> &'static str {
-    for payload in Parser::new(0).parse_all(wasm) {
-        match payload {
-            Ok(Payload::ImportSection(section)) => {
-                let modules = section.into_imports().filter_map(Result::ok).map(|import| import.module);
-                for module in modules {
-                    if let Some((_, words)) = CORE.iter().find(|(of, _)| *of == module) {
-                        return words;
-                    }
-                }
-            }
-            // Compares the name only: `as_known` builds tables many times the size of some sections.
-            Ok(Payload::CustomSection(section)) if section.name() == "linking" => {
-                return "it is an object file (.o) that was not linked";
-            }
-            Ok(_) => {}
-            Err(_) => break,
-        }
-    }
-    "build for wasm32-wasip2, or wrap it with `wasm-tools component new`"
 }
 
 #[cfg(test)]
@@ -160,26 +169,6 @@ mod tests {
             assert!(reason(bytes).contains(words), "{bytes:?}: {}", reason(bytes));
         }
         assert_eq!(reason(b"\0asm\x0d\0\x01\0"), "");
-    }
-
-    #[test]
-    fn a_core_module_gets_the_steps_of_its_toolchain() {
-        let import =
-            |module: &str| format!("(module (import \"other\" \"f\" (func)) (import \"{module}\" \"f\" (func)))");
-        for (text, words) in [
-            ("(module)".to_owned(), "wasm-tools component new"),
-            (import("wasi_snapshot_preview1"), "--adapt wasi_snapshot_preview1.reactor.wasm"),
-            (import("wbg"), "wasm-bindgen"),
-            (import("gojs"), "tinygo build -target=wasip2"),
-            (import("env"), "build for wasm32-wasip2"),
-            ("(module (@custom \"linking\" \"\\02\"))".to_owned(), "object file"),
-        ] {
-            let reason = reason(&wat::parse_str(&text).unwrap());
-            assert!(
-                reason.starts_with("this is a core module, not a component: ") && reason.contains(words),
-                "{reason}"
-            );
-        }
     }
 
     #[test]

@@ -113,12 +113,23 @@ const FEATURES: [Feature; 22] = [
     ),
 ];
 
-/// Ids of sections of a component: custom, ..., export.
+/// The id of a custom section, in a component and in a core module.
 const CUSTOM: u8 = 0;
-const EXPORT: u8 = 11;
-const LAST: u8 = 12;
 
-/// Validates a component with the engine's features.
+/// What the sections of a file are.
+#[derive(Clone, Copy)]
+struct Layer {
+    /// The id of the exports' section.
+    export: u8,
+    /// The last id.
+    last: u8,
+    name: &'static str,
+}
+
+const COMPONENT: Layer = Layer { export: 11, last: 12, name: "component" };
+const MODULE: Layer = Layer { export: 7, last: 13, name: "module" };
+
+/// Validates a component, or a core module, with the engine's features.
 ///
 /// # Errors
 /// [`Error::Refused`] says what is wrong and what to do.
@@ -155,18 +166,24 @@ fn missing(wasm: &[u8]) -> Option<&'static Feature> {
     among.first().filter(|feature| fails(std::slice::from_ref(feature)))
 }
 
-/// What is wrong with the sequence of a component's sections; `None` if they are complete.
+/// What is wrong with the sequence of the sections; `None` if they are complete.
 fn broken(wasm: &[u8]) -> Option<String> {
+    let layer = if wasm.get(6) == Some(&1) { COMPONENT } else { MODULE };
     let mut at = 8;
     let mut exports = false;
     while at < wasm.len() {
         let Some((id, size, end)) = section(wasm, at) else {
-            return Some(after_sections(wasm, at, None, exports));
+            return Some(after_sections(wasm, at, None, (layer, exports)));
         };
-        if id > LAST || end > wasm.len() || (id == CUSTOM && custom_name(wasm, end - size, end).is_none()) {
-            return Some(after_sections(wasm, at, (id <= LAST).then_some((id, end - size, end)), exports));
+        if id > layer.last || end > wasm.len() || (id == CUSTOM && custom_name(wasm, end - size, end).is_none()) {
+            return Some(after_sections(
+                wasm,
+                at,
+                (id <= layer.last).then_some((id, end - size, end)),
+                (layer, exports),
+            ));
         }
-        exports |= id == EXPORT;
+        exports |= id == layer.export;
         at = end;
     }
     None
@@ -187,20 +204,25 @@ fn custom_name(wasm: &[u8], start: usize, end: usize) -> Option<&str> {
 
 /// The error for bytes from `at` on that are not a complete section. `section`: an id, and where its body would begin
 /// and end.
-fn after_sections(wasm: &[u8], at: usize, section: Option<(u8, usize, usize)>, exports: bool) -> String {
-    let (rest, bytes) = (wasm.len() - at, wasm.len());
+fn after_sections(
+    wasm: &[u8],
+    at: usize,
+    section: Option<(u8, usize, usize)>,
+    (layer, exports): (Layer, bool),
+) -> String {
+    let (rest, bytes, name) = (wasm.len() - at, wasm.len(), layer.name);
     if wasm[at..].starts_with(b"\0asm") {
-        return format!("the file holds two components, the second from byte {at} on: write each to a file of its own");
+        return format!("the file holds two {name}s, the second from byte {at} on: write each to a file of its own");
     }
     let cut_off = |end: usize| {
         format!("the file is cut off: it has {bytes} bytes and should have at least {end}; copy or build it again")
     };
-    // A component without exports is useless, so one that ends before them is truncated.
+    // One without exports is useless, so one that ends before them is truncated.
     let is_whole = exports && validate(&wasm[..at], WasmFeatures::all()).is_ok();
     match section {
         Some((CUSTOM, start, end)) if end > bytes && custom_name(wasm, start, end).is_some() => cut_off(end),
         _ if is_whole => format!(
-            "the component ends at byte {at}, and what follows ({rest} bytes) is no part of it: something was appended to the \
+            "the {name} ends at byte {at}, and what follows ({rest} bytes) is no part of it: something was appended to the \
              file, or its last section is cut off; copy or build it again"
         ),
         Some((_, _, end)) if end > bytes => cut_off(end),

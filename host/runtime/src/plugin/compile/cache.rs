@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 
 use crate::engine::Engine;
 use crate::event::{LogEvent, emit};
-use crate::plugin::compile::Compiled;
+use crate::plugin::compile::{Compiled, preview1};
 
 /// What a file begins with; the number changes when the form does.
 const MAGIC: &[u8; 8] = b"whelk\0c1";
@@ -194,9 +194,10 @@ impl Cache {
     }
 }
 
-/// What of the compiler and of its settings makes a difference to the code.
+/// What of the compiler and of its settings makes a difference to the code, and of what makes components of core modules.
 fn fingerprint(engine: &Engine) -> String {
     let mut hasher = Fingerprint(Sha256::new());
+    hasher.write(&preview1::fingerprint());
     engine.wasmtime().precompile_compatibility_hash().hash(&mut hasher);
     hex(&hasher.0.finalize()[..16])
 }

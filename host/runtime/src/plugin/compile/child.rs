@@ -7,6 +7,7 @@ use rustix::process::{Resource, Rlimit, Signal, getrlimit, nice, set_parent_proc
 
 use super::failure::{REFUSED, UNABLE, too_large};
 use super::names;
+use super::preview1;
 use super::settings::CompileSettings;
 use crate::engine;
 use crate::plugin::compile::requirements::{InstanceLimits, Requirements};
@@ -77,6 +78,7 @@ fn compile(settings: &CompileSettings, limits: InstanceLimits) -> Result<(), Fai
     let engine = engine::compiler(settings.instance_memory)
         .map_err(|error| Failure::Machine(format!("its compiler cannot start: {error:#}")))?;
     names::check(&wasm).map_err(Failure::File)?;
+    let wasm = preview1::convert(&wasm).map_err(Failure::File)?;
     // Before compiling: a file that does not fit into the pool, or that is damaged, should not occupy a compile job.
     Requirements::at_least(&wasm).check(limits).map_err(Failure::File)?;
     check_valid(&wasm).map_err(|error| Failure::File(error.to_string()))?;

@@ -15,7 +15,7 @@ use crate::plugin::compile::requirements::{InstanceLimits, check_component};
 use crate::plugin::compile::slots::CompileSlots;
 use crate::plugin::compile::{Compiled, Compiler};
 use crate::plugin::refusal::pool_refusal;
-use crate::plugin::{Contents, Plugin, check_bytes, not_compiled};
+use crate::plugin::{Contents, Format, Plugin, check_bytes, not_compiled};
 use crate::tenant::Tenant;
 
 /// Makes plugins of files.
@@ -55,6 +55,12 @@ impl Source {
     #[must_use]
     pub fn digest(&self) -> &[u8; 32] {
         &self.digest
+    }
+
+    /// Their format, if they are a plugin.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        Format::of(&self.wasm)
     }
 
     /// Their number.
