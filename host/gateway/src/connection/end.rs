@@ -9,7 +9,7 @@ use whelk_ssh::error::{Error, Reason};
 use crate::connection::login::Login;
 use crate::observe::escape::{cut, escape};
 use crate::observe::event::{ConnectionEvent, emit_throttled};
-use crate::observe::strangers;
+use crate::observe::strangers::{self, About};
 use crate::server::connection_table::{ConnectionRow, Totals};
 use crate::server::listener::{Fault, PENALTY_TEXT};
 
@@ -130,7 +130,7 @@ pub(crate) fn log_closed(row: &ConnectionRow, refused: &RefusedAttempts, reason:
     let attempts = attempts.into_iter().fold(0, u32::saturating_add);
     let level = if received == 0 { Level::DEBUG } else { Level::INFO };
     let reason = if login.is_some() { reason.as_bytes() } else { cut(reason.as_bytes(), strangers::NAME) };
-    let has_line = received == 0 || login.is_some() || strangers::may_tell(peer.source(), reason);
+    let has_line = received == 0 || login.is_some() || strangers::may_tell(About::Other, peer.source(), reason.len());
     if received == 0 {
         strangers::was_silent(peer.source());
     }

@@ -40,7 +40,7 @@ use crate::auth::authenticators::Exchange;
 use crate::observe::audit;
 use crate::observe::escape::{cut, escape};
 use crate::observe::event::{LimitEvent, LoginEvent, emit, emit_throttled};
-use crate::observe::strangers;
+use crate::observe::strangers::{self, About};
 use crate::server::connection_table::ConnectionTable;
 use crate::server::gateway::Gateway;
 use crate::server::listener::ConnectionPermit;
@@ -207,7 +207,7 @@ impl Login {
 
     fn log_undecided(&self, connection: &ServerConnection, reason: &str) {
         let user = cut(connection.asking().unwrap_or_default(), strangers::NAME);
-        let has_line = strangers::may_tell(self.peer.source(), user);
+        let has_line = strangers::may_tell(About::Other, self.peer.source(), user.len());
         let (connection, peer, user) = (self.connection_id, self.peer, escape(user));
         emit_throttled(has_line, LoginEvent::Undecided { connection, peer, user, reason });
     }
@@ -220,7 +220,7 @@ impl Login {
             Credential::Answers(_) => AuthMethod::KeyboardInteractive,
             _ => return,
         };
-        let has_line = strangers::may_tell(self.peer.source(), attempt.user);
+        let has_line = strangers::may_tell(About::Attempt, self.peer.source(), attempt.user.len());
         let access = self.access.as_ref();
         let reason = access.map(|access| access.why_rejected(attempt, &self.progress)).unwrap_or_default().as_bytes();
         let tenant = self.tenant_of(attempt.user);
@@ -311,10 +311,10 @@ impl Login {
         let unknown = is_unknown.then_some("unknown user: ");
         for key in refused.keys() {
             let chosen = key.certificate.as_ref().map_or(user.len(), |shown| user.len() + shown.key_id.len());
-            let has_line = strangers::may_tell_of(source, chosen);
+            let has_line = strangers::may_tell(About::Attempt, source, chosen);
             self.log_key(has_line, key, (user, tenant), unknown, Level::INFO);
         }
-        let has_line = strangers::may_tell(source, user);
+        let has_line = strangers::may_tell(About::Attempt, source, user.len());
         let (keys, passwords, interactive) = (refused.key_count, refused.passwords, refused.interactive);
         let (nones, others) = (refused.nones, refused.unknown);
         let reason = match error {

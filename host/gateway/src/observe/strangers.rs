@@ -5,7 +5,9 @@
 //! which source most of them came from (F9).
 //!
 //! Decided 2026-11-29: the budget is one for all sources, since a flood may come from many, and it counts bytes, since
-//! clients choose the lengths of names. Lines about users that have logged in are never left out.
+//! clients choose the lengths of names. Half of it is for failed attempts, which fail2ban counts, and a source that has
+//! had a sixteenth leaves the second half of what there is to others: neither a kind nor a source hides another. Lines
+//! about users that have logged in are never left out.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -19,10 +21,12 @@ use crate::source::Source;
 
 /// How often what was counted is told.
 const PERIOD: Duration = Duration::from_secs(60);
-/// Bytes of lines that may be written at once.
-const BURST: u64 = 256 << 10;
-/// Bytes of lines a second, on the average: 480 KiB a minute.
-const RATE: u64 = 8 << 10;
+/// Bytes of lines that may be written at once, of either kind.
+const BURST: u64 = 128 << 10;
+/// Bytes of lines a second, on the average and of either kind: 480 KiB a minute in all.
+const RATE: u64 = 4 << 10;
+/// The bytes in a period of which a source is sure, as long as there are any.
+const SHARE: u64 = BURST / 16;
 /// The most bytes of a line beside what the client chose, in either form of the log.
 const LINE: usize = 600;
 /// The most bytes of a name that a stranger gave, in a line.
@@ -32,15 +36,19 @@ const SOURCES: usize = 4096;
 
 static LOG: LazyLock<Mutex<StrangerLog>> = LazyLock::new(|| Mutex::new(StrangerLog::new(Instant::now())));
 
-/// Whether a line about a client that has not logged in may be written. Counts it as left out otherwise. `text`: the
-/// bytes that the client chose.
-pub(crate) fn may_tell(source: Source, text: &[u8]) -> bool {
-    may_tell_of(source, text.len())
+/// What a line about a client is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    /// A failed attempt to log in.
+    Attempt,
+    /// Anything else.
+    Other,
 }
 
-/// The same for so many bytes that the client chose.
-pub(crate) fn may_tell_of(source: Source, text: usize) -> bool {
-    with_log(|log| log.may_tell(source, text, Instant::now()))
+/// Whether a line about a client that has not logged in may be written. Counts it as left out otherwise. `text`: the
+/// number of bytes that the client chose.
+pub(crate) fn may_tell(about: About, source: Source, text: usize) -> bool {
+    with_log(|log| log.may_tell(about, source, text, Instant::now()))
 }
 
 /// Counts a connection that has ended without sending anything.
@@ -75,36 +83,65 @@ fn with_log<R>(work: impl FnOnce(&mut StrangerLog) -> R) -> R {
 }
 
 struct StrangerLog {
-    /// Bytes that may be written, and when they were last added to.
-    left: u64,
-    filled: Instant,
+    attempts: Budget,
+    others: Budget,
     silent: Tally,
     left_out: Tally,
 }
 
 impl StrangerLog {
     fn new(now: Instant) -> StrangerLog {
-        StrangerLog { left: BURST, filled: now, silent: Tally::default(), left_out: Tally::default() }
+        let (attempts, others) = (Budget::new(now), Budget::new(now));
+        StrangerLog { attempts, others, silent: Tally::default(), left_out: Tally::default() }
     }
 
-    fn may_tell(&mut self, source: Source, text: usize, now: Instant) -> bool {
+    fn may_tell(&mut self, about: About, source: Source, text: usize, now: Instant) -> bool {
+        let budget = match about {
+            About::Attempt => &mut self.attempts,
+            About::Other => &mut self.others,
+        };
+        // A byte that is escaped takes up to ten in JSON.
+        let may = budget.spend(source, (LINE + text.min(NAME) * 10) as u64, now);
+        if !may {
+            self.left_out.add(source);
+        }
+        may
+    }
+}
+
+/// The bytes of one kind of lines.
+struct Budget {
+    /// Those that may be written, and when they were last added to.
+    left: u64,
+    filled: Instant,
+    /// What sources have had since then. No more of them than the budget has had lines in a period.
+    had: HashMap<Source, u64>,
+    since: Instant,
+}
+
+impl Budget {
+    fn new(now: Instant) -> Budget {
+        Budget { left: BURST, filled: now, had: HashMap::new(), since: now }
+    }
+
+    fn spend(&mut self, source: Source, line: u64, now: Instant) -> bool {
         let since = now.saturating_duration_since(self.filled).as_millis();
         let more = u64::try_from(since).unwrap_or(u64::MAX).saturating_mul(RATE) / 1000;
         if more > 0 {
             (self.left, self.filled) = (self.left.saturating_add(more).min(BURST), now);
         }
-        // A byte that is escaped takes up to ten in JSON.
-        let line = (LINE + text.min(NAME) * 10) as u64;
-        match self.left.checked_sub(line) {
-            Some(left) => {
-                self.left = left;
-                true
-            }
-            None => {
-                self.left_out.add(source);
-                false
-            }
+        if now.saturating_duration_since(self.since) >= PERIOD {
+            self.had.clear();
+            self.since = now;
         }
+        let had = self.had.get(&source).copied().unwrap_or_default();
+        let is_greedy = had.saturating_add(line) > SHARE;
+        let Some(left) = self.left.checked_sub(line).filter(|left| !is_greedy || *left >= BURST / 2) else {
+            return false;
+        };
+        self.left = left;
+        self.had.insert(source, had + line);
+        true
     }
 }
 
@@ -186,7 +223,7 @@ mod tests {
                     let [_, a, b, c] = number.to_be_bytes();
                     let address = Peer::Address(([10, a % 4, b, c], 40_000).into());
                     let name = [0x1b; NAME];
-                    if log.may_tell(address.source(), name.len(), now) {
+                    if log.may_tell(About::Attempt, address.source(), name.len(), now) {
                         told += 1;
                         LoginEvent::Rejected {
                             connection: u64::MAX,
@@ -207,7 +244,7 @@ mod tests {
                 }
             });
             let bytes = counter.0.load(Ordering::Relaxed);
-            assert!((256 << 10..1 << 20).contains(&bytes), "{format:?}: {bytes} bytes in {told} lines");
+            assert!((128 << 10..1 << 20).contains(&bytes), "{format:?}: {bytes} bytes in {told} lines");
             assert_eq!((log.left_out.count, log.left_out.of.len() <= SOURCES), (u64::from(count) - told, true));
         }
     }
@@ -233,8 +270,28 @@ mod tests {
         let began = Instant::now();
         let mut log = StrangerLog::new(began);
         let source = Source::V4([192, 0, 2, 1]);
-        let told = (0..10_000).filter(|_| log.may_tell(source, 5, began)).count();
-        assert_eq!((told, log.left_out.busiest()), (403, Some((source, 9_597))));
-        assert!(log.may_tell(source, 5, began + Duration::from_secs(1)));
+        let told = (0..10_000).filter(|_| log.may_tell(About::Attempt, source, 5, began)).count();
+        assert_eq!((told, log.left_out.busiest()), (100, Some((source, 9_900))));
+        assert!(log.may_tell(About::Attempt, source, 5, began + Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn a_flood_of_one_source_or_kind_hides_neither_others_nor_attempts() {
+        let began = Instant::now();
+        let mut log = StrangerLog::new(began);
+        let (flood, other) = (Source::V4([192, 0, 2, 1]), Source::V4([192, 0, 2, 2]));
+        for number in 0..60_000_u64 {
+            let [.., high, low] = number.to_be_bytes();
+            let now = began + Duration::from_millis(number);
+            log.may_tell(About::Attempt, flood, NAME, now);
+            log.may_tell(About::Other, Source::V4([10, 0, high, low]), NAME, now);
+            if number % 10_000 == 9_999 {
+                assert!(log.may_tell(About::Attempt, other, 5, now), "after {number} ms");
+            }
+        }
+        assert!(
+            !log.may_tell(About::Other, other, NAME, began + Duration::from_secs(60)),
+            "the others have spent theirs"
+        );
     }
 }

@@ -10,7 +10,7 @@ use crate::config::Authorities;
 use crate::credential::{AuthorizedKey, FileFault, FoundKey, KeyPath, RevokedList, find_in_file};
 use crate::observe::escape::{cut, escape};
 use crate::observe::event::{LoginEvent, emit_throttled};
-use crate::observe::strangers;
+use crate::observe::strangers::{self, About};
 use crate::source::Source;
 
 /// What a key or certificate is decided with. Which files are read in an attempt does not depend on whether the name is
@@ -235,7 +235,7 @@ impl Lookup<'_> {
             let source = self.shown.address.map_or(Source::Unknown, Source::of);
             let user = cut(&self.shown.user, strangers::NAME);
             let unusable = LoginEvent::KeyFileUnusable { connection, user: escape(user), reason };
-            emit_throttled(strangers::may_tell(source, user), unusable);
+            emit_throttled(strangers::may_tell(About::Other, source, user.len()), unusable);
         }
         findings.seen.push((file.clone(), None));
     }
