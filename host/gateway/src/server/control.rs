@@ -189,11 +189,30 @@ async fn attend(mut stream: UnixStream, requests: Arc<Requests>, _place: OwnedSe
     let Ok(Ok(line)) = timeout(TIME, request(&mut stream)).await else { return };
     let answer = match refusal(asking.uid(), rustix::process::geteuid().as_raw()) {
         Some(refusal) => error(&refusal),
-        None => requests.answer(line.trim_end()).await,
+        None => {
+            let answer = requests.answer(line.trim_end());
+            tokio::select! {
+                answer = answer => answer,
+                // An answer may take minutes, and the places are few.
+                () = hung_up(&stream) => return requests.undelivered(line.trim_end()),
+            }
+        }
     };
     let sent = timeout(TIME, stream.write_all(format!("{answer}\n").as_bytes())).await;
     if !matches!(sent, Ok(Ok(()))) {
         requests.undelivered(line.trim_end());
+    }
+}
+
+/// Returns when the client has hung up. It keeps its side open until it has its answer, and sends nothing more.
+async fn hung_up(stream: &UnixStream) {
+    let mut surplus = [0; 64];
+    while stream.readable().await.is_ok() {
+        match stream.try_read(&mut surplus) {
+            Ok(0) => return,
+            Err(error) if error.kind() != ErrorKind::WouldBlock => return,
+            Ok(_) | Err(_) => tokio::task::consume_budget().await,
+        }
     }
 }
 
@@ -241,6 +260,23 @@ mod tests {
         drop(requests);
         let answer = Requests::default().with_reload(Some(trigger)).answer(RELOAD).await;
         assert_eq!(answer["error"], "the server is stopping");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_hangs_up_leaves_its_place() {
+        let (server, mut client) = UnixStream::pair().unwrap();
+        let (told, mut undelivered) = tokio::sync::mpsc::unbounded_channel();
+        let requests = Requests::default()
+            .with("hang", Duration::from_secs(600), |_| std::future::pending())
+            .with_undelivered("hang", move || told.send(()).unwrap());
+        let places = Arc::new(Semaphore::new(1));
+        let place = Arc::clone(&places).try_acquire_owned().unwrap();
+        let task = tokio::spawn(attend(server, Arc::new(requests), place));
+        client.write_all(b"hang\nand more that nobody reads").await.unwrap();
+        drop(client);
+        task.await.unwrap();
+        assert_eq!(places.available_permits(), 1);
+        assert!(undelivered.try_recv().is_ok());
     }
 
     #[test]
