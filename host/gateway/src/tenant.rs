@@ -316,12 +316,13 @@ impl Tenants {
     }
 
     /// Logs each plugin that a tenant names although it needs more than the tenant is granted: its sessions are
-    /// refused. And each that is no connection plugin although it is named as one.
-    pub(crate) fn warn_of_missing_grants(&self, named: &BTreeSet<(&str, &str)>) {
+    /// refused. And each that is no connection plugin although it is named as one. Waits for plugins that are being
+    /// prepared, as a session would.
+    pub(crate) async fn warn_of_missing_grants(&self, named: &BTreeSet<(&str, &str)>) {
         let Known::Configured(tenants) = &self.known else { return };
         for (name, plugin) in named {
-            let found = tenants.get(*name).and_then(|tenant| Some((tenant, tenant.plugin(plugin)?)));
-            let Some((tenant, plugin)) = found else { continue };
+            let Some(tenant) = tenants.get(*name) else { continue };
+            let Lookup::Found(plugin) = tenant.settled(plugin).await else { continue };
             if let Err(reason) = plugin.check_grants(&tenant.shared) {
                 let reason = reason.to_string();
                 let (plugin, reason) = (plugin.name(), escape(reason.as_bytes()));

@@ -143,7 +143,7 @@ fn start_tasks(newest: &CurrentGateway, reload: &Reload, config: &Config) {
     let (prepared, checking, named) = (reload.prepared(), newest.current(), config.clone());
     tokio::spawn(async move {
         prepared.await;
-        checking.warn_of_missing_grants(&named);
+        checking.warn_of_missing_grants(&named).await;
     });
 }
 

@@ -221,8 +221,8 @@ impl Gateway {
     }
 
     /// Logs each plugin that the configuration names although it needs more than its tenant is granted.
-    pub fn warn_of_missing_grants(&self, config: &Config) {
-        self.tenants.warn_of_missing_grants(&config.named_plugins());
+    pub async fn warn_of_missing_grants(&self, config: &Config) {
+        self.tenants.warn_of_missing_grants(&config.named_plugins()).await;
     }
 
     /// Decides who may log in: that of the newest generation once it has replaced this one.

@@ -262,7 +262,7 @@ impl Reloader {
         let (prepared, checked, named) = (self.plugins.prepared(), next, config.clone());
         tokio::spawn(async move {
             prepared.await;
-            checked.warn_of_missing_grants(&named);
+            checked.warn_of_missing_grants(&named).await;
         });
         let changes = Changes::of(running, &config);
         emit(ServerEvent::Reloaded {
