@@ -82,7 +82,7 @@ impl Plugin {
                 _pipes: (inbox, outbox, half),
                 _presence: presence,
             }),
-            Functions::Handler(_) | Functions::Connection(_) => {
+            Functions::Handler(_) | Functions::Program(_) | Functions::Connection(_) => {
                 guest.reap().await;
                 Err(Error::Refused("it serves sessions and is no authenticator".to_owned()))
             }

@@ -16,10 +16,12 @@ mod lifecycle;
 mod output;
 mod shared;
 mod spare;
+mod stdin;
 mod transitions;
 
 pub use half::SessionHalf;
 pub use handle::SessionHandle;
+pub(crate) use input::stdin::StdinRead;
 pub(crate) use input::{InputItem, MissingHandlers};
 pub(crate) use lifecycle::{NextAction, Outcome, OutputClosed, Stage};
 pub use output::{Drained, OpenReply, Sink};

@@ -10,6 +10,7 @@ mod channel;
 mod charges;
 mod connection;
 mod control;
+mod gate;
 mod imports;
 mod keyvalue;
 mod log;
@@ -24,12 +25,15 @@ mod wasi_link;
 pub(crate) use channel::{Channel, HandOverCheck, HandOverState};
 pub(crate) use charges::Charges;
 pub(crate) use control::Control;
+pub(crate) use gate::StopGate;
 pub(crate) use log::{LogBook, TEXT, printable};
 pub use reserved::is_private_name;
 pub(crate) use state::State;
 pub(crate) use terminal::Terminal;
 pub(crate) use timers::Timers;
 pub(crate) use topics::SessionTopics;
+pub(crate) use wasi::ProgramStart;
+pub(crate) use wasi::stdio::{BrokenPipe, Streams};
 
 use wasmtime::component::{HasSelf, Linker};
 

@@ -23,10 +23,13 @@
 //!            end: its slot and its memory are free <-------------------------------------'
 //! ```
 
+mod arguments;
+mod environment;
 mod functions;
 mod guest;
 mod handler;
 mod pause;
+mod program;
 mod smoke;
 mod store;
 
@@ -35,28 +38,41 @@ use std::sync::Arc;
 use crate::channel::SessionHalf;
 use crate::error::{Error, Stop};
 use crate::host::HandOverState;
+use crate::host::bindings::run;
 use crate::plugin::Presence;
 use crate::plugin::health::trial::Trial;
-use crate::session_types::{ChannelEvent, Ending};
+use crate::session_types::Ending;
 use crate::tenant::Tenant;
 pub(crate) use functions::Functions;
 use functions::HandlerFunctions;
 pub(crate) use guest::Guest;
 use handler::Handler;
-pub(crate) use pause::{Pause, ProcessEnd};
+pub(crate) use pause::{Pause, ProcessEnd, Selection, StartRequest};
+use program::Program;
 pub(crate) use store::ProcessContext;
 
 /// One wasmtime store with one instance of a plugin.
 pub(crate) struct Process {
     guest: Guest,
-    functions: HandlerFunctions,
-    /// Rotates through timers, input and messages, so that none starves.
-    next_source: u8,
+    runs: Runs,
     tenant: Arc<Tenant>,
     /// Whether this version of the plugin starts well.
     trial: Trial,
     /// It is one of the plugin's live processes.
     _presence: Presence,
+}
+
+/// What a process of a session runs.
+#[expect(clippy::large_enum_variant, reason = "most sessions have the large one")]
+enum Runs {
+    /// Functions that are called for each event.
+    Handler {
+        functions: HandlerFunctions,
+        /// Rotates through timers, input and messages, so that none starves.
+        next_source: u8,
+    },
+    /// One function that runs once.
+    Program(run::Guest),
 }
 
 impl Process {
@@ -71,11 +87,15 @@ impl Process {
         context.pipes.set_missing_handlers(plugin.world().missing_handlers());
         match Guest::start(&plugin, context).await {
             Ok((guest, functions)) => {
-                let Functions::Handler(functions) = functions else {
-                    return Err(Stop::Failed(Error::Refused("it serves no sessions".to_owned())));
+                let runs = match functions {
+                    Functions::Handler(functions) => Runs::Handler { functions, next_source: 0 },
+                    Functions::Program(functions) => Runs::Program(functions),
+                    Functions::Authenticator(_) | Functions::Connection(_) => {
+                        return Err(Stop::Failed(Error::Refused("it serves no sessions".to_owned())));
+                    }
                 };
                 let tenant = Arc::clone(context.tenant);
-                Ok(Self { guest, functions, next_source: 0, tenant, trial, _presence: presence })
+                Ok(Self { guest, runs, tenant, trial, _presence: presence })
             }
             Err(stop) => {
                 trial.saw(&stop);
@@ -84,9 +104,12 @@ impl Process {
         }
     }
 
-    /// Asks the plugin whether it takes the session.
+    /// Asks the plugin whether it takes the session. A program takes any.
     pub(crate) async fn open(&mut self, half: &mut SessionHalf) -> Result<bool, Stop> {
-        self.handler(half).open().await
+        match self.view(half) {
+            View::Handler(mut handler) => handler.open().await,
+            View::Program(_) => Ok(true),
+        }
     }
 
     /// Lets data flow without a program request: the channel is of a type that has none.
@@ -97,17 +120,30 @@ impl Process {
 
     /// Repeats the environment and the terminal that an earlier process accepted.
     pub(crate) async fn replay(&mut self, half: &mut SessionHalf, hand_over: HandOverState) -> Result<(), Stop> {
-        self.handler(half).replay(hand_over).await
+        match self.view(half) {
+            View::Handler(mut handler) => handler.replay(hand_over).await,
+            View::Program(mut program) => {
+                program.replay(hand_over);
+                Ok(())
+            }
+        }
     }
 
     /// Handles events, a program request first if there is one, until the session has to decide.
-    pub(crate) async fn run(&mut self, half: &mut SessionHalf, request: Option<&ChannelEvent>) -> Pause {
-        self.handler(half).run(request).await
+    pub(crate) async fn run(&mut self, half: &mut SessionHalf, request: Option<&StartRequest>) -> Pause {
+        match self.view(half) {
+            View::Handler(handler) => handler.run(request.map(|request| &request.event)).await,
+            // Boxed, so that the sessions of handlers do not carry its size.
+            View::Program(program) => Box::pin(program.run(request)).await,
+        }
     }
 
-    /// The last call: why it ends.
+    /// The last call of a handler: why it ends.
     pub(crate) async fn close(&mut self, half: &mut SessionHalf, why: Ending) -> Result<(), Stop> {
-        self.handler(half).closed(why).await
+        match self.view(half) {
+            View::Handler(mut handler) => handler.closed(why).await,
+            View::Program(_) => Ok(()),
+        }
     }
 
     /// Takes what goes to the next process.
@@ -125,10 +161,21 @@ impl Process {
         self.guest.reap().await;
     }
 
-    /// A view for calls of the functions that it runs.
-    fn handler<'p>(&'p mut self, half: &'p mut SessionHalf) -> Handler<'p> {
+    /// A view for what it runs.
+    fn view<'p>(&'p mut self, half: &'p mut SessionHalf) -> View<'p> {
         let limits = self.tenant.limits();
-        let (guest, trial, next_source) = (&mut self.guest, &mut self.trial, &mut self.next_source);
-        Handler { guest, functions: &self.functions, next_source, trial, limits, half }
+        let (guest, trial) = (&mut self.guest, &mut self.trial);
+        match &mut self.runs {
+            Runs::Handler { functions, next_source } => {
+                View::Handler(Handler { guest, functions, next_source, trial, limits, half })
+            }
+            Runs::Program(functions) => View::Program(Program { guest, functions, trial, limits, half }),
+        }
     }
+}
+
+/// A process, as what it runs.
+enum View<'p> {
+    Handler(Handler<'p>),
+    Program(Program<'p>),
 }

@@ -42,7 +42,7 @@ use crate::limits::usage::SessionUsage;
 use crate::plugin::Plugin;
 use crate::plugin::health::trial::Trial;
 use crate::plugin::lookup::{LookupNotice, Plugins};
-use crate::process::{Pause, Process, ProcessContext, ProcessEnd};
+use crate::process::{Pause, Process, ProcessContext, ProcessEnd, Selection, StartRequest};
 use crate::session::notice::serve_notice;
 use crate::session::report::{Processes, Report};
 use crate::session_types::{ChannelEvent, Ending, Exit, Facts, Output, ProgramRequest, SignalName};
@@ -104,7 +104,7 @@ struct NextProcess {
     /// Its plugin, or why there is none.
     plugin: Result<Arc<Plugin>, Error>,
     /// The program request that it gets.
-    request: ChannelEvent,
+    request: StartRequest,
     hand_over: HandOverState,
 }
 
@@ -271,7 +271,7 @@ impl Session {
     async fn serve(
         &mut self,
         mut process: Process,
-        mut request: Option<ChannelEvent>,
+        mut request: Option<StartRequest>,
         half: &mut SessionHalf,
     ) -> Option<NextProcess> {
         let mut deliver_request = request.is_some();
@@ -286,10 +286,13 @@ impl Session {
                 Pause::ProgramRequest(wanted) => {
                     let here = Arc::clone(self.processes.plugin());
                     match Box::pin(self.router.route(&wanted, Some(&here), half.shared())).await {
-                        Route::Here => (request, deliver_request) = (Some(wanted), true),
-                        Route::To(plugin) => {
+                        Route::Here(selection) => {
+                            (request, deliver_request) = (Some(StartRequest { event: wanted, selection }), true);
+                        }
+                        Route::To(plugin, selection) => {
+                            let request = StartRequest { event: wanted, selection };
                             let hand_over = Box::pin(self.end_for_hand_over(process, half)).await;
-                            return Some(NextProcess { plugin: Ok(plugin), request: wanted, hand_over });
+                            return Some(NextProcess { plugin: Ok(plugin), request, hand_over });
                         }
                         Route::Nowhere => half.shared().refuse_program(),
                         Route::Unavailable(notice) => {
@@ -301,7 +304,8 @@ impl Session {
                 }
                 Pause::HandOver(name) => {
                     // Permitted only after a program request was given.
-                    let Some(request) = request.take() else { continue };
+                    let Some(StartRequest { event, .. }) = request.take() else { continue };
+                    let request = StartRequest { event, selection: Selection::HandOver };
                     let found = Box::pin(self.router.wait_for(&name, half.shared())).await;
                     let notice = found.notice(&name);
                     let plugin = self.router.check_grants(found);
@@ -414,7 +418,7 @@ impl Session {
                 pipes.discard_process();
                 pipes.reply(false);
                 if matches!(failure, OpenFailure::Refused) {
-                    self.log_refusal(&request, "the plugin refused the session");
+                    self.log_refusal(&request.event, "the plugin refused the session");
                 }
                 self.processes.set_error(failure.error());
                 self.wait(hand_over, half).await
@@ -452,15 +456,16 @@ impl Session {
                         None => Route::Nowhere,
                     };
                     match route {
-                        Route::To(plugin) => {
+                        Route::To(plugin, selection) => {
                             pipes.hand_over();
+                            let request = StartRequest { event: request, selection };
                             return Some(NextProcess { plugin: Ok(plugin), request, hand_over });
                         }
                         Route::Unavailable(notice) => {
                             self.end_with_notice(&notice, &hand_over, &pipes);
                             return None;
                         }
-                        Route::Here | Route::Nowhere => pipes.reply(false),
+                        Route::Here(_) | Route::Nowhere => pipes.reply(false),
                     }
                 }
                 Some(InputItem::Data { .. }) => half.taken(),

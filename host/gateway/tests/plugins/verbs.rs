@@ -211,7 +211,10 @@ fn a_file_is_inspected_without_a_server() {
     fs::write(place.plugins().join("other.wasm"), wat::parse_str(program).unwrap()).unwrap();
     let (status, text, _) = place.run(&["plugin", "inspect", "plugins/other.wasm"]);
     assert_eq!(status, 0, "{text}");
-    assert!(text.contains("world    none that can be run\n") && text.contains("refused  it is a program"), "{text}");
+    assert!(
+        text.contains("world    none that can be run\n") && text.contains("refused  its wasi:cli/run does not fit"),
+        "{text}"
+    );
     assert_eq!(place.run(&["plugin", "inspect", "plugins/text.wasm"]).0, 2);
 }
 

@@ -69,6 +69,11 @@ impl SessionHalf {
         self.shared.until_ended().await;
     }
 
+    /// Takes the data that are on their way to the plugin, and their kind.
+    pub(super) fn take_rest(&mut self) -> (Option<u32>, Buffer) {
+        (self.kind, std::mem::take(&mut self.data))
+    }
+
     /// The next piece of data, at most 32 KiB.
     pub(crate) fn data(&self) -> &[u8] {
         self.data.front(PIECE)

@@ -6,6 +6,8 @@
 //!   them.
 //! * A request that needs no call is not queued: the caller is told the answer and queues it in its turn.
 
+pub(super) mod stdin;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -400,6 +402,11 @@ impl InputQueue {
             }
             return Some(InputItem::Data { kind });
         }
+        self.take_event(position)
+    }
+
+    /// Takes the entry at this place, which is not data.
+    fn take_event(&mut self, position: usize) -> Option<InputItem> {
         match self.items.remove(position)? {
             Item::Data { .. } => None,
             Item::Size => self.size.map(|size| InputItem::ChannelEvent(ChannelEvent::WindowChange(size))),

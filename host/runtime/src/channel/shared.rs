@@ -215,6 +215,11 @@ impl Shared {
         ends
     }
 
+    /// Reads or changes the input queue or the lifecycle, for the session.
+    pub(super) fn inbound<R>(&self, ask: impl FnOnce(&mut Inbound) -> R) -> R {
+        ask(&mut lock(&self.inbound))
+    }
+
     /// Reads or changes the lifecycle. Transitions of which the client is told are made in `transitions.rs`.
     pub(super) fn lifecycle<R>(&self, ask: impl FnOnce(&mut Lifecycle) -> R) -> R {
         ask(&mut lock(&self.inbound).lifecycle)

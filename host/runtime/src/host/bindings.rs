@@ -3,6 +3,7 @@
 
 pub(crate) use generated::wasi::keyvalue;
 pub(crate) use generated::{exports::whelk::ssh as exports, whelk::ssh as imports};
+pub(crate) use wasmtime_wasi::p2::bindings::exports::wasi::cli::run;
 
 use crate::session_types::{Ending, Exit, Output, Pty, SignalName, WindowSize};
 use imports::types as wit;

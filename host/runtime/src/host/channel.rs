@@ -53,11 +53,11 @@ impl HandOverState {
 /// What a process has of its client.
 pub(crate) struct Channel {
     pub(super) pipes: Arc<Shared>,
-    charges: Charges,
+    pub(super) charges: Charges,
     hand_over: HandOverState,
     hand_over_check: HandOverCheck,
     /// Who is charged for what is written.
-    output: Arc<OutputCharges>,
+    pub(super) output: Arc<OutputCharges>,
     /// For the names of the signals that it catches.
     caught: Option<Charge>,
 }
@@ -131,6 +131,16 @@ impl Channel {
             output: pipes.charge_to(Arc::new(output)),
             caught: None,
         }
+    }
+
+    /// The accepted variables.
+    pub(crate) fn env(&self) -> &[(String, Vec<u8>)] {
+        &self.hand_over.env
+    }
+
+    /// The accepted terminal.
+    pub(crate) fn pty(&self) -> Option<&Pty> {
+        self.hand_over.pty.as_ref()
     }
 
     /// The process has accepted a variable; an earlier one of the same name is replaced.
@@ -248,7 +258,7 @@ async fn write<T: HasChannel>(store: Context<'_, T>, to: Output, data: &WasmList
 }
 
 /// Room for output, if there is some and the tenant may send now; the error says what is exhausted.
-fn free_space<'c>(budget: &Budget, charges: &'c OutputCharges, bytes: usize) -> Result<Space<'c>, Total> {
+pub(super) fn free_space<'c>(budget: &Budget, charges: &'c OutputCharges, bytes: usize) -> Result<Space<'c>, Total> {
     let rate = &budget.output_rate;
     if rate.looks_empty() && rate.empty_until(Instant::now()).is_some() {
         return Err(Total::OutputRate);
@@ -256,19 +266,23 @@ fn free_space<'c>(budget: &Budget, charges: &'c OutputCharges, bytes: usize) -> 
     charges.space(bytes)
 }
 
-/// Waits until the tenant may send and there is room. Boxed, so that a write that need not wait is small.
+/// Waits until the tenant may send and there is room.
+pub(super) async fn space<'c>(budget: &Budget, charges: &'c OutputCharges, bytes: usize) -> Space<'c> {
+    while let Some(moment) = budget.output_rate.empty_until(Instant::now()) {
+        sleep_until(moment).await;
+    }
+    charges.wait(bytes).await
+}
+
+/// The same, unless the session ends or a caught signal comes first. Boxed, so that a write that need not wait is
+/// small.
 async fn wait_for_space<'c>(
     pipes: &Shared,
     budget: &Budget,
     charges: &'c OutputCharges,
     bytes: usize,
 ) -> Result<Space<'c>, WriteError> {
-    let mut space: Pin<Box<dyn Future<Output = Space<'c>> + Send + '_>> = Box::pin(async move {
-        while let Some(moment) = budget.output_rate.empty_until(Instant::now()) {
-            sleep_until(moment).await;
-        }
-        charges.wait(bytes).await
-    });
+    let mut space: Pin<Box<dyn Future<Output = Space<'c>> + Send + '_>> = Box::pin(space(budget, charges, bytes));
     wait(pipes, |_, waking| match space.as_mut().poll(waking) {
         Poll::Ready(space) => Some(space),
         Poll::Pending => None,

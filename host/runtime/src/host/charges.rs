@@ -23,7 +23,7 @@ impl Charges {
         Self { log: Arc::clone(log), totals: Arc::clone(totals), usage: Arc::clone(usage) }
     }
 
-    pub(super) fn log(&self) -> &LogBook {
+    pub(super) fn log(&self) -> &Arc<LogBook> {
         &self.log
     }
 

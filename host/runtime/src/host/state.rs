@@ -8,12 +8,14 @@ use wasmtime::ResourceLimiter;
 use super::channel::{Channel, HasChannel};
 use super::charges::Charges;
 use super::control::{Control, HasControl};
+use super::gate::StopGate;
 use super::log::LogBook;
 use super::terminal::Terminal;
 use super::timers::Timers;
 use super::topics::{HasTopics, SessionTopics};
-use super::wasi::Wasi;
 use super::wasi::files::Files;
+use super::wasi::stdio::Streams;
+use super::wasi::{ProgramStart, Wasi};
 use crate::channel::Shared;
 use crate::error::Limit;
 use crate::grants::Grants;
@@ -31,6 +33,8 @@ pub(crate) struct State {
     pub(crate) facts: Facts,
     /// What a connection plugin may begin by itself. None in every other plugin.
     pub(crate) control: Option<Box<Control>>,
+    /// Where a program waits while it is stopped. None for other processes.
+    pub(crate) gate: Option<Arc<StopGate>>,
     pub(crate) timers: Timers,
     pub(crate) topics: SessionTopics,
     /// Made at the first use: most plugins never call WASI.
@@ -60,6 +64,14 @@ impl State {
     pub(super) fn wasi(&mut self) -> &mut Wasi {
         let (log, charges) = (&self.log, &self.charges);
         self.wasi.get_or_insert_with(|| Box::new(Wasi::new(log, charges)))
+    }
+
+    /// Gives a program its arguments, its environment and its standard streams, which are returned. None if the tenant
+    /// has no memory left to keep them in.
+    pub(crate) fn begin_program(&mut self, start: &ProgramStart) -> Option<Arc<Streams>> {
+        let gate = self.gate.get_or_insert_default();
+        let (streams, charges) = (Streams::new(&self.channel, gate), self.charges.clone());
+        self.wasi().begin_program(start, &streams, &charges).then_some(streams)
     }
 
     /// What it has of files: nothing unless the tenant grants a directory.

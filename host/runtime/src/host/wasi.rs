@@ -1,10 +1,12 @@
 //! WASI 0.2, linked and empty until a grant provides something: no arguments, no input, no files; environment, clocks
-//! and sockets as granted; a limited number of random bytes a call. The output of a plugin goes to its log.
+//! and sockets as granted; a limited number of random bytes a call. The output of a plugin goes to its log. A program
+//! has arguments, an environment and standard streams of its own (`stdio`).
 
 pub(crate) mod clocks;
 pub(crate) mod files;
 pub(crate) mod http;
 pub(crate) mod sockets;
+pub(crate) mod stdio;
 
 use std::io;
 use std::pin::Pin;
@@ -17,18 +19,21 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::sockets::WasiSocketsCtxView;
-use wasmtime_wasi::{WasiCtx, WasiCtxView};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView};
 use wasmtime_wasi_http::WasiHttpCtxView;
 
 use super::charges::Charges;
 use super::log::LogBook;
 use crate::grants::Clock;
 use crate::host::bindings::imports::log::Level;
+use crate::limits::budget::Charge;
 use crate::limits::count;
+use crate::session_types::Output;
 use clocks::CoarseClock;
 use files::Files;
 use http::Requests;
 use sockets::{SocketMaker, Sockets};
+use stdio::{Stdin, Stdout, Streams};
 
 /// The most bytes of one write to stdout or stderr.
 const WRITE: usize = 4 << 10;
@@ -45,6 +50,26 @@ pub(crate) struct Wasi {
     requests: Requests,
     /// Its part of the tenant's directory; none without a grant.
     files: Option<Arc<files::Session>>,
+    /// For the arguments and the environment of a program.
+    start: Option<Charge>,
+}
+
+/// What a program is started with.
+pub(crate) struct ProgramStart {
+    /// The first is its name.
+    pub(crate) arguments: Vec<String>,
+    pub(crate) environment: Vec<(String, String)>,
+    /// Its working directory.
+    pub(crate) directory: &'static str,
+}
+
+impl ProgramStart {
+    /// Bytes that arguments and environment take in the host.
+    fn bytes(&self) -> usize {
+        let text = |text: &String| text.len() + size_of::<String>();
+        let arguments: usize = self.arguments.iter().map(text).sum();
+        arguments + self.environment.iter().map(|(name, value)| text(name) + text(value)).sum::<usize>()
+    }
 }
 
 impl Wasi {
@@ -52,26 +77,8 @@ impl Wasi {
         let (limits, grants) = (log.tenant().limits(), log.tenant().grants());
         let mut table = ResourceTable::new();
         table.set_max_capacity(count(limits.resources).saturating_mul(ENTRIES));
-        let mut context = WasiCtx::builder();
-        context
-            .allow_tcp(false)
-            .allow_udp(false)
-            .allow_ip_name_lookup(false)
-            .envs(&grants.environment)
-            .max_random_size(u64::try_from(limits.random).unwrap_or(u64::MAX))
-            .stdout(Printed::new(log, Level::Info))
-            .stderr(Printed::new(log, Level::Warn));
-        match grants.clock {
-            Clock::Coarse => {
-                let clock = CoarseClock::start();
-                context.wall_clock(clock).monotonic_clock(clock);
-            }
-            // The system's own generator, which the builder begins with.
-            Clock::Fine => {}
-        }
-        if let Some(allowed) = &grants.tcp {
-            sockets::allow(&mut context, allowed, log);
-        }
+        let mut context = context(log);
+        context.envs(&grants.environment).stdout(Printed::new(log, Level::Info)).stderr(Printed::new(log, Level::Warn));
         Self {
             context: context.build(),
             table,
@@ -80,7 +87,28 @@ impl Wasi {
             files: grants.directory.as_ref().map(|directory| {
                 Arc::new(files::Session::new(directory, log, charges.clone(), count(limits.open_files)))
             }),
+            start: None,
         }
+    }
+
+    /// Gives a program its arguments, its environment and its standard streams. False if the tenant has no memory left
+    /// to keep them in.
+    pub(super) fn begin_program(&mut self, start: &ProgramStart, streams: &Arc<Streams>, charges: &Charges) -> bool {
+        let Some(charge) = charges.memory(start.bytes()) else { return false };
+        let stream = || Arc::clone(streams);
+        // A terminal has one stream of output.
+        let stderr = if streams.has_terminal() { Output::Stdout } else { Output::Stderr };
+        let mut context = context(charges.log());
+        context
+            .args(&start.arguments)
+            .envs(&start.environment)
+            .initial_cwd(start.directory)
+            .stdin(Stdin { streams: stream() })
+            .stdout(Stdout { streams: stream(), to: Output::Stdout })
+            .stderr(Stdout { streams: stream(), to: stderr });
+        self.context = context.build();
+        self.start = Some(charge);
+        true
     }
 
     /// As wasmtime-wasi requires.
@@ -114,6 +142,29 @@ impl Wasi {
         let view = WasiSocketsCtxView { ctx: self.context.sockets(), table: &mut self.table };
         SocketMaker { sockets: &mut self.sockets, view }
     }
+}
+
+/// What every instance has: clocks and sockets as granted, and randomness.
+fn context(log: &Arc<LogBook>) -> WasiCtxBuilder {
+    let (limits, grants) = (log.tenant().limits(), log.tenant().grants());
+    let mut context = WasiCtx::builder();
+    context
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false)
+        .max_random_size(u64::try_from(limits.random).unwrap_or(u64::MAX));
+    match grants.clock {
+        Clock::Coarse => {
+            let clock = CoarseClock::start();
+            context.wall_clock(clock).monotonic_clock(clock);
+        }
+        // The system's own generator, which the builder begins with.
+        Clock::Fine => {}
+    }
+    if let Some(allowed) = &grants.tcp {
+        sockets::allow(&mut context, allowed, log);
+    }
+    context
 }
 
 /// stdout or stderr of a plugin.

@@ -57,6 +57,8 @@ pub struct Limits {
         Session cpu_start: Time = ms(100), ms(1) => s(60), "W4";
         /// Processor time of the last call, when a session has closed.
         Session cpu_closed: Time = s(1), ms(1) => s(60), "W3";
+        /// Processor time of a program (`wasi:cli/run`), after which it is killed. `cpu_call` does not apply to it.
+        Session cpu_program: Time = s(600), ms(10) => s(86_400 * 30), "W1, W2";
         /// Processor time that a session may use without a pause. When it has used this up, it waits until it has more;
         /// it is not killed ...
         Session cpu_burst: Time = s(1), ms(10) => s(3600), "W1, W45";

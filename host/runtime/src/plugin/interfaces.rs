@@ -15,7 +15,9 @@ pub(super) const CONNECTION_HANDLER: &str = "whelk:ssh/connection-handler";
 const CONNECTION_CONTROL: &str = "whelk:ssh/connection-control";
 /// The export of a plugin that serves sessions.
 pub(super) const SESSION: &str = "whelk:ssh/session";
-/// Its version.
+/// The export of a program.
+pub(super) const RUN: &str = "wasi:cli/run";
+/// The version of all but the last.
 const VERSION: &str = "0.1.0";
 /// The WASI version of the host's libraries.
 const WASI: &str = "0.2.12";
@@ -90,6 +92,29 @@ fn fits(wanted: &str, provided: &str) -> bool {
 pub(super) fn version_misfit(engine: &Engine, ty: &Component, interface: &str) -> Option<String> {
     let exported = ty.exports(engine).map(|(name, _)| name).find(|name| name.split('@').next() == Some(interface))?;
     version_of(exported)
+}
+
+/// What is wrong with a program's exported `run`.
+pub(super) fn run_misfit(engine: &Engine, ty: &Component) -> Option<String> {
+    let (exported, export) = ty.exports(engine).find(|(name, _)| name.split('@').next() == Some(RUN))?;
+    let version = exported.split_once('@').map_or("", |(_, version)| version);
+    if version.starts_with("0.3") {
+        return Some(format!("it exports {exported}: WASI 0.3 {}; use WASI 0.2", super::validity::ASYNC));
+    }
+    if !fits(version, WASI) {
+        return Some(format!("it exports {exported}, of which version 0.2 is understood"));
+    }
+    let ComponentItem::ComponentInstance(interface) = export.ty else {
+        return Some(format!("its {RUN} is not an interface"));
+    };
+    match interface.get_export(engine, "run").map(|export| export.ty) {
+        Some(ComponentItem::ComponentFunc(function)) => {
+            let fit = function.typecheck::<(), (Result<(), ()>,)>(&ty.instance_type());
+            fit.err().map(|error| format!("its {RUN} does not fit version 0.2: run: {error:#}"))
+        }
+        Some(_) => Some(format!("its {RUN} does not fit version 0.2: run is not a function")),
+        None => Some(format!("its {RUN} does not fit version 0.2: run is missing")),
+    }
 }
 
 /// What is wrong with the version in an export's name.

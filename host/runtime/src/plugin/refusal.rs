@@ -4,7 +4,7 @@
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre};
 
-use super::interfaces::{AUTHENTICATOR, CONNECTION_HANDLER, SESSION};
+use super::interfaces::{AUTHENTICATOR, CONNECTION_HANDLER, RUN, SESSION};
 use crate::error::Error;
 use crate::grants::Grant;
 use crate::host::State;
@@ -79,6 +79,11 @@ pub(super) fn not_an_authenticator(error: &wasmtime::Error) -> Error {
 /// The connection handler is exported, but not as it should be.
 pub(super) fn not_a_connection_plugin(error: &wasmtime::Error) -> Error {
     Error::Refused(format!("its {CONNECTION_HANDLER} does not fit version 0.1.0: {}", chain(error)))
+}
+
+/// `wasi:cli/run` is exported, but not as it should be.
+pub(super) fn not_a_program(error: &wasmtime::Error) -> Error {
+    Error::Refused(format!("its {RUN} does not fit version 0.2: {}", chain(error)))
 }
 
 /// Looks an optional interface up: absent is fine, present and wrong is not.

@@ -3,12 +3,12 @@
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre};
 
-use super::interfaces::{self, AUTHENTICATOR, CONNECTION_HANDLER, SESSION};
+use super::interfaces::{self, AUTHENTICATOR, CONNECTION_HANDLER, RUN, SESSION};
 use super::refusal;
 use crate::channel::MissingHandlers;
 use crate::error::Error;
 use crate::host::State;
-use crate::host::bindings::exports;
+use crate::host::bindings::{exports, run};
 
 /// The worlds of which a component can be, by what tells them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub(super) enum WorldKind {
     Authenticator,
     /// `connection-plugin`.
     Connection,
+    /// `program`.
+    Program,
 }
 
 /// A component's world, with its functions. What a process runs follows from it (`process/functions.rs`).
@@ -30,6 +32,8 @@ pub(crate) enum World {
     Authenticator(exports::authenticator::GuestIndices),
     /// `connection-plugin`: functions that decide about channels and requests of a connection.
     Connection(exports::connection_handler::GuestIndices),
+    /// `program`: a function that runs once, with arguments and standard streams.
+    Program(run::GuestIndices),
 }
 
 /// Where the functions of a `session-plugin` are; the optional interfaces are looked up once, here.
@@ -42,28 +46,24 @@ pub(crate) struct HandlerExports {
     pub(crate) message: Option<exports::message_handler::GuestIndices>,
 }
 
-/// What a file of no world that is known here may be, by an interface that it exports. Beside one of a known world none
-/// matters: toolchains export `wasi:cli/run` along with what they are asked for.
-const OTHER_KINDS: [(&str, &str); 1] = [("wasi:cli/run", "a program")];
-
 impl WorldKind {
     /// Tells by its exports what a component is built for. No other place does.
     ///
     /// # Errors
     /// Why it cannot be run.
     pub(super) fn of(exports: &[&str]) -> Result<Self, String> {
-        let others: Vec<&str> =
-            OTHER_KINDS.iter().filter(|(name, _)| has(exports, name)).map(|(_, kind)| *kind).collect();
-        match (has(exports, SESSION), others.as_slice()) {
-            (true, _) => Ok(Self::Handler),
-            (false, _) if has(exports, AUTHENTICATOR) => Ok(Self::Authenticator),
-            (false, _) if has(exports, CONNECTION_HANDLER) => Ok(Self::Connection),
-            (false, []) if exports.is_empty() => Err(format!("it exports nothing; a plugin exports {SESSION}@0.1.0")),
-            (false, []) => Err(format!("it exports {}, but not {SESSION}@0.1.0", exports.join(", "))),
-            (false, others) => {
-                Err(format!("it is {}, which cannot be run yet; sessions need {SESSION}@0.1.0", others.join(" and ")))
-            }
-        }
+        // In this order: toolchains export `wasi:cli/run` along with what they are asked for.
+        let kinds = [
+            (SESSION, Self::Handler),
+            (AUTHENTICATOR, Self::Authenticator),
+            (CONNECTION_HANDLER, Self::Connection),
+            (RUN, Self::Program),
+        ];
+        let kind = kinds.into_iter().find(|(interface, _)| has(exports, interface)).map(|(_, kind)| kind);
+        kind.ok_or_else(|| match exports {
+            [] => format!("it exports nothing; a plugin exports {SESSION}@0.1.0, a program {RUN}@0.2"),
+            _ => format!("it exports {}, but neither {SESSION}@0.1.0 nor {RUN}@0.2", exports.join(", ")),
+        })
     }
 
     /// Its name in `wit/worlds.wit`.
@@ -72,6 +72,7 @@ impl WorldKind {
             Self::Handler => "session-plugin",
             Self::Authenticator => "authenticator-plugin",
             Self::Connection => "connection-plugin",
+            Self::Program => "program",
         }
     }
 
@@ -85,6 +86,9 @@ impl WorldKind {
             Self::Connection => exports::connection_handler::GuestIndices::new(pre)
                 .map(World::Connection)
                 .map_err(|error| refusal::not_a_connection_plugin(&error)),
+            Self::Program => {
+                run::GuestIndices::new(pre).map(World::Program).map_err(|error| refusal::not_a_program(&error))
+            }
         }
     }
 }
@@ -104,6 +108,7 @@ pub(super) fn check_interfaces(engine: &Engine, component: &Component) -> Result
             Some(WorldKind::Connection),
             interfaces::version_misfit(engine, &ty, CONNECTION_HANDLER).into_iter().collect(),
         ),
+        Ok(WorldKind::Program) => (Some(WorldKind::Program), interfaces::run_misfit(engine, &ty).into_iter().collect()),
         Err(reason) => (None, vec![reason]),
     };
     let controls = kind == Some(WorldKind::Connection);
@@ -129,6 +134,7 @@ impl World {
             Self::Handler(_) => WorldKind::Handler,
             Self::Authenticator(_) => WorldKind::Authenticator,
             Self::Connection(_) => WorldKind::Connection,
+            Self::Program(_) => WorldKind::Program,
         };
         kind.name()
     }
@@ -146,12 +152,17 @@ impl World {
     /// Why no session can be served by it; none if one can.
     pub(crate) fn serves_no_sessions(&self) -> Option<&'static str> {
         match self {
-            Self::Handler(_) => None,
+            Self::Handler(_) | Self::Program(_) => None,
             Self::Authenticator(_) => Some("it is an authenticator, which decides about logins and serves no sessions"),
             Self::Connection(_) => {
                 Some("it is a connection plugin, which handles whole connections and serves no sessions")
             }
         }
+    }
+
+    /// Whether it is a program, which is run once.
+    pub(crate) fn is_program(&self) -> bool {
+        matches!(self, Self::Program(_))
     }
 
     /// Which requests are refused without asking it.

@@ -8,6 +8,7 @@ use crate::host::bindings::exports::{
     authenticator, break_handler, connection_handler, drain_handler, message_handler, request_handler, session,
     timer_handler,
 };
+use crate::host::bindings::run;
 use crate::plugin::world::{HandlerExports, World};
 
 /// What a process runs.
@@ -19,6 +20,8 @@ pub(crate) enum Functions {
     Authenticator(authenticator::Guest),
     /// Functions that decide about channels and requests of a connection (world `connection-plugin`).
     Connection(connection_handler::Guest),
+    /// One function that runs once (world `program`).
+    Program(run::Guest),
 }
 
 /// The functions of the world `session-plugin`; a plugin need not have the optional ones.
@@ -39,6 +42,7 @@ impl Functions {
             World::Handler(exports) => HandlerFunctions::load(exports, store, instance).map(Self::Handler),
             World::Authenticator(exports) => exports.load(store, instance).map(Self::Authenticator),
             World::Connection(exports) => exports.load(store, instance).map(Self::Connection),
+            World::Program(exports) => exports.load(store, instance).map(Self::Program),
         }
     }
 }

@@ -52,6 +52,8 @@ pub(crate) enum Failure {
     Overdue,
     /// The host panicked, in an import or around the call, with this message.
     Panicked(String),
+    /// Who watches the call has ended it.
+    Ended,
 }
 
 impl Guest {
@@ -106,6 +108,8 @@ impl Guest {
             Failure::Wasm(error) => judge(&error, self.state().memory.refused()),
             Failure::Overdue => overdue("the call went on after the session's end"),
             Failure::Panicked(message) => Stop::Failed(Error::panicked(&message)),
+            // Who ends a call knows why, and does not ask here.
+            Failure::Ended => overdue("the call was ended"),
         })
     }
 }
@@ -122,7 +126,7 @@ impl CallLimits {
         let started = self.run(true, pin!(plugin.pre().instantiate_async(&mut *store))).await;
         let instance = match started {
             Ok(instance) => instance,
-            Err(Failure::Overdue) => return Err(overdue("it was not made in time")),
+            Err(Failure::Overdue | Failure::Ended) => return Err(overdue("it was not made in time")),
             Err(Failure::Panicked(message)) => return Err(Stop::Failed(Error::panicked(&message))),
             Err(Failure::Wasm(error)) => {
                 let refused = store.data().memory.refused();
@@ -140,12 +144,26 @@ impl CallLimits {
     pub(crate) async fn run<R>(
         &self,
         bounded: bool,
+        call: Pin<&mut impl Future<Output = wasmtime::Result<R>>>,
+    ) -> Result<R, Failure> {
+        self.run_watched(bounded, call, |_| false).await
+    }
+
+    /// The same for a call that lasts as long as its session: `watch` is asked before each poll of the call, and at
+    /// each tick, whether the call ends there. It registers the task's waker for what it looks at.
+    pub(crate) async fn run_watched<R>(
+        &self,
+        bounded: bool,
         mut call: Pin<&mut impl Future<Output = wasmtime::Result<R>>>,
+        mut watch: impl FnMut(&Context<'_>) -> bool,
     ) -> Result<R, Failure> {
         let ticker = self.engine.ticker();
         let mut gate = Gate::new(self.budget.permits(self.engine.workers()), self.engine.permits());
         let mut grace = GraceTimer { grace: self.grace, deadline: None, paused_since: None };
         poll_fn(|context| {
+            if watch(context) {
+                return Poll::Ready(Err(Failure::Ended));
+            }
             let pass = gate.poll_pass(context, self.meter.is_long(), || self.meter.wait_until());
             let Poll::Ready(turn) = pass else {
                 grace.pause();

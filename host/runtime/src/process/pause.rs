@@ -3,6 +3,23 @@
 use crate::error::Stop;
 use crate::session_types::{ChannelEvent, Ending, Exit};
 
+/// A program request for a process, and why it is that process's.
+pub(crate) struct StartRequest {
+    pub(crate) event: ChannelEvent,
+    pub(crate) selection: Selection,
+}
+
+/// How the plugin was chosen that serves a program request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Selection {
+    /// It is the plugin that the session was opened with.
+    User,
+    /// A route leads from the request to it, or the request names it.
+    Route,
+    /// Another plugin has handed the session over.
+    HandOver,
+}
+
 /// Why a process has stopped handling events.
 pub(crate) enum Pause {
     /// It has ended.

@@ -8,7 +8,7 @@ use wasmtime::{Store, UpdateDeadline};
 use crate::channel::Shared;
 use crate::engine::{Engine, Purpose, Slot};
 use crate::error::Error;
-use crate::host::{Channel, Charges, HandOverCheck, LogBook, SessionTopics, State, Terminal, Timers};
+use crate::host::{Channel, Charges, HandOverCheck, LogBook, SessionTopics, State, StopGate, Terminal, Timers};
 use crate::limits::count;
 use crate::limits::memory::Memory;
 use crate::limits::meter::{Meter, Tick};
@@ -53,12 +53,14 @@ pub(super) fn make(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(Pro
     // The log and the charges of the imports.
     let log = Arc::new(LogBook::new(plugin.shared_name(), facts, Arc::clone(tenant)));
     let charges = Charges::new(&log, totals, usage);
+    let gate = plugin.world().is_program().then(|| Arc::new(StopGate::default()));
     // The state of the imports, one part for each family of them. Grants are checked when an import is used.
     let state = State {
         channel: Channel::new(pipes, facts, hand_over_check, &charges),
         terminal: Terminal::default(),
         facts: facts.clone(),
         control: None,
+        gate: gate.clone(),
         timers: Timers::new(limits),
         topics: SessionTopics::new(tenant),
         wasi: None,
@@ -79,6 +81,10 @@ pub(super) fn make(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(Pro
     store.epoch_deadline_callback(move |_| {
         Ok(match counted.tick(ticker.epoch()) {
             Tick::Free => UpdateDeadline::Continue(1),
+            Tick::Yield if let Some(gate) = gate.as_ref().filter(|gate| !gate.is_open()) => {
+                let gate = Arc::clone(gate);
+                UpdateDeadline::YieldCustom(1, Box::pin(async move { gate.pass().await }))
+            }
             // `yield_now` also lets tokio poll the network; waking our own task would not. The run permits are released
             // meanwhile.
             Tick::Yield => UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())),

@@ -12,6 +12,7 @@ use crate::host::bindings::imports::channel::HandOverError;
 use crate::limits::Throttle;
 use crate::plugin::Plugin;
 use crate::plugin::lookup::{Lookup, LookupNotice, Plugins, Unrunnable};
+use crate::process::Selection;
 use crate::session_types::{ChannelEvent, Facts, ProgramRequest};
 use crate::tenant::Tenant;
 
@@ -30,8 +31,8 @@ pub(super) struct Router {
 /// Who serves a program request.
 pub(super) enum Route {
     /// The plugin that has the session.
-    Here,
-    To(Arc<Plugin>),
+    Here(Selection),
+    To(Arc<Plugin>, Selection),
     /// Nobody.
     Nowhere,
     /// A plugin that is not ready, or a program that cannot be run. What the client is told.
@@ -68,9 +69,11 @@ impl Router {
         let asked = ProgramRequest::of(request);
         let routed = asked.as_ref().and_then(|request| self.plugins.route(request));
         let command = asked.filter(|_| routed.is_none()).and_then(|request| self.plugins.command(&request));
+        let is_home = routed.is_none() && command.is_none();
+        let selection = if is_home { Selection::User } else { Selection::Route };
         let name = routed.as_deref().or(command.as_deref()).unwrap_or_else(|| self.home.name());
         if here.is_some_and(|here| here.name() == name) {
-            return Route::Here;
+            return Route::Here(selection);
         }
         let found = if pipes.hand_overs() < self.tenant.limits().hand_overs {
             let mut found = self.wait_for(name, pipes).await;
@@ -97,7 +100,7 @@ impl Router {
                 }
                 Route::Nowhere
             },
-            Route::To,
+            |plugin| Route::To(plugin, selection),
         )
     }
 

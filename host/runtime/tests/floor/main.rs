@@ -24,6 +24,7 @@ mod limits;
 mod output;
 mod panics;
 mod permits;
+mod program;
 mod quota;
 mod race;
 mod refusals;

@@ -50,11 +50,17 @@ fn a_truncated_file_is_refused() {
 
 #[test]
 fn missing_exports_are_listed_beside_existing_ones() {
-    assert!(component("(component)").contains("it exports nothing; a plugin exports whelk:ssh/session@0.1.0"));
+    assert!(
+        component("(component)")
+            .contains("it exports nothing; a plugin exports whelk:ssh/session@0.1.0, a program wasi:cli/run@0.2")
+    );
     let other =
         r#"(component (component $inner) (instance $i (instantiate $inner)) (export "a:b/c@1.0.0" (instance $i)))"#;
     let reason = component(other);
-    assert!(reason.contains("it exports a:b/c@1.0.0, but not whelk:ssh/session@0.1.0"), "{reason}");
+    assert!(
+        reason.contains("it exports a:b/c@1.0.0, but neither whelk:ssh/session@0.1.0 nor wasi:cli/run@0.2"),
+        "{reason}"
+    );
 }
 
 #[test]
@@ -84,7 +90,10 @@ fn other_kinds_of_component_are_refused_by_kind() {
     let export = |name: &str| {
         format!(r#"(component (component $inner) (instance $i (instantiate $inner)) (export "{name}" (instance $i)))"#)
     };
-    assert!(component(&export("wasi:cli/run@0.2.3")).contains("it is a program"));
+    let empty = component(&export("wasi:cli/run@0.2.3"));
+    assert!(empty.contains("its wasi:cli/run does not fit version 0.2: "), "{empty}");
+    let later = component(&export("wasi:cli/run@0.3.0"));
+    assert!(later.contains("it exports wasi:cli/run@0.3.0: WASI 0.3 needs component-model async"), "{later}");
     let empty = component(&export("whelk:ssh/connection-handler@0.1.0"));
     assert!(empty.contains("whelk:ssh/connection-handler does not fit version 0.1.0"), "{empty}");
     let control = r#"(component (component $inner) (instance $i (instantiate $inner))
@@ -172,7 +181,7 @@ fn one_core_module_may_have_as_many_tables_and_memories_as_several() {
         component(&format!("(component (core module $m {body}) (core instance (instantiate $m)))"))
     };
     // Nothing else is wrong with it.
-    assert_eq!(with(8, 3), "it exports nothing; a plugin exports whelk:ssh/session@0.1.0");
+    assert_eq!(with(8, 3), "it exports nothing; a plugin exports whelk:ssh/session@0.1.0, a program wasi:cli/run@0.2");
     assert!(with(9, 3).contains("tables count of 9"), "{}", with(9, 3));
     assert!(with(8, 4).contains("memories count of 4"), "{}", with(8, 4));
 }

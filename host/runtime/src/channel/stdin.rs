@@ -1,0 +1,47 @@
+//! The session half as a program sees it: events that are handled beside the program, and input that it reads.
+
+use super::half::SessionHalf;
+use super::input::stdin::StdinRead;
+use super::shared::Shared;
+use crate::session_types::{ChannelEvent, SignalName};
+
+impl SessionHalf {
+    /// From now on a program reads the input: what was on its way to a handler is put back.
+    pub(crate) fn begin_stdin(&mut self) {
+        let (kind, bytes) = self.take_rest();
+        self.shared().inbound(|inbound| inbound.queue.put_back(kind, bytes));
+    }
+}
+
+impl Shared {
+    /// Takes the oldest event, whether the program has read the data before it or not.
+    pub(crate) fn next_event(&self) -> Option<ChannelEvent> {
+        self.inbound(|inbound| inbound.queue.next_event())
+    }
+
+    /// Raises a signal that does not come from the client. True if the program catches it.
+    pub(crate) fn raise_caught(&self, name: &SignalName) -> bool {
+        self.inbound(|inbound| inbound.queue.raise_caught(name))
+    }
+
+    /// Reads at most `most` bytes of a program's standard input, and returns their credit to the client. Nothing more
+    /// comes after the client's EOF, and none after the end of the session.
+    pub(crate) fn read_stdin(&self, most: usize) -> StdinRead {
+        let (read, taken, ended) = self.inbound(|inbound| {
+            let (read, taken) = inbound.queue.read(most);
+            (read, taken, inbound.lifecycle.ended().is_some())
+        });
+        self.credit(taken);
+        if ended && read == StdinRead::Nothing { StdinRead::End } else { read }
+    }
+
+    /// Whether a read of standard input would find bytes or the end.
+    pub(crate) fn has_stdin(&self) -> bool {
+        let (readable, dropped) = self.inbound(|inbound| {
+            let (readable, dropped) = inbound.queue.has_stdin();
+            (readable || inbound.lifecycle.ended().is_some(), dropped)
+        });
+        self.credit(dropped);
+        readable
+    }
+}

@@ -1,0 +1,123 @@
+//! The environment of a program.
+
+use std::collections::BTreeMap;
+
+use crate::session_types::{Facts, ProgramRequest, Pty};
+
+/// The variable with the command that the client sent.
+pub(super) const ORIGINAL_COMMAND: &str = "SSH_ORIGINAL_COMMAND";
+/// The home directory, which is the root of what a program sees, and where it starts.
+pub(super) const HOME: &str = "/";
+
+/// What the environment of a program is made of.
+pub(super) struct Sources<'a> {
+    pub(super) facts: &'a Facts,
+    /// The tenant's grant.
+    pub(super) granted: &'a [(String, String)],
+    /// Variables that were accepted, those of the host among them.
+    pub(super) accepted: &'a [(String, Vec<u8>)],
+    pub(super) pty: Option<&'a Pty>,
+    pub(super) request: Option<ProgramRequest<'a>>,
+}
+
+impl Sources<'_> {
+    /// The environment, in the order of the names. Of variables with the same name the client's override the defaults,
+    /// the tenant's override those, and what is known of the session overrides all. Variables that are not UTF-8 are
+    /// left out: WASI has none.
+    pub(super) fn environment(&self) -> Vec<(String, String)> {
+        let mut all = BTreeMap::new();
+        let mut set = |name: &str, value: &str| {
+            if !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0') {
+                all.insert(name.to_owned(), value.to_owned());
+            }
+        };
+        let user = self.facts.account();
+        for (name, value) in [("HOME", HOME), ("PWD", HOME), ("PATH", "/usr/bin:/bin"), ("USER", user)] {
+            set(name, value);
+        }
+        set("LOGNAME", user);
+        // Kept as accepted unless it is set here: with a forced command it is the host's.
+        if let Some(ProgramRequest::Exec(command)) = self.request
+            && let Ok(command) = str::from_utf8(command)
+        {
+            set(ORIGINAL_COMMAND, command);
+        }
+        for (name, value) in self.accepted {
+            if let Ok(value) = str::from_utf8(value) {
+                set(name, value);
+            }
+        }
+        for (name, value) in self.granted {
+            set(name, value);
+        }
+        if let Some(pty) = self.pty {
+            set("TERM", &pty.term);
+            for (name, number) in [("COLUMNS", pty.size.columns), ("LINES", pty.size.rows)] {
+                if number > 0 {
+                    set(name, &number.to_string());
+                }
+            }
+        }
+        all.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session_types::WindowSize;
+
+    fn text(name: &str, value: &str) -> (String, String) {
+        (name.to_owned(), value.to_owned())
+    }
+
+    fn bytes(name: &str, value: &[u8]) -> (String, Vec<u8>) {
+        (name.to_owned(), value.to_vec())
+    }
+
+    #[test]
+    fn what_is_known_overrides_what_was_granted_and_that_what_the_client_sent() {
+        let facts = Facts::from_iter([("user", "typed"), ("principal", "alice")]);
+        let granted = [text("TOKEN", "t"), text("LANG", "C"), text("TERM", "granted")];
+        let accepted = [
+            bytes("LANG", b"de_DE"),
+            bytes("LC_ALL", "\u{e4}".as_bytes()),
+            bytes("LC_TIME", b"\xff"),
+            bytes("", b"nameless"),
+            bytes("A=B", b"c"),
+            bytes("LC_NUL", b"a\0b"),
+            bytes("COLUMNS", b"7"),
+            bytes("USER", b"bob"),
+        ];
+        let size = WindowSize { columns: 80, rows: 0, width_px: 640, height_px: 480 };
+        let pty = Pty { term: "xterm".to_owned(), size, modes: Vec::new() };
+        let request = Some(ProgramRequest::Exec(b"a  'b'"));
+        let sources = Sources { facts: &facts, granted: &granted, accepted: &accepted, pty: Some(&pty), request };
+        let expected = [
+            ("COLUMNS", "80"),
+            ("HOME", "/"),
+            ("LANG", "C"),
+            ("LC_ALL", "\u{e4}"),
+            ("LOGNAME", "alice"),
+            ("PATH", "/usr/bin:/bin"),
+            ("PWD", "/"),
+            ("SSH_ORIGINAL_COMMAND", "a  'b'"),
+            ("TERM", "xterm"),
+            ("TOKEN", "t"),
+            ("USER", "bob"),
+        ]
+        .map(|(name, value)| text(name, value));
+        assert_eq!(sources.environment(), expected);
+    }
+
+    #[test]
+    fn a_forced_command_leaves_what_the_client_sent() {
+        let facts = Facts::default();
+        let accepted = [bytes(ORIGINAL_COMMAND, b"what the client sent")];
+        let request = Some(ProgramRequest::Exec(b"forced"));
+        let sources = Sources { facts: &facts, granted: &[], accepted: &accepted, pty: None, request };
+        assert!(sources.environment().contains(&text(ORIGINAL_COMMAND, "what the client sent")));
+        let sources = Sources { accepted: &[], request: Some(ProgramRequest::Shell), ..sources };
+        assert!(!sources.environment().iter().any(|(name, _)| name == ORIGINAL_COMMAND || name == "TERM"));
+    }
+}

@@ -1,0 +1,397 @@
+//! The world `program`: a process that runs `wasi:cli/run` once, from the program request to its end.
+//!
+//! The call goes on while the session's events are handled beside it ([`Events`]), in one task: before each poll of
+//! the call. A program that computes is interrupted by each tick of the epoch, so that nothing waits for it. Its input
+//! stays in the inbox until it reads (`host/wasi/stdio.rs`).
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Context;
+
+use super::arguments::arguments;
+use super::environment::{HOME, ORIGINAL_COMMAND, Sources};
+use super::guest::{Failure, Guest};
+use super::pause::{Pause, ProcessEnd, Selection, StartRequest};
+use crate::channel::{InputItem, NextAction, SessionHalf, Shared, Stage};
+use crate::error::{Error, Limit, Stop};
+use crate::host::bindings::run;
+use crate::host::{BrokenPipe, HandOverState, LogBook, ProgramStart, StopGate, Streams};
+use crate::limits::{Limits, ticks};
+use crate::plugin::health::trial::Trial;
+use crate::session_types::{ChannelEvent, Ending, Exit, Output, ProgramRequest, Pty, SignalName};
+
+/// A process of this world, for as long as it is served without a pause.
+pub(super) struct Program<'p> {
+    pub(super) guest: &'p mut Guest,
+    pub(super) functions: &'p run::Guest,
+    pub(super) trial: &'p mut Trial,
+    pub(super) limits: &'p Limits,
+    /// Where its events come from.
+    pub(super) half: &'p mut SessionHalf,
+}
+
+/// What became of a program request.
+enum Accepted {
+    /// It was refused; another may come.
+    No,
+    /// The program has these arguments.
+    Yes(Vec<String>),
+    /// It was accepted, and ends like this before the program runs.
+    Over(Exit),
+}
+
+/// Why the host ends a program.
+enum Killed {
+    /// A signal that it does not catch.
+    Signal(SignalName),
+    /// The connection's side has ended the session.
+    HungUp(Ending),
+}
+
+/// What Unix does with a signal that a program does not catch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DefaultAction {
+    Terminate,
+    Stop,
+    Continue,
+    Ignore,
+}
+
+impl DefaultAction {
+    fn of(name: &SignalName) -> Self {
+        match name {
+            SignalName::Other(name) => match name.as_str() {
+                "STOP" | "TSTP" | "TTIN" | "TTOU" => Self::Stop,
+                "CONT" => Self::Continue,
+                // CHLD, URG and WINCH, and names that no Unix knows.
+                _ => Self::Ignore,
+            },
+            _ => Self::Terminate,
+        }
+    }
+}
+
+impl Program<'_> {
+    /// Serves the session until it has to decide: runs the program if there is a program request or needs none, and
+    /// waits for one otherwise.
+    pub(super) async fn run(mut self, request: Option<&StartRequest>) -> Pause {
+        let accepted = match request {
+            Some(request) => self.accept(request),
+            // The channel has a type without program requests.
+            None if self.half.shared().stage() == Stage::Running => {
+                Accepted::Yes(vec![self.trial.plugin().name().to_owned()])
+            }
+            None => Accepted::No,
+        };
+        match accepted {
+            Accepted::Yes(arguments) => self.execute(arguments, request).await,
+            Accepted::Over(exit) => Pause::Ended(ProcessEnd::Finished(exit)),
+            Accepted::No => self.wait_for_request().await,
+        }
+    }
+
+    /// Keeps the environment and the terminal that an earlier process accepted.
+    pub(super) fn replay(&mut self, hand_over: HandOverState) {
+        for (name, value) in hand_over.env {
+            self.guest.state().channel.keep_env(name, value);
+        }
+        if let Some(pty) = hand_over.pty {
+            self.keep_pty(pty);
+        }
+    }
+
+    /// Handles what comes before a program request.
+    async fn wait_for_request(mut self) -> Pause {
+        loop {
+            tokio::task::consume_budget().await;
+            match self.half.shared().next_action() {
+                NextAction::Finish(exit) => return Pause::Ended(ProcessEnd::Finished(exit)),
+                NextAction::Ended(why, _) => return Pause::Ended(ProcessEnd::HungUp(why)),
+                // It has run no code yet that could have asked for one.
+                NextAction::Continue | NextAction::HandOver(_) => {}
+            }
+            match self.half.next() {
+                None => self.half.arrival().await,
+                Some(InputItem::Data { .. }) => self.half.taken(),
+                Some(InputItem::ChannelEvent(event)) => {
+                    let is_first = self.half.shared().stage() == Stage::Waiting;
+                    if is_first && ProgramRequest::of(&event).is_some() {
+                        return Pause::ProgramRequest(event);
+                    }
+                    self.handle_early(event);
+                }
+            }
+        }
+    }
+
+    fn handle_early(&mut self, event: ChannelEvent) {
+        let answer = match event {
+            ChannelEvent::Eof | ChannelEvent::Close => return,
+            ChannelEvent::HostVariable { name, value } => return self.guest.state().channel.keep_env(name, value),
+            ChannelEvent::Env { name, value } => self.env(name, value),
+            ChannelEvent::PtyReq(pty) => {
+                self.trial.told();
+                self.keep_pty(pty);
+                true
+            }
+            // The inbox keeps the newest size.
+            ChannelEvent::WindowChange(_) => true,
+            // There is no program yet that could get it.
+            ChannelEvent::Signal(_)
+            | ChannelEvent::Break { .. }
+            | ChannelEvent::Request { .. }
+            | ChannelEvent::Shell
+            | ChannelEvent::Exec(_)
+            | ChannelEvent::Subsystem(_) => false,
+        };
+        self.half.shared().reply(answer);
+    }
+
+    /// Whether the client's variable becomes one of the program's. The host sets the one with the original command.
+    fn env(&mut self, name: String, value: Vec<u8>) -> bool {
+        let channel = &mut self.guest.state().channel;
+        let accepted = name != ORIGINAL_COMMAND && channel.has_room_for_env(&name, &value);
+        if accepted {
+            channel.keep_env(name, value);
+            self.trial.told();
+        }
+        accepted
+    }
+
+    fn keep_pty(&mut self, pty: Pty) {
+        self.half.shared().terminal_accepted();
+        let state = self.guest.state();
+        state.terminal.begin(&pty.modes);
+        state.channel.keep_pty(pty);
+    }
+
+    /// Answers a program request. A subsystem is the program's only if it was chosen for that: a client that starts
+    /// `sftp` must not talk to any program.
+    fn accept(&mut self, request: &StartRequest) -> Accepted {
+        let pipes = Arc::clone(self.half.shared());
+        let Some(wanted) = ProgramRequest::of(&request.event).filter(|wanted| pipes.begin_program(wanted)) else {
+            return Accepted::No;
+        };
+        if matches!(wanted, ProgramRequest::Subsystem(_)) && request.selection == Selection::User {
+            if pipes.program_returned(false) {
+                let (what, detail) = wanted.describe();
+                self.guest.state().log.refused(what, detail, "a program serves a subsystem only where a route says so");
+            }
+            return Accepted::No;
+        }
+        if matches!(wanted, ProgramRequest::Exec(_)) {
+            self.trial.told();
+        }
+        pipes.program_returned(true);
+        let name = self.trial.plugin().name();
+        match arguments(name, Some(wanted), request.selection) {
+            Ok(arguments) => Accepted::Yes(arguments),
+            Err(reason) => {
+                let (to, end) = if self.guest.state().channel.has_terminal() {
+                    (Output::Stdout, "\r\n")
+                } else {
+                    (Output::Stderr, "\n")
+                };
+                pipes.push_whole(to, format!("{name}: {reason}{end}").as_bytes());
+                Accepted::Over(Exit::Status(reason.status()))
+            }
+        }
+    }
+
+    /// Runs the program to its end.
+    async fn execute(self, arguments: Vec<String>, request: Option<&StartRequest>) -> Pause {
+        let Self { guest, functions, trial, limits, half } = self;
+        half.begin_stdin();
+        let pipes = Arc::clone(half.shared());
+        let wanted = request.and_then(|request| ProgramRequest::of(&request.event));
+        let Some(mut events) = begin(guest, &pipes, arguments, wanted) else {
+            let detail = "there is no memory for its arguments and its environment".to_owned();
+            let stop = Stop::Failed(Error::Limit { limit: Limit::TenantMemory, detail });
+            return Pause::Ended(ProcessEnd::Stopped(stop));
+        };
+        let ran = {
+            let (call_limits, store) = guest.begin_call(ticks(limits.cpu_program));
+            let call = pin!(functions.call_run(store));
+            let watch = |context: &Context<'_>| {
+                events.began(trial);
+                events.handle(context)
+            };
+            call_limits.run_watched(false, call, watch).await
+        };
+        let (killed, signalled) = match (&ran, events.killed) {
+            (Err(Failure::Wasm(error)), _) if error.is::<BrokenPipe>() => (None, Some(SignalName::Pipe)),
+            (Err(Failure::Overdue), None) => (pipes.ended().map(|(why, _)| Killed::HungUp(why)), None),
+            (Err(Failure::Ended), killed) => (killed, None),
+            _ => (None, None),
+        };
+        let exit = match (killed, signalled) {
+            (Some(Killed::HungUp(why)), _) => return Pause::Ended(ProcessEnd::HungUp(why)),
+            (Some(Killed::Signal(name)), _) | (None, Some(name)) => by_signal(name),
+            (None, None) => match guest.leave(ran) {
+                Ok(Ok(())) => Exit::Status(0),
+                Ok(Err(())) => Exit::Status(1),
+                Err(Stop::Exited(status)) => Exit::Status(status),
+                Err(stop) => {
+                    trial.saw(&stop);
+                    return Pause::Ended(ProcessEnd::Stopped(stop));
+                }
+            },
+        };
+        trial.passed();
+        ended(exit, &pipes)
+    }
+}
+
+/// Gives the program what it starts with. None if its tenant has no memory left for that.
+fn begin(
+    guest: &mut Guest,
+    pipes: &Arc<Shared>,
+    arguments: Vec<String>,
+    request: Option<ProgramRequest<'_>>,
+) -> Option<Events> {
+    let state = guest.state();
+    let environment = Sources {
+        facts: &state.facts,
+        granted: &state.tenant.grants().environment,
+        accepted: state.channel.env(),
+        pty: state.channel.pty(),
+        request,
+    }
+    .environment();
+    let streams = state.begin_program(&ProgramStart { arguments, environment, directory: HOME })?;
+    let gate = Arc::clone(state.gate.get_or_insert_default());
+    let (pipes, log) = (Arc::clone(pipes), Arc::clone(&state.log));
+    Some(Events { pipes, streams, gate, log, killed: None, hung_up: false, polls: 0 })
+}
+
+/// What follows a program that has ended by itself or by a signal: what it asked for with `finish` or `hand-over`, or
+/// else this exit.
+fn ended(exit: Exit, pipes: &Shared) -> Pause {
+    match pipes.next_action() {
+        NextAction::Finish(exit) => Pause::Ended(ProcessEnd::Finished(exit)),
+        NextAction::HandOver(plugin) => Pause::HandOver(plugin),
+        NextAction::Ended(why, _) => {
+            pipes.request_exit(exit);
+            Pause::Ended(ProcessEnd::HungUp(why))
+        }
+        NextAction::Continue => Pause::Ended(ProcessEnd::Finished(exit)),
+    }
+}
+
+fn by_signal(name: SignalName) -> Exit {
+    let message = format!("ended by SIG{}", name.as_str());
+    Exit::Signal { name, core_dumped: false, message }
+}
+
+/// The session's events while a program runs.
+struct Events {
+    pipes: Arc<Shared>,
+    streams: Arc<Streams>,
+    gate: Arc<StopGate>,
+    log: Arc<LogBook>,
+    /// Why the program is to end.
+    killed: Option<Killed>,
+    /// The program was told that the session ends, by a SIGHUP that it catches.
+    hung_up: bool,
+    /// How often the program was about to run, up to 2.
+    polls: u8,
+}
+
+impl Events {
+    /// The program has started well once it has waited for something without having failed.
+    fn began(&mut self, trial: &mut Trial) {
+        if self.polls == 2 {
+            return;
+        }
+        self.polls += 1;
+        if self.polls == 2 {
+            trial.passed();
+        }
+    }
+
+    /// Handles what has arrived. True if the program is to end.
+    fn handle(&mut self, context: &Context<'_>) -> bool {
+        self.pipes.register_waker(context);
+        while self.killed.is_none()
+            && let Some(event) = self.pipes.next_event()
+        {
+            self.event(event);
+        }
+        if self.killed.is_none()
+            && let Some((why, _)) = self.pipes.ended()
+        {
+            self.session_ended(why);
+        }
+        self.killed.is_some()
+    }
+
+    fn event(&mut self, event: ChannelEvent) {
+        let answer = match event {
+            ChannelEvent::Eof | ChannelEvent::Close | ChannelEvent::HostVariable { .. } => return,
+            ChannelEvent::Signal(name) => {
+                self.signal(name);
+                true
+            }
+            // COLUMNS and LINES stay; the inbox keeps the newest size.
+            ChannelEvent::WindowChange(_) => true,
+            ChannelEvent::Shell | ChannelEvent::Exec(_) | ChannelEvent::Subsystem(_) => {
+                if let Some(request) = ProgramRequest::of(&event) {
+                    let (what, detail) = request.describe();
+                    self.log.refused(what, detail, "the session has started a program before");
+                }
+                false
+            }
+            ChannelEvent::Env { .. }
+            | ChannelEvent::PtyReq(_)
+            | ChannelEvent::Break { .. }
+            | ChannelEvent::Request { .. } => false,
+        };
+        self.pipes.reply(answer);
+    }
+
+    /// A signal that the program does not catch.
+    fn signal(&mut self, name: SignalName) {
+        match DefaultAction::of(&name) {
+            DefaultAction::Terminate => self.killed = Some(Killed::Signal(name)),
+            DefaultAction::Stop => self.gate.set_open(false),
+            DefaultAction::Continue => self.gate.set_open(true),
+            DefaultAction::Ignore => {}
+        }
+    }
+
+    /// The session is over. Without a terminal a client that has left is only a pipe whose other end is closed: the
+    /// program reads what has come and then the end, and its next write is its last. A terminal that hangs up, and a
+    /// server that stops, end it by SIGHUP. Whatever it makes of that, it has the grace period.
+    fn session_ended(&mut self, why: Ending) {
+        let is_pipe = matches!(why, Ending::ClientClosed | Ending::ConnectionLost) && !self.streams.has_terminal();
+        if is_pipe || self.hung_up {
+            return;
+        }
+        self.hung_up = self.pipes.raise_caught(&SignalName::Hup);
+        if !self.hung_up {
+            self.killed = Some(Killed::HungUp(why));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_do_what_they_do_under_unix() {
+        for name in ["ABRT", "ALRM", "FPE", "HUP", "ILL", "INT", "KILL", "PIPE", "QUIT", "SEGV", "TERM", "USR1", "USR2"]
+        {
+            assert_eq!(DefaultAction::of(&SignalName::from_wire(name)), DefaultAction::Terminate, "{name}");
+        }
+        for (names, action) in [
+            (&["STOP", "TSTP", "TTIN", "TTOU"][..], DefaultAction::Stop),
+            (&["CONT"], DefaultAction::Continue),
+            (&["WINCH", "CHLD", "URG", "nonsense"], DefaultAction::Ignore),
+        ] {
+            for name in names {
+                assert_eq!(DefaultAction::of(&SignalName::from_wire(name)), action, "{name}");
+            }
+        }
+    }
+}
