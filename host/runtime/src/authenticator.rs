@@ -70,6 +70,7 @@ impl Plugin {
             hand_over_check: &hand_over_check,
             purpose: Purpose::Login,
             usage: &Arc::new(ProcessUsage::of(&session)),
+            temporary: &Arc::default(),
         };
         let (guest, functions) = Box::pin(Guest::start(self, &context)).await.map_err(failure)?;
         match functions {

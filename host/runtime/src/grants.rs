@@ -16,13 +16,16 @@ mod directory;
 pub mod keyvalue;
 mod network;
 pub(crate) mod topics;
+mod tree;
 
 pub use configuration::Configuration;
 pub use directories::Directories;
 pub use directory::{Access, Directory, DirectoryError, Quota, Usage};
-pub(crate) use directory::{Counted, Entry, FileSlot, Listing, OpenCount, Opening, Position, READ, Refused, Times};
+pub(crate) use directory::{Counted, Entry, FileSlot, OpenCount, Opening, Position, READ, Refused, Times};
 pub use network::{AllowList, TcpAllow};
 pub(crate) use network::{Host, Scheme, Target};
+pub(crate) use tree::{Device, Found, Kind, ListedKind, OpenFile, Start, Temporary, Tree, TreeListing};
+pub use tree::{FileTree, Mount, NameFolder, TemporaryFolders, TreeSettings};
 
 use std::sync::Arc;
 
@@ -115,8 +118,10 @@ pub struct Grants {
     pub keyvalue: Option<Arc<dyn Buckets>>,
     /// The tenant's topics.
     pub topics: Option<Arc<Topics>>,
-    /// A directory; without it there are no files.
+    /// A directory, at the root of what a session sees.
     pub directory: Option<Arc<Directory>>,
+    /// What its sessions see of files beside that.
+    pub tree: FileTree,
     /// The contents of `wasi:cli/environment`: names and values.
     pub environment: Vec<(String, String)>,
     /// The contents of `wasi:config`. Only authenticators have any.

@@ -36,6 +36,7 @@ use crate::channel::{InputItem, OpenReply, SessionHalf, Shared};
 use crate::engine::Purpose;
 use crate::error::{Error, Stop};
 use crate::event::{LogEvent, emit};
+use crate::grants::Temporary;
 use crate::host::{HandOverCheck, HandOverState, LogBook};
 use crate::limits::budget::{Finished, Owner, Total};
 use crate::limits::usage::SessionUsage;
@@ -97,6 +98,8 @@ struct Session {
     /// The plugin took the session.
     opened: bool,
     processes: Processes,
+    /// The `/tmp` of its processes, of which each sees the same.
+    temporary: Arc<Temporary>,
 }
 
 /// The process that follows one that has ended.
@@ -138,7 +141,15 @@ impl Session {
         let router = Router::new(home, plugins, tenant, &facts);
         let usage = SessionUsage::new(tenant.limits());
         let (hand_over_check, processes) = (router.hand_over_check(), Processes::new(home, usage));
-        Self { facts, tenant: Arc::clone(tenant), router, hand_over_check, opened: false, processes }
+        Self {
+            facts,
+            tenant: Arc::clone(tenant),
+            router,
+            hand_over_check,
+            opened: false,
+            processes,
+            temporary: Arc::default(),
+        }
     }
 
     /// Runs the session from its channel open to its exit.
@@ -248,6 +259,7 @@ impl Session {
             hand_over_check: &self.hand_over_check,
             purpose: Purpose::Session,
             usage: &self.processes.usage(),
+            temporary: &self.temporary,
         };
         // Boxed: it is large and soon over, and every session would carry its size for ever.
         let mut process = Box::pin(Process::start(trial, &context)).await?;

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use whelk_runtime::keyvalue::{self, Buckets, Embedded};
-use whelk_runtime::{Access, AllowList, Clock, Configuration, Directories, Directory, Grants, Quota, TcpAllow, Topics};
+use whelk_runtime::{
+    Access, AllowList, Clock, Configuration, Directories, Directory, FileTree, Grants, Quota, TcpAllow, Topics,
+};
 
 use crate::config::{self, AuthenticatorConfig, DirectoryAccess};
 use crate::state::{KEYVALUE, State};
@@ -80,6 +82,7 @@ impl Granter {
             http: kept(http, "http", &mut refused).map(Arc::new),
             tcp: kept(tcp, "tcp", &mut refused).map(Arc::new),
             directory: kept(directory, "directory", &mut refused),
+            tree: FileTree::default(),
             keyvalue: kept(keyvalue, "keyvalue", &mut refused),
             topics: (granted.topics && self.serves_all).then(|| self.topics.get_or_make(tenant, Topics::new)),
         };

@@ -124,7 +124,8 @@ impl ConnectionInstance {
         let hand_over_check: HandOverCheck = Arc::new(|_| Err(HandOverError::NotPermitted));
         let usage = Arc::new(ProcessUsage::of(&Arc::new(SessionUsage::new(tenant.limits()))));
         let (hand_over_check, purpose, usage) = (&hand_over_check, Purpose::Session, &usage);
-        let context = ProcessContext { tenant, facts, pipes, hand_over_check, purpose, usage };
+        let context =
+            ProcessContext { tenant, facts, pipes, hand_over_check, purpose, usage, temporary: &Arc::default() };
         let (mut guest, functions) = Box::pin(Guest::start(plugin, &context)).await?;
         let Functions::Connection(functions) = functions else {
             guest.reap().await;

@@ -1,13 +1,16 @@
 //! The directory grant: a directory, its access mode and its quota.
 //!
-//! The directory is opened once and kept open; cap-std resolves every path of a plugin below it and allows no way out:
-//! no `..`, no absolute path, no link, even while others rename things. This file adds the quota, and refuses
-//! altogether:
+//! The directory is opened once and kept open. `tree` finds where a path leads; every operation here is on one name in
+//! a directory that is open, and follows no link. cap-std checks once more that the name leads nowhere else. This file
+//! adds the quota, and refuses altogether:
 //!
-//! * hard links, because a second name would make the size of a file count in two directories; and writing to a file
-//!   that already has one, because the other name may be outside;
-//! * special files, because opening a FIFO blocks and opening a device may have effects;
+//! * to write to a file that may have a name outside of the directory: the number of its links is not that of its names
+//!   inside, which are counted when the directory is opened and whenever one is added or removed here;
+//! * to open special files, because opening a FIFO blocks and opening a device may have effects;
 //! * every change, if the grant is read-only.
+//!
+//! The bytes of a file with several names count once. Each of its names counts as a file, because it takes room in a
+//! directory: otherwise a plugin could fill the disk with names of one file.
 //!
 //! Changes of names are serialized for each tenant's directory, so that an operation removes or replaces what it has
 //! found. Changes of sizes are serialized for each file (`inode`). Everything blocks, and is called where that is
@@ -30,10 +33,11 @@ pub use quota::{Quota, Usage};
 pub(crate) use refused::Refused;
 pub(crate) use slots::{Counted, FileSlot, OpenCount};
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::{File, FileTimes};
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -41,9 +45,10 @@ use std::time::SystemTime;
 use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt, SystemTimeSpec};
 use cap_std::fs::{Dir, Metadata, MetadataExt, OpenOptions};
 use cap_std::{ambient_authority, time::SystemTime as CapTime};
+use rustix::io::Errno;
 use tokio::sync::Semaphore;
 
-use entry::Node;
+use entry::{Node, reopen};
 use inode::{Inode, Inodes};
 use quota::QuotaAccount;
 
@@ -107,6 +112,27 @@ pub struct Directory {
     /// The one that was opened and counted, whose counts this one shares: keeps the entry in `Directories`
     /// alive.
     _first: Option<Arc<Directory>>,
+    /// What ends with it. Dropped after all else.
+    _held: Option<Box<dyn Send + Sync>>,
+}
+
+/// An open folder whose contents are counted.
+pub(super) struct CountedFolder {
+    pub(super) dir: Dir,
+    /// Its identity.
+    pub(super) id: Id,
+    pub(super) account: Arc<QuotaAccount>,
+    /// Its files with several names, and how many those are.
+    pub(super) names: HashMap<Id, u64>,
+    /// The queue of blocking operations.
+    pub(super) turns: Arc<Semaphore>,
+    /// What ends with the directory.
+    pub(super) held: Option<Box<dyn Send + Sync>>,
+}
+
+/// A queue of blocking operations on the disk, for one tenant.
+pub(super) fn turns() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(TURNS))
 }
 
 /// How to open a path.
@@ -119,6 +145,7 @@ pub(crate) struct Opening {
     pub(crate) truncate: bool,
     /// Fails unless it is a directory.
     pub(crate) directory: bool,
+    /// Follows a link in the last part of the path.
     pub(crate) follow: bool,
 }
 
@@ -127,6 +154,13 @@ pub(crate) struct Opening {
 pub(crate) struct Times {
     pub(crate) accessed: Option<SystemTime>,
     pub(crate) modified: Option<SystemTime>,
+}
+
+/// One name in a directory, without a slash.
+#[derive(Clone, Copy)]
+pub(super) struct Name<'a> {
+    pub(super) dir: &'a Dir,
+    pub(super) name: &'a Path,
 }
 
 /// An entry that is about to be removed or replaced.
@@ -149,6 +183,20 @@ impl Directory {
         Self::of(dir, path, access, quota, guest_path)
     }
 
+    /// Opens a directory that plugins only read, without counting what it holds. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a directory, or cannot be opened.
+    pub fn open_mount(path: &Path) -> Result<Arc<Self>, DirectoryError> {
+        let wrong = |error| DirectoryError::unopened(path, error);
+        let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(wrong)?;
+        let id = Id::of(&dir.dir_metadata().map_err(wrong)?);
+        let account = Arc::new(QuotaAccount::new(Quota { bytes: 0, files: 0 }, Usage::default()));
+        let folder = CountedFolder { dir, id, account, names: HashMap::new(), turns: turns(), held: None };
+        Ok(Self::counted(folder, path, Access::ReadOnly, "/"))
+    }
+
     /// The same for a directory that is open already.
     pub(super) fn of(
         dir: Dir,
@@ -159,11 +207,19 @@ impl Directory {
     ) -> Result<Arc<Self>, DirectoryError> {
         let wrong = |below, source| DirectoryError { path: path.to_owned(), below, source };
         let metadata = dir.dir_metadata().map_err(|error| wrong(None, error))?;
-        let usage = count::count(&dir).map_err(|(below, error)| wrong(Some(below), error))?;
-        let account = Arc::new(QuotaAccount::new(quota, usage));
-        let inodes = Arc::new(Inodes::new(Arc::clone(&account)));
-        let inode = inodes.track(Id::of(&metadata), 0);
-        Ok(Arc::new(Self {
+        let contents = count::count(&dir).map_err(|(below, error)| wrong(Some(below), error))?;
+        let account = Arc::new(QuotaAccount::new(quota, contents.usage));
+        let (id, turns) = (Id::of(&metadata), turns());
+        let counted = CountedFolder { dir, id, account, names: contents.names, turns, held: None };
+        Ok(Self::counted(counted, path, access, guest_path))
+    }
+
+    /// The same for one whose contents are counted already.
+    pub(super) fn counted(folder: CountedFolder, path: &Path, access: Access, guest_path: &str) -> Arc<Self> {
+        let CountedFolder { dir, id, account, names, turns, held } = folder;
+        let inodes = Arc::new(Inodes::new(Arc::clone(&account), names));
+        let inode = inodes.track(id, 0);
+        Arc::new(Self {
             root: Arc::new(Entry::new(Node::Directory(dir), inode, true, access == Access::ReadWrite, None)),
             path: path.to_owned(),
             access,
@@ -171,10 +227,11 @@ impl Directory {
             account,
             inodes,
             names: Arc::default(),
-            turns: Arc::new(Semaphore::new(TURNS)),
+            turns,
             secret: RandomState::new(),
             _first: None,
-        }))
+            _held: held,
+        })
     }
 
     /// The same directory with another access mode or path, and with the same counts. `dir` is the directory, opened
@@ -195,6 +252,7 @@ impl Directory {
             turns: Arc::clone(&self.turns),
             secret: self.secret.clone(),
             _first: Some(self._first.clone().unwrap_or(self)),
+            _held: None,
         })
     }
 
@@ -234,7 +292,7 @@ impl Directory {
     }
 
     /// The directory itself.
-    pub(crate) fn root(&self) -> &Arc<Entry> {
+    pub(super) fn root(&self) -> &Arc<Entry> {
         &self.root
     }
 
@@ -249,167 +307,177 @@ impl Directory {
     }
 
     /// A 128-bit hash that identifies a file and reveals nothing about the disk.
-    pub(crate) fn hash(&self, id: Id) -> (u64, u64) {
+    pub(super) fn hash(&self, id: Id) -> (u64, u64) {
         (self.secret.hash_one((id, 0)), self.secret.hash_one((id, 1)))
     }
 
-    /// Opens a file or a directory. Also returns whether it was created.
-    pub(crate) fn open_entry(
+    /// Opens the entry that is found at this name of a directory, or creates a file. Also returns whether it was
+    /// created. The caller holds [`names`](Self::names), and has followed links.
+    pub(super) fn open_entry(
         &self,
-        at: &Entry,
-        path: &str,
+        at: Name<'_>,
+        found: Result<&Metadata, Errno>,
         how: Opening,
         slot: FileSlot,
     ) -> Result<(Entry, bool), Refused> {
-        let (dir, path) = (at.directory()?, checked(path)?);
         if how.write || how.create || how.truncate {
             self.allow_changes()?;
         }
         if (how.truncate && !how.write) || (how.directory && (how.create || how.truncate)) {
             return Err(Refused::Invalid);
         }
-        let _names = self.names();
-        // A name that must be new is not followed if it is a link.
-        let how = Opening { follow: how.follow && !(how.create && how.exclusive), ..how };
-        let (file, made) = match look(dir, path, how.follow) {
+        let (file, made) = match found {
             Ok(found) => {
-                check_opening(&found, how)?;
-                (open(dir, path, Opening { create: false, ..how })?, false)
+                self.check_opening(found, how)?;
+                (open(at, Opening { create: false, ..how })?, false)
             }
-            Err(error) if how.create && error.kind() == ErrorKind::NotFound => (self.make(dir, path, how)?, true),
-            Err(error) => return Err(error.into()),
+            Err(Errno::NOENT) if how.create => (self.make(at, how)?, true),
+            Err(error) => return Err(io::Error::from(error).into()),
         };
-        let metadata = Metadata::from_file(&file)?;
-        let inode = self.inodes.track(Id::of(&metadata), metadata.len());
-        let node = if metadata.is_dir() { Node::Directory(Dir::from_std_file(file)) } else { Node::File(file) };
-        let entry = Entry::new(node, inode, how.read, how.write, Some(slot));
+        let entry = self.entry(file, how, slot)?;
         if how.truncate {
             entry.set_size(0)?;
         }
         Ok((entry, made))
     }
 
-    fn make(&self, dir: &Dir, path: &Path, how: Opening) -> Result<File, Refused> {
+    /// Opens a directory that was reached without a name, such as by `..`.
+    pub(super) fn open_again(&self, dir: &Dir, how: Opening, slot: FileSlot) -> Result<Entry, Refused> {
+        if how.create && how.exclusive {
+            return Err(Refused::Exists);
+        }
+        if how.write || how.create || how.truncate {
+            return Err(Refused::IsDirectory);
+        }
+        self.entry(dir.try_clone()?.into_std_file(), how, slot)
+    }
+
+    fn entry(&self, file: File, how: Opening, slot: FileSlot) -> Result<Entry, Refused> {
+        let metadata = Metadata::from_file(&file)?;
+        let inode = self.inodes.track(Id::of(&metadata), metadata.len());
+        let node = if metadata.is_dir() { Node::Directory(Dir::from_std_file(file)) } else { Node::File(file) };
+        Ok(Entry::new(node, inode, how.read, how.write, Some(slot)))
+    }
+
+    fn make(&self, at: Name<'_>, how: Opening) -> Result<File, Refused> {
         self.charge(|| {
             // The system creates files only when they are opened for writing; the access that the plugin has is stored
             // beside the file.
-            open(dir, path, Opening { write: true, ..how })
+            open(at, Opening { write: true, ..how })
         })
     }
 
     /// Creates a directory.
-    pub(crate) fn create_directory(&self, at: &Entry, path: &str) -> Result<(), Refused> {
-        let (dir, path) = self.change(at, path)?;
+    pub(super) fn create_directory(&self, at: Name<'_>) -> Result<(), Refused> {
+        self.allow_changes()?;
         let _names = self.names();
-        self.charge(|| dir.create_dir(path))
+        self.charge(|| at.dir.create_dir(at.name))
     }
 
-    /// Creates a symbolic link. An absolute target is refused: it would mislead programs that follow it from outside.
-    pub(crate) fn symlink(&self, target: &str, at: &Entry, path: &str) -> Result<(), Refused> {
-        let (dir, path) = self.change(at, path)?;
+    /// Creates a symbolic link. Its target is a path of the plugin's tree, which nothing else follows.
+    pub(super) fn symlink(&self, target: &str, at: Name<'_>) -> Result<(), Refused> {
+        self.allow_changes()?;
         let target = checked(target)?;
         let _names = self.names();
-        self.charge(|| dir.symlink(target, path))
+        self.charge(|| at.dir.symlink_contents(target, at.name))
+    }
+
+    /// Gives a file a second name in this directory. The name counts as one more file, the bytes count once.
+    pub(super) fn link(&self, old: Name<'_>, new: Name<'_>) -> Result<(), Refused> {
+        self.allow_changes()?;
+        let _names = self.names();
+        let found = look(old)?;
+        if !found.is_file() && !found.is_symlink() {
+            return Err(Refused::NotPermitted);
+        }
+        self.charge(|| old.dir.hard_link(old.name, new.dir, new.name))?;
+        self.inodes.add_name(Id::of(&found), found.nlink());
+        Ok(())
     }
 
     /// Removes anything except a directory.
-    pub(crate) fn remove_file(&self, at: &Entry, path: &str) -> Result<(), Refused> {
-        let (dir, path) = self.change(at, path)?;
+    pub(super) fn remove_file(&self, at: Name<'_>) -> Result<(), Refused> {
+        self.allow_changes()?;
         let _names = self.names();
-        let pending = self.pending_delete(dir, path)?;
+        let pending = self.pending_delete(at)?;
         if pending.found.is_dir() {
             return Err(Refused::IsDirectory);
         }
-        dir.remove_file(path)?;
+        at.dir.remove_file(at.name)?;
         self.release(&pending);
         Ok(())
     }
 
     /// Removes an empty directory.
-    pub(crate) fn remove_directory(&self, at: &Entry, path: &str) -> Result<(), Refused> {
-        let (dir, path) = self.change(at, path)?;
+    pub(super) fn remove_directory(&self, at: Name<'_>) -> Result<(), Refused> {
+        self.allow_changes()?;
         let _names = self.names();
-        let pending = self.pending_delete(dir, path)?;
+        let pending = self.pending_delete(at)?;
         if !pending.found.is_dir() {
             return Err(Refused::NotDirectory);
         }
-        dir.remove_dir(path)?;
+        at.dir.remove_dir(at.name)?;
         self.release(&pending);
         Ok(())
     }
 
-    /// Renames an entry, replacing what has the new name if that is possible.
-    pub(crate) fn rename(&self, from: &Entry, old: &str, to: &Entry, new: &str) -> Result<(), Refused> {
-        let (from, old) = self.change(from, old)?;
-        let (to, new) = self.change(to, new)?;
+    /// Renames an entry, replacing what has the new name if that is possible. With `directory`, anything else is
+    /// refused.
+    pub(super) fn rename(&self, old: Name<'_>, new: Name<'_>, directory: bool) -> Result<(), Refused> {
+        self.allow_changes()?;
         let _names = self.names();
-        let moved = look(from, old, false)?;
-        // The entry with the name itself is replaced, not the target that a trailing slash would lead to.
-        let replaced =
-            self.pending_delete(to, unslashed(new)).ok().filter(|pending| Id::of(&pending.found) != Id::of(&moved));
-        from.rename(old, to, new)?;
+        let moved = look(old)?;
+        if directory && !moved.is_dir() {
+            return Err(Refused::NotDirectory);
+        }
+        let replaced = self.pending_delete(new).ok().filter(|pending| Id::of(&pending.found) != Id::of(&moved));
+        old.dir.rename(old.name, new.dir, new.name)?;
         if let Some(replaced) = replaced {
             self.release(&replaced);
         }
         Ok(())
     }
 
-    /// The target of a symbolic link.
-    pub(crate) fn read_link(&self, at: &Entry, path: &str) -> Result<String, Refused> {
-        let target = at.directory()?.read_link(checked(path)?)?;
-        target.into_os_string().into_string().map_err(|_| Refused::NoText)
-    }
-
-    /// The metadata of an entry.
-    pub(crate) fn metadata(&self, at: &Entry, path: &str, follow: bool) -> Result<Metadata, Refused> {
-        Ok(look(at.directory()?, checked(path)?, follow)?)
-    }
-
-    /// The [hash](Self::hash) of a named entry.
-    pub(crate) fn hash_at(&self, at: &Entry, path: &str, follow: bool) -> Result<(u64, u64), Refused> {
-        Ok(self.hash(Id::of(&self.metadata(at, path, follow)?)))
-    }
-
     /// Changes the times of an open file.
-    pub(crate) fn set_times(&self, entry: &Entry, times: Times) -> Result<(), Refused> {
+    pub(super) fn set_times(&self, entry: &Entry, times: Times) -> Result<(), Refused> {
         self.allow_changes()?;
         entry.set_times(times.into())
     }
 
-    /// Changes the times of a named entry.
-    pub(crate) fn set_times_at(&self, at: &Entry, path: &str, follow: bool, times: Times) -> Result<(), Refused> {
-        let (dir, path) = self.change(at, path)?;
-        let _names = self.names();
-        let found = look(dir, path, follow)?;
+    /// Changes the times of a directory.
+    pub(super) fn set_times_of(&self, dir: &Dir, times: Times) -> Result<(), Refused> {
+        self.allow_changes()?;
+        Ok(reopen(dir)?.set_times(times.into())?)
+    }
+
+    /// Changes the times of the entry that is found at this name. The caller holds [`names`](Self::names), and has
+    /// followed links.
+    pub(super) fn set_times_at(
+        &self,
+        at: Name<'_>,
+        found: Result<&Metadata, Errno>,
+        times: Times,
+    ) -> Result<(), Refused> {
+        self.allow_changes()?;
+        let found = found.map_err(io::Error::from)?;
         if found.is_symlink() {
             let spec = |time: Option<SystemTime>| time.map(|time| SystemTimeSpec::Absolute(CapTime::from_std(time)));
-            return Ok(dir.set_symlink_times(path, spec(times.accessed), spec(times.modified))?);
+            return Ok(at.dir.set_symlink_times(at.name, spec(times.accessed), spec(times.modified))?);
         }
-        let how = Opening { read: true, follow, ..Opening::default() };
-        check_opening(&found, how)?;
-        Ok(open(dir, path, how)?.set_times(times.into())?)
+        let how = Opening { read: true, ..Opening::default() };
+        self.check_opening(found, how)?;
+        Ok(open(at, how)?.set_times(times.into())?)
     }
 
-    /// Refuses every hard link: see the module documentation.
-    pub(crate) fn link(&self) -> Result<(), Refused> {
-        self.allow_changes()?;
-        Err(Refused::NotPermitted)
-    }
-
-    fn allow_changes(&self) -> Result<(), Refused> {
+    pub(super) fn allow_changes(&self) -> Result<(), Refused> {
         match self.access {
             Access::ReadWrite => Ok(()),
             Access::ReadOnly => Err(Refused::ReadOnly),
         }
     }
 
-    /// Checks that changes are allowed; every change begins here.
-    fn change<'a>(&self, at: &'a Entry, path: &'a str) -> Result<(&'a Dir, &'a Path), Refused> {
-        self.allow_changes()?;
-        Ok((at.directory()?, checked(path)?))
-    }
-
-    fn names(&self) -> MutexGuard<'_, ()> {
+    /// Holds the names still, so that an operation opens, removes or replaces what it has found.
+    pub(super) fn names(&self) -> MutexGuard<'_, ()> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -423,22 +491,48 @@ impl Directory {
 
     /// The entry that is about to lose this name. If it is not open, its size is read now; otherwise the open file
     /// tracks it: a handle that was closed in between may have changed it.
-    fn pending_delete(&self, dir: &Dir, path: &Path) -> io::Result<PendingDelete> {
-        let open = self.inodes.find(Id::of(&look(dir, path, false)?));
-        Ok(PendingDelete { found: look(dir, path, false)?, open })
+    fn pending_delete(&self, at: Name<'_>) -> io::Result<PendingDelete> {
+        let open = self.inodes.find(Id::of(&look(at)?));
+        Ok(PendingDelete { found: look(at)?, open })
     }
 
-    /// The entry has lost its name. If it is not open, its quota is freed now, otherwise when it is closed. A file with
-    /// several names was counted once for each.
+    /// The entry has lost a name. Its bytes are freed with the last name in this directory: now if it is not open,
+    /// otherwise when it is closed.
     fn release(&self, pending: &PendingDelete) {
         let PendingDelete { found, open } = pending;
+        let is_last = found.is_dir() || self.inodes.remove_name(Id::of(found), found.nlink());
         match open {
-            Some(inode) if found.is_dir() || found.nlink() == 1 => inode.unlinked(),
+            Some(inode) if found.is_dir() || (is_last && found.nlink() == 1) => inode.unlinked(),
             Some(_) | None => {
-                let bytes = if found.is_file() { found.len() } else { 0 };
+                let bytes = if is_last && found.is_file() { found.len() } else { 0 };
                 self.account.give_back(Usage { bytes, files: 1 });
             }
         }
+    }
+
+    /// Whether an existing entry may be opened in this way.
+    fn check_opening(&self, found: &Metadata, how: Opening) -> Result<(), Refused> {
+        if how.create && how.exclusive {
+            return Err(Refused::Exists);
+        }
+        if found.is_symlink() {
+            return Err(if how.directory { Refused::NotDirectory } else { Refused::Link });
+        }
+        if found.is_dir() {
+            return if how.write || how.create { Err(Refused::IsDirectory) } else { Ok(()) };
+        }
+        if how.directory {
+            return Err(Refused::NotDirectory);
+        }
+        if !found.is_file() || (how.write && self.has_other_names(found)) {
+            return Err(Refused::NotPermitted);
+        }
+        Ok(())
+    }
+
+    /// Whether a file may have a name that is not in this directory.
+    fn has_other_names(&self, found: &Metadata) -> bool {
+        found.nlink() > 1 && found.nlink() != self.inodes.names(Id::of(found))
     }
 }
 
@@ -459,7 +553,7 @@ impl From<Times> for FileTimes {
 }
 
 /// Checks a path before it is passed to the system.
-fn checked(path: &str) -> Result<&Path, Refused> {
+pub(super) fn checked(path: &str) -> Result<&Path, Refused> {
     if path.len() > PATH {
         return Err(Refused::NameTooLong);
     }
@@ -469,43 +563,17 @@ fn checked(path: &str) -> Result<&Path, Refused> {
     Ok(Path::new(path))
 }
 
-/// The path without trailing slashes.
-fn unslashed(path: &Path) -> &Path {
-    path.to_str().map_or(path, |text| Path::new(text.trim_end_matches('/')))
+/// The metadata of a name, without following a link.
+pub(super) fn look(at: Name<'_>) -> io::Result<Metadata> {
+    at.dir.symlink_metadata(at.name)
 }
 
-/// The metadata of a name, without opening it.
-fn look(dir: &Dir, path: &Path, follow: bool) -> io::Result<Metadata> {
-    if follow { dir.metadata(path) } else { dir.symlink_metadata(path) }
-}
-
-/// Whether an existing entry may be opened in this way.
-fn check_opening(found: &Metadata, how: Opening) -> Result<(), Refused> {
-    if how.create && how.exclusive {
-        return Err(Refused::Exists);
-    }
-    if found.is_symlink() {
-        return Err(if how.directory { Refused::NotDirectory } else { Refused::Link });
-    }
-    if found.is_dir() {
-        return if how.write || how.create { Err(Refused::IsDirectory) } else { Ok(()) };
-    }
-    if how.directory {
-        return Err(Refused::NotDirectory);
-    }
-    if !found.is_file() || (how.write && found.nlink() > 1) {
-        return Err(Refused::NotPermitted);
-    }
-    Ok(())
-}
-
-/// Opens it without blocking, even if it has become a FIFO.
-fn open(dir: &Dir, path: &Path, how: Opening) -> io::Result<File> {
-    let follow = if how.follow { FollowSymlinks::Yes } else { FollowSymlinks::No };
+/// Opens it without following a link, and without blocking, even if it has become a FIFO.
+fn open(at: Name<'_>, how: Opening) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.read(how.read || !how.write).write(how.write).follow(follow).nonblock(true);
+    options.read(how.read || !how.write).write(how.write).follow(FollowSymlinks::No).nonblock(true);
     if how.create {
         options.create(!how.exclusive).create_new(how.exclusive);
     }
-    Ok(dir.open_with(path, &options)?.into_std())
+    Ok(at.dir.open_with(at.name, &options)?.into_std())
 }

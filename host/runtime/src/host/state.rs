@@ -18,7 +18,7 @@ use super::wasi::stdio::Streams;
 use super::wasi::{ProgramStart, Wasi};
 use crate::channel::Shared;
 use crate::error::Limit;
-use crate::grants::Grants;
+use crate::grants::{Grants, Temporary};
 use crate::limits::budget::{Budget, Total};
 use crate::limits::memory::Memory;
 use crate::limits::{Limits, count};
@@ -45,6 +45,8 @@ pub(crate) struct State {
     pub(crate) charges: Charges,
     pub(crate) log: Arc<LogBook>,
     pub(crate) tenant: Arc<Tenant>,
+    /// The `/tmp` of its session.
+    pub(crate) temporary: Arc<Temporary>,
 }
 
 impl State {
@@ -62,8 +64,12 @@ impl State {
 
     /// What the process has of WASI, made now if this is its first use.
     pub(super) fn wasi(&mut self) -> &mut Wasi {
-        let (log, charges) = (&self.log, &self.charges);
-        self.wasi.get_or_insert_with(|| Box::new(Wasi::new(log, charges)))
+        let (log, charges, temporary) = (&self.log, &self.charges, &self.temporary);
+        self.wasi.get_or_insert_with(|| {
+            let mut wasi = Box::new(Wasi::new(log, charges));
+            wasi.show_files(log, charges, temporary, None);
+            wasi
+        })
     }
 
     /// Gives a program its arguments, its environment and its standard streams, which are returned. None if the tenant
@@ -71,10 +77,13 @@ impl State {
     pub(crate) fn begin_program(&mut self, start: &ProgramStart) -> Option<Arc<Streams>> {
         let gate = self.gate.get_or_insert_default();
         let (streams, charges) = (Streams::new(&self.channel, gate), self.charges.clone());
-        self.wasi().begin_program(start, &streams, &charges).then_some(streams)
+        let (log, temporary) = (Arc::clone(&self.log), Arc::clone(&self.temporary));
+        let begun = self.wasi().begin_program(start, &streams, &charges);
+        self.wasi().show_files(&log, &charges, &temporary, Some(&streams));
+        begun.then_some(streams)
     }
 
-    /// What it has of files: nothing unless the tenant grants a directory.
+    /// What it has of files.
     pub(super) fn files(&mut self) -> Files<'_> {
         self.wasi().files()
     }

@@ -24,13 +24,13 @@ use wasmtime_wasi_http::WasiHttpCtxView;
 
 use super::charges::Charges;
 use super::log::LogBook;
-use crate::grants::Clock;
+use crate::grants::{Clock, Temporary, Tree};
 use crate::host::bindings::imports::log::Level;
 use crate::limits::budget::Charge;
 use crate::limits::count;
 use crate::session_types::Output;
 use clocks::CoarseClock;
-use files::Files;
+use files::{Files, StandardDevices};
 use http::Requests;
 use sockets::{SocketMaker, Sockets};
 use stdio::{Stdin, Stdout, Streams};
@@ -48,7 +48,7 @@ pub(crate) struct Wasi {
     table: ResourceTable,
     sockets: Sockets,
     requests: Requests,
-    /// Its part of the tenant's directory; none without a grant.
+    /// Its files; `None` if it sees none.
     files: Option<Arc<files::Session>>,
     /// For the arguments and the environment of a program.
     start: Option<Charge>,
@@ -84,9 +84,7 @@ impl Wasi {
             table,
             sockets: Sockets::new(count(limits.tcp_sockets), charges.clone()),
             requests: Requests::new(log, charges.clone()),
-            files: grants.directory.as_ref().map(|directory| {
-                Arc::new(files::Session::new(directory, log, charges.clone(), count(limits.open_files)))
-            }),
+            files: None,
             start: None,
         }
     }
@@ -111,6 +109,25 @@ impl Wasi {
         true
     }
 
+    /// Shows it the files of its tenant: those that a program sees if it is one, with these standard streams.
+    /// `temporary`: the `/tmp` of the session.
+    pub(super) fn show_files(
+        &mut self,
+        log: &Arc<LogBook>,
+        charges: &Charges,
+        temporary: &Arc<Temporary>,
+        program: Option<&Arc<Streams>>,
+    ) {
+        let (limits, grants) = (log.tenant().limits(), log.tenant().grants());
+        let standard = StandardDevices {
+            input: program.is_some(),
+            terminal: program.is_some_and(|streams| streams.has_terminal()),
+        };
+        let tree = Tree::new(&grants.tree, program.is_some(), grants.directory.clone(), temporary);
+        self.files = tree
+            .map(|tree| Arc::new(files::Session::new(tree, standard, log, charges.clone(), count(limits.open_files))));
+    }
+
     /// As wasmtime-wasi requires.
     pub(super) fn view(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.context, table: &mut self.table }
@@ -118,7 +135,7 @@ impl Wasi {
 
     /// For the imports of files.
     pub(super) fn files(&mut self) -> Files<'_> {
-        Files::new(self.files.clone(), &mut self.table)
+        Files::new(self.files.clone(), self.context.cli(), &mut self.table)
     }
 
     /// As wasmtime-wasi-http requires.

@@ -34,6 +34,7 @@ impl Plugin {
             hand_over_check: &hand_over_check,
             purpose: Purpose::Session,
             usage: &Arc::new(ProcessUsage::of(&Arc::new(session))),
+            temporary: &Arc::default(),
         };
         match Box::pin(Guest::start(self, &context)).await {
             Ok((guest, _)) => {

@@ -8,6 +8,7 @@ use wasmtime::{Store, UpdateDeadline};
 use crate::channel::Shared;
 use crate::engine::{Engine, Purpose, Slot};
 use crate::error::Error;
+use crate::grants::Temporary;
 use crate::host::{Channel, Charges, HandOverCheck, LogBook, SessionTopics, State, StopGate, Terminal, Timers};
 use crate::limits::count;
 use crate::limits::memory::Memory;
@@ -30,6 +31,8 @@ pub(crate) struct ProcessContext<'a> {
     pub(crate) purpose: Purpose,
     /// Counts its resource usage.
     pub(crate) usage: &'a Arc<ProcessUsage>,
+    /// The `/tmp` of its session.
+    pub(crate) temporary: &'a Arc<Temporary>,
 }
 
 /// The store of one process, and its slot in the engine's pool, which is freed only after the store is dropped.
@@ -45,7 +48,7 @@ pub(super) struct ProcessStore {
 /// # Errors
 /// [`Error::Full`] when the engine has no room.
 pub(super) fn make(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(ProcessStore, Arc<Meter>), Error> {
-    let ProcessContext { tenant, facts, pipes, hand_over_check, purpose, usage } = *context;
+    let ProcessContext { tenant, facts, pipes, hand_over_check, purpose, usage, temporary } = *context;
     let (engine, limits, budget) = (plugin.engine(), tenant.limits(), tenant.budget());
     let totals = engine.totals();
     // The slot in the pool, held until the store is dropped.
@@ -68,6 +71,7 @@ pub(super) fn make(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(Pro
         charges,
         log,
         tenant: Arc::clone(tenant),
+        temporary: Arc::clone(temporary),
     };
     // The limits that wasmtime itself enforces: memory and tables, bytes of one call, handles.
     let mut store = Store::new(engine.wasmtime(), state);

@@ -128,6 +128,49 @@ async fn a_file_with_a_hard_link_is_read_but_not_written() {
     assert_eq!((place.usage(), place.recount()), ((0, 0), (0, 0)));
 }
 
+#[tokio::test]
+async fn a_file_with_several_names_inside_counts_its_bytes_once_and_each_name_as_a_file() {
+    let place = Place::with(Access::ReadWrite, Quota { bytes: 1_000, files: 5 }, |path| {
+        fs::create_dir(path.join("d")).unwrap();
+        fs::write(path.join("a"), vec![0; 300]).unwrap();
+        fs::hard_link(path.join("a"), path.join("d/b")).unwrap();
+    });
+    assert_eq!(place.usage(), (300, 3));
+    let mut shell = place.shell();
+    assert_eq!(shell.run("fill d/b 500;stat a;link a c;link d/b d/e;link a f;put c 999 x;put c 1000 x").await, {
+        "ok\nfile 500\nok\nok\nquota\nok\nio"
+    });
+    assert_eq!((place.usage(), place.recount()), ((1_000, 5), (1_000, 5)));
+    // The bytes are free with the last name.
+    assert_eq!(shell.run("remove a;rename c d/b;rename d/b d/b2;remove d/e;new a;fill a 1").await, {
+        "ok\nok\nok\nok\nok\nio"
+    });
+    assert_eq!((place.usage(), place.recount()), ((1_000, 4), (1_000, 4)));
+    assert_eq!(shell.run("remove c;hold d/b2;remove d/b2;fill a 1;drop;fill a 1;list d").await, {
+        "ok\nok\nok\nio\nok\nok"
+    });
+    assert_eq!((place.usage(), place.recount()), ((1, 2), (1, 2)));
+}
+
+#[tokio::test]
+async fn a_file_is_written_when_its_name_outside_is_gone_and_not_when_one_appears() {
+    let place = Place::with(Access::ReadWrite, AMPLE, |path| {
+        fs::write(path.join("../outside"), b"text").unwrap();
+        fs::hard_link(path.join("../outside"), path.join("a")).unwrap();
+        fs::hard_link(path.join("../outside"), path.join("b")).unwrap();
+        fs::write(path.join("mine"), b"mine").unwrap();
+    });
+    assert_eq!(place.usage(), (8, 3));
+    let mut shell = place.shell();
+    assert_eq!(shell.run("link a c;append a x;append c x;remove c;rename a b").await, "ok\ndenied\ndenied\nok\nok");
+    fs::hard_link(place.path("mine"), place.path("../mine")).unwrap();
+    assert_eq!(shell.run("append mine x;link mine mine2;append mine2 x").await, "denied\nok\ndenied");
+    fs::remove_file(place.path("../outside")).unwrap();
+    fs::remove_file(place.path("../mine")).unwrap();
+    assert_eq!(shell.run("append a x;append b x;append mine2 x;remove a;remove b").await, "ok\nok\nok\nok\nok");
+    assert_eq!((place.usage(), place.recount()), ((5, 2), (5, 2)));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_sessions_keep_the_quota_equal_to_the_files() {
     for seed in 1..=6_u64 {

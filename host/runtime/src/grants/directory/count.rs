@@ -4,6 +4,7 @@
 //! deep the tree is, and remembers only its position on each level. It follows no links, and it checks that `..` is the
 //! directory that it came from.
 
+use std::collections::HashMap;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,6 +12,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 use rustix::io::Errno;
 
+use super::inode::Id;
 use super::quota::Usage;
 
 /// Opens a directory only, never through a link.
@@ -29,12 +31,23 @@ struct Level {
     next: i64,
 }
 
-/// Counts everything below `root`.
-pub(super) fn count(root: impl AsFd) -> Result<Usage, Stopped> {
+/// What a directory holds.
+#[derive(Default)]
+pub(super) struct FolderContents {
+    pub(super) usage: Usage,
+    /// The files with several names below the directory, and how many those are.
+    pub(super) names: HashMap<Id, u64>,
+}
+
+/// Counts everything below `root`. The bytes of a file with several names count once, each of its names as a file.
+pub(super) fn count(root: impl AsFd) -> Result<FolderContents, Stopped> {
     let mut levels = Vec::new();
-    let mut usage = Usage::default();
-    match walk(root.as_fd().try_clone_to_owned(), &mut levels, &mut usage) {
-        Ok(()) => Ok(usage),
+    let mut contents = FolderContents::default();
+    match walk(root.as_fd().try_clone_to_owned(), &mut levels, &mut contents) {
+        Ok(()) => {
+            contents.names.retain(|_, names| *names > 1);
+            Ok(contents)
+        }
         Err(error) => {
             let names: Vec<_> = levels.iter().skip(1).map(|level| level.name.to_string_lossy()).collect();
             Err((names.join("/"), error))
@@ -42,7 +55,7 @@ pub(super) fn count(root: impl AsFd) -> Result<Usage, Stopped> {
     }
 }
 
-fn walk(root: io::Result<OwnedFd>, levels: &mut Vec<Level>, usage: &mut Usage) -> io::Result<()> {
+fn walk(root: io::Result<OwnedFd>, levels: &mut Vec<Level>, contents: &mut FolderContents) -> io::Result<()> {
     let mut dir = Dir::new(openat(root?, c".", DIRECTORY, Mode::empty())?)?;
     levels.push(Level { id: id(&dir.stat()?), name: CString::default(), next: 0 });
     while let Some(level) = levels.last_mut() {
@@ -58,7 +71,7 @@ fn walk(root: io::Result<OwnedFd>, levels: &mut Vec<Level>, usage: &mut Usage) -
                     Err(Errno::NOENT) => continue,
                     Err(error) => return Err(error.into()),
                 };
-                add(usage, &stat);
+                add(contents, &stat);
                 if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
                     level.next = entry.offset();
                     levels.push(Level { id: id(&stat), name: name.to_owned(), next: 0 });
@@ -87,9 +100,16 @@ fn come_back(dir: &Dir, above: &Level) -> io::Result<Dir> {
     Ok(parent)
 }
 
-fn add(usage: &mut Usage, stat: &Stat) {
+fn add(contents: &mut FolderContents, stat: &Stat) {
+    let FolderContents { usage, names } = contents;
     usage.files = usage.files.saturating_add(1);
-    if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    let is_first = kind == FileType::Directory || stat.st_nlink < 2 || {
+        let names = names.entry(Id::of_stat(stat)).or_insert(0);
+        *names += 1;
+        *names == 1
+    };
+    if kind == FileType::RegularFile && is_first {
         usage.bytes = usage.bytes.saturating_add(u64::try_from(stat.st_size).unwrap_or(0));
     }
 }
@@ -117,8 +137,22 @@ mod tests {
         symlink(outside.path(), place.path().join("out")).unwrap();
         symlink("..", place.path().join("round")).unwrap();
         File::create(place.path().join("hole")).unwrap().set_len(1 << 30).unwrap();
-        let usage = count(File::open(place.path()).unwrap()).unwrap();
+        let usage = count(File::open(place.path()).unwrap()).unwrap().usage;
         assert_eq!(usage, Usage { bytes: 300 * 5 + (1 << 30), files: 300 * 2 + 3 });
+    }
+
+    #[test]
+    fn the_bytes_of_a_file_with_several_names_count_once() {
+        let place = tempfile::tempdir().unwrap();
+        let (sub, outside) = (place.path().join("sub"), tempfile::tempdir().unwrap());
+        fs::create_dir(&sub).unwrap();
+        fs::write(place.path().join("inside"), b"12345").unwrap();
+        fs::hard_link(place.path().join("inside"), sub.join("second")).unwrap();
+        fs::write(outside.path().join("foreign"), b"123").unwrap();
+        fs::hard_link(outside.path().join("foreign"), sub.join("foreign")).unwrap();
+        let contents = count(File::open(place.path()).unwrap()).unwrap();
+        assert_eq!(contents.usage, Usage { bytes: 8, files: 4 });
+        assert_eq!(contents.names.into_values().collect::<Vec<_>>(), [2]);
     }
 
     #[test]
@@ -129,7 +163,7 @@ mod tests {
             rustix::fs::mkdirat(&dir, c"down", Mode::RWXU).unwrap();
             dir = openat(&dir, c"down", DIRECTORY, Mode::empty()).unwrap();
         }
-        assert_eq!(count(File::open(place.path()).unwrap()).unwrap().files, 2_000);
+        assert_eq!(count(File::open(place.path()).unwrap()).unwrap().usage.files, 2_000);
         for _ in 0..2_000 {
             dir = openat(&dir, c"..", DIRECTORY, Mode::empty()).unwrap();
             rustix::fs::unlinkat(&dir, c"down", AtFlags::REMOVEDIR).unwrap();
@@ -141,7 +175,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let file = place.path().join("file");
         fs::write(&file, b"").unwrap();
-        let (path, error) = count(File::open(&file).unwrap()).unwrap_err();
+        let (path, error) = count(File::open(&file).unwrap()).err().unwrap();
         assert_eq!((path.as_str(), error.kind()), ("", io::ErrorKind::NotADirectory));
     }
 }

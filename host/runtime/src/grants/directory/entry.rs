@@ -58,7 +58,7 @@ impl Entry {
         self.writable
     }
 
-    pub(super) fn directory(&self) -> Result<&Dir, Refused> {
+    pub(in crate::grants) fn directory(&self) -> Result<&Dir, Refused> {
         match &self.node {
             Node::Directory(dir) => Ok(dir),
             Node::File(_) => Err(Refused::NotDirectory),
@@ -130,7 +130,7 @@ impl Entry {
 }
 
 /// Opens the same directory again, because the system allows listing only for such a handle.
-fn reopen(dir: &Dir) -> io::Result<File> {
+pub(super) fn reopen(dir: &Dir) -> io::Result<File> {
     Ok(dir.open_with(".", OpenOptions::new().read(true))?.into_std())
 }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use cap_std::fs::{Metadata, MetadataExt};
+use rustix::fs::Stat;
 
 use super::quota::{QuotaAccount, Usage};
 use super::refused::Refused;
@@ -26,6 +27,10 @@ impl Id {
     pub(crate) fn of(metadata: &Metadata) -> Self {
         Self { device: metadata.dev(), inode: metadata.ino() }
     }
+
+    pub(super) fn of_stat(stat: &Stat) -> Self {
+        Self { device: stat.st_dev, inode: stat.st_ino }
+    }
 }
 
 /// Where to write.
@@ -37,15 +42,45 @@ pub(crate) enum Position {
     End,
 }
 
-/// All open files of one tenant.
+/// All open files of one directory, and its files with several names.
 pub(super) struct Inodes {
     open: Mutex<HashMap<Id, Weak<Inode>>>,
+    /// How many names a file has in the directory, for those that have more than one. Not more entries than the
+    /// directory has files.
+    names: Mutex<HashMap<Id, u64>>,
     account: Arc<QuotaAccount>,
 }
 
 impl Inodes {
-    pub(super) fn new(account: Arc<QuotaAccount>) -> Self {
-        Self { open: Mutex::default(), account }
+    /// `names`: the files with several names that the directory has already.
+    pub(super) fn new(account: Arc<QuotaAccount>, names: HashMap<Id, u64>) -> Self {
+        Self { open: Mutex::default(), names: Mutex::new(names), account }
+    }
+
+    /// How many names this file has in the directory.
+    pub(super) fn names(&self, id: Id) -> u64 {
+        lock(&self.names).get(&id).copied().unwrap_or(1)
+    }
+
+    /// This file has one name more. `links`: how many it had of all.
+    pub(super) fn add_name(&self, id: Id, links: u64) {
+        let mut names = lock(&self.names);
+        // With one link before, what is known of the number is of an older file.
+        let known = names.get(&id).copied().filter(|_| links > 1).unwrap_or(1);
+        names.insert(id, known + 1);
+    }
+
+    /// This file has lost a name. `links`: how many it had of all. Whether that was its last one in the directory.
+    pub(super) fn remove_name(&self, id: Id, links: u64) -> bool {
+        let mut names = lock(&self.names);
+        let left = names.get(&id).map_or(0, |known| known.saturating_sub(1));
+        let is_last = links <= 1 || left == 0;
+        if is_last || left == 1 {
+            names.remove(&id);
+        } else {
+            names.insert(id, left);
+        }
+        is_last
     }
 
     /// The entry of this file, created with this size if it is not open yet.
@@ -167,7 +202,7 @@ mod tests {
 
     fn tracked(file: &File) -> (Arc<QuotaAccount>, Arc<Inode>) {
         let account = Arc::new(QuotaAccount::new(Quota { bytes: 100, files: 10 }, Usage { bytes: 0, files: 1 }));
-        let inodes = Arc::new(Inodes::new(Arc::clone(&account)));
+        let inodes = Arc::new(Inodes::new(Arc::clone(&account), HashMap::new()));
         let id = Id::of(&Metadata::from_file(file).unwrap());
         (account, inodes.track(id, 0))
     }

@@ -22,7 +22,7 @@ pub struct Usage {
 
 /// The counters. Growth is charged before it happens, so that the disk never holds more than is counted; if the system
 /// then refuses, the charge is refunded.
-pub(super) struct QuotaAccount {
+pub(crate) struct QuotaAccount {
     most: Counters,
     used: Counters,
 }

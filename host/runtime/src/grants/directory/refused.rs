@@ -11,8 +11,14 @@ pub(crate) enum Refused {
     Memory,
     /// The grant is read-only.
     ReadOnly,
-    /// Never allowed by a grant: special files, hard links, files with a second name.
+    /// Never allowed: special files, names of directories, changes of files that may have names elsewhere.
     NotPermitted,
+    /// It is where a part of the tree begins.
+    Busy,
+    /// The two names are in different parts of the tree.
+    CrossDevice,
+    /// The session has no such device.
+    NoDevice,
     /// The name exists.
     Exists,
     /// It is a directory.

@@ -1,19 +1,24 @@
-//! `wasi:filesystem`: the directory that a tenant was granted, or no files at all.
+//! `wasi:filesystem`: the tree that a session sees (`grants/tree.rs`), or no files at all.
 //!
 //! Each import looks up its handle, does the work where blocking is allowed, and logs it. `grants` decides what is
 //! allowed and what it costs; this file implements the interface. A plugin gets an error for every mistake except an
 //! unknown handle, which ends it.
+//!
+//! A handler sees files if its tenant grants a directory or mounts; a program always, at least `/dev`. Paths are
+//! relative to a handle, as WASI demands, but `..` may lead above it: all handles of a session are in one tree.
 
 mod convert;
+mod device;
 mod session;
 mod streams;
 
-pub(in crate::host) use session::Session;
+pub(in crate::host) use session::{Session, StandardDevices};
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use wasmtime::component::{HasData, Resource, ResourceTable, ResourceTableError};
+use wasmtime_wasi::cli::WasiCliCtx;
 use wasmtime_wasi::p2::bindings::filesystem::preopens;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
     Advice, Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, DirectoryEntryStream,
@@ -21,14 +26,16 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 };
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
-use crate::grants::{Entry, Listing, Position, Refused};
-use convert::{descriptor_type, error_code, follow, opening, stat, times};
+use crate::grants::{Position, Refused, Start, TreeListing};
+use convert::{error_code, follow, listed_type, opening, stat, times};
 use session::{Handle, WRITE};
 use streams::{Reader, Writer};
 
 /// The state that one call uses.
 pub(in crate::host) struct Files<'a> {
     session: Option<Arc<Session>>,
+    /// Where the standard streams are.
+    cli: &'a mut WasiCliCtx,
     table: &'a mut ResourceTable,
 }
 
@@ -43,14 +50,18 @@ impl HasData for HasFiles {
 struct List {
     session: Arc<Session>,
     /// `None` while it is being read: a read whose caller did not wait ends the listing.
-    listing: Option<Listing>,
+    listing: Option<TreeListing>,
     ahead: VecDeque<DirectoryEntry>,
 }
 
 impl<'a> Files<'a> {
     /// Without a session there is no directory, and so no valid handle.
-    pub(in crate::host) fn new(session: Option<Arc<Session>>, table: &'a mut ResourceTable) -> Self {
-        Self { session, table }
+    pub(in crate::host) fn new(
+        session: Option<Arc<Session>>,
+        cli: &'a mut WasiCliCtx,
+        table: &'a mut ResourceTable,
+    ) -> Self {
+        Self { session, cli, table }
     }
 
     fn handle(&self, descriptor: &Resource<Descriptor>) -> Result<Arc<Handle>, ResourceTableError> {
@@ -79,10 +90,10 @@ impl<'a> Files<'a> {
         descriptor: &Resource<Descriptor>,
         operation: &'static str,
         path: String,
-        work: impl FnOnce(&Session, &Entry, &str) -> Result<(), Refused> + Send + 'static,
+        work: impl FnOnce(&Session, Start<'_>, &str) -> Result<(), Refused> + Send + 'static,
     ) -> FsResult<()> {
         self.with(descriptor, move |session, handle| {
-            let result = work(session, &handle.entry, &path);
+            let result = work(session, handle.start(), &path);
             handle.tell(operation, &path, &result);
             result
         })
@@ -92,7 +103,7 @@ impl<'a> Files<'a> {
     /// The file for a stream.
     fn streamed(&self, descriptor: &Resource<Descriptor>) -> FsResult<Arc<Handle>> {
         let handle = self.handle(descriptor)?;
-        if handle.entry.is_directory() {
+        if handle.is_directory() {
             return Err(ErrorCode::IsDirectory.into());
         }
         Ok(handle)
@@ -104,8 +115,12 @@ impl<'a> Files<'a> {
         position: Position,
     ) -> FsResult<Resource<DynOutputStream>> {
         let handle = self.streamed(descriptor)?;
-        if !handle.entry.writable() {
+        if !handle.opened.writable() {
             return Err(ErrorCode::BadDescriptor.into());
+        }
+        if let Some(device) = handle.device() {
+            let writer = device::output(device, self.cli, self.table).map_err(FsError::trap)?;
+            return Ok(self.push(writer.ok_or(ErrorCode::BadDescriptor)?)?);
         }
         let stream = handle.session().stream().map_err(|refused| error_code(&refused))?;
         let writer: DynOutputStream = Box::new(Writer::new(handle, position, stream));
@@ -118,7 +133,7 @@ impl preopens::Host for Files<'_> {
         let Some(session) = self.session.clone() else { return Ok(Vec::new()) };
         let root = Arc::new(Handle::root(&session));
         let resource = self.table.push(root)?;
-        Ok(vec![(Resource::new_own(resource.rep()), session.directory.guest_path().to_owned())])
+        Ok(vec![(Resource::new_own(resource.rep()), session.tree.guest_path().to_owned())])
     }
 }
 
@@ -135,8 +150,12 @@ impl Host for Files<'_> {
 impl HostDescriptor for Files<'_> {
     fn read_via_stream(&mut self, descriptor: Resource<Descriptor>, offset: u64) -> FsResult<Resource<DynInputStream>> {
         let handle = self.streamed(&descriptor)?;
-        if !handle.entry.readable() {
+        if !handle.opened.readable() {
             return Err(ErrorCode::BadDescriptor.into());
+        }
+        if let Some(device) = handle.device() {
+            let reader = device::input(device, self.cli, self.table).map_err(FsError::trap)?;
+            return Ok(self.push(reader.ok_or(ErrorCode::BadDescriptor)?)?);
         }
         let stream = handle.session().stream().map_err(|refused| error_code(&refused))?;
         let reader: DynInputStream = Box::new(Reader::new(handle, offset, stream));
@@ -157,34 +176,39 @@ impl HostDescriptor for Files<'_> {
 
     /// Advice has no effect: it would make the disk do more for one plugin than for others.
     async fn advise(&mut self, descriptor: Resource<Descriptor>, _: u64, _: u64, _: Advice) -> FsResult<()> {
-        if self.handle(&descriptor)?.entry.is_directory() { Err(ErrorCode::BadDescriptor.into()) } else { Ok(()) }
+        if self.handle(&descriptor)?.is_directory() { Err(ErrorCode::BadDescriptor.into()) } else { Ok(()) }
     }
 
     async fn sync_data(&mut self, descriptor: Resource<Descriptor>) -> FsResult<()> {
-        self.with(&descriptor, |_, handle| handle.entry.sync(false)).await
+        self.with(&descriptor, |_, handle| handle.entry()?.sync(false)).await
     }
 
     async fn sync(&mut self, descriptor: Resource<Descriptor>) -> FsResult<()> {
-        self.with(&descriptor, |_, handle| handle.entry.sync(true)).await
+        self.with(&descriptor, |_, handle| handle.entry()?.sync(true)).await
     }
 
     async fn get_flags(&mut self, descriptor: Resource<Descriptor>) -> FsResult<DescriptorFlags> {
         let handle = self.handle(&descriptor)?;
         let mut flags = DescriptorFlags::empty();
-        if handle.entry.readable() {
+        if handle.opened.readable() {
             flags |= DescriptorFlags::READ;
         }
-        if handle.entry.is_directory() && handle.session().directory.allows_changes() {
+        let (tree, is_directory) = (&handle.session().tree, handle.is_directory());
+        if is_directory && tree.allows_changes(&handle.opened) {
             flags |= DescriptorFlags::MUTATE_DIRECTORY;
-        } else if handle.entry.writable() {
+        } else if !is_directory && handle.opened.writable() {
             flags |= DescriptorFlags::WRITE;
         }
         Ok(flags)
     }
 
     async fn get_type(&mut self, descriptor: Resource<Descriptor>) -> FsResult<DescriptorType> {
-        let directory = self.handle(&descriptor)?.entry.is_directory();
-        Ok(if directory { DescriptorType::Directory } else { DescriptorType::RegularFile })
+        let handle = self.handle(&descriptor)?;
+        Ok(match handle.device() {
+            Some(_) => DescriptorType::CharacterDevice,
+            None if handle.is_directory() => DescriptorType::Directory,
+            None => DescriptorType::RegularFile,
+        })
     }
 
     async fn set_size(&mut self, descriptor: Resource<Descriptor>, size: u64) -> FsResult<()> {
@@ -198,12 +222,20 @@ impl HostDescriptor for Files<'_> {
         modified: NewTimestamp,
     ) -> FsResult<()> {
         let times = times(accessed, modified)?;
-        self.with(&descriptor, move |session, handle| session.directory.set_times(&handle.entry, times)).await
+        self.with(&descriptor, move |session, handle| session.tree.set_times(&handle.opened, times)).await
     }
 
     async fn read(&mut self, descriptor: Resource<Descriptor>, length: u64, offset: u64) -> FsResult<(Vec<u8>, bool)> {
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let bytes = self.with(&descriptor, move |_, handle| handle.entry.read(offset, length)).await?;
+        let handle = self.handle(&descriptor)?;
+        let bytes = match handle.device() {
+            Some(_) if !handle.opened.readable() => return Err(ErrorCode::BadDescriptor.into()),
+            Some(device) => {
+                let stream = device::input(device, self.cli, self.table).map_err(FsError::trap)?;
+                device::read(stream.ok_or(ErrorCode::BadDescriptor)?, length).await?
+            }
+            None => self.with(&descriptor, move |_, handle| handle.entry()?.read(offset, length)).await?,
+        };
         let end = bytes.is_empty() && length > 0;
         Ok((bytes, end))
     }
@@ -212,23 +244,34 @@ impl HostDescriptor for Files<'_> {
         // The rest is for another call: no budget counts what waits here.
         bytes.truncate(WRITE);
         bytes.shrink_to_fit();
+        let handle = self.handle(&descriptor)?;
+        if let Some(device) = handle.device() {
+            if !handle.opened.writable() {
+                return Err(ErrorCode::BadDescriptor.into());
+            }
+            let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            let stream = device::output(device, self.cli, self.table).map_err(FsError::trap)?;
+            device::write(device, stream.ok_or(ErrorCode::BadDescriptor)?, bytes).await?;
+            return Ok(length);
+        }
         self.with(&descriptor, move |_, handle| Ok(handle.write(Position::At(offset), &bytes)? - offset)).await
     }
 
     async fn read_directory(&mut self, descriptor: Resource<Descriptor>) -> FsResult<Resource<DirectoryEntryStream>> {
-        let listing = self.with(&descriptor, |session, handle| handle.entry.list(session.slot()?)).await?;
+        let listing =
+            self.with(&descriptor, |session, handle| session.tree.list(&handle.opened, session.slot()?)).await?;
         let session = self.handle(&descriptor)?.session();
         let list = self.push(List { session, listing: Some(listing), ahead: VecDeque::new() })?;
         Ok(Resource::new_own(list.rep()))
     }
 
     async fn create_directory_at(&mut self, descriptor: Resource<Descriptor>, path: String) -> FsResult<()> {
-        let make = |session: &Session, at: &Entry, path: &str| session.directory.create_directory(at, path);
+        let make = |session: &Session, at: Start<'_>, path: &str| session.tree.create_directory(at, path);
         self.change(&descriptor, "mkdir", path, make).await
     }
 
     async fn stat(&mut self, descriptor: Resource<Descriptor>) -> FsResult<DescriptorStat> {
-        Ok(stat(&self.with(&descriptor, |_, handle| handle.entry.metadata()).await?))
+        Ok(stat(&self.with(&descriptor, |session, handle| session.tree.stat(&handle.opened)).await?))
     }
 
     async fn stat_at(
@@ -238,7 +281,7 @@ impl HostDescriptor for Files<'_> {
         path: String,
     ) -> FsResult<DescriptorStat> {
         let look =
-            move |session: &Session, handle: &Handle| session.directory.metadata(&handle.entry, &path, follow(flags));
+            move |session: &Session, handle: &Handle| session.tree.metadata(handle.start(), &path, follow(flags));
         Ok(stat(&self.with(&descriptor, look).await?))
     }
 
@@ -252,7 +295,7 @@ impl HostDescriptor for Files<'_> {
     ) -> FsResult<()> {
         let times = times(accessed, modified)?;
         self.with(&descriptor, move |session, handle| {
-            session.directory.set_times_at(&handle.entry, &path, follow(flags), times)
+            session.tree.set_times_at(handle.start(), &path, follow(flags), times)
         })
         .await
     }
@@ -260,13 +303,18 @@ impl HostDescriptor for Files<'_> {
     async fn link_at(
         &mut self,
         descriptor: Resource<Descriptor>,
-        _: PathFlags,
+        flags: PathFlags,
         old: String,
-        _: Resource<Descriptor>,
+        new_descriptor: Resource<Descriptor>,
         new: String,
     ) -> FsResult<()> {
-        let refuse = |session: &Session, _: &Entry, _: &str| session.directory.link();
-        self.change(&descriptor, "link", format!("{old} to {new}"), refuse).await
+        let to = self.handle(&new_descriptor)?;
+        self.with(&descriptor, move |session, from| {
+            let result = session.tree.link(from.start(), &old, follow(flags), to.start(), &new);
+            from.tell("link", &format!("{old} to {}", to.below(&new)), &result);
+            result
+        })
+        .await
     }
 
     async fn open_at(
@@ -286,11 +334,11 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn readlink_at(&mut self, descriptor: Resource<Descriptor>, path: String) -> FsResult<String> {
-        self.with(&descriptor, move |session, handle| session.directory.read_link(&handle.entry, &path)).await
+        self.with(&descriptor, move |session, handle| session.tree.read_link(handle.start(), &path)).await
     }
 
     async fn remove_directory_at(&mut self, descriptor: Resource<Descriptor>, path: String) -> FsResult<()> {
-        let remove = |session: &Session, at: &Entry, path: &str| session.directory.remove_directory(at, path);
+        let remove = |session: &Session, at: Start<'_>, path: &str| session.tree.remove_directory(at, path);
         self.change(&descriptor, "rmdir", path, remove).await
     }
 
@@ -303,7 +351,7 @@ impl HostDescriptor for Files<'_> {
     ) -> FsResult<()> {
         let to = self.handle(&new_descriptor)?;
         self.with(&descriptor, move |session, from| {
-            let result = session.directory.rename(&from.entry, &old, &to.entry, &new);
+            let result = session.tree.rename(from.start(), &old, to.start(), &new);
             from.tell("rename", &format!("{old} to {}", to.below(&new)), &result);
             result
         })
@@ -311,12 +359,12 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn symlink_at(&mut self, descriptor: Resource<Descriptor>, target: String, path: String) -> FsResult<()> {
-        let make = move |session: &Session, at: &Entry, path: &str| session.directory.symlink(&target, at, path);
+        let make = move |session: &Session, at: Start<'_>, path: &str| session.tree.symlink(&target, at, path);
         self.change(&descriptor, "symlink", path, make).await
     }
 
     async fn unlink_file_at(&mut self, descriptor: Resource<Descriptor>, path: String) -> FsResult<()> {
-        let remove = |session: &Session, at: &Entry, path: &str| session.directory.remove_file(at, path);
+        let remove = |session: &Session, at: Start<'_>, path: &str| session.tree.remove_file(at, path);
         self.change(&descriptor, "remove", path, remove).await
     }
 
@@ -325,12 +373,14 @@ impl HostDescriptor for Files<'_> {
         one: Resource<Descriptor>,
         other: Resource<Descriptor>,
     ) -> wasmtime::Result<bool> {
-        Ok(self.handle(&one)?.entry.id() == self.handle(&other)?.entry.id())
+        let (one, other) = (self.handle(&one)?, self.handle(&other)?);
+        let identity = |handle: &Handle| handle.session().tree.identity(&handle.opened).ok();
+        Ok(identity(&one).is_some_and(|identity_of_one| identity(&other) == Some(identity_of_one)))
     }
 
     async fn metadata_hash(&mut self, descriptor: Resource<Descriptor>) -> FsResult<MetadataHashValue> {
         let handle = self.handle(&descriptor)?;
-        let (lower, upper) = handle.session().directory.hash(handle.entry.id());
+        let (lower, upper) = handle.session().tree.hash(&handle.opened).map_err(|refused| error_code(&refused))?;
         Ok(MetadataHashValue { lower, upper })
     }
 
@@ -340,8 +390,7 @@ impl HostDescriptor for Files<'_> {
         flags: PathFlags,
         path: String,
     ) -> FsResult<MetadataHashValue> {
-        let look =
-            move |session: &Session, handle: &Handle| session.directory.hash_at(&handle.entry, &path, follow(flags));
+        let look = move |session: &Session, handle: &Handle| session.tree.hash_at(handle.start(), &path, follow(flags));
         let (lower, upper) = self.with(&descriptor, look).await?;
         Ok(MetadataHashValue { lower, upper })
     }
@@ -366,7 +415,7 @@ impl HostDirectoryEntryStream for Files<'_> {
             // Closing the directory ends the listing.
             list.listing = Some(listing).filter(|_| !names.is_empty());
             list.ahead =
-                names.into_iter().map(|(kind, name)| DirectoryEntry { type_: descriptor_type(kind), name }).collect();
+                names.into_iter().map(|(kind, name)| DirectoryEntry { type_: listed_type(kind), name }).collect();
         }
         Ok(list.ahead.pop_front())
     }

@@ -10,7 +10,7 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
     DescriptorFlags, DescriptorStat, DescriptorType, ErrorCode, NewTimestamp, OpenFlags, PathFlags,
 };
 
-use crate::grants::{Opening, Refused, Times};
+use crate::grants::{Found, Kind, ListedKind, Opening, Refused, Times};
 
 /// The error that the plugin gets.
 pub(super) fn error_code(refused: &Refused) -> ErrorCode {
@@ -19,6 +19,9 @@ pub(super) fn error_code(refused: &Refused) -> ErrorCode {
         Refused::Memory => ErrorCode::InsufficientMemory,
         Refused::ReadOnly => ErrorCode::ReadOnly,
         Refused::NotPermitted => ErrorCode::NotPermitted,
+        Refused::Busy => ErrorCode::Busy,
+        Refused::CrossDevice => ErrorCode::CrossDevice,
+        Refused::NoDevice => ErrorCode::NoDevice,
         Refused::Exists => ErrorCode::Exist,
         Refused::IsDirectory => ErrorCode::IsDirectory,
         Refused::NotDirectory => ErrorCode::NotDirectory,
@@ -61,7 +64,7 @@ pub(super) fn follow(path: PathFlags) -> bool {
     path.contains(PathFlags::SYMLINK_FOLLOW)
 }
 
-pub(super) fn descriptor_type(kind: FileType) -> DescriptorType {
+fn descriptor_type(kind: FileType) -> DescriptorType {
     if kind.is_dir() {
         DescriptorType::Directory
     } else if kind.is_file() {
@@ -81,7 +84,37 @@ pub(super) fn descriptor_type(kind: FileType) -> DescriptorType {
     }
 }
 
-pub(super) fn stat(metadata: &Metadata) -> DescriptorStat {
+/// The kind of a name in a listing.
+pub(super) fn listed_type(kind: ListedKind) -> DescriptorType {
+    match kind {
+        ListedKind::Real(kind) => descriptor_type(kind),
+        ListedKind::Made(kind) => made_type(kind),
+    }
+}
+
+fn made_type(kind: Kind) -> DescriptorType {
+    match kind {
+        Kind::Folder => DescriptorType::Directory,
+        Kind::Device => DescriptorType::CharacterDevice,
+        Kind::File => DescriptorType::RegularFile,
+    }
+}
+
+pub(super) fn stat(found: &Found) -> DescriptorStat {
+    match found {
+        Found::Real(metadata) => real_stat(metadata),
+        Found::Made(kind) => DescriptorStat {
+            type_: made_type(*kind),
+            link_count: 1,
+            size: 0,
+            data_access_timestamp: None,
+            data_modification_timestamp: None,
+            status_change_timestamp: None,
+        },
+    }
+}
+
+fn real_stat(metadata: &Metadata) -> DescriptorStat {
     DescriptorStat {
         type_: descriptor_type(metadata.file_type()),
         link_count: metadata.nlink(),

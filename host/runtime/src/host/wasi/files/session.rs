@@ -7,7 +7,9 @@ use tokio::task::spawn_blocking;
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 
 use super::convert::error_code;
-use crate::grants::{Counted, Directory, Entry, FileSlot, OpenCount, Opening, Position, READ, Refused};
+use crate::grants::{
+    Counted, Device, Entry, FileSlot, OpenCount, OpenFile, Opening, Position, READ, Refused, Start, Tree,
+};
 use crate::host::charges::Charges;
 use crate::host::log::{FileEvent, LogBook};
 use crate::limits::budget::Charge;
@@ -19,9 +21,30 @@ pub(super) const WRITE: usize = 64 << 10;
 /// The most bytes of its file that one stream buffers.
 const PIECE: usize = if READ > WRITE { READ } else { WRITE };
 
-/// A session's view of its tenant's directory.
+/// Which of the devices that stand for standard streams a session has. Standard output and error it always has.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::host) struct StandardDevices {
+    /// `/dev/stdin`. Handlers have none: they are given their input.
+    pub(in crate::host) input: bool,
+    /// `/dev/tty`.
+    pub(in crate::host) terminal: bool,
+}
+
+impl StandardDevices {
+    /// Whether the session has this device.
+    pub(super) fn has(self, device: Device) -> bool {
+        match device {
+            Device::Input => self.input,
+            Device::Terminal => self.terminal,
+            _ => true,
+        }
+    }
+}
+
+/// A session's files.
 pub(in crate::host) struct Session {
-    pub(super) directory: Arc<Directory>,
+    pub(super) tree: Tree,
+    standard: StandardDevices,
     log: Arc<LogBook>,
     charges: Charges,
     open: Arc<OpenCount>,
@@ -30,10 +53,10 @@ pub(in crate::host) struct Session {
     most: usize,
 }
 
-/// An open file or directory of the session.
+/// An open file, directory or device of the session.
 pub(super) struct Handle {
-    pub(super) entry: Arc<Entry>,
-    /// The path below the grant, for the log.
+    pub(super) opened: OpenFile,
+    /// The path from the root: for the log, and for a path that leads above this one.
     path: String,
     session: Arc<Session>,
     written: AtomicU64,
@@ -49,15 +72,14 @@ pub(super) struct Stream {
 
 impl Session {
     /// `most`: how many files the session may have open.
-    pub(in crate::host) fn new(directory: &Arc<Directory>, log: &Arc<LogBook>, charges: Charges, most: usize) -> Self {
-        Self {
-            directory: Arc::clone(directory),
-            log: Arc::clone(log),
-            charges,
-            open: Arc::default(),
-            streams: Arc::default(),
-            most,
-        }
+    pub(in crate::host) fn new(
+        tree: Tree,
+        standard: StandardDevices,
+        log: &Arc<LogBook>,
+        charges: Charges,
+        most: usize,
+    ) -> Self {
+        Self { tree, standard, log: Arc::clone(log), charges, open: Arc::default(), streams: Arc::default(), most }
     }
 
     /// Reserves room for one more open file.
@@ -83,7 +105,7 @@ impl Session {
         work: impl FnOnce(&Session) -> Result<R, Refused> + Send + 'static,
     ) -> Result<R, ErrorCode> {
         // The semaphore is never closed.
-        let turn = Arc::clone(self.directory.turns()).acquire_owned().await.ok();
+        let turn = Arc::clone(self.tree.turns()).acquire_owned().await.ok();
         let done = spawn_blocking(move || {
             let working = self.charges.usage().working();
             let result = work(&self);
@@ -110,9 +132,9 @@ impl Session {
 }
 
 impl Handle {
-    fn new(session: &Arc<Session>, entry: Arc<Entry>, path: String) -> Self {
+    fn new(session: &Arc<Session>, opened: OpenFile, path: String) -> Self {
         Self {
-            entry,
+            opened,
             path,
             session: Arc::clone(session),
             written: AtomicU64::default(),
@@ -120,25 +142,50 @@ impl Handle {
         }
     }
 
-    /// The granted directory itself.
+    /// The root of the tree.
     pub(super) fn root(session: &Arc<Session>) -> Self {
-        Self::new(session, Arc::clone(session.directory.root()), String::new())
+        Self::new(session, Tree::root(), String::new())
     }
 
-    /// Opens an entry below it. Logs that unless it is a directory, which is usually only a step to something else.
+    /// Where paths begin that are relative to it.
+    pub(super) fn start(&self) -> Start<'_> {
+        Start { opened: &self.opened, path: &self.path }
+    }
+
+    pub(super) fn is_directory(&self) -> bool {
+        self.session.tree.is_directory(&self.opened)
+    }
+
+    /// The device that it is.
+    pub(super) fn device(&self) -> Option<Device> {
+        self.session.tree.device(&self.opened)
+    }
+
+    /// The file or directory of a disk that it is.
+    pub(super) fn entry(&self) -> Result<&Arc<Entry>, Refused> {
+        let no_file = if self.is_directory() { Refused::IsDirectory } else { Refused::Invalid };
+        self.session.tree.entry(&self.opened)?.ok_or(no_file)
+    }
+
+    /// Opens an entry below it. Logs that unless it is a device, or a directory, which is usually only a step to
+    /// something else.
     pub(super) fn open(&self, path: &str, how: Opening) -> Result<Self, Refused> {
         let (session, shown) = (&self.session, self.below(path));
-        let result = session.slot().and_then(|slot| session.directory.open_entry(&self.entry, path, how, slot));
+        let (tree, start) = (&session.tree, self.start());
+        let result = session.slot().and_then(|slot| tree.open(start, path, how, slot));
         let operation = match &result {
             Ok((_, true)) => "create",
             Ok((_, false)) if how.truncate => "truncate",
             Ok(_) | Err(_) => "open",
         };
-        if !matches!(&result, Ok((entry, _)) if entry.is_directory()) {
+        if !matches!(&result, Ok((opened, _)) if tree.is_directory(opened) || tree.device(opened).is_some()) {
             session.tell(operation, &shown, None, &result);
         }
-        let (entry, _) = result?;
-        Ok(Self::new(session, Arc::new(entry), shown))
+        let (opened, _) = result?;
+        if tree.device(&opened).is_some_and(|device| !session.standard.has(device)) {
+            return Err(Refused::NoDevice);
+        }
+        Ok(Self::new(session, opened, shown))
     }
 
     /// The path of an entry below it, for the log.
@@ -163,14 +210,14 @@ impl Handle {
 
     /// Truncates or extends it.
     pub(super) fn set_size(&self, size: u64) -> Result<(), Refused> {
-        let result = self.entry.set_size(size);
+        let result = self.entry()?.set_size(size);
         self.session.tell("truncate", &self.path, Some(size), &result);
         result.map(|_| ())
     }
 
     /// Writes all of it or nothing, and returns the offset behind the bytes.
     pub(super) fn write(&self, position: Position, data: &[u8]) -> Result<u64, Refused> {
-        let result = self.entry.write(position, data);
+        let result = self.entry().and_then(|entry| entry.write(position, data));
         match &result {
             Ok(_) => {
                 self.written.fetch_add(u64::try_from(data.len()).unwrap_or(u64::MAX), Ordering::Relaxed);

@@ -38,7 +38,7 @@ impl Reader {
     fn begin(&mut self, length: usize) {
         let (handle, offset, stream) = (Arc::clone(&self.handle), self.offset, Arc::clone(&self.stream));
         let read = self.handle.session().run(move |_| {
-            let read = handle.entry.read(offset, length.min(READ));
+            let read = handle.entry().and_then(|entry| entry.read(offset, length.min(READ)));
             drop(stream);
             read
         });

@@ -22,23 +22,27 @@ fn report(escapes: &BTreeSet<String>) -> String {
 
 /// Names of something outside. The directory has `out`, a link to an absolute path, `up`, a link to `../outside`, and
 /// `sub`.
-const OUTSIDE: [&str; 10] = [
+const OUTSIDE: [&str; 12] = [
     "../outside/secret",
+    "../../../../../../outside/secret",
     "/etc/passwd",
     "sub/../../outside/secret",
     "sub/./.././../outside/secret",
+    ".//..//sub/../../outside//secret",
     "out/secret",
     "up/secret",
     "sub/../up/secret",
+    "sub/deep/secret",
     "/proc/self/root/etc/passwd",
-    "..",
-    "sub/../..",
+    "sub/root/etc/passwd",
 ];
 
-/// Attempts that need no second session.
-pub(crate) fn attack(times: u64) -> String {
+/// Attempts that need no second session, in a directory of the tree: by paths from the root, and from a handle of the
+/// directory itself.
+pub(crate) fn attack(times: u64, directory: &str) -> String {
     let mut escapes = BTreeSet::new();
     let root = root();
+    let handle = open(&root, directory, OpenFlags::DIRECTORY, DescriptorFlags::READ).expect("the directory is there");
     let (read, write) = (DescriptorFlags::READ, DescriptorFlags::READ | DescriptorFlags::WRITE);
     for round in 0..times {
         let mut tried = |what: &str, done: bool| {
@@ -46,58 +50,87 @@ pub(crate) fn attack(times: u64) -> String {
                 escapes.insert(format!("{what} in round {round}"));
             }
         };
-        let path = OUTSIDE[round as usize % OUTSIDE.len()];
-        let new = match path.rsplit_once('/') {
-            Some((directory, name)) if name != ".." => format!("{directory}/new"),
-            _ => format!("{path}/new"),
-        };
-        tried("open", open(&root, path, OpenFlags::empty(), read).is_ok());
-        tried("write", open(&root, path, OpenFlags::CREATE, write).is_ok());
-        tried("truncate", open(&root, path, OpenFlags::TRUNCATE, write).is_ok());
-        tried("stat", root.stat_at(PathFlags::SYMLINK_FOLLOW, path).is_ok());
-        tried("mkdir", root.create_directory_at(&new).is_ok());
-        tried("remove", root.unlink_file_at(path).is_ok());
-        tried("rmdir", root.remove_directory_at(path).is_ok());
-        tried("rename out", root.rename_at("mine", &root, path).is_ok());
-        tried("rename in", root.rename_at(path, &root, "taken").is_ok());
-        tried("link in", root.link_at(PathFlags::empty(), path, &root, "taken").is_ok());
-        tried("link out", root.link_at(PathFlags::empty(), "mine", &root, path).is_ok());
-        tried("link inside", root.link_at(PathFlags::empty(), "mine", &root, "second").is_ok());
-        tried("absolute link", root.symlink_at("/etc/passwd", "taken").is_ok());
-        tried("link outside", root.symlink_at("mine", &new).is_ok());
+        let (base, way) = if round % 2 == 0 { (&handle, String::new()) } else { (&root, format!("{directory}/")) };
+        let outside = OUTSIDE[(round / 2) as usize % OUTSIDE.len()];
+        let path = &*if outside.starts_with('/') { outside.to_owned() } else { format!("{way}{outside}") };
+        let new = &*format!("{}/new", path.rsplit_once('/').expect("each has a slash").0);
+        let (mine, taken) = (&*format!("{way}mine"), &*format!("{way}taken"));
+        tried("open", open(base, path, OpenFlags::empty(), read).is_ok());
+        tried("write", open(base, path, OpenFlags::CREATE, write).is_ok());
+        tried("truncate", open(base, path, OpenFlags::TRUNCATE, write).is_ok());
+        tried("stat", base.stat_at(PathFlags::SYMLINK_FOLLOW, path).is_ok());
+        tried("mkdir", base.create_directory_at(new).is_ok());
+        tried("remove", base.unlink_file_at(path).is_ok());
+        tried("rmdir", base.remove_directory_at(path).is_ok());
+        tried("rename out", base.rename_at(mine, base, path).is_ok());
+        tried("rename in", base.rename_at(path, base, taken).is_ok());
+        tried("link in", base.link_at(PathFlags::SYMLINK_FOLLOW, path, base, taken).is_ok());
+        tried("link out", base.link_at(PathFlags::empty(), mine, base, path).is_ok());
+        tried("link outside", base.symlink_at("mine", new).is_ok());
+        // In a directory that is only read the link cannot be made.
+        for target in ["/etc/passwd", "../../../../../etc/passwd", "/proc/self/root/etc/passwd", "../outside/secret"] {
+            let _ = base.symlink_at(target, taken);
+            tried("follow a link", open(base, taken, OpenFlags::empty(), read).is_ok());
+            tried("write over a link", open(base, taken, OpenFlags::CREATE, write).is_ok());
+            let _ = base.unlink_file_at(taken);
+        }
+        // Above the root is the root.
+        let up = &*format!("{way}{}", "../".repeat(1 + (round % 7) as usize));
+        tried("go up", open(base, up, OpenFlags::DIRECTORY, read).is_ok_and(|up| !is_in_tree(&root, &up)));
     }
     report(&escapes)
 }
 
-/// Attempts that a concurrent swap could open: `turn` is a directory at one time and a link to the outside at another.
-pub(crate) fn raid(times: u64) -> String {
+/// Whether this is the root or one of the directories right below it.
+fn is_in_tree(root: &Descriptor, directory: &Descriptor) -> bool {
+    if root.is_same_object(directory) {
+        return true;
+    }
+    let Ok(list) = root.read_directory() else { return false };
+    while let Ok(Some(entry)) = list.read_directory_entry() {
+        let opened = open(root, &entry.name, OpenFlags::DIRECTORY, DescriptorFlags::READ);
+        if opened.is_ok_and(|opened| opened.is_same_object(directory)) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Attempts that a concurrent swap could open: in this directory `turn` is a directory at one time and a link to the
+/// outside at another.
+pub(crate) fn raid(times: u64, directory: &str) -> String {
     let mut escapes = BTreeSet::new();
+    let at = |name: &str| format!("{directory}/{name}");
     for round in 0..times {
         let mut tried = |what: &str, done: bool| {
             if done {
                 escapes.insert(format!("{what} in round {round}"));
             }
         };
-        tried("read", fs::read("turn/secret").is_ok_and(|bytes| bytes == SECRET));
-        tried("list", fs::read_dir("turn").is_ok_and(|list| list.flatten().any(|entry| entry.file_name() == "bait")));
-        tried("stat", fs::metadata("turn/bait").is_ok());
+        tried("read", fs::read(at("turn/secret")).is_ok_and(|bytes| bytes == SECRET));
+        tried("read back", fs::read(at("turn/../turn/secret")).is_ok_and(|bytes| bytes == SECRET));
+        let is_bait = |entry: fs::DirEntry| entry.file_name() == "bait";
+        tried("list", fs::read_dir(at("turn")).is_ok_and(|mut list| list.any(|entry| entry.is_ok_and(is_bait))));
+        tried("stat", fs::metadata(at("turn/bait")).is_ok());
         // Success here shows only outside: nothing may have changed there.
-        let _ = match round % 5 {
-            0 => fs::write("turn/planted", b"planted"),
-            1 => fs::create_dir("turn/planted-dir").and_then(|()| fs::remove_dir("turn/planted-dir")),
-            2 => fs::remove_file("turn/bait"),
-            3 => fs::rename("mine", "turn/mine").and_then(|()| fs::rename("turn/mine", "mine")),
-            _ => OpenOptions::new().append(true).open("turn/secret").and_then(|mut file| file.write_all(b"spoilt")),
+        let _ = match round % 6 {
+            0 => fs::write(at("turn/planted"), b"planted"),
+            1 => fs::create_dir(at("turn/planted-dir")).and_then(|()| fs::remove_dir(at("turn/planted-dir"))),
+            2 => fs::remove_file(at("turn/bait")),
+            3 => fs::rename(at("mine"), at("turn/mine")).and_then(|()| fs::rename(at("turn/mine"), at("mine"))),
+            4 => fs::hard_link(at("mine"), at("turn/linked")).and_then(|()| fs::remove_file(at("turn/linked"))),
+            _ => OpenOptions::new().append(true).open(at("turn/secret")).and_then(|mut file| file.write_all(b"spoilt")),
         };
     }
     report(&escapes)
 }
 
 /// The other side of a race by the tenant itself: swaps the directory and the link, again and again.
-pub(crate) fn swap(times: u64) -> String {
+pub(crate) fn swap(times: u64, directory: &str) -> String {
+    let rename = |old: &str, new: &str| fs::rename(format!("{directory}/{old}"), format!("{directory}/{new}"));
     for _ in 0..times {
-        let _ = fs::rename("turn", "aside").and_then(|()| fs::rename("link", "turn"));
-        let _ = fs::rename("turn", "link").and_then(|()| fs::rename("aside", "turn"));
+        let _ = rename("turn", "aside").and_then(|()| rename("link", "turn"));
+        let _ = rename("turn", "link").and_then(|()| rename("aside", "turn"));
     }
     "ok".to_owned()
 }

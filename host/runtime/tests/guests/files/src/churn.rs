@@ -32,7 +32,7 @@ pub(crate) fn churn(seed: u64, times: u64) -> String {
     let mut done = 0_u64;
     for _ in 0..times {
         let (name, size) = (dice.name(), dice.below(20_000));
-        let succeeded = match dice.below(14) {
+        let succeeded = match dice.below(15) {
             0 | 1 => fs::write(&name, vec![1; size as usize]).is_ok(),
             2 => OpenOptions::new()
                 .append(true)
@@ -53,6 +53,7 @@ pub(crate) fn churn(seed: u64, times: u64) -> String {
             7 => fs::remove_file(&name).is_ok(),
             8 | 9 => fs::rename(&name, dice.name()).is_ok(),
             10 => root().symlink_at(&dice.name(), &name).is_ok(),
+            14 => fs::hard_link(&name, dice.name()).is_ok(),
             11 => File::options().read(true).append(true).create(true).open(&name).map(|file| held.push(file)).is_ok(),
             12 => held.last_mut().is_some_and(|file| file.write_all(&vec![3; size as usize]).is_ok()),
             _ => {

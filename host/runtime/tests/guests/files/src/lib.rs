@@ -82,9 +82,9 @@ fn act(word: &str, rest: &str) -> io::Result<String> {
             HELD.take();
             Ok(done())
         }
-        "attack" => Ok(attack::attack(number(first))),
-        "raid" => Ok(attack::raid(number(first))),
-        "swap" => Ok(attack::swap(number(first))),
+        "attack" => Ok(attack::attack(number(first), second)),
+        "raid" => Ok(attack::raid(number(first), second)),
+        "swap" => Ok(attack::swap(number(first), second)),
         "raw" => attack::raw(rest),
         "raw-write" => said(raw_write(first, second)),
         "churn" => Ok(churn::churn(number(first), number(second))),
@@ -118,6 +118,14 @@ fn names(word: &str, first: &str, second: &str) -> io::Result<String> {
         "link" => fs::hard_link(first, second).map(|()| done()),
         "symlink" => said(root().symlink_at(first, second)),
         "readlink" => fs::read_link(first).map(|target| target.to_string_lossy().into_owned()),
+        // A path from a handle of a directory, not from the root.
+        "from" => said_of(open_from(first, second)),
+        // This many bytes from the beginning, as numbers.
+        "bytes" => {
+            let mut bytes = vec![1; number(second) as usize];
+            File::open(first)?.read_exact(&mut bytes).map(|()| format!("{bytes:?}"))
+        }
+        "same" => said_of(same(first, second)),
         "sync" => File::open(first)?.sync_all().map(|()| done()),
         other => panic!("no such action: {other}"),
     }
@@ -140,6 +148,28 @@ fn kind(kind: fs::FileType) -> &'static str {
         () if kind.is_symlink() => "link",
         () => "other",
     }
+}
+
+fn said_of(result: Result<String, ErrorCode>) -> io::Result<String> {
+    Ok(result.unwrap_or_else(|code| code.name().to_owned()))
+}
+
+fn open_from(directory: &str, path: &str) -> Result<String, ErrorCode> {
+    let open = |at: &Descriptor, path, how| at.open_at(PathFlags::SYMLINK_FOLLOW, path, how, DescriptorFlags::READ);
+    let root = root();
+    let opened = open(&open(&root, directory, OpenFlags::DIRECTORY)?, path, OpenFlags::empty())?;
+    if opened.is_same_object(&root) {
+        return Ok("root".to_owned());
+    }
+    let found = opened.stat()?;
+    Ok(format!("{:?} {}", found.type_, found.link_count))
+}
+
+/// Whether two paths lead to one file.
+fn same(one: &str, other: &str) -> Result<String, ErrorCode> {
+    let root = root();
+    let hash = |path| root.metadata_hash_at(PathFlags::SYMLINK_FOLLOW, path).map(|hash| (hash.lower, hash.upper));
+    Ok((hash(one)? == hash(other)?).to_string())
 }
 
 /// Writes to the end of a file by the descriptor, and one more byte by a stream.

@@ -1,0 +1,435 @@
+//! What one session sees of files: a Unix tree, made of the directory that its tenant grants or its principal has, of
+//! mounts of the operator, and of what the host makes: `/tmp`, `/dev`, and folders of names.
+//!
+//! Every import that takes a path ends here, and so do quota, policy and audit. A path never leads out of the tree:
+//! `..` of its root is the root, and links are resolved against that root (`walk`). A name of the tree hides the entry
+//! of the granted directory that has the same name. That concerns only names in the root: the directories on the way
+//! to a mount point are the host's own, and read-only.
+//!
+//! | part | what a plugin may do | counted as |
+//! |---|---|---|
+//! | `/`, with a grant or a home | read, and write if that is granted | the directory's quota |
+//! | `/`, without | read | nothing |
+//! | `/tmp` | read and write; one for each session, gone at its end | its own quota |
+//! | `/dev` | what each device does | nothing |
+//! | mounts | read | nothing |
+//! | folders of names | look at | nothing |
+//!
+//! A name is moved or linked within one part only (`cross-device`), a mount point is neither moved nor removed
+//! (`busy`). Times, sizes and numbers of what the host makes are zero.
+//!
+//! Decided 2026-11-29: our own resolution of paths in place of cap-std's, which refuses every absolute link and knows
+//! one directory. The kernel still resolves whatever has no link and no `..` (`openat2`), so most paths take no more
+//! system calls than before.
+
+mod device;
+mod listing;
+mod parts;
+mod plan;
+mod walk;
+
+pub(crate) use device::Device;
+pub(crate) use listing::{ListedKind, TreeListing};
+pub(crate) use parts::{OpenFile, Start, Temporary};
+pub(crate) use plan::Kind;
+pub use plan::{FileTree, Mount, NameFolder, TemporaryFolders, TreeSettings};
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use cap_std::fs::Metadata;
+use rustix::io::Errno;
+use tokio::sync::Semaphore;
+
+use super::directory::{Directory, Entry, FileSlot, Id, Name, Opening, Refused, Times, checked, look};
+use parts::{Parts, absent};
+use plan::Plan;
+use walk::{Resolved, direct, walk};
+
+/// How often a path is resolved anew because its last part has become a link meanwhile.
+const ATTEMPTS: usize = 8;
+
+/// The tree of one session.
+pub(crate) struct Tree(Parts);
+
+/// What is known of a file.
+pub(crate) enum Found {
+    /// It is on a disk.
+    Real(Metadata),
+    /// The host makes it.
+    Made(Kind),
+}
+
+/// Where a path has led, with what is there now.
+enum Spot<'a> {
+    Name { part: usize, directory: &'a Directory, at: Name<'a>, found: Result<&'a Metadata, Errno>, slash: bool },
+    Directory { part: usize, directory: &'a Directory, dir: &'a cap_std::fs::Dir },
+    Part(usize),
+    Listed { part: usize, name: &'a OsStr },
+    Absent,
+}
+
+impl Tree {
+    /// The tree of a session whose root is this directory, if any. `None` if there is nothing to see.
+    pub(crate) fn new(
+        plans: &FileTree,
+        is_program: bool,
+        home: Option<Arc<Directory>>,
+        temporary: &Arc<Temporary>,
+    ) -> Option<Self> {
+        let plan = if is_program { plans.of_programs() } else { plans.of_handlers() };
+        let sees = is_program || home.is_some() || plan.has_mounts();
+        sees.then(|| Self(Parts { plan: Arc::clone(plan), home, temporary: Arc::clone(temporary) }))
+    }
+
+    /// The root.
+    pub(crate) fn root() -> OpenFile {
+        OpenFile::Part { part: Plan::ROOT, read: true, write: true }
+    }
+
+    /// The path of the root for plugins.
+    pub(crate) fn guest_path(&self) -> &str {
+        self.0.home.as_ref().map_or("/", |home| home.guest_path())
+    }
+
+    /// The queue of blocking operations.
+    pub(crate) fn turns(&self) -> &Arc<Semaphore> {
+        self.0.home.as_ref().map_or(self.0.plan.turns(), |home| home.turns())
+    }
+
+    /// The device that this is.
+    pub(crate) fn device(&self, opened: &OpenFile) -> Option<Device> {
+        match opened {
+            OpenFile::Part { part, .. } => self.0.plan.device(*part),
+            OpenFile::Entry { .. } => None,
+        }
+    }
+
+    /// The file or directory of a disk that this is; `None` if the host makes it.
+    pub(crate) fn entry<'a>(&'a self, opened: &'a OpenFile) -> Result<Option<&'a Arc<Entry>>, Refused> {
+        match opened {
+            OpenFile::Part { part, .. } => Ok(self.0.directory(*part)?.map(|directory| directory.root())),
+            OpenFile::Entry { entry, .. } => Ok(Some(entry)),
+        }
+    }
+
+    /// Whether it is a directory.
+    pub(crate) fn is_directory(&self, opened: &OpenFile) -> bool {
+        match opened {
+            OpenFile::Part { part, .. } => self.0.plan.is_folder(*part),
+            OpenFile::Entry { entry, .. } => entry.is_directory(),
+        }
+    }
+
+    /// Whether plugins may change what is in the same part.
+    pub(crate) fn allows_changes(&self, opened: &OpenFile) -> bool {
+        self.0
+            .directory(opened.part())
+            .is_ok_and(|directory| directory.is_some_and(|directory| directory.allows_changes()))
+    }
+
+    /// Identifies a file in this tree: its part, and its number there.
+    pub(crate) fn identity(&self, opened: &OpenFile) -> Result<(usize, Option<Id>), Refused> {
+        Ok((opened.part(), self.entry(opened)?.map(|entry| entry.id())))
+    }
+
+    /// A 128-bit hash of that, which reveals nothing about the disk.
+    pub(crate) fn hash(&self, opened: &OpenFile) -> Result<(u64, u64), Refused> {
+        let (part, id) = self.identity(opened)?;
+        self.hash_of(part, id, "")
+    }
+
+    fn hash_of(&self, part: usize, id: Option<Id>, name: &str) -> Result<(u64, u64), Refused> {
+        Ok(match (self.0.directory(part)?, id) {
+            (Some(directory), Some(id)) => directory.hash(id),
+            _ => self.0.plan.hash(part, name),
+        })
+    }
+
+    /// The metadata of something open.
+    pub(crate) fn stat(&self, opened: &OpenFile) -> Result<Found, Refused> {
+        match self.entry(opened)? {
+            Some(entry) => Ok(Found::Real(entry.metadata()?)),
+            None => Ok(Found::Made(self.0.plan.made(opened.part()))),
+        }
+    }
+
+    /// Changes the times of something open.
+    pub(crate) fn set_times(&self, opened: &OpenFile, times: Times) -> Result<(), Refused> {
+        match (self.0.directory(opened.part())?, self.entry(opened)?) {
+            (Some(directory), Some(entry)) => directory.set_times(entry, times),
+            _ => Err(Refused::ReadOnly),
+        }
+    }
+
+    /// Begins to list a directory.
+    pub(crate) fn list(&self, opened: &OpenFile, slot: FileSlot) -> Result<TreeListing, Refused> {
+        match (self.entry(opened)?, opened) {
+            (entry, OpenFile::Part { part, .. }) if self.0.plan.is_folder(*part) => {
+                let entries = entry.map(|entry| entry.list(slot)).transpose()?;
+                Ok(TreeListing::new(&self.0.plan, *part, entries))
+            }
+            (Some(entry), _) => Ok(TreeListing::of(entry.list(slot)?)),
+            (None, _) => Err(Refused::NotDirectory),
+        }
+    }
+
+    /// Opens what a path leads to. Also returns whether a file was created.
+    pub(crate) fn open(
+        &self,
+        start: Start<'_>,
+        path: &str,
+        how: Opening,
+        slot: FileSlot,
+    ) -> Result<(OpenFile, bool), Refused> {
+        // A name that must be new is not followed if it is a link.
+        let follow = how.follow && !(how.create && how.exclusive);
+        self.at(start, path, follow, true, |spot| match spot {
+            Spot::Name { part, directory, at, found, slash } => {
+                let how = Opening { directory: how.directory || slash, ..how };
+                let (entry, made) = directory.open_entry(at, found, how, slot)?;
+                Ok((OpenFile::Entry { part, entry: Arc::new(entry) }, made))
+            }
+            Spot::Directory { part, directory, dir } => {
+                let entry = Arc::new(directory.open_again(dir, how, slot)?);
+                Ok((OpenFile::Entry { part, entry }, false))
+            }
+            Spot::Part(part) => Ok((self.open_part(part, how)?, false)),
+            Spot::Listed { .. } if how.create && how.exclusive => Err(Refused::Exists),
+            Spot::Listed { .. } => Err(Refused::NotPermitted),
+            Spot::Absent if how.create => Err(Refused::ReadOnly),
+            Spot::Absent => Err(absent()),
+        })
+    }
+
+    fn open_part(&self, part: usize, how: Opening) -> Result<OpenFile, Refused> {
+        let Opening { read, write, create, exclusive, truncate, directory, .. } = how;
+        if create && exclusive {
+            return Err(Refused::Exists);
+        }
+        if self.0.plan.is_folder(part) {
+            if write || create || truncate {
+                return Err(Refused::IsDirectory);
+            }
+            // A `/tmp` that cannot be made is reported where it is opened.
+            self.0.directory(part)?;
+        } else if directory {
+            return Err(Refused::NotDirectory);
+        }
+        Ok(OpenFile::Part { part, read, write })
+    }
+
+    /// Creates a directory.
+    pub(crate) fn create_directory(&self, start: Start<'_>, path: &str) -> Result<(), Refused> {
+        match self.locate(start, path, false)? {
+            Resolved::Name { part, dir, name, .. } => {
+                self.0.mounted(part)?.create_directory(Name { dir: dir.dir()?, name: Path::new(&*name) })
+            }
+            Resolved::Part(_) | Resolved::Directory { .. } | Resolved::Listed { .. } => Err(Refused::Exists),
+            Resolved::Absent => Err(Refused::ReadOnly),
+        }
+    }
+
+    /// Creates a symbolic link.
+    pub(crate) fn symlink(&self, target: &str, start: Start<'_>, path: &str) -> Result<(), Refused> {
+        match self.locate(start, path, false)? {
+            Resolved::Name { slash: true, .. } => Err(absent()),
+            Resolved::Name { part, dir, name, .. } => {
+                self.0.mounted(part)?.symlink(target, Name { dir: dir.dir()?, name: Path::new(&*name) })
+            }
+            Resolved::Part(_) | Resolved::Directory { .. } | Resolved::Listed { .. } => Err(Refused::Exists),
+            Resolved::Absent => Err(Refused::ReadOnly),
+        }
+    }
+
+    /// Removes anything except a directory.
+    pub(crate) fn remove_file(&self, start: Start<'_>, path: &str) -> Result<(), Refused> {
+        match self.locate(start, path, false)? {
+            Resolved::Name { part, dir, name, slash } => {
+                let (directory, at) = (self.0.mounted(part)?, Name { dir: dir.dir()?, name: Path::new(&*name) });
+                if slash && !look(at)?.is_dir() {
+                    return Err(Refused::NotDirectory);
+                }
+                directory.remove_file(at)
+            }
+            Resolved::Directory { .. } => Err(Refused::IsDirectory),
+            Resolved::Part(part) if self.0.plan.is_folder(part) => Err(Refused::IsDirectory),
+            Resolved::Part(_) | Resolved::Listed { .. } => Err(Refused::ReadOnly),
+            Resolved::Absent => Err(absent()),
+        }
+    }
+
+    /// Removes an empty directory.
+    pub(crate) fn remove_directory(&self, start: Start<'_>, path: &str) -> Result<(), Refused> {
+        match self.locate(start, path, false)? {
+            Resolved::Name { part, dir, name, .. } => {
+                self.0.mounted(part)?.remove_directory(Name { dir: dir.dir()?, name: Path::new(&*name) })
+            }
+            // As under POSIX for a path that ends in a dot.
+            Resolved::Directory { .. } => Err(Refused::Invalid),
+            Resolved::Part(part) if self.0.plan.is_folder(part) => Err(Refused::Busy),
+            Resolved::Part(_) | Resolved::Listed { .. } => Err(Refused::NotDirectory),
+            Resolved::Absent => Err(absent()),
+        }
+    }
+
+    /// Renames an entry within one part, replacing what has the new name if that is possible.
+    pub(crate) fn rename(&self, from: Start<'_>, old: &str, to: Start<'_>, new: &str) -> Result<(), Refused> {
+        let (old, new) = (self.locate(from, old, false)?, self.locate(to, new, false)?);
+        match (&old, &new) {
+            (Resolved::Absent, _) => Err(absent()),
+            (Resolved::Part(_) | Resolved::Directory { .. }, _)
+            | (_, Resolved::Part(_) | Resolved::Directory { .. }) => Err(Refused::Busy),
+            (Resolved::Listed { .. }, _) | (_, Resolved::Listed { .. } | Resolved::Absent) => Err(Refused::ReadOnly),
+            (
+                Resolved::Name { part, dir, name, slash },
+                Resolved::Name { part: other, dir: to, name: new, slash: new_slash },
+            ) => {
+                if part != other {
+                    return Err(Refused::CrossDevice);
+                }
+                let old = Name { dir: dir.dir()?, name: Path::new(&**name) };
+                let new = Name { dir: to.dir()?, name: Path::new(&**new) };
+                self.0.mounted(*part)?.rename(old, new, *slash || *new_slash)
+            }
+        }
+    }
+
+    /// Gives a file a second name in the same part. `follow`: if the old path leads to a link, its target gets the
+    /// name.
+    pub(crate) fn link(
+        &self,
+        from: Start<'_>,
+        old: &str,
+        follow: bool,
+        to: Start<'_>,
+        new: &str,
+    ) -> Result<(), Refused> {
+        let new = self.locate(to, new, false)?;
+        self.at(from, old, follow, false, |spot| match (spot, &new) {
+            (Spot::Absent, _) => Err(absent()),
+            (Spot::Name { found: Err(error), .. }, _) => Err(io::Error::from(error).into()),
+            (_, Resolved::Part(_) | Resolved::Directory { .. } | Resolved::Listed { .. }) => Err(Refused::Exists),
+            (_, Resolved::Absent) => Err(Refused::CrossDevice),
+            (Spot::Directory { .. }, _) => Err(Refused::NotPermitted),
+            (Spot::Part(part), _) if self.0.plan.is_folder(part) => Err(Refused::NotPermitted),
+            (Spot::Part(_) | Spot::Listed { .. }, _) => Err(Refused::CrossDevice),
+            (_, Resolved::Name { slash: true, .. }) => Err(absent()),
+            (Spot::Name { part, directory, at, .. }, Resolved::Name { part: other, dir, name, .. }) => {
+                if part != *other {
+                    return Err(Refused::CrossDevice);
+                }
+                directory.link(at, Name { dir: dir.dir()?, name: Path::new(&**name) })
+            }
+        })
+    }
+
+    /// The target of a symbolic link.
+    pub(crate) fn read_link(&self, start: Start<'_>, path: &str) -> Result<String, Refused> {
+        match self.locate(start, path, path.ends_with('/'))? {
+            Resolved::Name { dir, name, .. } => {
+                let target = dir.dir()?.read_link_contents(Path::new(&*name))?;
+                target.into_os_string().into_string().map_err(|_| Refused::NoText)
+            }
+            Resolved::Part(_) | Resolved::Directory { .. } | Resolved::Listed { .. } => Err(Refused::Invalid),
+            Resolved::Absent => Err(absent()),
+        }
+    }
+
+    /// The metadata of what a path leads to.
+    pub(crate) fn metadata(&self, start: Start<'_>, path: &str, follow: bool) -> Result<Found, Refused> {
+        self.at(start, path, follow, false, |spot| match spot {
+            Spot::Name { found, slash, .. } => {
+                let found = found.map_err(io::Error::from)?;
+                if slash && !found.is_dir() { Err(Refused::NotDirectory) } else { Ok(Found::Real(found.clone())) }
+            }
+            Spot::Directory { dir, .. } => Ok(Found::Real(dir.dir_metadata()?)),
+            Spot::Part(part) => match self.0.directory(part)? {
+                Some(directory) => Ok(Found::Real(directory.root().metadata()?)),
+                None => Ok(Found::Made(self.0.plan.made(part))),
+            },
+            Spot::Listed { .. } => Ok(Found::Made(Kind::File)),
+            Spot::Absent => Err(absent()),
+        })
+    }
+
+    /// The [hash](Self::hash) of what a path leads to.
+    pub(crate) fn hash_at(&self, start: Start<'_>, path: &str, follow: bool) -> Result<(u64, u64), Refused> {
+        self.at(start, path, follow, false, |spot| match spot {
+            Spot::Name { directory, found, .. } => Ok(directory.hash(Id::of(found.map_err(io::Error::from)?))),
+            Spot::Directory { directory, dir, .. } => Ok(directory.hash(Id::of(&dir.dir_metadata()?))),
+            Spot::Part(part) => self.hash_of(part, self.0.directory(part)?.map(|directory| directory.root().id()), ""),
+            Spot::Listed { part, name } => self.hash_of(part, None, &name.to_string_lossy()),
+            Spot::Absent => Err(absent()),
+        })
+    }
+
+    /// Changes the times of what a path leads to.
+    pub(crate) fn set_times_at(&self, start: Start<'_>, path: &str, follow: bool, times: Times) -> Result<(), Refused> {
+        self.at(start, path, follow, true, |spot| match spot {
+            Spot::Name { directory, at, found, .. } => directory.set_times_at(at, found, times),
+            Spot::Directory { directory, dir, .. } => directory.set_times_of(dir, times),
+            Spot::Part(part) => match self.0.directory(part)? {
+                Some(directory) => directory.set_times(directory.root(), times),
+                None => Err(Refused::ReadOnly),
+            },
+            Spot::Listed { .. } => Err(Refused::ReadOnly),
+            Spot::Absent => Err(absent()),
+        })
+    }
+
+    /// Finds where a path leads, without a look at its last part unless that is to be followed.
+    fn locate<'a>(&'a self, start: Start<'a>, path: &'a str, follow: bool) -> Result<Resolved<'a>, Refused> {
+        checked(path)?;
+        if path.starts_with('/') {
+            // WASI's paths are relative to something open.
+            return Err(Refused::NotPermitted);
+        }
+        if path.is_empty() {
+            return Err(absent());
+        }
+        match direct(&self.0, start, path)? {
+            Some(place) => Ok(place),
+            None => walk(&self.0, start, path, follow),
+        }
+    }
+
+    /// Finds where a path leads and does something with what is there, with its names held if `lock`.
+    fn at<R>(
+        &self,
+        start: Start<'_>,
+        path: &str,
+        follow: bool,
+        lock: bool,
+        work: impl FnOnce(Spot<'_>) -> Result<R, Refused>,
+    ) -> Result<R, Refused> {
+        // With a slash behind it a link means what it leads to.
+        let follow = follow || path.ends_with('/');
+        let mut place = self.locate(start, path, follow)?;
+        for _ in 0..ATTEMPTS {
+            let (part, dir, name, slash) = match &place {
+                Resolved::Name { part, dir, name, slash } => (*part, dir, name, *slash),
+                Resolved::Directory { part, dir } => {
+                    let directory = self.0.mounted(*part)?;
+                    return work(Spot::Directory { part: *part, directory, dir: dir.dir()? });
+                }
+                Resolved::Part(part) => return work(Spot::Part(*part)),
+                Resolved::Listed { part, name } => return work(Spot::Listed { part: *part, name }),
+                Resolved::Absent => return work(Spot::Absent),
+            };
+            let (directory, at) = (self.0.mounted(part)?, Name { dir: dir.dir()?, name: Path::new(&**name) });
+            let names = lock.then(|| directory.names());
+            let found = look(at);
+            if follow && found.as_ref().is_ok_and(Metadata::is_symlink) {
+                drop(names);
+                place = walk(&self.0, start, path, true)?;
+                continue;
+            }
+            let found = found.as_ref().map_err(|error| Errno::from_io_error(error).unwrap_or(Errno::IO));
+            return work(Spot::Name { part, directory, at, found, slash });
+        }
+        Err(Refused::Link)
+    }
+}

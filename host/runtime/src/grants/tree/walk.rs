@@ -1,0 +1,311 @@
+//! Finds where a path leads in a tree, whatever links are on it.
+//!
+//! The kernel resolves a path that neither leaves the directory where it begins nor meets another part of the tree
+//! ([`direct`]). Every other path is resolved here, one component at a time ([`walk`]): each is opened without
+//! following it, the text of a link is put in front of what is left of the path, and `..` leads to the directory that
+//! the walk came from. So a path cannot leave the tree, even while others rename things: what `..` opens is compared
+//! with the directory that the walk saw there before.
+//!
+//! A walk holds one open directory however long the path is.
+
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use cap_std::fs::{Dir, Metadata};
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2, readlinkat};
+use rustix::io::Errno;
+
+use super::parts::{OpenFile, Parts, Start, absent};
+use super::plan::{NodeKind, Plan};
+use crate::grants::directory::{Entry, Id, Refused};
+
+/// As many links as Linux follows, path_resolution(7).
+const LINKS: usize = 40;
+/// Opens a name without following it, and without any effect on what it is.
+const PATH: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// Opens a directory only.
+const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// Where a path leads.
+pub(super) enum Resolved<'a> {
+    /// To a name in a directory, whether it exists or not. `slash`: the path demands that it is a directory.
+    Name { part: usize, dir: Held<'a>, name: Cow<'a, OsStr>, slash: bool },
+    /// To a directory below the root of a part, without a name: by `.` or `..`.
+    Directory { part: usize, dir: Held<'a> },
+    /// To the root of a part.
+    Part(usize),
+    /// To a name in a folder of names.
+    Listed { part: usize, name: OsString },
+    /// To a name that a folder of the host does not have.
+    Absent,
+}
+
+/// A directory that is open.
+pub(super) enum Held<'a> {
+    Entry(&'a Entry),
+    Own(Dir),
+}
+
+impl Held<'_> {
+    pub(super) fn dir(&self) -> Result<&Dir, Refused> {
+        match self {
+            Self::Entry(entry) => entry.directory(),
+            Self::Own(dir) => Ok(dir),
+        }
+    }
+}
+
+/// Lets the kernel resolve all but the last name; `None` if [`walk`] has to.
+pub(super) fn direct<'a>(tree: &'a Parts, start: Start<'a>, path: &'a str) -> Result<Option<Resolved<'a>>, Refused> {
+    let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+    if matches!(name, "" | "." | "..") {
+        return Ok(None);
+    }
+    // Where other parts begin, the kernel must not follow links into what they hide.
+    let (part, entry, has_parts) = match start.opened {
+        OpenFile::Entry { part, entry } => (*part, &**entry, false),
+        OpenFile::Part { part, .. } => {
+            let Some(directory) = tree.directory(*part)? else { return Ok(None) };
+            let mut names = path.split('/').filter(|name| !matches!(*name, "" | "."));
+            if names.next().is_some_and(|first| tree.plan.child(*part, OsStr::new(first)).is_some()) {
+                return Ok(None);
+            }
+            (*part, &**directory.root(), tree.plan.has_children(*part))
+        }
+    };
+    let name = Cow::Borrowed(OsStr::new(name));
+    if parent.is_empty() {
+        return Ok(Some(Resolved::Name { part, dir: Held::Entry(entry), name, slash: false }));
+    }
+    if parent.split('/').any(|name| name == "..") {
+        return Ok(None);
+    }
+    let mut beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    if has_parts {
+        beneath |= ResolveFlags::NO_SYMLINKS;
+    }
+    match openat2(entry.directory()?, parent, DIRECTORY, Mode::empty(), beneath) {
+        Ok(fd) => {
+            let dir = Held::Own(Dir::from_std_file(File::from(fd)));
+            Ok(Some(Resolved::Name { part, dir, name, slash: false }))
+        }
+        // It leads out, or over a link; it was renamed meanwhile; or the kernel cannot do this.
+        Err(Errno::XDEV | Errno::LOOP | Errno::AGAIN | Errno::NOSYS | Errno::PERM) => Ok(None),
+        Err(error) => Err(std::io::Error::from(error).into()),
+    }
+}
+
+/// Resolves a path, one component at a time. A link in its last part is followed if `follow`.
+pub(super) fn walk<'a>(tree: &'a Parts, start: Start<'a>, path: &str, follow: bool) -> Result<Resolved<'a>, Refused> {
+    let position = Position::at(tree, start)?;
+    let mut walk = Walk { tree, start, position, ahead: Vec::new(), slash: false, links: 0 };
+    walk.push(OsStr::new(path));
+    walk.run(follow)
+}
+
+/// Where a walk is.
+struct Position<'a> {
+    part: usize,
+    /// The current directory and its identity; `None` in a folder of the host.
+    dir: Option<(Held<'a>, Id)>,
+    /// The directories above it, down from `origin` or else from the root of the part.
+    above: Vec<Id>,
+    /// Where the walk began, if that is not the root of a part: what is above it is not known.
+    origin: Option<&'a Entry>,
+}
+
+impl<'a> Position<'a> {
+    fn at(tree: &'a Parts, start: Start<'a>) -> Result<Self, Refused> {
+        match start.opened {
+            OpenFile::Part { part, .. } if tree.plan.is_folder(*part) => Self::root(tree, *part),
+            OpenFile::Part { .. } => Err(Refused::NotDirectory),
+            OpenFile::Entry { part, entry } => {
+                entry.directory()?;
+                Ok(Self { part: *part, dir: Some(held(entry)), above: Vec::new(), origin: Some(entry) })
+            }
+        }
+    }
+
+    /// The root of a part.
+    fn root(tree: &'a Parts, part: usize) -> Result<Self, Refused> {
+        let dir = tree.directory(part)?.map(|directory| held(directory.root()));
+        Ok(Self { part, dir, above: Vec::new(), origin: None })
+    }
+
+    fn is_root(&self) -> bool {
+        self.above.is_empty() && self.origin.is_none()
+    }
+
+    /// Goes down into a directory that is open.
+    fn descend(&mut self, dir: Dir, id: Id) {
+        if let Some((_, before)) = self.dir.replace((Held::Own(dir), id)) {
+            self.above.push(before);
+        }
+    }
+
+    fn place(self) -> Resolved<'a> {
+        let is_root = self.is_root();
+        match self.dir {
+            Some((dir, _)) if !is_root => Resolved::Directory { part: self.part, dir },
+            Some(_) | None => Resolved::Part(self.part),
+        }
+    }
+}
+
+fn held(entry: &Entry) -> (Held<'_>, Id) {
+    (Held::Entry(entry), entry.id())
+}
+
+struct Walk<'a> {
+    tree: &'a Parts,
+    start: Start<'a>,
+    position: Position<'a>,
+    /// The components that are left, the next one last. At most those of the path and of `LINKS` links.
+    ahead: Vec<OsString>,
+    /// The path or a link at its end has a slash behind the last name.
+    slash: bool,
+    links: usize,
+}
+
+impl<'a> Walk<'a> {
+    /// Puts a path in front of what is left.
+    fn push(&mut self, path: &OsStr) {
+        let bytes = path.as_bytes();
+        self.slash |= self.ahead.is_empty() && bytes.ends_with(b"/");
+        let parts = bytes.split(|byte| *byte == b'/').filter(|part| !part.is_empty());
+        self.ahead.extend(parts.rev().map(|part| OsStr::from_bytes(part).to_owned()));
+    }
+
+    fn run(mut self, follow: bool) -> Result<Resolved<'a>, Refused> {
+        while let Some(part) = self.ahead.pop() {
+            match part.as_bytes() {
+                b"." => {}
+                b".." => self.up()?,
+                _ => {
+                    if let Some(place) = self.down(part, follow)? {
+                        return Ok(place);
+                    }
+                }
+            }
+        }
+        Ok(self.position.place())
+    }
+
+    /// Goes on by one name. Returns where the path leads if that was the end of it.
+    fn down(&mut self, name: OsString, follow: bool) -> Result<Option<Resolved<'a>>, Refused> {
+        let (part, is_last) = (self.position.part, self.ahead.is_empty());
+        if self.position.is_root() {
+            if let Some(child) = self.tree.plan.child(part, &name) {
+                if (self.slash || !is_last) && !self.tree.plan.is_folder(child) {
+                    return Err(Refused::NotDirectory);
+                }
+                self.position = Position::root(self.tree, child)?;
+                return Ok(None);
+            }
+            if let NodeKind::Names(folder) = self.tree.plan.kind(part) {
+                return match name.to_str().is_some_and(|name| folder.has(name)) {
+                    true if is_last && !self.slash => Ok(Some(Resolved::Listed { part, name })),
+                    true => Err(Refused::NotDirectory),
+                    false if is_last => Ok(Some(Resolved::Absent)),
+                    false => Err(absent()),
+                };
+            }
+        }
+        let Some((dir, _)) = &self.position.dir else {
+            return if is_last { Ok(Some(Resolved::Absent)) } else { Err(absent()) };
+        };
+        if is_last && !follow {
+            return Ok(self.end(name));
+        }
+        let file = match openat(dir.dir()?, &*name, PATH, Mode::empty()) {
+            Ok(fd) => File::from(fd),
+            // It can still be created.
+            Err(Errno::NOENT) if is_last => return Ok(self.end(name)),
+            Err(error) => return Err(std::io::Error::from(error).into()),
+        };
+        let found = Metadata::from_file(&file)?;
+        if found.is_symlink() {
+            self.follow(&file)?;
+        } else if is_last {
+            return Ok(self.end(name));
+        } else if found.is_dir() {
+            self.position.descend(Dir::from_std_file(file), Id::of(&found));
+        } else {
+            return Err(Refused::NotDirectory);
+        }
+        Ok(None)
+    }
+
+    fn end(&mut self, name: OsString) -> Option<Resolved<'a>> {
+        let (dir, _) = self.position.dir.take()?;
+        Some(Resolved::Name { part: self.position.part, dir, name: Cow::Owned(name), slash: self.slash })
+    }
+
+    /// Goes on with the target of an open link.
+    fn follow(&mut self, link: &File) -> Result<(), Refused> {
+        self.links += 1;
+        if self.links > LINKS {
+            return Err(Refused::Link);
+        }
+        let target = readlinkat(link, c"", Vec::new()).map_err(std::io::Error::from)?;
+        let target = OsString::from_vec(target.into_bytes());
+        if target.as_bytes().starts_with(b"/") {
+            self.position = Position::root(self.tree, Plan::ROOT)?;
+        }
+        self.push(&target);
+        Ok(())
+    }
+
+    /// Goes to the directory above. That of the root of a part is where the part is in the tree, and that of the root
+    /// of the tree is the root.
+    fn up(&mut self) -> Result<(), Refused> {
+        if self.position.above.is_empty() && self.position.origin.is_some() {
+            self.find_origin()?;
+        }
+        let position = &mut self.position;
+        let Some(id) = position.above.pop() else {
+            self.position = Position::root(self.tree, self.tree.plan.parent(position.part))?;
+            return Ok(());
+        };
+        if position.above.is_empty() {
+            let directory = self.tree.mounted(position.part)?;
+            position.dir = Some(held(position.origin.unwrap_or(directory.root())));
+            return Ok(());
+        }
+        let Some((dir, _)) = &position.dir else { return Err(absent()) };
+        let parent = openat(dir.dir()?, c"..", DIRECTORY, Mode::empty()).map_err(std::io::Error::from)?;
+        let parent = File::from(parent);
+        // It was moved since the walk came from there, perhaps out of the tree.
+        if Id::of(&Metadata::from_file(&parent)?) != id {
+            return Err(absent());
+        }
+        position.dir = Some((Held::Own(Dir::from_std_file(parent)), id));
+        Ok(())
+    }
+
+    /// Finds out what is above the directory where the walk began: follows its path from the root of the tree, which
+    /// must still lead to it.
+    fn find_origin(&mut self) -> Result<(), Refused> {
+        let position = Position::root(self.tree, Plan::ROOT)?;
+        let mut way = Walk { position, ahead: Vec::new(), slash: false, ..*self };
+        way.push(OsStr::new("."));
+        way.push(OsStr::new(self.start.path));
+        let origin = self.position.origin.map(Entry::id);
+        while let Some(part) = way.ahead.pop() {
+            match part.as_bytes() {
+                b"." => {}
+                b".." => way.up()?,
+                _ => {
+                    way.down(part, true)?;
+                }
+            }
+        }
+        if way.position.dir.as_ref().map(|(_, id)| *id) != origin {
+            return Err(absent());
+        }
+        (self.position, self.links) = (way.position, way.links);
+        Ok(())
+    }
+}
