@@ -1,7 +1,7 @@
 //! The bounded queue between those who emit events and the thread that writes records.
 
-use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::record::{left_out_line, numbered};
@@ -10,8 +10,12 @@ use crate::observe::event::{ServerEvent, emit};
 
 /// The most bytes of records that wait.
 const MOST: usize = 32 << 20;
-/// The most file events a second, on the average; four times as many may come at once.
+/// The most file events of one tenant a second, on the average; four times as many may come at once.
 const FILES: f64 = 5_000.0;
+/// The most bytes of one tenant's file events that wait.
+const FILES_WAITING: usize = MOST / 8;
+/// For how many tenants file events are counted apart. Those beyond share what one tenant has.
+const TENANTS: usize = 10_000;
 /// The same for failures of clients that have not logged in.
 const STRANGERS: f64 = 1_000.0;
 /// For how long one record may be written until `required` refuses new work.
@@ -23,9 +27,9 @@ const RECORD: usize = 64;
 
 /// Priority of a record when the queue fills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Importance {
-    /// What a plugin did to a file, of which there may be any number.
-    File,
+pub(super) enum Importance<'a> {
+    /// What a plugin of this tenant did to a file, of which there may be any number.
+    File(&'a str),
     /// What a client did that has not logged in, of which there may be any number, too.
     Stranger,
     /// Anything else.
@@ -51,7 +55,7 @@ struct State {
     seq: u64,
     /// Records that found no room since the audit was last written again.
     left_out: u64,
-    files: Option<Rate>,
+    files: HashMap<Arc<str>, FileShare>,
     strangers: Option<Rate>,
     /// Since when the current record is being written.
     writing: Option<Instant>,
@@ -64,12 +68,28 @@ struct State {
 
 /// What stands in the queue.
 enum Entry {
-    Record(&'static str, Vec<u8>),
+    Record(Waiting),
     /// These records found no room.
     LeftOut {
         first: u64,
         last: u64,
     },
+}
+
+/// A record that waits.
+struct Waiting {
+    name: &'static str,
+    line: Vec<u8>,
+    /// The tenant among whose file events it counts.
+    tenant: Option<Arc<str>>,
+}
+
+/// What file events of one tenant take.
+#[derive(Default)]
+struct FileShare {
+    rate: Option<Rate>,
+    /// Bytes that wait.
+    bytes: usize,
 }
 
 /// How many events may still come now.
@@ -80,12 +100,12 @@ struct Rate {
 
 impl AuditQueue {
     /// Takes a record, or counts it as left out. Never waits.
-    pub(super) fn put(&self, name: &'static str, record: Vec<u8>, importance: Importance) {
+    pub(super) fn put(&self, name: &'static str, record: Vec<u8>, importance: Importance<'_>) {
         let mut state = self.lock();
         let most = match importance {
-            Importance::File if !may_take(&mut state.files, FILES, Instant::now()) => 0,
+            Importance::File(tenant) if !state.has_room_for_file(tenant, record.len()) => 0,
             Importance::Stranger if !may_take(&mut state.strangers, STRANGERS, Instant::now()) => 0,
-            Importance::File => MOST / 4 * 3,
+            Importance::File(_) => MOST / 4 * 3,
             // Less than half, so that strangers alone never make `required` refuse anything.
             Importance::Stranger => MOST / 4,
             Importance::Normal => MOST,
@@ -98,7 +118,11 @@ impl AuditQueue {
             return;
         }
         state.bytes += size;
-        state.records.push_back(Entry::Record(name, line));
+        let tenant = match importance {
+            Importance::File(tenant) => state.add_file(tenant, size),
+            Importance::Stranger | Importance::Normal => None,
+        };
+        state.records.push_back(Entry::Record(Waiting { name, line, tenant }));
         drop(state);
         self.more.notify_one();
     }
@@ -121,6 +145,7 @@ impl AuditQueue {
         let mut state = self.lock();
         (state.failing, state.is_over) = (Some(reason.to_owned()), true);
         state.records.clear();
+        state.files.clear();
         state.bytes = 0;
         drop(state);
         self.written.notify_all();
@@ -167,7 +192,10 @@ impl AuditQueue {
             } else if let Some(entry) = state.records.pop_front() {
                 state.writing = Some(Instant::now());
                 return match entry {
-                    Entry::Record(name, line) => (name, line),
+                    Entry::Record(Waiting { name, line, tenant }) => {
+                        state.take_file(tenant, line.len() + RECORD);
+                        (name, line)
+                    }
                     Entry::LeftOut { first, last } => {
                         let line = left_out_line(first, last);
                         state.bytes += line.len() + RECORD;
@@ -206,7 +234,7 @@ impl AuditQueue {
     #[cfg(test)]
     fn held(&self) -> (usize, u64) {
         let state = self.lock();
-        (state.records.iter().filter(|entry| matches!(entry, Entry::Record(..))).count(), state.left_out)
+        (state.records.iter().filter(|entry| matches!(entry, Entry::Record(_))).count(), state.left_out)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -215,6 +243,39 @@ impl AuditQueue {
 }
 
 impl State {
+    /// Whether one more file event of a tenant may come. Counts it.
+    fn has_room_for_file(&mut self, tenant: &str, bytes: usize) -> bool {
+        let now = Instant::now();
+        let tenant = self.counted(tenant, now);
+        let share = self.files.entry(tenant).or_default();
+        may_take(&mut share.rate, FILES, now) && share.bytes.saturating_add(bytes) <= FILES_WAITING
+    }
+
+    /// The name under which a tenant's file events are counted.
+    fn counted(&mut self, tenant: &str, now: Instant) -> Arc<str> {
+        if let Some((name, _)) = self.files.get_key_value(tenant) {
+            return Arc::clone(name);
+        }
+        if self.files.len() >= TENANTS {
+            self.files.retain(|_, share| share.bytes > 0 || !share.rate.as_ref().is_some_and(|rate| rate.is_full(now)));
+        }
+        if self.files.len() >= TENANTS { Arc::default() } else { tenant.into() }
+    }
+
+    /// A file event of a tenant waits, which takes so many bytes.
+    fn add_file(&mut self, tenant: &str, bytes: usize) -> Option<Arc<str>> {
+        let tenant = self.counted(tenant, Instant::now());
+        self.files.entry(Arc::clone(&tenant)).or_default().bytes += bytes;
+        Some(tenant)
+    }
+
+    /// It waits no longer.
+    fn take_file(&mut self, tenant: Option<Arc<str>>, bytes: usize) {
+        if let Some(share) = tenant.and_then(|tenant| self.files.get_mut(&tenant)) {
+            share.bytes = share.bytes.saturating_sub(bytes);
+        }
+    }
+
     /// The record with the newest number finds no room. Where it would be, the audit will say so.
     fn leave_out(&mut self) {
         self.left_out += 1;
@@ -224,6 +285,13 @@ impl State {
             _ if self.is_over => {}
             _ => self.records.push_back(Entry::LeftOut { first: seq, last: seq }),
         }
+    }
+}
+
+impl Rate {
+    /// Whether as many may come at once as ever.
+    fn is_full(&self, now: Instant) -> bool {
+        self.left + now.saturating_duration_since(self.at).as_secs_f64() * FILES >= FILES * 4.0
     }
 }
 
@@ -243,7 +311,6 @@ fn may_take(rate: &mut Option<Rate>, a_second: f64, now: Instant) -> bool {
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -307,16 +374,41 @@ mod tests {
     #[test]
     fn file_events_leave_room_for_everything_else() {
         let queue = AuditQueue::default();
-        let line = vec![b'x'; MOST / 16];
+        let line = vec![b'x'; MOST / 32];
         for _ in 0..64 {
-            queue.put("file_used", line.clone(), Importance::File);
+            for tenant in ["one", "two", "three", "four", "five", "six", "seven", "eight"] {
+                queue.put("file_used", line.clone(), Importance::File(tenant));
+            }
         }
         let (held, _) = queue.held();
-        assert!((10..=12).contains(&held), "{held}");
+        assert!((22..=24).contains(&held), "{held}");
         put(&queue, &"x".repeat(MOST / 8));
         let (records, left_out) = queue.held();
-        assert_eq!((records, left_out), (held + 1, 64 - held as u64));
+        assert_eq!((records, left_out), (held + 1, 64 * 8 - held as u64));
         assert_eq!(queue.problem().as_deref(), Some("the audit is not written fast enough"));
+    }
+
+    /// O8: a tenant cannot keep the file events of another out.
+    #[test]
+    fn file_events_of_one_tenant_leave_room_for_those_of_others() {
+        let queue = AuditQueue::default();
+        let line = vec![b'x'; MOST / 64];
+        let held = |tenant| {
+            (0..64).for_each(|_| queue.put("file_used", line.clone(), Importance::File(tenant)));
+            queue.held().0
+        };
+        assert_eq!((held("loud"), held("loud"), held("other")), (7, 7, 14));
+        // Of short ones the rate is met first.
+        let queue = AuditQueue::default();
+        let put = |tenant: &str| queue.put("file_used", vec![b'x'; 9], Importance::File(tenant));
+        (0..30_000).for_each(|_| put("loud"));
+        let (held, left_out) = queue.held();
+        assert!((20_000..29_000).contains(&held) && left_out == 30_000 - held as u64, "{held}, {left_out}");
+        put("other");
+        assert_eq!(queue.held(), (held + 1, left_out));
+        // Nobody can make it count without bound.
+        (0..TENANTS * 2).for_each(|number| put(&number.to_string()));
+        assert!(queue.lock().files.len() <= TENANTS + 1);
     }
 
     #[test]

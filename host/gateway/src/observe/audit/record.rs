@@ -17,7 +17,7 @@ pub(super) const VERSION: u32 = 1;
 /// Makes records, and keeps the user and peer of each connection.
 pub(super) struct Recorder {
     connections: Mutex<HashMap<u64, Who>>,
-    /// The most bytes of one value.
+    /// The most bytes of one value as it is written. A control character takes six.
     longest_value: usize,
 }
 
@@ -200,16 +200,22 @@ impl Line {
     }
 
     fn text(&mut self, name: &str, text: &str) {
-        let kept = &text[..text.floor_char_boundary(self.longest_value)];
         let _ = write!(self.text, ",\"{name}\":\"");
-        for character in kept.chars() {
+        let (begin, mut kept) = (self.text.len(), 0);
+        for character in text.chars() {
+            let end = self.text.len();
             if let '"' | '\\' = character {
                 self.text.push('\\');
             }
             let _ = write_harmless(&mut self.text, character, Form::Json);
+            if self.text.len() - begin > self.longest_value {
+                self.text.truncate(end);
+                break;
+            }
+            kept += character.len_utf8();
         }
         self.text.push('"');
-        self.cut(name, text.as_bytes(), kept.len());
+        self.cut(name, text.as_bytes(), kept);
     }
 
     fn bytes(&mut self, name: &str, bytes: &[u8]) {

@@ -11,7 +11,7 @@ pub(super) trait AuditSink: Send {
     /// Opens the destination anew.
     fn reopen(&mut self) {}
 
-    /// The most bytes of one value. Of commands a client chooses the length, and a record may have six times as many.
+    /// The most bytes of one value as it is written. Of commands a client chooses the length.
     fn longest_value(&self) -> usize {
         16 << 10
     }

@@ -44,14 +44,14 @@ fn document() -> String {
     text += "\nThe other fields of an event are those of its line in the log: `EVENTS.md` has the meaning of each. A command is\n\
              exact: as text if it is UTF-8, otherwise as hexadecimal digits in `command_hex`. Other texts of clients\n\
              are written as in the log: what is not readable text as `\\xNN` or `\\u{..}`, a backslash twice. A value\n\
-             goes up to 16 KiB, to syslog and journald up to 4 KiB: `NAME_cut` says how many bytes were left out of one, and\n\
+             takes up to 16 KiB, to syslog and journald up to 4 KiB: `NAME_cut` says how many bytes were left out of one, and\n\
              `NAME_sha256` has the digest of the whole.\n\n\
              A record is in the file when the kernel has it, and survives the end of the process. After the death of a process\n\
              in the middle of a record the next one begins a new line. `FILE.1` is the newest of the older files.\n\n\
              While the destination fails, up to 32 MiB of records wait. In the place of those that find no room there is\n\
              `audit_left_out`: how many (`left_out`), and the numbers of the first (`seq`) and the last. File events are\n\
-             left out beyond 5,000 a second and beyond three quarters of that room, failures of clients that have not logged\n\
-             in beyond 1,000 a second and beyond a quarter. With `required = true` nobody can log in, open a session or start\n\
+             left out beyond three quarters of that room, those of one tenant beyond 5,000 a second and beyond an eighth of\n\
+             it, failures of clients that have not logged in beyond 1,000 a second and beyond a quarter. With `required = true` nobody can log in, open a session or start\n\
              a command while writing fails or the queue is half full. Running sessions continue.\n\n\
              ## Events\n\n";
     for event in descriptions().filter(|event| AUDITED.contains(&event.name)) {
