@@ -20,7 +20,7 @@
 //! that can be dropped between the charge and the change, its streams write without a check, and it opens whatever a
 //! name refers to.
 
-mod count;
+pub(super) mod count;
 mod entry;
 mod inode;
 mod quota;
@@ -30,6 +30,7 @@ mod slots;
 pub(crate) use entry::{Entry, Listing, READ};
 pub(crate) use inode::{Id, Position};
 pub use quota::{Quota, Usage};
+pub(crate) use quota::{QuotaAccount, TotalAccount};
 pub(crate) use refused::Refused;
 pub(crate) use slots::{Counted, FileSlot, OpenCount};
 
@@ -50,7 +51,6 @@ use tokio::sync::Semaphore;
 
 use entry::{Node, reopen};
 use inode::{Inode, Inodes};
-use quota::QuotaAccount;
 
 /// The longest path: Linux's `PATH_MAX` without the final zero.
 const PATH: usize = 4095;

@@ -16,10 +16,11 @@ use super::inode::Id;
 use super::quota::Usage;
 
 /// Opens a directory only, never through a link.
-const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+pub(in crate::grants) const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Where below the root the count stopped, and why.
-pub(super) type Stopped = (String, io::Error);
+pub(in crate::grants) type Stopped = (String, io::Error);
 
 /// A directory on the path of the walk.
 struct Level {

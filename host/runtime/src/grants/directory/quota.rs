@@ -1,5 +1,7 @@
-//! The quota of a granted directory and its usage: two counters that all sessions of the tenant share.
+//! The quota of a granted directory and its usage: two counters that all sessions of the tenant share. Directories may
+//! have a total of bytes together, as the homes of a tenant have.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The most that a directory may hold.
@@ -25,6 +27,36 @@ pub struct Usage {
 pub(crate) struct QuotaAccount {
     most: Counters,
     used: Counters,
+    /// What it shares with other accounts: each of its bytes is counted there too.
+    total: Option<Arc<TotalAccount>>,
+}
+
+/// The bytes that several accounts may have together, and those that they have.
+pub(crate) struct TotalAccount {
+    most: AtomicU64,
+    used: AtomicU64,
+}
+
+impl TotalAccount {
+    /// Without any bytes yet.
+    pub(crate) fn new(most: u64) -> Self {
+        Self { most: AtomicU64::new(most), used: AtomicU64::new(0) }
+    }
+
+    /// Changes the bound. What is there stays, even if it is more.
+    pub(crate) fn change(&self, most: u64) {
+        self.most.store(most, Ordering::Relaxed);
+    }
+
+    /// The bytes of all accounts.
+    pub(crate) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Counts bytes that exist already, whether they fit or not.
+    fn add(&self, bytes: u64) {
+        self.used.update(Ordering::Relaxed, Ordering::Relaxed, |used| used.saturating_add(bytes));
+    }
 }
 
 /// Bytes and entries.
@@ -45,7 +77,14 @@ impl Counters {
 
 impl QuotaAccount {
     pub(super) fn new(quota: Quota, usage: Usage) -> Self {
-        Self { most: Counters::new(quota.bytes, quota.files), used: Counters::new(usage.bytes, usage.files) }
+        let (most, used) = (Counters::new(quota.bytes, quota.files), Counters::new(usage.bytes, usage.files));
+        Self { most, used, total: None }
+    }
+
+    /// One that shares a total with others. What is there already is counted, whether it fits or not.
+    pub(crate) fn within(quota: Quota, usage: Usage, total: &Arc<TotalAccount>) -> Self {
+        total.add(usage.bytes);
+        Self { total: Some(Arc::clone(total)), ..Self::new(quota, usage) }
     }
 
     pub(super) fn quota(&self) -> Quota {
@@ -54,28 +93,39 @@ impl QuotaAccount {
     }
 
     /// Changes the quota. What is there stays, even if it is more.
-    pub(super) fn change(&self, quota: Quota) {
+    pub(crate) fn change(&self, quota: Quota) {
         self.most.bytes.store(quota.bytes, Ordering::Relaxed);
         self.most.files.store(quota.files, Ordering::Relaxed);
     }
 
-    pub(super) fn usage(&self) -> Usage {
+    pub(crate) fn usage(&self) -> Usage {
         let (bytes, files) = self.used.load();
         Usage { bytes, files }
     }
 
     /// Charges this many more bytes if they fit.
-    pub(super) fn charge_bytes(&self, bytes: u64) -> bool {
-        charge(&self.used.bytes, bytes, self.quota().bytes)
+    pub(crate) fn charge_bytes(&self, bytes: u64) -> bool {
+        if !charge(&self.used.bytes, bytes, self.quota().bytes) {
+            return false;
+        }
+        let fits = |total: &TotalAccount| charge(&total.used, bytes, total.most.load(Ordering::Relaxed));
+        let fits = self.total.as_deref().is_none_or(fits);
+        if !fits {
+            give_back(&self.used.bytes, bytes);
+        }
+        fits
     }
 
     /// Charges one more entry if it fits.
-    pub(super) fn charge_file(&self) -> bool {
+    pub(crate) fn charge_file(&self) -> bool {
         charge(&self.used.files, 1, self.quota().files)
     }
 
-    pub(super) fn give_back(&self, usage: Usage) {
-        give_back(&self.used.bytes, usage.bytes);
+    pub(crate) fn give_back(&self, usage: Usage) {
+        let given = give_back(&self.used.bytes, usage.bytes);
+        if let Some(total) = &self.total {
+            give_back(&total.used, given);
+        }
         give_back(&self.used.files, usage.files);
     }
 }
@@ -86,9 +136,9 @@ fn charge(used: &AtomicU64, amount: u64, most: u64) -> bool {
     amount == 0 || used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
 }
 
-/// Never below zero: other programs may have added files after the count.
-fn give_back(used: &AtomicU64, amount: u64) {
-    used.update(Ordering::Relaxed, Ordering::Relaxed, |used| used.saturating_sub(amount));
+/// Never below zero: other programs may have added files after the count. Returns how much it was.
+fn give_back(used: &AtomicU64, amount: u64) -> u64 {
+    used.update(Ordering::Relaxed, Ordering::Relaxed, |used| used.saturating_sub(amount)).min(amount)
 }
 
 #[cfg(test)]
@@ -105,6 +155,22 @@ mod tests {
         assert!(account.charge_file());
         assert!(!account.charge_file());
         assert_eq!(account.usage(), Usage { bytes: 10, files: 1 });
+    }
+
+    #[test]
+    fn accounts_with_a_total_have_it_together_and_give_back_no_more_than_they_had() {
+        let total = Arc::new(TotalAccount::new(10));
+        let account = |bytes| QuotaAccount::within(Quota { bytes: 8, files: 9 }, Usage { bytes, files: 0 }, &total);
+        let (one, two) = (account(3), account(0));
+        assert!(two.charge_bytes(7) && total.used() == 10);
+        assert!(!one.charge_bytes(1) && !two.charge_bytes(1));
+        assert_eq!((one.usage().bytes, two.usage().bytes), (3, 7));
+        one.give_back(Usage { bytes: 99, files: 0 });
+        assert_eq!(total.used(), 7);
+        total.change(6);
+        assert!(one.charge_bytes(0) && !one.charge_bytes(1));
+        two.give_back(two.usage());
+        assert!(one.charge_bytes(6) && !two.charge_bytes(1));
     }
 
     #[test]
