@@ -121,6 +121,8 @@ pub enum Limit {
     HostCall,
     /// Handles.
     Resources,
+    /// The quota of files: a home cannot be made.
+    Home,
 }
 
 impl Limit {
@@ -136,6 +138,7 @@ impl Limit {
             Self::AllMemory => "out of memory: the server has no more for plugins now",
             Self::HostCall => "write too large",
             Self::Resources => "too many resources",
+            Self::Home => "your home cannot be made: its quota is full",
         }
     }
 }
@@ -163,6 +166,7 @@ impl Error {
             | Self::Killed(_)
             | Self::Suspended
             | Self::Full { .. }
+            | Self::Limit { limit: Limit::Home, .. }
             | Self::Host { .. } => Exit::Status(SOFTWARE),
             Self::Limit { limit: Limit::Idle, .. } => self.signal(SignalName::Hup),
             Self::Limit { .. } => self.signal(SignalName::Kill),
@@ -183,6 +187,11 @@ impl Error {
     /// The host's own code panicked with this message.
     pub(crate) fn panicked(words: &str) -> Self {
         Self::Host { incident: incident(), detail: format!("panicked: {}", brief(words, CAUSE)) }
+    }
+
+    /// An error of the machine that no plugin caused.
+    pub(crate) fn of_machine(detail: String) -> Self {
+        Self::Host { incident: incident(), detail }
     }
 
     /// An error of wasmtime that no plugin caused.

@@ -491,6 +491,53 @@ events! {
             channel: u32,
             left_out: u64,
         }
+        /// A home was made: of a principal, or a temporary one of a connection or session.
+        HomeMade("home_made", INFO, "audit", "home made") {
+            connection: Option<u64>,
+            tenant: &'a str,
+            #[escape_default] principal: &'a str,
+            #[path] home: &'a Path,
+            bytes: u64,
+            files: u64,
+            special_files: Option<&'a str>,
+        }
+        /// A session has no home, because that could not be made or opened. The session ends.
+        HomeRefused("home_refused", WARN, "audit", "home refused") {
+            connection: Option<u64>,
+            tenant: &'a str,
+            #[escape_default] principal: &'a str,
+            reason: &'a str,
+        }
+        /// A temporary home was removed: after its connection or session, or because an earlier run had left it.
+        HomeRemoved("home_removed", INFO, "audit", "home removed") {
+            tenant: &'a str,
+            #[path] home: &'a Path,
+        }
+        /// A temporary home cannot be removed. It stays, and is charged to its tenant, until the next start.
+        HomeNotRemoved("home_not_removed", WARN, "whelk_runtime::grants::homes", "home cannot be removed") {
+            tenant: &'a str,
+            #[path] home: &'a Path,
+            #[display] error: &'a io::Error,
+        }
+        /// A folder has the name of a temporary home and not its mark. It is left alone.
+        HomeNotOurs("home_not_ours", WARN, "whelk_runtime::grants::homes", "folder without a mark is left alone") {
+            tenant: &'a str,
+            #[path] home: &'a Path,
+        }
+        /// The homes of a tenant are counted, as they are after a start.
+        HomesCounted("home_count_ended", INFO, "whelk_runtime::grants::homes", "homes counted") {
+            tenant: &'a str,
+            #[path] home: &'a Path,
+            homes: usize,
+            bytes: u64,
+            took_ms: u64,
+        }
+        /// A home cannot be counted. Its bytes are missing in the total until a session opens it.
+        HomeNotCounted("home_not_counted", WARN, "whelk_runtime::grants::homes", "home cannot be counted") {
+            tenant: &'a str,
+            #[path] home: &'a Path,
+            #[display] error: &'a io::Error,
+        }
         /// All sessions together met a limit of the server. Again after a minute without.
         LimitOfServer("limit_of_server", WARN, "whelk_runtime::host::log", "server over limit") {
             limit: &'a str,

@@ -13,6 +13,7 @@
 mod configuration;
 mod directories;
 mod directory;
+mod homes;
 pub mod keyvalue;
 mod network;
 pub(crate) mod topics;
@@ -22,6 +23,9 @@ pub use configuration::Configuration;
 pub use directories::Directories;
 pub use directory::{Access, Directory, DirectoryError, Quota, Usage};
 pub(crate) use directory::{Counted, Entry, FileSlot, OpenCount, Opening, Position, READ, Refused, Times};
+pub(crate) use directory::{QuotaAccount, TotalAccount};
+pub(crate) use homes::HomeError;
+pub use homes::{ConnectionHome, HomeLifetime, HomeQuota, HomeSettings, Homes, Skeleton, SkeletonError};
 pub use network::{AllowList, TcpAllow};
 pub(crate) use network::{Host, Scheme, Target};
 pub(crate) use tree::{Device, Found, Kind, ListedKind, OpenFile, Start, Temporary, Tree, TreeListing};
@@ -122,6 +126,8 @@ pub struct Grants {
     pub directory: Option<Arc<Directory>>,
     /// What its sessions see of files beside that.
     pub tree: FileTree,
+    /// A directory for each principal, connection or session, instead of one for all.
+    pub homes: Option<Arc<Homes>>,
     /// The contents of `wasi:cli/environment`: names and values.
     pub environment: Vec<(String, String)>,
     /// The contents of `wasi:config`. Only authenticators have any.

@@ -86,8 +86,9 @@ pub use engine::{Engine, EngineSettings, address_space, session_capacity};
 pub use error::{Error, Limit, Room};
 pub use grants::topics::Topics;
 pub use grants::{
-    Access, AllowList, Clock, Configuration, Directories, Directory, DirectoryError, FileTree, Grant, Grants, Mount,
-    NameFolder, Quota, TcpAllow, TemporaryFolders, TreeSettings, Usage, keyvalue,
+    Access, AllowList, Clock, Configuration, ConnectionHome, Directories, Directory, DirectoryError, FileTree, Grant,
+    Grants, HomeLifetime, HomeQuota, HomeSettings, Homes, Mount, NameFolder, Quota, Skeleton, SkeletonError, TcpAllow,
+    TemporaryFolders, TreeSettings, Usage, keyvalue,
 };
 pub use host::is_private_name;
 pub use limits::Limits;

@@ -24,6 +24,7 @@
 //! session's opening does. When that takes too long the request succeeds, the client is told to try again, and the
 //! session ends: after a refused request nothing could be printed.
 
+mod home;
 pub(crate) mod notice;
 pub(crate) mod report;
 mod router;
@@ -154,7 +155,15 @@ impl Session {
 
     /// Runs the session from its channel open to its exit.
     async fn run(&mut self, half: &mut SessionHalf) {
-        let mut next = self.begin(half).await;
+        let has_home = self.tenant.has_resident();
+        let entered = if has_home { Box::pin(self.enter_home(half)).await } else { Ok(()) };
+        let mut next = match entered {
+            Ok(()) => self.begin(half).await,
+            Err(error) => {
+                self.serve_refusal(error, half).await;
+                None
+            }
+        };
         while let Some(following) = next {
             next = Box::pin(self.start_next(following, half)).await;
         }

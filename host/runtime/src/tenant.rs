@@ -7,9 +7,10 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::error::{Error, Limit};
-use crate::grants::Grants;
+use crate::grants::{ConnectionHome, Grants, HomeError};
 use crate::limits::Limits;
 use crate::limits::budget::{Budget, Total};
+use crate::limits::usage::ProcessUsage;
 
 /// A tenant. Every session belongs to one.
 #[derive(Debug)]
@@ -18,6 +19,15 @@ pub struct Tenant {
     limits: Limits,
     grants: Grants,
     budget: Arc<Budget>,
+    /// Whose home its sessions have, if the tenant has homes.
+    resident: Option<Resident>,
+}
+
+/// Who has a home.
+#[derive(Debug)]
+struct Resident {
+    principal: String,
+    connection: Arc<ConnectionHome>,
 }
 
 /// The slot of one session, from open to close; dropping it frees the slot.
@@ -50,7 +60,37 @@ impl Tenant {
     /// grants of the one they were opened with.
     #[must_use]
     pub fn with_budget(name: &str, limits: Limits, grants: Grants, budget: Arc<Budget>) -> Arc<Self> {
-        Arc::new(Self { name: name.into(), limits, grants, budget })
+        Arc::new(Self { name: name.into(), limits, grants, budget, resident: None })
+    }
+
+    /// The same tenant for the sessions of one principal on one connection, which have a home if the tenant has homes.
+    #[must_use]
+    pub fn for_principal(self: &Arc<Self>, principal: &str, connection: &Arc<ConnectionHome>) -> Arc<Self> {
+        if self.grants.homes.is_none() {
+            return Arc::clone(self);
+        }
+        let resident = Resident { principal: principal.to_owned(), connection: Arc::clone(connection) };
+        Arc::new(self.with(self.grants.clone(), Some(resident)))
+    }
+
+    /// Whether [`enter_home`](Self::enter_home) has something to do.
+    pub(crate) fn has_resident(&self) -> bool {
+        self.resident.is_some()
+    }
+
+    /// The same tenant with the resident's home as its directory. The home is made if there is none; what that costs is
+    /// charged to `usage`.
+    pub(crate) async fn enter_home(self: &Arc<Self>, usage: &Arc<ProcessUsage>) -> Result<Arc<Self>, HomeError> {
+        let Some((homes, resident)) = self.grants.homes.as_ref().zip(self.resident.as_ref()) else {
+            return Ok(Arc::clone(self));
+        };
+        let directory = homes.home_of(&resident.principal, &resident.connection, usage).await?;
+        Ok(Arc::new(self.with(Grants { directory: Some(directory), ..self.grants.clone() }, None)))
+    }
+
+    fn with(&self, grants: Grants, resident: Option<Resident>) -> Self {
+        let (name, limits, budget) = (Arc::clone(&self.name), self.limits.clone(), Arc::clone(&self.budget));
+        Self { name, limits, grants, budget, resident }
     }
 
     /// Bounds what all sessions of the tenant have together by these limits. Two calls must not run at the same time.

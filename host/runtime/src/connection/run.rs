@@ -123,6 +123,7 @@ impl ConnectionInstance {
         let presence = plugin.register_session(pipes, tenant);
         let hand_over_check: HandOverCheck = Arc::new(|_| Err(HandOverError::NotPermitted));
         let usage = Arc::new(ProcessUsage::of(&Arc::new(SessionUsage::new(tenant.limits()))));
+        let tenant = &tenant.enter_home(&usage).await.map_err(|error| Stop::Failed(error.into()))?;
         let (hand_over_check, purpose, usage) = (&hand_over_check, Purpose::Session, &usage);
         let context =
             ProcessContext { tenant, facts, pipes, hand_over_check, purpose, usage, temporary: &Arc::default() };

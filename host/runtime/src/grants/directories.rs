@@ -2,17 +2,24 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
 use super::directory::{Access, Directory, DirectoryError, Id, Quota};
+use super::homes::{FolderReaper, HomeSettings, Homes, HomesPlace, open_above};
 
 /// All directories that a process has opened for tenants. A directory that is granted again while sessions still use
-/// it, after a reload of the configuration, keeps its counts.
+/// it, after a reload of the configuration, keeps its counts; so do homes.
 #[derive(Default)]
-pub struct Directories(Mutex<HashMap<Id, Weak<Directory>>>);
+pub struct Directories {
+    shared: Mutex<HashMap<Id, Weak<Directory>>>,
+    /// The folders that hold homes.
+    places: Mutex<HashMap<Id, Weak<HomesPlace>>>,
+    reaper: Mutex<Weak<FolderReaper>>,
+}
 
 impl Directories {
     /// Opens a directory as [`Directory::open`]. One that is open already shares its counts with the others, and has
@@ -31,16 +38,72 @@ impl Directories {
         let wrong = |error| DirectoryError::unopened(path, error);
         let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(wrong)?;
         let id = Id::of(&dir.dir_metadata().map_err(wrong)?);
-        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(open) = lock().get(&id).and_then(Weak::upgrade) {
+        if let Some(open) = lock(&self.shared).get(&id).and_then(Weak::upgrade) {
             return Ok(open.again(dir, path, access, guest_path));
         }
         let opened = Directory::of(dir, path, access, quota, guest_path)?;
-        let mut all = lock();
+        let mut all = lock(&self.shared);
         all.retain(|_, other| other.strong_count() > 0);
         all.insert(id, Arc::downgrade(&opened));
         Ok(opened)
     }
+
+    /// The homes of a tenant in this folder, which plugins see as `guest_path`. What an earlier process has left of
+    /// temporary ones is removed, in the background. Homes in a folder that holds homes already share its counts, and
+    /// have its quota until [`Homes::apply_quota`]. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a directory, cannot be opened or read, or another process has homes in it.
+    pub fn homes(
+        &self,
+        folder: &Path,
+        settings: HomeSettings,
+        tenant: &str,
+        guest_path: &str,
+    ) -> Result<Arc<Homes>, DirectoryError> {
+        let wrong = |error| DirectoryError::unopened(folder, error);
+        let opened = open_above(folder).map_err(wrong)?;
+        let id = Dir::reopen_dir(&opened).and_then(|dir| dir.dir_metadata()).map_err(wrong)?;
+        let id = Id::of(&id);
+        // Held until it is locked: nobody else of this process opens it meanwhile.
+        let mut places = lock(&self.places);
+        let place = match places.get(&id).map(Weak::upgrade) {
+            Some(Some(place)) => place,
+            known => {
+                let reaper = self.reaper().map_err(wrong)?;
+                let with = (settings.quota, tenant);
+                HomesPlace::open(folder, opened, with, &reaper, known.is_some()).map_err(wrong)?
+            }
+        };
+        places.retain(|_, other| other.strong_count() > 0);
+        places.insert(id, Arc::downgrade(&place));
+        drop(places);
+        Homes::of(place, settings, tenant, guest_path).map_err(wrong)
+    }
+
+    /// Waits until temporary homes are removed that have ended, and all homes are counted, but not longer than this.
+    /// Blocks. Returns whether all is done.
+    pub fn settle(&self, most: Duration) -> bool {
+        let reaper = lock(&self.reaper).upgrade();
+        reaper.is_none_or(|reaper| reaper.settle(most))
+    }
+
+    /// The thread that removes folders.
+    fn reaper(&self) -> std::io::Result<Arc<FolderReaper>> {
+        let mut known = lock(&self.reaper);
+        if let Some(reaper) = known.upgrade() {
+            return Ok(reaper);
+        }
+        let reaper = Arc::new(FolderReaper::start()?);
+        *known = Arc::downgrade(&reaper);
+        Ok(reaper)
+    }
+}
+
+/// The guarded state is consistent after every step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ mod refused;
 mod slots;
 
 pub(crate) use entry::{Entry, Listing, READ};
+pub(super) use inode::Inodes;
 pub(crate) use inode::{Id, Position};
 pub use quota::{Quota, Usage};
 pub(crate) use quota::{QuotaAccount, TotalAccount};
@@ -50,7 +51,7 @@ use rustix::io::Errno;
 use tokio::sync::Semaphore;
 
 use entry::{Node, reopen};
-use inode::{Inode, Inodes};
+use inode::Inode;
 
 /// The longest path: Linux's `PATH_MAX` without the final zero.
 const PATH: usize = 4095;
@@ -121,9 +122,8 @@ pub(super) struct CountedFolder {
     pub(super) dir: Dir,
     /// Its identity.
     pub(super) id: Id,
-    pub(super) account: Arc<QuotaAccount>,
-    /// Its files with several names, and how many those are.
-    pub(super) names: HashMap<Id, u64>,
+    /// Its open files, with the account.
+    pub(super) inodes: Arc<Inodes>,
     /// The queue of blocking operations.
     pub(super) turns: Arc<Semaphore>,
     /// What ends with the directory.
@@ -193,7 +193,8 @@ impl Directory {
         let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(wrong)?;
         let id = Id::of(&dir.dir_metadata().map_err(wrong)?);
         let account = Arc::new(QuotaAccount::new(Quota { bytes: 0, files: 0 }, Usage::default()));
-        let folder = CountedFolder { dir, id, account, names: HashMap::new(), turns: turns(), held: None };
+        let inodes = Arc::new(Inodes::new(account, HashMap::new()));
+        let folder = CountedFolder { dir, id, inodes, turns: turns(), held: None };
         Ok(Self::counted(folder, path, Access::ReadOnly, "/"))
     }
 
@@ -210,14 +211,15 @@ impl Directory {
         let contents = count::count(&dir).map_err(|(below, error)| wrong(Some(below), error))?;
         let account = Arc::new(QuotaAccount::new(quota, contents.usage));
         let (id, turns) = (Id::of(&metadata), turns());
-        let counted = CountedFolder { dir, id, account, names: contents.names, turns, held: None };
+        let inodes = Arc::new(Inodes::new(account, contents.names));
+        let counted = CountedFolder { dir, id, inodes, turns, held: None };
         Ok(Self::counted(counted, path, access, guest_path))
     }
 
     /// The same for one whose contents are counted already.
     pub(super) fn counted(folder: CountedFolder, path: &Path, access: Access, guest_path: &str) -> Arc<Self> {
-        let CountedFolder { dir, id, account, names, turns, held } = folder;
-        let inodes = Arc::new(Inodes::new(Arc::clone(&account), names));
+        let CountedFolder { dir, id, inodes, turns, held } = folder;
+        let account = Arc::clone(inodes.account());
         let inode = inodes.track(id, 0);
         Arc::new(Self {
             root: Arc::new(Entry::new(Node::Directory(dir), inode, true, access == Access::ReadWrite, None)),

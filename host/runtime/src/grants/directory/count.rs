@@ -34,14 +34,14 @@ struct Level {
 
 /// What a directory holds.
 #[derive(Default)]
-pub(super) struct FolderContents {
-    pub(super) usage: Usage,
+pub(in crate::grants) struct FolderContents {
+    pub(in crate::grants) usage: Usage,
     /// The files with several names below the directory, and how many those are.
-    pub(super) names: HashMap<Id, u64>,
+    pub(in crate::grants) names: HashMap<Id, u64>,
 }
 
 /// Counts everything below `root`. The bytes of a file with several names count once, each of its names as a file.
-pub(super) fn count(root: impl AsFd) -> Result<FolderContents, Stopped> {
+pub(in crate::grants) fn count(root: impl AsFd) -> Result<FolderContents, Stopped> {
     let mut levels = Vec::new();
     let mut contents = FolderContents::default();
     match walk(root.as_fd().try_clone_to_owned(), &mut levels, &mut contents) {

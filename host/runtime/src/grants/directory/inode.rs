@@ -43,7 +43,7 @@ pub(crate) enum Position {
 }
 
 /// All open files of one directory, and its files with several names.
-pub(super) struct Inodes {
+pub(in crate::grants) struct Inodes {
     open: Mutex<HashMap<Id, Weak<Inode>>>,
     /// How many names a file has in the directory, for those that have more than one. Not more entries than the
     /// directory has files.
@@ -53,8 +53,13 @@ pub(super) struct Inodes {
 
 impl Inodes {
     /// `names`: the files with several names that the directory has already.
-    pub(super) fn new(account: Arc<QuotaAccount>, names: HashMap<Id, u64>) -> Self {
+    pub(in crate::grants) fn new(account: Arc<QuotaAccount>, names: HashMap<Id, u64>) -> Self {
         Self { open: Mutex::default(), names: Mutex::new(names), account }
+    }
+
+    /// What they are charged to.
+    pub(in crate::grants) fn account(&self) -> &Arc<QuotaAccount> {
+        &self.account
     }
 
     /// How many names this file has in the directory.

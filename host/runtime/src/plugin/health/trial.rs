@@ -100,7 +100,9 @@ fn is_crash(error: &Error) -> bool {
         Error::Limit { limit, .. } => match limit {
             Limit::Cpu | Limit::Time | Limit::Memory | Limit::HostCall | Limit::Resources => true,
             // The tenant or the operator can change that, not the plugin.
-            Limit::Session | Limit::Idle | Limit::Sessions | Limit::TenantMemory | Limit::AllMemory => false,
+            Limit::Session | Limit::Idle | Limit::Sessions | Limit::TenantMemory | Limit::AllMemory | Limit::Home => {
+                false
+            }
         },
         Error::Refused(_)
         | Error::Unfinished(_)

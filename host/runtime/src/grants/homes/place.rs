@@ -1,0 +1,468 @@
+//! A folder that holds homes: which are open, what each holds, and what they hold together.
+//!
+//! All generations of a tenant share it, so that what is counted is counted once. It is locked for this process
+//! (`flock` on the folder itself): another whelk would remove temporary folders that are in use here, and count
+//! without our changes.
+//!
+//! Decided 2026-11-29, how 10,000 homes are counted: each once in the life of the process. A home that a session opens
+//! is counted then, in the tenant's turn; the others by the reaper's thread, home by home, from the start on. Sessions
+//! wait for that, at most [`COUNT_WAIT`]; then they go on, and until the count is complete the total is too low by what
+//! is not counted yet. A home that is known is not counted again when it is opened; one that was replaced is.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use cap_std::fs::Dir;
+use rustix::fs::{FlockOperation, Mode, flock, fstat, openat};
+use rustix::io::Errno;
+use tokio::sync::{OwnedMutexGuard, Semaphore, watch};
+
+use super::error::HomeError;
+use super::marked::{MarkedFolder, Removed};
+use super::name;
+use super::reaper::{FolderReaper, Work};
+use super::skeleton::{self, Skeleton, SkeletonError};
+use crate::event::{LogEvent, emit};
+use crate::grants::directory::count::{self, DIRECTORY};
+use crate::grants::directory::{CountedFolder, Id, Inodes, turns};
+use crate::grants::{Access, Directory, Quota, QuotaAccount, TotalAccount, Usage};
+
+/// How long a session waits for the count of all homes.
+const COUNT_WAIT: Duration = Duration::from_secs(2);
+/// As many entries may wait for their removal before the next temporary folder is made, or as many as one home may
+/// have.
+const REMOVALS: u64 = 100_000;
+/// The most entries that are removed in one turn.
+const TURN: usize = 512;
+/// How long the lock of a folder is waited for that this process had a moment ago, and how often it is tried.
+const LOCK_WAIT: (Duration, u32) = (Duration::from_millis(10), 50);
+/// Write permission for group or others.
+const OTHERS_WRITE: u32 = 0o022;
+
+/// How much homes may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HomeQuota {
+    /// Each of them.
+    pub each: Quota,
+    /// Bytes of all of them together.
+    pub total_bytes: u64,
+}
+
+/// A folder that holds homes.
+pub(in crate::grants) struct HomesPlace {
+    path: PathBuf,
+    /// The folder, locked.
+    folder: Arc<OwnedFd>,
+    total: Arc<TotalAccount>,
+    quota: Mutex<HomeQuota>,
+    homes: Mutex<HashMap<String, HomeSlot>>,
+    turns: Arc<Semaphore>,
+    reaper: Arc<FolderReaper>,
+    /// Whether the homes are counted.
+    counted: watch::Sender<bool>,
+    /// How many entries wait for their removal.
+    removals: watch::Sender<u64>,
+}
+
+/// What is known of one home, locked while it is made or opened; none until then.
+type HomeSlot = Arc<tokio::sync::Mutex<Option<KnownHome>>>;
+
+/// A home that was counted.
+pub(super) struct KnownHome {
+    id: Id,
+    /// Its files, with what is charged for them.
+    inodes: Arc<Inodes>,
+    /// While sessions use it.
+    open: Weak<Directory>,
+}
+
+/// Who a new home is for, and with what it begins.
+pub(super) struct NewHome<'n> {
+    pub(super) tenant: &'n str,
+    pub(super) skeleton: Option<&'n Path>,
+    pub(super) guest_path: &'n str,
+    /// Asked while it is made.
+    pub(super) is_wanted: &'n dyn Fn() -> bool,
+}
+
+/// A home that was just made.
+pub(super) struct MadeHome {
+    pub(super) directory: Arc<Directory>,
+    /// Its path, and what it began with; none if it was there before.
+    pub(super) made: Option<(PathBuf, Skeleton)>,
+}
+
+impl HomesPlace {
+    /// Opens and locks a folder, and queues the removal of what an earlier run has left. Blocks. `was_ours`: this
+    /// process had it before, perhaps until now.
+    ///
+    /// # Errors
+    /// When it cannot be opened or locked.
+    pub(in crate::grants) fn open(
+        path: &Path,
+        folder: Arc<OwnedFd>,
+        (quota, tenant): (HomeQuota, &str),
+        reaper: &Arc<FolderReaper>,
+        was_ours: bool,
+    ) -> io::Result<Arc<Self>> {
+        lock(&folder, was_ours)?;
+        let (leftovers, unmarked) = MarkedFolder::leftovers(&folder)?;
+        let place = Arc::new(Self {
+            path: path.to_owned(),
+            folder,
+            total: Arc::new(TotalAccount::new(quota.total_bytes)),
+            quota: Mutex::new(quota),
+            homes: Mutex::default(),
+            turns: turns(),
+            reaper: Arc::clone(reaper),
+            counted: watch::Sender::new(false),
+            removals: watch::Sender::new(0),
+        });
+        for name in unmarked {
+            emit(LogEvent::HomeNotOurs { tenant, home: &path.join(name) });
+        }
+        for folder in leftovers {
+            place.remove(Removal {
+                folder,
+                place: Arc::clone(&place),
+                tenant: tenant.into(),
+                account: None,
+                entries: 0,
+            });
+        }
+        Ok(place)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The queue of blocking operations.
+    pub(super) fn turns(&self) -> &Arc<Semaphore> {
+        &self.turns
+    }
+
+    /// The bytes of all homes, as far as they are counted.
+    pub(super) fn total(&self) -> u64 {
+        self.total.used()
+    }
+
+    /// Changes the quota of all homes, also of those that are open.
+    pub(super) fn set_quota(&self, quota: HomeQuota) {
+        *self.quota.lock().unwrap_or_else(PoisonError::into_inner) = quota;
+        self.total.change(quota.total_bytes);
+        let slots: Vec<HomeSlot> = self.lock_homes().values().cloned().collect();
+        for slot in slots {
+            // One that is being opened gets the new quota there.
+            if let Some(known) = slot.try_lock().ok().as_deref().and_then(Option::as_ref) {
+                known.inodes.account().change(quota.each);
+            }
+        }
+    }
+
+    fn quota(&self) -> HomeQuota {
+        *self.quota.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_homes(&self) -> std::sync::MutexGuard<'_, HashMap<String, HomeSlot>> {
+        self.homes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known of the home of this name.
+    pub(super) fn slot(&self, name: &str) -> HomeSlot {
+        Arc::clone(self.lock_homes().entry(name.to_owned()).or_default())
+    }
+
+    /// Queues the count of all homes, unless it was made. Blocks.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub(super) fn begin_count(self: &Arc<Self>, tenant: &str) -> io::Result<()> {
+        if *self.counted.borrow() {
+            return Ok(());
+        }
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.folder)? {
+            names.extend(entry?.file_name().to_str().ok().filter(|name| name::is_encoded(name)).map(str::to_owned));
+        }
+        let (place, tenant, since) = (Arc::downgrade(self), tenant.into(), Instant::now());
+        self.reaper.add(self.owner(), Box::new(Count { place, tenant, names, since }));
+        Ok(())
+    }
+
+    /// Waits until the homes are counted, but not for long.
+    pub(super) async fn until_counted(&self) {
+        let mut counted = self.counted.subscribe();
+        // The sender is in this value.
+        let _ = tokio::time::timeout(COUNT_WAIT, counted.wait_for(|counted| *counted)).await;
+    }
+
+    /// Waits until there is room for one more temporary folder: until not too many entries wait for their removal.
+    pub(super) async fn until_removed(&self) {
+        let most = REMOVALS.max(self.quota().each.files);
+        let mut removals = self.removals.subscribe();
+        let _ = removals.wait_for(|waiting| *waiting < most).await;
+    }
+
+    /// Counts the home of this name if nobody has.
+    fn count_home(&self, name: &str) -> io::Result<()> {
+        let slot = self.slot(name);
+        // A session that has it now counts it.
+        let Ok(mut known) = slot.try_lock() else { return Ok(()) };
+        if known.is_some() {
+            return Ok(());
+        }
+        let opened = match self.open_folder(name) {
+            // No home has a file in its place.
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => None,
+            opened => opened?,
+        };
+        if let Some((dir, id)) = opened {
+            let inodes = self.count(&dir)?;
+            *known = Some(KnownHome { id, inodes, open: Weak::new() });
+        }
+        Ok(())
+    }
+
+    /// Opens a folder; `None` if there is none.
+    fn open_folder(&self, name: &str) -> io::Result<Option<(Dir, Id)>> {
+        let folder = match openat(&self.folder, name, DIRECTORY, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(None),
+            opened => opened?,
+        };
+        let facts = fstat(&folder)?;
+        let me = rustix::process::geteuid().as_raw();
+        if facts.st_mode & OTHERS_WRITE != 0 || (facts.st_uid != me && facts.st_uid != 0) {
+            let (mode, owner) = (facts.st_mode & 0o7777, facts.st_uid);
+            let what = format!("it must be writable for whelk alone, has mode {mode:04o} and belongs to uid {owner}");
+            return Err(io::Error::other(what));
+        }
+        let dir = Dir::from_std_file(folder.into());
+        let id = Id::of(&dir.dir_metadata()?);
+        Ok(Some((dir, id)))
+    }
+
+    /// Opens the home of this name, and makes it if there is none. Blocks.
+    pub(super) fn open_home(
+        self: &Arc<Self>,
+        name: &str,
+        mut known: OwnedMutexGuard<Option<KnownHome>>,
+        new: &NewHome<'_>,
+    ) -> Result<MadeHome, HomeError> {
+        let disk = |error| HomeError::Disk(self.path.join(name), error);
+        let mut made = None;
+        let (dir, id, inodes) = match self.open_folder(name).map_err(disk)? {
+            Some((dir, id)) => match known.take_if(|known| known.id == id) {
+                Some(KnownHome { inodes, .. }) => (dir, id, inodes),
+                None => {
+                    forget(known.take());
+                    let inodes = self.count(&dir).map_err(disk)?;
+                    (dir, id, inodes)
+                }
+            },
+            None => {
+                forget(known.take());
+                let (folder, account, skeleton) = self.begin_home(new)?;
+                let kept = folder.keep_contents(name).and_then(|()| self.open_folder(name));
+                let kept = kept.and_then(|opened| opened.ok_or_else(|| io::ErrorKind::NotFound.into()));
+                let (dir, id) = kept.map_err(|error| {
+                    self.discard(&folder, &account, new.tenant);
+                    disk(error)
+                })?;
+                made = Some((self.path.join(name), skeleton));
+                (dir, id, Arc::new(Inodes::new(account, HashMap::new())))
+            }
+        };
+        inodes.account().change(self.quota().each);
+        let counted =
+            CountedFolder { dir, id, inodes: Arc::clone(&inodes), turns: Arc::clone(&self.turns), held: None };
+        let path = self.path.join(name);
+        let directory = Directory::counted(counted, &path, Access::ReadWrite, new.guest_path);
+        *known = Some(KnownHome { id, inodes, open: Arc::downgrade(&directory) });
+        Ok(MadeHome { directory, made })
+    }
+
+    /// Counts a home.
+    fn count(&self, dir: &Dir) -> io::Result<Arc<Inodes>> {
+        let contents = count::count(dir).map_err(|(_, error)| error)?;
+        let account = Arc::new(QuotaAccount::within(self.quota().each, contents.usage, &self.total));
+        Ok(Arc::new(Inodes::new(account, contents.names)))
+    }
+
+    /// Makes a home that is removed when the directory is dropped. Blocks.
+    pub(super) fn make_temporary(self: &Arc<Self>, new: &NewHome<'_>) -> Result<MadeHome, HomeError> {
+        let (folder, account, skeleton) = self.begin_home(new)?;
+        let path = self.path.join(folder.contents());
+        let temporary =
+            TemporaryHome { folder, place: Arc::clone(self), tenant: new.tenant.into(), account: Arc::clone(&account) };
+        let opened = temporary.folder.open_contents().and_then(|contents| {
+            let dir = Dir::from_std_file(contents.into());
+            let id = Id::of(&dir.dir_metadata()?);
+            Ok((dir, id))
+        });
+        let (dir, id) = opened.map_err(|error| HomeError::Disk(path.clone(), error))?;
+        let (inodes, turns) = (Arc::new(Inodes::new(account, HashMap::new())), Arc::clone(&self.turns));
+        let counted = CountedFolder { dir, id, inodes, turns, held: Some(Box::new(temporary)) };
+        let directory = Directory::counted(counted, &path, Access::ReadWrite, new.guest_path);
+        Ok(MadeHome { directory, made: Some((path, skeleton)) })
+    }
+
+    /// Makes a temporary folder with the skeleton in it. If that fails, nothing of it stays.
+    fn begin_home(
+        self: &Arc<Self>,
+        new: &NewHome<'_>,
+    ) -> Result<(MarkedFolder, Arc<QuotaAccount>, Skeleton), HomeError> {
+        let disk = |error| HomeError::Disk(self.path.clone(), error);
+        let folder = MarkedFolder::make(&self.folder).map_err(disk)?;
+        let account = Arc::new(QuotaAccount::within(self.quota().each, Usage::default(), &self.total));
+        let copied = match new.skeleton {
+            None => Ok(Skeleton::default()),
+            Some(skeleton) => match folder.open_contents() {
+                Ok(contents) => skeleton::copy(skeleton, contents, &account, new.is_wanted),
+                Err(error) => Err(SkeletonError::Disk(String::new(), error)),
+            },
+        };
+        match copied {
+            Ok(skeleton) => Ok((folder, account, skeleton)),
+            Err(error) => {
+                self.discard(&folder, &account, new.tenant);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Removes a folder that has not become a home.
+    fn discard(self: &Arc<Self>, folder: &MarkedFolder, account: &Arc<QuotaAccount>, tenant: &str) {
+        let (folder, account, place) = (folder.clone(), Some(Arc::clone(account)), Arc::clone(self));
+        self.remove(Removal { folder, place, tenant: tenant.into(), account, entries: 0 });
+    }
+
+    fn remove(self: &Arc<Self>, mut removal: Removal) {
+        removal.entries = removal.account.as_ref().map_or(0, |account| account.usage().files);
+        self.removals.send_modify(|waiting| *waiting = waiting.saturating_add(removal.entries));
+        self.reaper.add(self.owner(), Box::new(removal));
+    }
+
+    fn owner(self: &Arc<Self>) -> usize {
+        Arc::as_ptr(self).addr()
+    }
+}
+
+impl KnownHome {
+    /// The home, if it is open.
+    pub(super) fn open(&self) -> Option<Arc<Directory>> {
+        self.open.upgrade()
+    }
+}
+
+/// A home is gone: somebody else has removed it.
+fn forget(known: Option<KnownHome>) {
+    if let Some(KnownHome { inodes, .. }) = known {
+        inodes.account().give_back(inodes.account().usage());
+    }
+}
+
+fn lock(folder: &OwnedFd, was_ours: bool) -> io::Result<()> {
+    let (pause, tries) = LOCK_WAIT;
+    let mut left = if was_ours { tries } else { 0 };
+    loop {
+        match flock(folder, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if left > 0 => {
+                left -= 1;
+                std::thread::sleep(pause);
+            }
+            Err(Errno::WOULDBLOCK) => return Err(io::Error::other("another whelk has its homes in this folder")),
+            // A file system without locks.
+            Ok(()) | Err(_) => return Ok(()),
+        }
+    }
+}
+
+/// Ends with the directory of a temporary home, which is removed then.
+struct TemporaryHome {
+    folder: MarkedFolder,
+    place: Arc<HomesPlace>,
+    tenant: Arc<str>,
+    account: Arc<QuotaAccount>,
+}
+
+impl Drop for TemporaryHome {
+    fn drop(&mut self) {
+        self.place.discard(&self.folder, &self.account, &self.tenant);
+    }
+}
+
+/// A temporary folder that is removed.
+struct Removal {
+    folder: MarkedFolder,
+    place: Arc<HomesPlace>,
+    tenant: Arc<str>,
+    /// What is charged for it; none if an earlier run has left it, until it is counted.
+    account: Option<Arc<QuotaAccount>>,
+    /// Of how many entries it is known that they wait.
+    entries: u64,
+}
+
+impl Removal {
+    fn step(&mut self) -> io::Result<Removed> {
+        if self.account.is_none() {
+            let contents = count::count(self.folder.open_contents()?).map_err(|(_, error)| error)?;
+            let account = QuotaAccount::within(self.place.quota().each, contents.usage, &self.place.total);
+            self.account = Some(Arc::new(account));
+        }
+        self.folder.remove_some(TURN)
+    }
+}
+
+impl Work for Removal {
+    fn turn(mut self: Box<Self>) -> Option<Box<dyn Work>> {
+        let done = self.step();
+        if let Ok(Removed::Some(_)) = done {
+            return Some(self);
+        }
+        let Self { folder, place, tenant, account, entries } = &*self;
+        let home = place.path.join(folder.contents());
+        match &done {
+            // It stays, and stays charged, until the next start.
+            Err(error) => emit(LogEvent::HomeNotRemoved { tenant, home: &home, error }),
+            Ok(_) => {
+                if let Some(account) = account {
+                    account.give_back(account.usage());
+                }
+                emit(LogEvent::HomeRemoved { tenant, home: &home });
+            }
+        }
+        place.removals.send_modify(|waiting| *waiting = waiting.saturating_sub(*entries));
+        None
+    }
+}
+
+/// The count of all homes, one home a turn.
+struct Count {
+    place: Weak<HomesPlace>,
+    tenant: Arc<str>,
+    /// Those that are left.
+    names: Vec<String>,
+    since: Instant,
+}
+
+impl Work for Count {
+    fn turn(mut self: Box<Self>) -> Option<Box<dyn Work>> {
+        let place = self.place.upgrade()?;
+        let Some(name) = self.names.pop() else {
+            let (homes, bytes) = (place.lock_homes().len(), place.total());
+            let took_ms = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+            emit(LogEvent::HomesCounted { tenant: &self.tenant, home: &place.path, homes, bytes, took_ms });
+            place.counted.send_replace(true);
+            return None;
+        };
+        if let Err(error) = place.count_home(&name) {
+            emit(LogEvent::HomeNotCounted { tenant: &self.tenant, home: &place.path.join(name), error: &error });
+        }
+        Some(self)
+    }
+}
