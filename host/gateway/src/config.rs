@@ -36,7 +36,7 @@ pub use sections::audit::{AuditConfig, AuditTarget};
 pub use sections::authenticators::AuthenticatorConfig;
 use sections::authenticators::Surroundings;
 pub use sections::environment::EnvironmentNames;
-pub use sections::grants::{Clock, Directory, DirectoryAccess, Grants, KeyValue, size};
+pub use sections::grants::{Clock, Directory, DirectoryAccess, Grants, HomesConfig, KeyValue, size};
 pub use sections::limits::Limits;
 pub use sections::listen::{AddressLists, parse_address};
 pub use sections::login::authorities::Authorities;
@@ -223,10 +223,11 @@ impl Config {
         named
     }
 
-    /// The home directory of a tenant's users: the directory that its plugins are granted.
-    pub(crate) fn home(&self, tenant: &str) -> Option<PathBuf> {
+    /// The home directory of a tenant's user: the directory that the user's plugins are granted, if it lasts.
+    pub(crate) fn home(&self, tenant: &str, user: &str) -> Option<PathBuf> {
         let granted = self.tenants.get(tenant)?.grants.directory.as_ref()?;
-        Some(granted.path.clone().unwrap_or_else(|| tenant_folder(&self.state, tenant)))
+        let path = granted.path.clone().unwrap_or_else(|| tenant_folder(&self.state, tenant));
+        granted.of_principal(path, user)
     }
 
     /// The authenticator that is asked about a name which is no user's: the first with a pattern that fits.

@@ -200,7 +200,18 @@ impl State {
     /// When it cannot be created, is not a folder (a link to one is not), belongs to another user or is writable by
     /// one.
     pub fn private_folder(&self, tenant: &str) -> Result<PathBuf, StateError> {
-        let path = tenant_folder(&self.folder, tenant);
+        Self::made(tenant_folder(&self.folder, tenant))
+    }
+
+    /// The folder of a tenant's ephemeral homes, as [`private_folder`](Self::private_folder).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn ephemeral_folder(&self, tenant: &str) -> Result<PathBuf, StateError> {
+        Self::made(ephemeral_folder(&self.folder, tenant))
+    }
+
+    fn made(path: PathBuf) -> Result<PathBuf, StateError> {
         for folder in path.parent().into_iter().chain([path.as_path()]) {
             let failed = |error: io::Error| StateError::of(folder, format!("cannot be made: {error}"));
             match DirBuilder::new().mode(0o700).create(folder) {
@@ -315,6 +326,12 @@ impl std::error::Error for StateError {}
 /// [`check_tenant_name`](crate::config::check_tenant_name).
 pub fn tenant_folder(state: &Path, tenant: &str) -> PathBuf {
     state.join("files").join(tenant)
+}
+
+/// The folder of a tenant's ephemeral homes, unless it names one. Only for names that satisfy
+/// [`check_tenant_name`](crate::config::check_tenant_name).
+pub fn ephemeral_folder(state: &Path, tenant: &str) -> PathBuf {
+    state.join("ephemeral").join(tenant)
 }
 
 /// Checks that nobody else may write to a folder.

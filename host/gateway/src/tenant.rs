@@ -217,6 +217,9 @@ impl Tenants {
             if let (Some(directory), Some(quota)) = (&tenant.shared.grants().directory, tenant.quota) {
                 directory.set_quota(quota);
             }
+            if let Some(homes) = &tenant.shared.grants().homes {
+                homes.apply_quota();
+            }
         }
     }
 

@@ -95,13 +95,12 @@ impl Access {
                 let of_tenant =
                     |(name, tenant): (&String, &TenantConfig)| (name.clone(), Arc::new(tenant.authorities.clone()));
                 let authorities: BTreeMap<String, Arc<Authorities>> = config.tenants.iter().map(of_tenant).collect();
-                let homes: BTreeMap<_, Arc<Path>> =
-                    config.tenants.keys().filter_map(|name| Some((name, config.home(name)?.into()))).collect();
-                let member = |user: &User| {
+                let member = |(name, user): (&String, &User)| {
                     let authorities = authorities.get(&user.tenant).cloned().unwrap_or_default();
-                    Member::of(user, authorities, homes.get(&user.tenant))
+                    let home = config.home(&user.tenant, name).map(Arc::from);
+                    (name.clone(), Member::of(user, authorities, home.as_ref()))
                 };
-                let members: BTreeMap<_, _> = users.iter().map(|(name, user)| (name.clone(), member(user))).collect();
+                let members: BTreeMap<_, _> = users.iter().map(member).collect();
                 let hashes = members.values().filter_map(|member| member.password.clone()).collect();
                 (Users::Known(members), hashes)
             }

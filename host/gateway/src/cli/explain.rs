@@ -5,14 +5,14 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use whelk_runtime::ProgramRequest;
+use whelk_runtime::{HomeLifetime, ProgramRequest};
 
 use crate::config::{
-    Authentication, AuthenticatorConfig, Clock, Config, DirectoryAccess, Grants, LoginPolicy, RequiredMethods,
-    TenantConfig, User, size,
+    Authentication, AuthenticatorConfig, Clock, Config, Directory, DirectoryAccess, Grants, HomesConfig, LoginPolicy,
+    RequiredMethods, TenantConfig, User, size,
 };
 use crate::observe::escape::escape;
-use crate::state::tenant_folder;
+use crate::state::{ephemeral_folder, tenant_folder};
 
 /// What every user gets, or the given one, in the order of their names. With `start`: which plugin would serve it, and
 /// by which rule.
@@ -120,22 +120,7 @@ impl View<'_> {
 
     fn grants(&self, grants: &Grants) -> Vec<String> {
         let mut words = Vec::new();
-        if let Some(directory) = &grants.directory {
-            let made = tenant_folder(&self.config.state, self.name);
-            let path = directory.path.as_deref();
-            let note = if path.is_none() { ", made by whelk" } else { "" };
-            let shown = path.unwrap_or(&made).display().to_string();
-            words.push(match directory.access {
-                DirectoryAccess::ReadOnly => {
-                    format!("directory {shown}{note}, to read; nothing above it can be reached")
-                }
-                DirectoryAccess::ReadWrite => format!(
-                    "directory {shown}{note}, to read and write; at most {} in {} files; nothing above it can be reached",
-                    size(directory.bytes),
-                    directory.files
-                ),
-            });
-        }
+        words.extend(grants.directory.as_ref().map(|directory| self.directory(directory)));
         if grants.deploy {
             words.push(format!(
                 "deploy: its sessions may write to its plugin folder {}",
@@ -167,6 +152,37 @@ impl View<'_> {
             words.push(format!("TCP to {}", grants.tcp.join(", ")));
         }
         words
+    }
+
+    fn directory(&self, directory: &Directory) -> String {
+        let Directory { path, access, bytes, files, homes } = directory;
+        let state = &self.config.state;
+        let made =
+            || if directory.lasts() { tenant_folder(state, self.name) } else { ephemeral_folder(state, self.name) };
+        let note = if path.is_none() { ", made by whelk" } else { "" };
+        let shown = path.clone().unwrap_or_else(made);
+        if let Some(HomesConfig { from, total_bytes, lifetime }) = homes {
+            let (each, total) = (size(*bytes), size(*total_bytes));
+            let kind = match lifetime {
+                HomeLifetime::Persistent => "a home for each principal",
+                HomeLifetime::Connection => "a home for each connection, removed with it,",
+                HomeLifetime::Session => "a home for each session, removed with it,",
+            };
+            let from = from.as_ref().map(|from| format!(", each with the contents of {}", from.display()));
+            let from = from.unwrap_or_default();
+            return format!(
+                "{kind} in {}{note}, to read and write{from}; at most {each} in {files} files each, {total} together",
+                shown.display()
+            );
+        }
+        let shown = shown.display();
+        match access {
+            DirectoryAccess::ReadOnly => format!("directory {shown}{note}, to read; nothing above it can be reached"),
+            DirectoryAccess::ReadWrite => format!(
+                "directory {shown}{note}, to read and write; at most {} in {files} files; nothing above it can be reached",
+                size(*bytes)
+            ),
+        }
     }
 
     /// Which plugin serves a start, and by which rule.

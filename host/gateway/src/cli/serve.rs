@@ -32,6 +32,8 @@ use crate::state::host_keys::HostKeys;
 use crate::state::strict_modes;
 use crate::state::{Lock, State};
 
+/// How long a stopping server removes ephemeral homes. The next start removes the others.
+const HOMES_SETTLE: Duration = Duration::from_secs(2);
 /// How long a start waits for the state folder, which `whelk backup` and `whelk restore` lock for a moment ...
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 /// ... and how often it tries.
@@ -73,6 +75,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
             () = stopped.reached(ShutdownPhase::Draining) => return Ok(()),
         };
         let newest = CurrentGateway::new(gateway);
+        let last = newest.clone();
         let _control = open_control(&state, &reload, &newest, file.map(|_| trigger));
         for address in listener.addresses().map_err(failed)? {
             emit(ServerEvent::Listening { address });
@@ -88,9 +91,9 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
         }
         let serve =
             listener.serve(&stopper, move |stream, peer, permit| driver::run(stream, peer, permit, newest.current()));
-        guard_future("listener", serve)
-            .await
-            .map_err(|_| failed("the task that accepts connections has panicked; exiting"))
+        let served = guard_future("listener", serve).await;
+        last.current().settle_homes(HOMES_SETTLE).await;
+        served.map_err(|_| failed("the task that accepts connections has panicked; exiting"))
     });
     // A password that is still being hashed is no reason to wait.
     runtime.shutdown_background();

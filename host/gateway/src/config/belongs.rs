@@ -21,7 +21,10 @@ const SETTINGS: [(&str, &[&str]); 13] = [
     ("in [tenants.NAME]", &["trusted_user_ca_keys"]),
     ("in [tenants.NAME.routes]", &["subsystem", "exec"]),
     ("in [tenants.NAME.grants]", &["directory", "deploy", "environment", "clock", "keyvalue", "topics", "http", "tcp"]),
-    ("in `directory` of [tenants.NAME.grants]", &["path", "access", "bytes", "files"]),
+    (
+        "in `directory` of [tenants.NAME.grants]",
+        &["path", "access", "bytes", "files", "from", "total_bytes", "ephemeral"],
+    ),
     ("in `keyvalue` of [tenants.NAME.grants] or [[authenticators]]", &["bytes", "keys"]),
     (AUTHENTICATORS, &["name", "plugin", "users", "tenants", "methods", "trusted_user_ca_keys", "config", "keyvalue"]),
     ("in [algorithms]", &["key_exchange", "host_key_algorithms", "ciphers", "macs", "compression"]),

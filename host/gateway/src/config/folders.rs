@@ -61,6 +61,8 @@ pub(super) enum Kind {
     },
     /// For its own plugins.
     Plugins,
+    /// What its homes begin with. Tenants may share it.
+    Skeleton,
 }
 
 /// What a list of authorities is called.
@@ -207,6 +209,7 @@ pub(super) fn check(claims: &mut [Claim], owned: &Owned<'_>, findings: &mut Find
     for (index, claim) in claims.iter().enumerate() {
         match claim.kind {
             Kind::Directory { private, .. } => check_directory(claim, private, &places, findings),
+            Kind::Skeleton => check_directory(claim, false, &places, findings),
             Kind::Plugins => check_plugins(claim, &places, findings),
         }
         for other in claims.iter().take(index) {
@@ -292,13 +295,12 @@ fn check_plugins(claim: &Claim, places: &OperatorPaths, findings: &mut Findings)
 /// Two claims, the first of which comes later in the file.
 fn check_pair(claim: &Claim, other: &Claim, findings: &mut Findings) {
     let (directory, plugins) = match (claim.kind, other.kind) {
-        (Kind::Directory { .. }, Kind::Plugins) => (claim, other),
-        (Kind::Plugins, Kind::Directory { .. }) => (other, claim),
-        (Kind::Directory { .. }, Kind::Directory { .. }) | (Kind::Plugins, Kind::Plugins) => {
-            return check_alike(claim, other, findings);
-        }
+        (Kind::Directory { .. } | Kind::Skeleton, Kind::Plugins) => (claim, other),
+        (Kind::Plugins, Kind::Directory { .. } | Kind::Skeleton) => (other, claim),
+        (Kind::Skeleton, Kind::Skeleton) => return,
+        _ => return check_alike(claim, other, findings),
     };
-    let Kind::Directory { writes, deploys, .. } = directory.kind else { return };
+    let (writes, deploys) = (directory.kind.writes(), directory.kind.deploys());
     let relation = directory.place.relation(&plugins.place);
     let relation =
         relation.or((writes && directory.place.leads_to(&plugins.place)).then_some("holds a link on the way to"));
@@ -315,10 +317,14 @@ fn check_pair(claim: &Claim, other: &Claim, findings: &mut Findings) {
     findings.add(&directory.span, &directory.key, what);
 }
 
-/// Two directories or two plugin folders.
+/// Two directories, two plugin folders, or a directory and a skeleton.
 fn check_alike(claim: &Claim, other: &Claim, findings: &mut Findings) {
-    let name = if claim.kind == Kind::Plugins { "plugin folder" } else { "directory" };
     let mut told = |claim: &Claim, relation: &str, other: &Claim| {
+        let name = match other.kind {
+            Kind::Plugins => "plugin folder",
+            Kind::Directory { .. } => "directory",
+            Kind::Skeleton => "skeleton",
+        };
         let (shown, theirs, tenant) = (claim.place.path.display(), other.place.path.display(), &other.tenant);
         let place = findings.place(&other.span);
         let what = format!("{shown} {relation} the {name} of tenant {tenant} ({theirs}, at {place})");

@@ -174,6 +174,13 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 #   One directory, which holds nothing of anybody else's. "read-only" unless it says otherwise; what it may hold at most is
 #   DIRECTORY, unless it says otherwise. Without a path it is one that whelk makes under its state folder.
 # directory = { path = "tenants/acme", access = "read-write", bytes = "1 GiB", files = 10000 }
+#   Or homes: one for each principal, made by the first session with the contents of `from`. A principal is a user of this
+#   file, by the name, whatever key or certificate was shown; or whom an authenticator grants. The folder above {principal}
+#   must exist and holds nothing else. bytes and files are those of each home, total_bytes those of all together (HOMES):
+#     directory = { path = "homes/{principal}", from = "skel", bytes = "1 GiB", files = 10000, total_bytes = "100 GiB" }
+#   Or homes that are removed when their connection has ended, or when their "session" has. They need no path, and are for
+#   users without credentials too:
+#     directory = { ephemeral = "connection", from = "skel" }
 #   The directory may hold the tenant's own plugin folder, so that its sessions can put plugins there:
 # deploy = true
 #   Variables, clocks finer than a millisecond, buckets of keys and values (at most KEYVALUE unless it says otherwise),
@@ -198,9 +205,9 @@ const LIMITS: &str = "
 
 /// The whole reference, a valid TOML text.
 pub fn reference() -> String {
-    let (directory, keyvalue) = grants::defaults();
+    let [directory, homes, keyvalue] = grants::defaults();
     let mut text = GENERAL.replace("LISTEN", &listen::DEFAULT.to_string());
-    text = text.replace("DIRECTORY", &directory).replace("KEYVALUE", &keyvalue);
+    text = text.replace("DIRECTORY", &directory).replace("HOMES", &homes).replace("KEYVALUE", &keyvalue);
     text += &algorithms::reference();
     text += LIMITS;
     let mut title = "";

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use whelk_runtime::keyvalue::Embedded;
@@ -362,6 +363,13 @@ impl Gateway {
     /// Why it cannot be used.
     pub fn existing_store(&self) -> Result<Option<Arc<Embedded>>, String> {
         self.process.granter.existing_store()
+    }
+
+    /// Waits until the homes of ended connections and sessions are removed, but not longer than this.
+    pub(crate) async fn settle_homes(&self, most: Duration) {
+        let granter = Arc::clone(&self.process.granter);
+        // An error means that it panicked; the next start removes what is left.
+        let _ = tokio::task::spawn_blocking(move || granter.settle(most)).await;
     }
 
     /// The phase of the shutdown.

@@ -4,13 +4,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use whelk_runtime::keyvalue::{self, Buckets, Embedded};
 use whelk_runtime::{
-    Access, AllowList, Clock, Configuration, Directories, Directory, FileTree, Grants, Quota, TcpAllow, Topics,
+    Access, AllowList, Clock, Configuration, Directories, Directory, FileTree, Grants, HomeQuota, HomeSettings, Homes,
+    Quota, TcpAllow, Topics,
 };
 
-use crate::config::{self, AuthenticatorConfig, DirectoryAccess};
+use crate::config::{self, AuthenticatorConfig, DirectoryAccess, HomesConfig};
 use crate::state::{KEYVALUE, State};
 use crate::tenant::counts::{Counts, SharedByName};
 
@@ -66,7 +68,10 @@ impl Granter {
     /// The grants of a tenant's plugins, and the reasons why others are not possible. Blocks on disks.
     pub(crate) fn grant(&self, tenant: &str, granted: &config::Grants) -> (Grants, Vec<String>) {
         let mut refused = Vec::new();
-        let directory = granted.directory.as_ref().filter(|directory| self.may_open(directory));
+        let granted_directory = granted.directory.as_ref().filter(|directory| self.may_open(directory));
+        let homes =
+            granted_directory.and_then(|directory| Some(self.homes(tenant, directory, directory.homes.as_ref()?)));
+        let directory = granted_directory.filter(|directory| directory.homes.is_none());
         let directory = directory.map(|directory| self.directory(tenant, directory));
         let keyvalue = granted.keyvalue.filter(|_| self.serves_all).map(|quota| self.buckets(tenant, quota));
         // Both lists were checked when the configuration was read.
@@ -83,6 +88,7 @@ impl Granter {
             tcp: kept(tcp, "tcp", &mut refused).map(Arc::new),
             directory: kept(directory, "directory", &mut refused),
             tree: FileTree::default(),
+            homes: kept(homes, "directory", &mut refused),
             keyvalue: kept(keyvalue, "keyvalue", &mut refused),
             topics: (granted.topics && self.serves_all).then(|| self.topics.get_or_make(tenant, Topics::new)),
         };
@@ -111,6 +117,24 @@ impl Granter {
             DirectoryAccess::ReadWrite => Access::ReadWrite,
         };
         self.directories.open(&path, access, quota(granted), GUEST_PATH).map_err(|error| error.to_string())
+    }
+
+    fn homes(&self, tenant: &str, granted: &config::Directory, homes: &HomesConfig) -> Result<Arc<Homes>, String> {
+        let path = match &granted.path {
+            Some(path) => path.clone(),
+            None => self
+                .opened_state()
+                .and_then(|state| state.ephemeral_folder(tenant).map_err(|error| error.to_string()))?,
+        };
+        let quota = HomeQuota { each: quota(granted), total_bytes: homes.total_bytes as u64 };
+        let settings = HomeSettings { lifetime: homes.lifetime, skeleton: homes.from.clone(), quota };
+        self.directories.homes(&path, settings, tenant, GUEST_PATH).map_err(|error| error.to_string())
+    }
+
+    /// Waits until ephemeral homes that have ended are removed, but not longer than this. Blocks.
+    pub(crate) fn settle(&self, most: Duration) {
+        // What is left then is removed by the next start.
+        self.directories.settle(most);
     }
 
     fn buckets(&self, tenant: &str, granted: config::KeyValue) -> Result<Arc<dyn Buckets>, String> {

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
 mod folders;
+mod homes;
 mod place;
 mod settings;
 mod told;

@@ -65,6 +65,7 @@ fn a_tenant_is_read_as_it_is_written() {
         access: DirectoryAccess::ReadWrite,
         bytes: 1 << 30,
         files: 500,
+        homes: None,
     };
     let grants = Grants {
         directory: Some(directory),

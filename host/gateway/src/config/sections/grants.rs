@@ -4,19 +4,22 @@
 //! Reads and checks; the grants are made at the start (`tenant/grants.rs`). Whether a directory may be granted at all
 //! is checked for all tenants together (`folders.rs`).
 
-use std::path::{Path, PathBuf};
+mod directory;
+mod values;
+
+use std::path::Path;
 
 use toml::de::DeValue;
 use whelk_runtime::{AllowList, Grant, TcpAllow};
 
 use crate::config::reader::{Findings, Item, Section};
-use crate::config::setting::{Setting, kind, path, text, truth};
-use crate::state::strict_modes::quoted;
+use crate::config::setting::{Setting, text, truth};
+use directory::{DIRECTORY_BYTES, DIRECTORY_FILES, TOTAL_BYTES, read_directory};
+pub use directory::{Directory, DirectoryAccess, HomesConfig};
+pub(in crate::config) use values::existing;
+pub use values::size;
+use values::{choice, given};
 
-/// The default quota of a directory, the demonstration's too, in bytes.
-const DIRECTORY_BYTES: usize = 64 << 20;
-/// The same in files and folders.
-const DIRECTORY_FILES: u32 = 10_000;
 /// The default quota of key-value in bytes, names and values together.
 const KEYVALUE_BYTES: usize = 16 << 20;
 /// The same in keys.
@@ -25,7 +28,7 @@ const KEYVALUE_KEYS: u32 = 10_000;
 /// The grants of a tenant's plugins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
-    /// One directory, with everything below it.
+    /// One directory, with everything below it; or one for each principal, connection or session.
     pub directory: Option<Directory>,
     /// Environment variables, in the order of their names.
     pub environment: Vec<(String, String)>,
@@ -66,29 +69,6 @@ impl Grants {
     }
 }
 
-/// A granted directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Directory {
-    /// The path: absolute, and without links once the configuration has been checked. `None`: a private one that whelk
-    /// creates in its state folder.
-    pub path: Option<PathBuf>,
-    /// Whether plugins may write.
-    pub access: DirectoryAccess,
-    /// The most bytes of all its files together.
-    pub bytes: usize,
-    /// The most files and folders.
-    pub files: u32,
-}
-
-/// The access to a granted directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DirectoryAccess {
-    /// Reading only.
-    ReadOnly,
-    /// Reading and writing.
-    ReadWrite,
-}
-
 /// The resolution of the clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Clock {
@@ -120,28 +100,17 @@ impl Grants {
     }
 }
 
-impl Directory {
-    /// One that whelk creates.
-    fn private() -> Directory {
-        Directory { path: None, access: DirectoryAccess::ReadWrite, bytes: DIRECTORY_BYTES, files: DIRECTORY_FILES }
-    }
-}
-
 impl Default for KeyValue {
     fn default() -> KeyValue {
         KeyValue { bytes: KEYVALUE_BYTES, keys: KEYVALUE_KEYS }
     }
 }
 
-/// The default quotas, as text for the reference.
-pub(in crate::config) fn defaults() -> (String, String) {
+/// The default quotas, as text for the reference: of a directory, of all homes together, of key-value.
+pub(in crate::config) fn defaults() -> [String; 3] {
     let words = |bytes: usize, count: u32, what: &str| format!("{} in {count} {what}", size(bytes));
-    (words(DIRECTORY_BYTES, DIRECTORY_FILES, "files"), words(KEYVALUE_BYTES, KEYVALUE_KEYS, "keys"))
-}
-
-/// A number of bytes as text, such as `64 MiB`.
-pub fn size(bytes: usize) -> String {
-    bytes.print().trim_matches('"').to_owned()
+    let directory = words(DIRECTORY_BYTES, DIRECTORY_FILES, "files");
+    [directory, size(TOTAL_BYTES), words(KEYVALUE_BYTES, KEYVALUE_KEYS, "keys")]
 }
 
 /// Reads the table. Relative paths are relative to `folder`.
@@ -167,71 +136,6 @@ pub(in crate::config) fn read(mut section: Section<'_>, folder: &Path, findings:
         http: http.unwrap_or_default(),
         tcp: tcp.unwrap_or_default(),
         deploy: deploy.unwrap_or_default(),
-    }
-}
-
-/// The table of one grant.
-fn given<'t>(item: &Item<'t>, findings: &mut Findings) -> Option<Section<'t>> {
-    if let DeValue::Boolean(true) = item.value {
-        findings.add(&item.span, &item.key, "must be a table, is true: write {} for what is given by default");
-        return None;
-    }
-    if let DeValue::String(path) = item.value {
-        findings.add(
-            &item.span,
-            &item.key,
-            format!("must be a table, is {path:?}: a path is written as {{ path = {path:?} }}"),
-        );
-        return None;
-    }
-    item.section(findings)
-}
-
-fn read_directory(item: &Item<'_>, folder: &Path, findings: &mut Findings) -> Option<Directory> {
-    let mut section = given(item, findings)?;
-    let mut directory = Directory::private();
-    let path = section.take("path").map(|item| {
-        let path = path(item.value, folder).and_then(|path| existing(&path));
-        findings.keep(&item, path)
-    });
-    if path.is_some() {
-        // Read-only is the default, so that nothing is written where other programs' files may be.
-        directory.access = DirectoryAccess::ReadOnly;
-    }
-    if let Some(item) = section.take("access") {
-        let names = [("read-only", DirectoryAccess::ReadOnly), ("read-write", DirectoryAccess::ReadWrite)];
-        directory.access = findings.keep(&item, choice(&item, &names)).unwrap_or(directory.access);
-    }
-    let (bytes, files) = (section.take("bytes"), section.take("files"));
-    if directory.access == DirectoryAccess::ReadOnly {
-        for item in bytes.iter().chain(&files) {
-            findings.add(&item.span, &item.key, "means nothing in a directory that is only read: take it away");
-        }
-    } else {
-        let read = bytes.and_then(|item| findings.keep(&item, usize::read_within(item.value, 0, 1 << 50)));
-        directory.bytes = read.unwrap_or(directory.bytes);
-        let read = files.and_then(|item| findings.keep(&item, u32::read_within(item.value, 0, 100_000_000)));
-        directory.files = read.unwrap_or(directory.files);
-    }
-    section.finish(findings);
-    match path {
-        Some(path) => Some(Directory { path: Some(path?), ..directory }),
-        None => Some(directory),
-    }
-}
-
-/// A folder that must exist already.
-pub(in crate::config) fn existing(path: &Path) -> Result<PathBuf, String> {
-    let shown = path.display();
-    match path.metadata() {
-        Ok(facts) if facts.is_dir() => {
-            std::path::absolute(path).map_err(|error| format!("the folder {shown} cannot be found: {error}"))
-        }
-        Ok(_) => Err(format!("{shown} is no folder")),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Err(format!("the folder {shown} does not exist: mkdir -p -m 700 {}", quoted(path)))
-        }
-        Err(error) => Err(format!("the folder {shown} cannot be looked at: {error}")),
     }
 }
 
@@ -311,12 +215,4 @@ fn hosts(names: &[&str]) -> Result<(), Vec<(usize, String)>> {
 
 fn addresses(names: &[&str]) -> Result<(), Vec<(usize, String)>> {
     TcpAllow::parse(names).map(drop)
-}
-
-fn choice<T: Copy>(item: &Item<'_>, names: &[(&str, T)]) -> Result<T, String> {
-    let found = text(item.value).ok().and_then(|text| names.iter().find(|(name, _)| *name == text));
-    found.map(|(_, value)| *value).ok_or_else(|| {
-        let names: Vec<_> = names.iter().map(|(name, _)| format!("{name:?}")).collect();
-        format!("must be {}, is {}", names.join(" or "), kind(item.value))
-    })
 }

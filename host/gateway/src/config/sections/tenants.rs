@@ -19,7 +19,7 @@ use crate::config::reader::{Findings, Item, Section};
 use crate::config::setting::{path, text};
 use crate::config::suggest::nearest;
 use crate::state::plugin_files::{self, Links};
-use crate::state::tenant_folder;
+use crate::state::{ephemeral_folder, tenant_folder};
 
 /// The tenant of users without one.
 pub const DEFAULT_TENANT: &str = "default";
@@ -174,7 +174,7 @@ fn read_tenant(item: &Item<'_>, around: &Around<'_>, claims: &mut Vec<Claim>, fi
     let directory = section
         .take("grants")
         .and_then(|granted| granted.section(findings))
-        .and_then(|section| read_grants(section, item, &mut tenant, around, findings));
+        .and_then(|section| read_grants(section, (item, around), &mut tenant, claims, findings));
     let own = section.take("plugins").and_then(|folder| {
         let in_hands =
             directory.as_ref().filter(|directory| directory.kind.deploys()).map(|directory| &directory.place);
@@ -212,23 +212,29 @@ fn read_tenant(item: &Item<'_>, around: &Around<'_>, claims: &mut Vec<Claim>, fi
     Known { tenant, own }
 }
 
-/// The grants, and the granted directory's claim.
+/// The grants, and the granted directory's claim. That of a skeleton is added to the others.
 fn read_grants(
     mut section: Section<'_>,
-    item: &Item<'_>,
+    (item, around): (&Item<'_>, &Around<'_>),
     tenant: &mut TenantConfig,
-    around: &Around<'_>,
+    claims: &mut Vec<Claim>,
     findings: &mut Findings,
 ) -> Option<Claim> {
     let directory = section.take("directory");
     let deploy = section.take("deploy");
     tenant.grants = grants::read(section, around.folder, findings);
-    let Some(directory) = directory else {
-        if let Some(deploy) = deploy.filter(|_| tenant.grants.deploy) {
-            findings.add(&deploy.span, &deploy.key, DEPLOYS_NOTHING);
-        }
-        return None;
-    };
+    let has_homes = tenant.grants.directory.as_ref().is_some_and(|directory| directory.homes.is_some());
+    if let Some(deploy) = deploy.filter(|_| tenant.grants.deploy && (directory.is_none() || has_homes)) {
+        findings.add(&deploy.span, &deploy.key, DEPLOYS_NOTHING);
+    }
+    let directory = directory?;
+    let from = tenant.grants.directory.as_mut().and_then(|directory| directory.homes.as_mut()?.from.as_mut());
+    if let Some(from) = from
+        && let Some(place) = findings.keep(&directory, resolve(from, None))
+    {
+        *from = place.path.clone();
+        claims.push(claim(&item.name, &directory, Kind::Skeleton, place));
+    }
     claim_directory(&item.name, tenant, &directory, around.state, findings)
 }
 
@@ -284,12 +290,13 @@ fn claim_directory(
     state: Option<&Path>,
     findings: &mut Findings,
 ) -> Option<Claim> {
-    let deploys = tenant.grants.deploy;
     let directory = tenant.grants.directory.as_mut()?;
+    let deploys = tenant.grants.deploy && directory.homes.is_none();
     let private = directory.path.is_none();
     let path = match &directory.path {
         Some(path) => path.clone(),
-        None => tenant_folder(state?, name),
+        None if directory.lasts() => tenant_folder(state?, name),
+        None => ephemeral_folder(state?, name),
     };
     let place = findings.keep(item, resolve(&path, None))?;
     if !private {

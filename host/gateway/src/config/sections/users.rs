@@ -5,6 +5,7 @@ mod key_files;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::grants::Directory;
 use super::login::authorities::Authorities;
 use super::login::methods::{self, RequiredMethods};
 use super::login::patterns::LONGEST_NAME;
@@ -25,6 +26,10 @@ pub(in crate::config) const NOBODY: &str = "nobody could enter: add at least one
 /// the start.
 const NO_KEY: &str =
     "nobody could log in as this user: no key of the list can be used (`ssh-keygen -t ed25519` makes one that can)";
+
+/// The error for a user without credentials whose tenant has homes that stay.
+const NO_HOME: &str = "everybody would share the home of this user: add credentials, or make the homes of its tenant \
+                       ephemeral";
 
 /// One user.
 #[derive(Clone, Debug)]
@@ -76,8 +81,14 @@ pub(in crate::config) fn read(
         let found = read_tenant(&mut section, tenants, findings);
         let plugin = read_plugin(&mut section, found, findings);
         let has_authorities = authorities.any() || found.is_some_and(|(_, tenant, _)| tenant.authorities.any());
-        let has_home = found.is_none_or(|(_, tenant, _)| tenant.grants.directory.is_some());
+        let directory = found.and_then(|(_, tenant, _)| tenant.grants.directory.as_ref());
+        let has_home = found.is_none() || directory.is_some_and(Directory::lasts);
         let authentication = read_authentication(&mut section, (folder, has_home), has_authorities, findings);
+        if let (Some(Authentication::NotRequired), Some(auth)) = (&authentication, section.take("auth"))
+            && directory.is_some_and(Directory::is_per_principal)
+        {
+            findings.add(&auth.span, &auth.key, NO_HOME);
+        }
         let principals = read_principals(&mut section, has_authorities, findings);
         let tenants_methods = (found.map(|(_, tenant, _)| &tenant.methods), has_authorities);
         let methods = read_methods(&mut section, tenants_methods, authentication.as_ref(), findings);

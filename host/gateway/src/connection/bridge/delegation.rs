@@ -124,7 +124,7 @@ async fn run(gateway: &Gateway, connection: u64, plugin: &str, user: &SessionUse
         }
         return failed(&why_not.unwrap_or_else(|| "there is no such plugin".to_owned()));
     };
-    let shared = Arc::clone(tenant.shared());
+    let shared = user.tenant(tenant.shared());
     let (name, generation) = (escape(shared.name().as_bytes()), plugin.generation());
     emit(ConnectionEvent::PluginStarted { connection, tenant: name, plugin: plugin.name(), generation });
     let plugins = tenant as Arc<dyn Plugins>;

@@ -44,5 +44,6 @@ pub(super) fn user() -> SessionUser {
         attributes: Arc::default(),
         evidence: Arc::default(),
     };
-    SessionUser { identity, facts: Vec::<(&str, String)>::new().into_iter().collect() }
+    let (facts, home) = (Vec::<(&str, String)>::new().into_iter().collect(), Arc::default());
+    SessionUser { identity, facts, home }
 }

@@ -246,7 +246,7 @@ async fn run(gateway: &Gateway, place: Place, user: &SessionUser, half: SessionH
         plugin: plugin.name(),
         generation: plugin.generation(),
     });
-    let (shared, plugins) = (Arc::clone(tenant.shared()), tenant as Arc<dyn Plugins>);
+    let (shared, plugins) = (user.tenant(tenant.shared()), tenant as Arc<dyn Plugins>);
     let facts = user.facts.on_channel(channel);
     let facts = match &own {
         Some(own) => facts.of_type(&own.kind, &own.payload),

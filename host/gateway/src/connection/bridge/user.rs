@@ -1,6 +1,8 @@
 //! The user of a connection, and what its sessions may know of it.
 
-use whelk_runtime::Facts;
+use std::sync::Arc;
+
+use whelk_runtime::{ConnectionHome, Facts, Tenant};
 use whelk_ssh::connection::Server as ServerConnection;
 use whelk_ssh::crypto::mac::Mac;
 
@@ -12,6 +14,8 @@ pub(crate) struct SessionUser {
     pub(crate) identity: Identity,
     /// What a plugin may ask for, by name.
     pub(super) facts: Facts,
+    /// The home that its sessions share while the connection lasts, if the tenant has such homes.
+    pub(super) home: Arc<ConnectionHome>,
 }
 
 /// Where a connection comes from.
@@ -71,6 +75,12 @@ impl SessionUser {
         let facts = facts.into_iter().map(|(name, value)| (name.to_owned(), value));
         let attributes = identity.attributes.iter().map(|(name, value)| (format!("attr.{name}"), value.clone()));
         let facts = facts.chain(attributes).collect();
-        SessionUser { identity, facts }
+        SessionUser { identity, facts, home: ConnectionHome::new(origin.connection) }
+    }
+
+    /// The user's tenant as the user's sessions have it: with a home, if the tenant has homes. It is that of the
+    /// principal, never of the name that the client has sent.
+    pub(super) fn tenant(&self, tenant: &Arc<Tenant>) -> Arc<Tenant> {
+        tenant.for_principal(&self.identity.principal, &self.home)
     }
 }

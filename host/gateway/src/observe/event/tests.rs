@@ -8,7 +8,7 @@ use std::sync::{LazyLock, Mutex};
 use super::*;
 
 /// The families, in the order of the list.
-const FAMILIES: [&str; 8] = ["connection", "login", "session", "process", "plugin", "file", "limit", "server"];
+const FAMILIES: [&str; 9] = ["connection", "login", "session", "process", "plugin", "file", "home", "limit", "server"];
 
 /// What each field means, wherever it is.
 const FIELDS: &[(&str, &str)] = &[
@@ -36,6 +36,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("error", "what failed"),
     ("exit", "what the client was told of the end: a status, a signal, or `none`"),
     ("file", "the path of a file of the operator's or of a tenant's"),
+    ("files", "a number of files and folders"),
     ("fingerprint", "the fingerprint of a key, as OpenSSH writes it"),
     ("folder", "the path of a plugin folder"),
     ("forced", "the command that runs instead of what the client asks for"),
@@ -43,6 +44,8 @@ const FIELDS: &[(&str, &str)] = &[
     ("generation", "the version of a plugin, from 1 on since the start"),
     ("had_done", "how far a client had come with its login"),
     ("has", "what the machine has"),
+    ("home", "the path of a home, or of the folder that holds those of a tenant"),
+    ("homes", "how many homes a tenant has"),
     ("hosts", "the host names that a certificate is for; for all if there is none"),
     ("interactive", "how many exchanges of prompts and answers (keyboard-interactive) were refused"),
     ("key_id", "what the authority of a certificate calls it"),
@@ -75,7 +78,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("place", "the line of source that panicked"),
     ("plugin", "the name of a plugin"),
     ("plugins", "how many plugins are served"),
-    ("principal", "the account of a user, if it has another name"),
+    ("principal", "the account of a user; in `login_succeeded` only if it has another name"),
     ("reason", "why, in words"),
     ("received", "how many bytes were read from the client"),
     ("refused", "the error that the plugin was given, or how many plugin files were refused"),
@@ -95,6 +98,10 @@ const FIELDS: &[(&str, &str)] = &[
     ("signal", "the name of a signal"),
     ("source", "an address, or the network of an IPv6 address"),
     ("sources", "how many sources there are"),
+    (
+        "special_files",
+        "the FIFOs, sockets and devices of a skeleton that were not copied: the first three, and how many more",
+    ),
     ("start", "what the client asks to start: `shell`, `exec` or `subsystem`"),
     ("status", "the exit status of the program"),
     ("task", "the name of a task or thread of the server"),

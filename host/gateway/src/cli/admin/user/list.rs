@@ -16,12 +16,12 @@ struct Shown {
 }
 
 impl Shown {
-    fn of(user: &User, config: &Config) -> Shown {
+    fn of(name: &str, user: &User, config: &Config) -> Shown {
         let Authentication::Required { password, keys, key_files } = &user.authentication else {
             let methods = "none: anybody".to_owned();
             return Shown { methods, keys: Vec::new(), has_password: false, files: Vec::new() };
         };
-        let (mut keys, home) = (keys.clone(), config.home(&user.tenant));
+        let (mut keys, home) = (keys.clone(), config.home(&user.tenant, name));
         let path = |file: &KeyFileSetting| match (file, &home) {
             (KeyFileSetting::Named(path), _) => Some(KeyPath::named(path)),
             (KeyFileSetting::InHome(path), Some(home)) => Some(KeyPath::in_home(&home.as_path().into(), path)),
@@ -57,7 +57,7 @@ pub(super) fn text(config: &Config) -> String {
     let head = ["USER", "TENANT", "PLUGIN", "METHODS", "PASSWORD", "KEYS"].map(str::to_owned);
     let mut rows = vec![(head, Vec::new())];
     for (name, user) in users(config) {
-        let Shown { methods, keys, has_password, files } = Shown::of(user, config);
+        let Shown { methods, keys, has_password, files } = Shown::of(name, user, config);
         let mut below: Vec<_> = keys.iter().map(|key| format!("{} {}", key.kind, key.fingerprint)).collect();
         below.extend(files.into_iter().map(|(path, reason)| match reason {
             Some(reason) => format!("authorized_keys {path}: {reason}"),
@@ -83,7 +83,7 @@ pub(super) fn text(config: &Config) -> String {
 /// A list with an object for each user.
 pub(super) fn json(config: &Config) -> Value {
     let user = |(name, user): (&String, &User)| {
-        let Shown { methods, keys, has_password, files } = Shown::of(user, config);
+        let Shown { methods, keys, has_password, files } = Shown::of(name, user, config);
         let keys = keys.iter().map(|key| json!({ "type": key.kind, "fingerprint": key.fingerprint }));
         // Why it cannot be read; null: it can.
         let files = files.iter().map(|(path, reason)| json!({ "path": path, "unreadable": reason }));
