@@ -19,7 +19,7 @@ mod throttle;
 pub(crate) mod usage;
 
 pub use budget::Budget;
-pub use declare::{Bytes, Count, DeclaredLimit, Field, GIB, Group, KIB, MIB, Scope, Time, Value, count, ms, s};
+pub use declare::{Bytes, Count, DeclaredLimit, Field, GIB, Group, KIB, MIB, Scope, Time, Toggle, Value, count, ms, s};
 pub use resizable::{ResizablePermit, ResizableSemaphore};
 pub use table::Limits;
 pub(crate) use table::ticks;

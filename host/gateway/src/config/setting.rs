@@ -85,6 +85,17 @@ impl Setting for Duration {
     }
 }
 
+/// A boolean.
+impl Setting for bool {
+    fn read(value: &DeValue<'_>) -> Result<bool, String> {
+        truth(value)
+    }
+
+    fn print(self) -> String {
+        self.to_string()
+    }
+}
+
 /// A text.
 pub(super) fn text<'t>(value: &'t DeValue<'_>) -> Result<&'t str, String> {
     match value {

@@ -60,6 +60,8 @@ pub(crate) struct Channel {
     pub(super) output: Arc<OutputCharges>,
     /// For the names of the signals that it catches.
     caught: Option<Charge>,
+    /// What Unix lets no program catch, it does not catch.
+    is_program: bool,
 }
 
 /// A store whose data has a channel.
@@ -110,7 +112,7 @@ fn link_facts<T: HasChannel>(channel: &mut LinkerInstance<'_, T>) -> wasmtime::R
 
 fn link_signals<T: HasChannel>(channel: &mut LinkerInstance<'_, T>) -> wasmtime::Result<()> {
     channel.func_wrap("catch-signals", |mut store: Context<'_, T>, (names,): (Vec<wit::SignalName>,)| {
-        store.data_mut().channel_mut().catch(names.into_iter().map(SignalName::from));
+        store.data_mut().channel_mut().catch(names.into_iter().map(|name| known(&name.into())));
         Ok(())
     })?;
     channel.func_wrap("next-signal", |store: Context<'_, T>, ()| {
@@ -118,9 +120,20 @@ fn link_signals<T: HasChannel>(channel: &mut LinkerInstance<'_, T>) -> wasmtime:
     })
 }
 
+/// The same name, as it arrives from clients: `other("INT")` is `int`.
+fn known(name: &SignalName) -> SignalName {
+    SignalName::from_wire(name.as_str())
+}
+
 impl Channel {
     /// Creates the channel of a process; `facts` are those of its session.
-    pub(crate) fn new(pipes: &Arc<Shared>, facts: &Facts, hand_over_check: &HandOverCheck, charges: &Charges) -> Self {
+    pub(crate) fn new(
+        pipes: &Arc<Shared>,
+        facts: &Facts,
+        hand_over_check: &HandOverCheck,
+        charges: &Charges,
+        is_program: bool,
+    ) -> Self {
         let (budget, totals) = (charges.tenant().budget(), charges.totals());
         let output = OutputCharges::new(facts.account(), budget, totals);
         Self {
@@ -130,6 +143,7 @@ impl Channel {
             hand_over_check: Arc::clone(hand_over_check),
             output: pipes.charge_to(Arc::new(output)),
             caught: None,
+            is_program,
         }
     }
 
@@ -172,7 +186,8 @@ impl Channel {
     fn catch(&mut self, names: impl Iterator<Item = SignalName>) {
         let mut distinct: Vec<SignalName> = Vec::new();
         for name in names.take(EXAMINED) {
-            if name.is_legal() && !distinct.contains(&name) {
+            let is_catchable = !self.is_program || !matches!(name.as_str(), "KILL" | "STOP");
+            if name.is_legal() && is_catchable && !distinct.contains(&name) {
                 distinct.push(name);
             }
             if distinct.len() == CATCHES {

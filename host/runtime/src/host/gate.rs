@@ -6,9 +6,9 @@ use std::task::Poll;
 
 /// Whether a process may run on: closed by SIGTSTP and the like, opened by SIGCONT.
 ///
-/// The process waits here only where it holds nothing that others wait for: at a tick of the epoch, and at the end of
-/// the imports that wait. Its task is polled all the time. A task that was not polled would keep others waiting, since
-/// tokio's semaphores hand permits to sleeping waiters.
+/// The process waits here only where it holds nothing that others wait for: in its own code, when the epoch is over,
+/// and before it reads or writes its standard streams. Its task is polled all the time. A task that was not polled
+/// would keep others waiting, since tokio's semaphores hand permits to sleeping waiters.
 #[derive(Default)]
 pub(crate) struct StopGate {
     closed: AtomicBool,

@@ -23,6 +23,8 @@ pub type Count = u32;
 pub type Bytes = usize;
 /// A length of time.
 pub type Time = Duration;
+/// Whether something holds.
+pub type Toggle = bool;
 
 /// 1024 bytes.
 pub const KIB: Bytes = 1 << 10;
@@ -104,6 +106,8 @@ pub enum Value<L: 'static> {
     Bytes(Field<L, Bytes>),
     /// A length of time.
     Time(Field<L, Time>),
+    /// Whether something holds.
+    Toggle(Field<L, Toggle>),
 }
 
 /// A field of an `L`.

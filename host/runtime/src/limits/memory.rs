@@ -32,8 +32,15 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(crate) fn new(limits: &Limits, budget: Arc<Budget>, totals: Arc<Totals>, usage: Arc<ProcessUsage>) -> Self {
-        let (limit, table_elements) = (limits.memory, count(limits.table_elements));
+    /// `limit`: bytes of all linear memories together.
+    pub(crate) fn new(
+        limit: usize,
+        limits: &Limits,
+        budget: Arc<Budget>,
+        totals: Arc<Totals>,
+        usage: Arc<ProcessUsage>,
+    ) -> Self {
+        let table_elements = count(limits.table_elements);
         Self { limit, table_elements, budget, totals, usage, now: 0, tables: 0, peak: 0, refused: None }
     }
 
@@ -115,7 +122,7 @@ mod tests {
     }
 
     fn shared(limits: &Limits, budget: &Arc<Budget>, totals: &Arc<Totals>) -> Memory {
-        Memory::new(limits, Arc::clone(budget), Arc::clone(totals), Arc::default())
+        Memory::new(limits.memory, limits, Arc::clone(budget), Arc::clone(totals), Arc::default())
     }
 
     #[test]

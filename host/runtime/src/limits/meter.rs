@@ -5,6 +5,10 @@
 //! processor time, which is a second by the clock. In a session with an empty bucket the same loop gets its second at
 //! the rate of its share, in four seconds, and is killed then: it never has more of a processor than others like it.
 //! Killing when the bucket is empty would punish legitimate work that comes in pieces.
+//!
+//! Decided 2026-11-29: for a program the bucket is a *weight*. Its run may be long, and a processor that nobody else
+//! wants would be idle: so it waits only while a guest of another tenant wants that processor, and what it used while
+//! nobody did is not held against it later (`DEBT`). With `cpu_hard` the bucket is a wall for programs, too.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,6 +20,9 @@ use crate::limits::usage::{ProcessUsage, thread_time};
 
 /// One tick, in nanoseconds.
 const TICK: u64 = 1_000_000;
+
+/// The most that a process with a weight owes, and so the longest that it waits at once, by its share: four ticks.
+const DEBT: Duration = Duration::from_millis(4);
 
 /// What the epoch's callback does now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,10 +59,13 @@ pub(crate) struct Meter {
     since: AtomicU64,
     /// The session's bucket, over all its instances.
     usage: Arc<ProcessUsage>,
+    /// An empty bucket makes the process wait only while others want the processor.
+    is_weight: bool,
 }
 
 impl Meter {
-    pub(crate) fn new(usage: Arc<ProcessUsage>) -> Self {
+    /// `is_weight`: an empty bucket makes the process wait only while others want the processor.
+    pub(crate) fn new(usage: Arc<ProcessUsage>, is_weight: bool) -> Self {
         Self {
             left: AtomicU64::new(0),
             billed: AtomicU64::new(0),
@@ -63,6 +73,7 @@ impl Meter {
             exact: AtomicBool::new(false),
             since: AtomicU64::new(0),
             usage,
+            is_weight,
         }
     }
 
@@ -83,9 +94,16 @@ impl Meter {
         self.ticked.load(Ordering::Relaxed)
     }
 
-    /// Until when the session must wait for processor time; `None` if it has some.
-    pub(crate) fn wait_until(&self) -> Option<Instant> {
-        self.usage.wait_until()
+    /// Until when the session must wait for processor time; `None` if it has some. `others_want`: whether guests of
+    /// other tenants want the processor that it would use.
+    pub(crate) fn wait_until(&self, others_want: impl FnOnce() -> bool) -> Option<Instant> {
+        let moment = self.usage.wait_until()?;
+        (!self.is_weight || others_want()).then_some(moment)
+    }
+
+    /// Processor time of all the session's processes, in ticks of 1 ms.
+    pub(crate) fn session_ticks(&self) -> u64 {
+        self.usage.session_ticks()
     }
 
     /// The call is about to run, for the first time or again.
@@ -136,6 +154,9 @@ impl Meter {
             TICK
         };
         self.usage.charge(Duration::from_nanos(used), Instant::now());
+        if self.is_weight {
+            self.usage.limit_debt(DEBT);
+        }
         self.left.store(self.left.load(Ordering::Relaxed).saturating_sub(used), Ordering::Relaxed);
     }
 }
@@ -149,7 +170,7 @@ mod tests {
     use super::*;
 
     fn meter() -> Meter {
-        Meter::new(Arc::default())
+        Meter::new(Arc::default(), false)
     }
 
     fn ticks(meter: &Meter) -> u64 {
@@ -247,17 +268,32 @@ mod tests {
 
     #[test]
     fn a_session_with_an_empty_bucket_waits_tick_by_tick_until_it_refills() {
-        let meter = Meter::new(Arc::new(ProcessUsage::bounded(250, 10)));
+        let meter = Meter::new(Arc::new(ProcessUsage::bounded(250, 10)), false);
         meter.begin(1_000, 0);
         for epoch in 0..10 {
-            assert_eq!(meter.wait_until(), None);
+            assert_eq!(meter.wait_until(|| true), None);
             meter.resume(epoch);
             assert_eq!(meter.tick(epoch + 1), Tick::Yield);
         }
         // The refill meanwhile is less than a tick.
         meter.resume(10);
         meter.tick(11);
-        let until = meter.wait_until().unwrap();
+        let until = meter.wait_until(|| true).unwrap();
         assert!(until <= Instant::now() + Duration::from_millis(5));
+    }
+
+    #[test]
+    fn a_weight_waits_only_while_others_want_the_processor_and_pays_no_old_debt() {
+        let meter = Meter::new(Arc::new(ProcessUsage::bounded(250, 10)), true);
+        meter.begin(100_000, 0);
+        for epoch in 0..10_000 {
+            assert_eq!(meter.wait_until(|| false), None);
+            meter.resume(epoch);
+            assert_eq!(meter.tick(epoch + 1), Tick::Yield);
+        }
+        assert_eq!(meter.session_ticks(), 10_000);
+        let until = meter.wait_until(|| true).unwrap();
+        // At a quarter of a processor.
+        assert!(until <= Instant::now() + Duration::from_millis(17));
     }
 }

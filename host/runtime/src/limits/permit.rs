@@ -18,6 +18,7 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -27,12 +28,26 @@ use tokio::time::{Instant, sleep_until};
 #[derive(Debug)]
 pub(crate) struct Permits {
     free: Arc<Semaphore>,
+    /// How many there are.
+    most: usize,
+    /// Of the engine: the guests past their first tick that run or wait for a processor. Of a tenant: its own among
+    /// them.
+    wanting: AtomicUsize,
 }
 
 impl Permits {
     /// As many as leave one worker free, and at least one.
     pub(crate) fn new(workers: usize) -> Self {
-        Self { free: Arc::new(Semaphore::new(workers.saturating_sub(1).clamp(1, Semaphore::MAX_PERMITS))) }
+        let most = workers.saturating_sub(1).clamp(1, Semaphore::MAX_PERMITS);
+        Self { free: Arc::new(Semaphore::new(most)), most, wanting: AtomicUsize::new(0) }
+    }
+
+    /// Whether another guest of this tenant could run past its first tick only where one of another tenant would run
+    /// otherwise. These are the engine's permits.
+    pub(crate) fn are_contended(&self, tenant: &Permits) -> bool {
+        let own = tenant.wanting.load(Ordering::Relaxed);
+        let others = self.wanting.load(Ordering::Relaxed).saturating_sub(own);
+        others > 0 && others + own.max(1) > self.most
     }
 
     /// Takes one if it is free and nobody waits.
@@ -104,11 +119,21 @@ pub(crate) struct Gate<'p> {
     engine: &'p Permits,
     /// The call waits.
     waiting: Option<Pin<Box<dyn Future<Output = Turn<'p>> + Send + 'p>>>,
+    /// The call is past its first tick.
+    wants: Option<Wanting<'p>>,
 }
 
 impl<'p> Gate<'p> {
     pub(crate) fn new(tenant: &'p Permits, engine: &'p Permits) -> Self {
-        Self { tenant, engine, waiting: None }
+        Self { tenant, engine, waiting: None, wants: None }
+    }
+
+    /// The call has been polled and goes on later: `long` if it only made room after a tick, otherwise it waits for
+    /// something.
+    pub(crate) fn polled(&mut self, long: bool) {
+        if !long {
+            self.wants = None;
+        }
     }
 
     /// Lets the call pass, or queues it; the task of `context` is woken when it should poll again. The request is fixed
@@ -125,6 +150,11 @@ impl<'p> Gate<'p> {
             Some(waiting) => waiting,
             None => {
                 let moment = before();
+                match (long && moment.is_none(), &self.wants) {
+                    (true, Some(_)) => {}
+                    (true, None) => self.wants = Some(Wanting::new([tenant, engine])),
+                    (false, _) => self.wants = None,
+                }
                 if moment.is_none()
                     && let Some(turn) = at_once(tenant, engine, long)
                 {
@@ -153,15 +183,33 @@ async fn in_line<'p>(tenant: &'p Permits, engine: &'p Permits, long: bool, momen
     if let Some(moment) = moment {
         sleep_until(moment).await;
     }
+    // One that comes from a wait for processor time is not counted by its gate.
+    let _wants = (long && moment.is_some()).then(|| Wanting::new([tenant, engine]));
     let tenant = tenant.in_line().await;
     let engine = if long { Some(engine.in_line().await) } else { None };
     Turn { tenant, engine }
 }
 
+/// A guest past its first tick runs or waits for a processor: counted by its tenant and by the engine.
+struct Wanting<'p>([&'p Permits; 2]);
+
+impl<'p> Wanting<'p> {
+    fn new(counts: [&'p Permits; 2]) -> Self {
+        // The engine's count last, so that nobody takes its own guest for another's.
+        counts.iter().for_each(|permits| _ = permits.wanting.fetch_add(1, Ordering::Relaxed));
+        Self(counts)
+    }
+}
+
+impl Drop for Wanting<'_> {
+    fn drop(&mut self) {
+        self.0.iter().rev().for_each(|permits| _ = permits.wanting.fetch_sub(1, Ordering::Relaxed));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
-    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::ready;
 
     use tokio::runtime::Builder;

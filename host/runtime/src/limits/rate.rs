@@ -48,6 +48,12 @@ impl TokenBucket {
         self.remove(units);
     }
 
+    /// Forgives what is owed beyond this many units.
+    pub(crate) fn limit_debt(&self, units: u64) {
+        let least = i64::try_from(units).map_or(i64::MIN, |units| -units);
+        self.left.fetch_max(least, Ordering::AcqRel);
+    }
+
     /// Takes one unit if there is one.
     pub(crate) fn try_take(&self, now: Instant) -> bool {
         self.fill(now);

@@ -51,6 +51,8 @@ pub struct Limits {
         /// Address space that is reserved for each memory, and the most that `memory` may be, here and for a
         /// tenant.
         Server memory_slot: Bytes = 256 * MIB, 64 * KIB => 2 * GIB, "W6";
+        /// The same of one program (`wasi:cli/run`). No more than `memory_slot`, whatever is written here.
+        Session memory_program: Bytes = 256 * MIB, 64 * KIB => 2 * GIB, "W5";
         /// Processor time of one call into a plugin, after which it is killed.
         Session cpu_call: Time = s(1), ms(1) => s(3600), "W1, W2";
         /// Processor time to start an instance.
@@ -59,11 +61,16 @@ pub struct Limits {
         Session cpu_closed: Time = s(1), ms(1) => s(60), "W3";
         /// Processor time of a program (`wasi:cli/run`), after which it is killed. `cpu_call` does not apply to it.
         Session cpu_program: Time = s(600), ms(10) => s(86_400 * 30), "W1, W2";
-        /// Processor time that a session may use without a pause. When it has used this up, it waits until it has more;
-        /// it is not killed ...
+        /// Processor time of a session, after which its program is killed.
+        Session cpu_session: Time = s(3600), ms(10) => s(86_400 * 30), "W1, W2";
+        /// Processor time that a session may use without a pause. When it has used this up, it waits until it has more
+        /// (a program: see `cpu_hard`); it is not killed ...
         Session cpu_burst: Time = s(1), ms(10) => s(3600), "W1, W45";
         /// ... and it gets this much more in each second, up to `cpu_burst`. "1 s": a whole processor.
         Session cpu_share: Time = ms(250), ms(1) => s(1), "W1, W45";
+        /// Whether a program that has used up its burst waits as other plugins do. false: it waits only while plugins
+        /// of other tenants wait for a processor, so that what nobody else wants is not wasted.
+        Session cpu_hard: Toggle = false, false => true, "W1, W45";
         /// How long a session may last. "0 s": for ever.
         Session session_time: Time = s(0), s(0) => s(31_536_000), "W20";
         /// How long a session may go on without input from the client and without output. "0 s": for ever.
@@ -270,6 +277,7 @@ mod tests {
                 Value::Count(field) => (field.least..=field.most).contains(&(field.get)(&limits)),
                 Value::Bytes(field) => (field.least..=field.most).contains(&(field.get)(&limits)),
                 Value::Time(field) => (field.least..=field.most).contains(&(field.get)(&limits)),
+                Value::Toggle(field) => (field.least..=field.most).contains(&(field.get)(&limits)),
             };
             assert!(fits, "{}", limit.name);
         }

@@ -140,6 +140,16 @@ impl ProcessUsage {
         self.session.wait_until()
     }
 
+    /// Processor time of all the session's processes, in ticks of 1 ms.
+    pub(crate) fn session_ticks(&self) -> u64 {
+        self.session.ticks()
+    }
+
+    /// Forgives what the session owes beyond this much processor time.
+    pub(crate) fn limit_debt(&self, time: Duration) {
+        self.session.bucket.limit_debt(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+    }
+
     /// Charges what the calling thread uses until the value is dropped. Two system calls, 0.4 µs each: for work that
     /// takes longer.
     pub(crate) fn working(&self) -> Working<'_> {

@@ -101,6 +101,12 @@ impl Guest {
         (&self.limits, store)
     }
 
+    /// Begins a call that may use so much of what the session has left of `session`, in ticks.
+    pub(crate) fn begin_run(&mut self, most: u32, session: u32) -> (&CallLimits, &mut Store<State>) {
+        let used = u32::try_from(self.limits.meter.session_ticks()).unwrap_or(u32::MAX);
+        self.begin_call(most.min(session.saturating_sub(used)))
+    }
+
     /// Ends a call, and says what its failure means.
     pub(crate) fn leave<R>(&mut self, result: Result<R, Failure>) -> Result<R, Stop> {
         self.state().tidy();
@@ -158,13 +164,15 @@ impl CallLimits {
         mut watch: impl FnMut(&Context<'_>) -> bool,
     ) -> Result<R, Failure> {
         let ticker = self.engine.ticker();
-        let mut gate = Gate::new(self.budget.permits(self.engine.workers()), self.engine.permits());
+        let (tenant, engine) = (self.budget.permits(self.engine.workers()), self.engine.permits());
+        let mut gate = Gate::new(tenant, engine);
+        let must_wait = || self.meter.wait_until(|| engine.are_contended(tenant));
         let mut grace = GraceTimer { grace: self.grace, deadline: None, paused_since: None };
         poll_fn(|context| {
             if watch(context) {
                 return Poll::Ready(Err(Failure::Ended));
             }
-            let pass = gate.poll_pass(context, self.meter.is_long(), || self.meter.wait_until());
+            let pass = gate.poll_pass(context, self.meter.is_long(), must_wait);
             let Poll::Ready(turn) = pass else {
                 grace.pause();
                 return Poll::Pending;
@@ -181,7 +189,7 @@ impl CallLimits {
             }
             match polled {
                 Ok(Poll::Ready(result)) => return Poll::Ready(result.map_err(Failure::Wasm)),
-                Ok(Poll::Pending) => {}
+                Ok(Poll::Pending) => gate.polled(self.meter.is_long()),
                 Err(message) => return Poll::Ready(Err(Failure::Panicked(message))),
             }
             self.pipes.register_waker(context);

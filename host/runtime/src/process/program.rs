@@ -13,6 +13,7 @@ use super::environment::{HOME, ORIGINAL_COMMAND, Sources};
 use super::guest::{Failure, Guest};
 use super::pause::{Pause, ProcessEnd, Selection, StartRequest};
 use crate::channel::{InputItem, NextAction, SessionHalf, Shared, Stage};
+use crate::engine::Engine;
 use crate::error::{Error, Limit, Stop};
 use crate::host::bindings::run;
 use crate::host::{BrokenPipe, HandOverState, LogBook, ProgramStart, StopGate, Streams};
@@ -202,15 +203,16 @@ impl Program<'_> {
     async fn execute(self, arguments: Vec<String>, request: Option<&StartRequest>) -> Pause {
         let Self { guest, functions, trial, limits, half } = self;
         half.begin_stdin();
+        let engine = trial.plugin().engine().clone();
         let pipes = Arc::clone(half.shared());
         let wanted = request.and_then(|request| ProgramRequest::of(&request.event));
-        let Some(mut events) = begin(guest, &pipes, arguments, wanted) else {
+        let Some(mut events) = begin(guest, &pipes, arguments, wanted, engine) else {
             let detail = "there is no memory for its arguments and its environment".to_owned();
             let stop = Stop::Failed(Error::Limit { limit: Limit::TenantMemory, detail });
             return Pause::Ended(ProcessEnd::Stopped(stop));
         };
         let ran = {
-            let (call_limits, store) = guest.begin_call(ticks(limits.cpu_program));
+            let (call_limits, store) = guest.begin_run(ticks(limits.cpu_program), ticks(limits.cpu_session));
             let call = pin!(functions.call_run(store));
             let watch = |context: &Context<'_>| {
                 events.began(trial);
@@ -248,6 +250,7 @@ fn begin(
     pipes: &Arc<Shared>,
     arguments: Vec<String>,
     request: Option<ProgramRequest<'_>>,
+    engine: Engine,
 ) -> Option<Events> {
     let state = guest.state();
     let environment = Sources {
@@ -261,7 +264,7 @@ fn begin(
     let streams = state.begin_program(&ProgramStart { arguments, environment, directory: HOME })?;
     let gate = Arc::clone(state.gate.get_or_insert_default());
     let (pipes, log) = (Arc::clone(pipes), Arc::clone(&state.log));
-    Some(Events { pipes, streams, gate, log, killed: None, hung_up: false, polls: 0 })
+    Some(Events { engine, pipes, streams, gate, log, killed: None, hung_up: false, polls: 0 })
 }
 
 /// What follows a program that has ended by itself or by a signal: what it asked for with `finish` or `hand-over`, or
@@ -285,6 +288,7 @@ fn by_signal(name: SignalName) -> Exit {
 
 /// The session's events while a program runs.
 struct Events {
+    engine: Engine,
     pipes: Arc<Shared>,
     streams: Arc<Streams>,
     gate: Arc<StopGate>,
@@ -321,6 +325,10 @@ impl Events {
             && let Some((why, _)) = self.pipes.ended()
         {
             self.session_ended(why);
+        }
+        if !self.gate.is_open() {
+            // An import that the program waits in may return now. The epoch is over before it runs far.
+            self.engine.wasmtime().increment_epoch();
         }
         self.killed.is_some()
     }

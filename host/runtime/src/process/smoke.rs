@@ -45,14 +45,16 @@ impl Plugin {
             Err(Stop::Exited(status)) => {
                 Err(Error::Refused(format!("an instance of it ends as it is made, with status {status}")))
             }
-            Err(Stop::Failed(error)) => Err(refusal(error, tenant.limits())),
+            Err(Stop::Failed(error)) => Err(refusal(error, self.world().is_program(), tenant.limits())),
         }
     }
 }
 
 /// What a trial that failed says of the file. What may go better at another time, on a machine with less to do, is no
 /// refusal.
-fn refusal(error: Error, limits: &Limits) -> Error {
+fn refusal(error: Error, is_program: bool, limits: &Limits) -> Error {
+    let (setting, memory) =
+        if is_program { ("memory_program", limits.memory_program) } else { ("memory", limits.memory) };
     match error {
         Error::Limit { limit: Limit::Cpu, .. } => {
             let most = ticks(limits.cpu_start);
@@ -68,9 +70,8 @@ fn refusal(error: Error, limits: &Limits) -> Error {
             Error::Unfinished("the server has no memory left to make an instance of it".to_owned())
         }
         Error::Limit { limit: Limit::Memory, detail } => Error::Refused(format!(
-            "making an instance of it takes more than limits.memory ({} bytes) or a table of more than limits.table_elements \
-             ({}): {}",
-            limits.memory,
+            "making an instance of it takes more than limits.{setting} ({memory} bytes) or a table of more than \
+             limits.table_elements ({}): {}",
             limits.table_elements,
             detail.replace('\n', " ")
         )),
@@ -95,7 +96,7 @@ mod tests {
     #[test]
     fn only_the_files_own_failures_count_against_it() {
         let limits = Limits { memory: 1 << 20, cpu_start: ms(100), ..Limits::default() };
-        let of = |limit| refusal(Error::Limit { limit, detail: "f".to_owned() }, &limits);
+        let of = |limit| refusal(Error::Limit { limit, detail: "f".to_owned() }, false, &limits);
         for limit in [Limit::Cpu, Limit::Time, Limit::AllMemory, Limit::TenantMemory, Limit::Sessions] {
             assert!(matches!(of(limit), Error::Unfinished(_)), "{limit:?}");
         }

@@ -56,10 +56,12 @@ pub(super) fn make(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(Pro
     // The log and the charges of the imports.
     let log = Arc::new(LogBook::new(plugin.shared_name(), facts, Arc::clone(tenant)));
     let charges = Charges::new(&log, totals, usage);
-    let gate = plugin.world().is_program().then(|| Arc::new(StopGate::default()));
+    let is_program = plugin.world().is_program();
+    let gate = is_program.then(|| Arc::new(StopGate::default()));
+    let memory = if is_program { limits.memory_program.min(engine.memory_slot()) } else { limits.memory };
     // The state of the imports, one part for each family of them. Grants are checked when an import is used.
     let state = State {
-        channel: Channel::new(pipes, facts, hand_over_check, &charges),
+        channel: Channel::new(pipes, facts, hand_over_check, &charges, is_program),
         terminal: Terminal::default(),
         facts: facts.clone(),
         control: None,
@@ -67,7 +69,7 @@ pub(super) fn make(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(Pro
         timers: Timers::new(limits),
         topics: SessionTopics::new(tenant),
         wasi: None,
-        memory: Memory::new(limits, Arc::clone(budget), Arc::clone(totals), Arc::clone(usage)),
+        memory: Memory::new(memory, limits, Arc::clone(budget), Arc::clone(totals), Arc::clone(usage)),
         charges,
         log,
         tenant: Arc::clone(tenant),
@@ -79,20 +81,23 @@ pub(super) fn make(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(Pro
     store.set_hostcall_fuel(limits.call_data);
     store.set_max_component_handles(count(limits.resources));
     // Processor time: at each tick of the epoch the meter decides whether the guest goes on.
-    let meter = Arc::new(Meter::new(Arc::clone(usage)));
+    let meter = Arc::new(Meter::new(Arc::clone(usage), is_program && !limits.cpu_hard));
     let (counted, ticker) = (Arc::clone(&meter), Arc::clone(engine.ticker()));
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |_| {
-        Ok(match counted.tick(ticker.epoch()) {
-            Tick::Free => UpdateDeadline::Continue(1),
-            Tick::Yield if let Some(gate) = gate.as_ref().filter(|gate| !gate.is_open()) => {
+        let tick = counted.tick(ticker.epoch());
+        let closed = gate.as_ref().filter(|gate| !gate.is_open());
+        Ok(match (tick, closed) {
+            (Tick::Spent, _) => UpdateDeadline::Interrupt,
+            // Stopped: it waits here, with all run permits released.
+            (Tick::Free | Tick::Yield, Some(gate)) => {
                 let gate = Arc::clone(gate);
                 UpdateDeadline::YieldCustom(1, Box::pin(async move { gate.pass().await }))
             }
+            (Tick::Free, None) => UpdateDeadline::Continue(1),
             // `yield_now` also lets tokio poll the network; waking our own task would not. The run permits are released
             // meanwhile.
-            Tick::Yield => UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())),
-            Tick::Spent => UpdateDeadline::Interrupt,
+            (Tick::Yield, None) => UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())),
         })
     });
     Ok((ProcessStore { whole: Some((store, slot)), engine: engine.clone() }, meter))

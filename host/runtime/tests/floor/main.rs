@@ -25,6 +25,7 @@ mod output;
 mod panics;
 mod permits;
 mod program;
+mod program_limits;
 mod quota;
 mod race;
 mod refusals;

@@ -8,13 +8,13 @@ use crate::client::{Client, Heard};
 use crate::guests;
 
 /// The program of the tests. Each of its arguments is something that it does.
-fn command() -> Arc<Plugin> {
+pub(crate) fn command() -> Arc<Plugin> {
     static COMMAND: OnceLock<Arc<Plugin>> = OnceLock::new();
     Arc::clone(COMMAND.get_or_init(|| Plugin::load(guests::engine(), "command", &guests::wasm("command")).unwrap()))
 }
 
 /// A session that has started the program with this command.
-fn exec(command_line: &str) -> Client {
+pub(crate) fn exec(command_line: &str) -> Client {
     let client = Client::with(&command(), &[], &Limits::default());
     client.run(command_line);
     client
@@ -25,7 +25,7 @@ fn terminal() -> ChannelEvent {
     ChannelEvent::PtyReq(Pty { term: "xterm".to_owned(), size, modes: Vec::new() })
 }
 
-fn signal(name: SignalName) -> Exit {
+pub(crate) fn signal(name: SignalName) -> Exit {
     let message = format!("ended by SIG{}", name.as_str());
     Exit::Signal { name, core_dumped: false, message }
 }

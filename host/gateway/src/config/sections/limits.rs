@@ -259,6 +259,7 @@ fn read_value<L>(limit: &DeclaredLimit<L>, limits: &mut L, item: &Item<'_>) -> R
         Value::Count(field) => read_field(field, limits, item),
         Value::Bytes(field) => read_field(field, limits, item),
         Value::Time(field) => read_field(field, limits, item),
+        Value::Toggle(field) => read_field(field, limits, item),
     }
 }
 
@@ -273,6 +274,7 @@ fn print<L>(limit: &DeclaredLimit<L>, limits: &L) -> String {
         Value::Count(field) => (field.get)(limits).print(),
         Value::Bytes(field) => (field.get)(limits).print(),
         Value::Time(field) => (field.get)(limits).print(),
+        Value::Toggle(field) => (field.get)(limits).print(),
     }
 }
 
@@ -290,6 +292,7 @@ fn keep<L>(
                 Value::Count(field) => (field.set)(here, (field.get)(other)),
                 Value::Bytes(field) => (field.set)(here, (field.get)(other)),
                 Value::Time(field) => (field.set)(here, (field.get)(other)),
+                Value::Toggle(field) => (field.set)(here, (field.get)(other)),
             }
             kept.push((limit.name, others, own));
         }
