@@ -30,8 +30,8 @@ const NOT_DROPPED: &str =
     "bytes of a channel that goes on are never dropped: older versions of sshd drop them with a log line";
 const ONE_CHANNEL: &str = "only this channel is at fault";
 
-/// What sshd does with a message for a channel that both sides have closed: it knows the channel until it has learnt that
-/// the program has ended.
+/// What sshd does with a message for a channel that both sides have closed: it knows the channel until it has learnt
+/// that the program has ended.
 const GONE: &[&str] = &["DISCONNECT 2", "ignored"];
 
 /// Every case of `channel_faults.py`, in its order.

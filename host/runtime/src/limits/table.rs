@@ -169,8 +169,8 @@ pub struct Limits {
         Server prepare_wait: Time = s(10), s(0) => s(3600), "O18, W34";
         /// CPU time to compile one plugin. The wall-clock limit is twenty times as much.
         Server compile_time: Time = s(60), s(1) => s(3600), "W34";
-        /// Memory to compile one plugin: a small program in Go takes 1.1 GiB. Lowered to what the machine or its control
-        /// group has, if that is less.
+        /// Memory to compile one plugin: a small program in Go takes 1.1 GiB. Lowered to what the machine or its
+        /// control group has, if that is less.
         Server compile_memory: Bytes = 2 * GIB, 128 * MIB => 64 * GIB, "W34";
         /// The largest plugin when it is compiled.
         Server compile_code: Bytes = 256 * MIB, MIB => 4 * GIB, "W34";

@@ -194,7 +194,8 @@ impl Cache {
     }
 }
 
-/// What of the compiler and of its settings makes a difference to the code, and of what makes components of core modules.
+/// What of the compiler and of its settings makes a difference to the code, and of what makes components of core
+/// modules.
 fn fingerprint(engine: &Engine) -> String {
     let mut hasher = Fingerprint(Sha256::new());
     hasher.write(&preview1::fingerprint());
