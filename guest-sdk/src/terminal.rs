@@ -26,13 +26,36 @@ pub fn modes() -> Vec<TerminalMode> {
     terminal::get_modes()
 }
 
-/// Changes only the named modes. [`modes`] returns them; nothing acts on them yet: there is no line discipline, and
-/// every byte arrives as it was typed.
+/// Changes only the named modes, from the next byte on that the plugin has not got. The host then does what Linux does
+/// between a terminal and a program: see `set-modes` in `wit/host.wit`, and [`cook`].
 ///
 /// # Errors
 /// [`TerminalError::NoTerminal`], or [`TerminalError::UnknownMode`] when the host does not know one of them.
 pub fn set_modes(modes: &[TerminalMode]) -> Result<(), TerminalError> {
     terminal::set_modes(modes)
+}
+
+/// Lets the host edit lines and echo keys, as a terminal does for a program that knows nothing of terminals: each
+/// `data` call is then one line, Ctrl-C is the signal INT, and lines of output may end in a plain newline.
+///
+/// # Errors
+/// [`TerminalError::NoTerminal`].
+pub fn cook() -> Result<(), TerminalError> {
+    const ON: [u8; 12] = [
+        36, // ICRNL
+        38, // IXON
+        50, // ISIG
+        51, // ICANON
+        53, // ECHO
+        54, // ECHOE
+        55, // ECHOK
+        59, // IEXTEN
+        60, // ECHOCTL
+        61, // ECHOKE
+        70, // OPOST
+        72, // ONLCR
+    ];
+    set_modes(&ON.map(|opcode| TerminalMode { opcode, argument: 1 }))
 }
 
 /// The name of a terminal mode, as in `stty` and `termios`, for its opcode in RFC 4254 §8.

@@ -78,6 +78,8 @@ pub struct Config {
     pub banner: Option<String>,
     /// The environment variables that a client may set.
     pub environment_names: EnvironmentNames,
+    /// Whether erasing a character in a terminal moves back by the columns that it takes.
+    pub erase_by_width: bool,
     /// Who may log in.
     pub login_policy: LoginPolicy,
     /// The plugins that decide about the logins of others than these users, in the order in which they are asked.
@@ -179,6 +181,7 @@ impl Config {
                 host_keys: HostKeyFiles::default(),
                 banner: Some(format!("{DEMONSTRATION}\n")),
                 environment_names: EnvironmentNames::default(),
+                erase_by_width: true,
                 login_policy: LoginPolicy::Demonstration,
                 authenticators: Vec::new(),
                 authorities: Authorities::default(),
@@ -290,10 +293,7 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
         findings.keep(&item, read)
     });
     let methods = top.take("methods").and_then(|item| sections::login::methods::read(&item, findings));
-    let environment_names = match top.take("environment_names") {
-        Some(item) => sections::environment::read(&item, findings),
-        None => EnvironmentNames::default(),
-    };
+    let (environment_names, erase_by_width) = sections::environment::read(&mut top, findings);
     let algorithms = match top.take("algorithms") {
         Some(item) => item.section(findings).map(|section| sections::algorithms::read(section, findings)),
         None => Some(Preferences::default()),
@@ -326,6 +326,7 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
         host_keys,
         banner,
         environment_names,
+        erase_by_width,
         login_policy,
         authenticators,
         authorities,

@@ -17,6 +17,7 @@ mod output;
 mod shared;
 mod spare;
 mod stdin;
+mod terminal;
 mod transitions;
 
 pub use half::SessionHalf;
@@ -59,7 +60,7 @@ impl Inbox {
     /// Queues bytes from the client; `kind` is `None` for ordinary data, the number for extended data. Copied once. The
     /// caller holds the bound: no more than the window that [`take_credit`](Self::take_credit) has opened.
     pub fn data(&self, kind: Option<u32>, bytes: &[u8]) {
-        self.shared.update_inbound(|inbound| inbound.data(kind, bytes));
+        self.shared.data(kind, bytes);
     }
 
     /// Queues an event that is not data. A request is refused in its turn if 64 requests, 1,024 variables or 1 MiB

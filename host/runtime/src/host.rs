@@ -29,7 +29,7 @@ pub(crate) use gate::StopGate;
 pub(crate) use log::{LogBook, TEXT, printable};
 pub use reserved::is_private_name;
 pub(crate) use state::State;
-pub(crate) use terminal::Terminal;
+pub(crate) use terminal::{Terminal, raw};
 pub(crate) use timers::Timers;
 pub(crate) use topics::SessionTopics;
 pub(crate) use wasi::ProgramStart;

@@ -104,6 +104,9 @@ pub struct Pty {
     pub size: WindowSize,
     /// Its modes: opcode and argument. RFC 4254 §8.
     pub modes: Vec<(u8, u32)>,
+    /// Whether erasing a character moves back by the columns that it takes, and not by one as under Linux. The operator
+    /// decides.
+    pub erase_by_width: bool,
 }
 
 /// The size of the terminal window; zero means unknown. RFC 4254 §6.2.

@@ -15,6 +15,7 @@
 //!
 //! | module | what it owns |
 //! |---|---|
+//! | `feed` | the line discipline of a session, with a look ahead for signals |
 //! | [`modes`] | the modes: flags and control characters, by their opcodes of RFC 4254 §8 |
 //! | `input` | the bytes that the program has not read, and where lines end |
 //! | `editing` | what erasing characters, words and lines shows |
@@ -24,9 +25,11 @@
 mod character;
 mod discipline;
 mod editing;
+mod feed;
 mod input;
 pub mod modes;
 mod screen;
 
 pub use discipline::{LineDiscipline, MOST_ECHO, Read, Received, TerminalSignal};
+pub(crate) use feed::TerminalFeed;
 pub use modes::{ControlKey, Flag, Modes};

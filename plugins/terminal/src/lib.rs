@@ -1,6 +1,7 @@
 //! Prints the client's terminal: its name and size at first, and its size again whenever the window changes.
 //!
-//! There is no line discipline, so keys arrive as they are pressed, and lines must end in `\r\n`.
+//! A handler's terminal is raw: keys arrive as they are pressed, and lines must end in `\r\n`. `terminal::cook` would
+//! change that.
 
 use whelk_guest::{Pty, Session, WindowSize, finish, plugin, print, pty, terminal};
 

@@ -15,7 +15,7 @@ const SETTINGS: [(&str, &[&str]); 13] = [
     (TOP, &["proxies", "penalty_exempt"]),
     (TOP, &["listen", "plugins", "state", "host_key_files", "host_certificates", "banner", "environment_names"]),
     (TOP, &["methods", "users", "tenants", "algorithms", "limits", "trusted_user_ca_keys", "revoked_keys"]),
-    (TOP, &["authenticators", "end_revoked", "audit"]),
+    (TOP, &["authenticators", "end_revoked", "audit", "erase_by_width"]),
     ("in [users.NAME]", &["tenant", "plugin", "password", "keys", "authorized_keys", "auth", "principals", "methods"]),
     ("in [tenants.NAME]", &["plugin", "connection_plugin", "plugins", "methods", "routes", "limits", "grants"]),
     ("in [tenants.NAME]", &["trusted_user_ca_keys"]),

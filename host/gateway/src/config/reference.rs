@@ -60,6 +60,10 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # The variables that a client may set: exact names, and beginnings with a * at their end.
 #environment_names = ["LANG", "LC_*", "COLORTERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "NO_COLOR"]
 
+# Where the host edits lines that are typed into a terminal, erasing a wide character of UTF-8 clears both of its columns. false
+# does what Linux does, which clears one column for each character. In all else a terminal behaves as under Linux.
+#erase_by_width = true
+
 # The authorities whose certificates let users in (TrustedUserCAKeys): a list of public keys, or the path of a file with one per
 # line. A certificate (`ssh-keygen -s`) must have the user's name, or one of the user's `principals`, among its principals.
 #trusted_user_ca_keys = []

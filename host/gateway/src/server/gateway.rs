@@ -59,6 +59,7 @@ pub struct Gateway {
     limits: Limits,
     /// The environment variables that a client may set.
     environment_names: EnvironmentNames,
+    erase_by_width: bool,
     /// Anybody may log in, and the user name selects the plugin.
     demonstration: bool,
     /// The open files of plugins, of all tenants together.
@@ -155,6 +156,7 @@ impl Gateway {
             tenants,
             limits: config.limits.clone(),
             environment_names: config.environment_names.clone(),
+            erase_by_width: config.erase_by_width,
             demonstration: matches!(config.login_policy, LoginPolicy::Demonstration),
             plugin_files: usize::try_from(files.plugins).unwrap_or(usize::MAX),
             totals: (settings.total_memory, settings.total_output),
@@ -322,6 +324,11 @@ impl Gateway {
     /// The environment variables that a client may set.
     pub(crate) fn environment_names(&self) -> &EnvironmentNames {
         &self.environment_names
+    }
+
+    /// Whether erasing a character in a terminal moves back by the columns that it takes.
+    pub(crate) fn erases_by_width(&self) -> bool {
+        self.erase_by_width
     }
 
     /// The limits of a user's sessions.

@@ -11,7 +11,7 @@ use super::shared::Shared;
 use crate::session_types::Exit;
 
 /// Most bytes that one `data` call carries.
-const PIECE: usize = 32 << 10;
+pub(super) const PIECE: usize = 32 << 10;
 /// `EX_SOFTWARE` of sysexits.h: the session's task was dropped or panicked.
 const SOFTWARE: u32 = 70;
 
@@ -21,11 +21,13 @@ pub struct SessionHalf {
     /// Data on its way to the plugin, all of one kind.
     data: Buffer,
     kind: Option<u32>,
+    /// Their credit was returned when the terminal received them.
+    is_credited: bool,
 }
 
 impl SessionHalf {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, data: Buffer::default(), kind: None }
+        Self { shared, data: Buffer::default(), kind: None, is_credited: false }
     }
 
     /// Keeps a value, such as the session's place in its user's session count, until the session has ended and its
@@ -45,14 +47,18 @@ impl SessionHalf {
 
     /// Takes the next entry. Data is then in [`data`](Self::data).
     pub(crate) fn next(&mut self) -> Option<InputItem> {
+        if self.data.len() > 0 && self.kind.is_none() && self.shared.wants_back() {
+            // The process has changed the modes of the terminal, from the next byte on.
+            self.shared.put_back(std::mem::take(&mut self.data));
+        }
         if self.data.len() > 0 {
             return Some(InputItem::Data { kind: self.kind });
         }
-        let next = self.shared.next(&mut self.data, PIECE);
-        if let Some(InputItem::Data { kind }) = next {
-            self.kind = kind;
+        let (next, is_credited) = self.shared.next(&mut self.data, PIECE)?;
+        if let InputItem::Data { kind } = next {
+            (self.kind, self.is_credited) = (kind, is_credited);
         }
-        next
+        Some(next)
     }
 
     /// Waits until there is an entry to take, or the connection's side has ended the session.
@@ -84,7 +90,9 @@ impl SessionHalf {
         let piece = self.data.front(PIECE).len();
         self.data.take(piece);
         self.data.relax();
-        self.shared.credit(piece);
+        if !self.is_credited {
+            self.shared.credit(piece);
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::buffer::Buffer;
 use super::lifecycle::Lifecycle;
 use crate::session_types::{ChannelEvent, Ending, SignalName, WindowSize};
+use crate::terminal::TerminalFeed;
 
 /// Most requests that may wait, variables not counted.
 const REQUESTS: usize = 64;
@@ -109,15 +110,19 @@ pub(super) struct InputQueue {
     unwanted: usize,
     /// How many runs of data wait.
     runs: usize,
+    /// How many bytes of data were moved to the session half last.
+    lent: usize,
     missing: MissingHandlers,
 }
 
-/// The queue to the process and the session's lifecycle, which decides what is queued and delivered. One lock holds
-/// both.
+/// The queue to the process, the terminal, and the session's lifecycle, which decides what is queued and delivered. One
+/// lock holds all.
 #[derive(Default)]
 pub(super) struct Inbound {
     pub(super) lifecycle: Lifecycle,
     pub(super) queue: InputQueue,
+    /// The line discipline. None as long as no process has wanted one.
+    pub(super) terminal: Option<Box<TerminalFeed>>,
 }
 
 impl Inbound {
@@ -186,6 +191,7 @@ impl Inbound {
     pub(super) fn discard_input(&mut self) {
         self.request_end(Ending::Finished);
         self.queue.clear();
+        self.terminal = None;
     }
 }
 
@@ -377,6 +383,55 @@ impl InputQueue {
         self.position(started).is_some()
     }
 
+    /// The ordinary data at the front: the first that have arrived of all data, if they are that, up to an event.
+    pub(super) fn typed(&self) -> &[u8] {
+        match self.items.iter().find(|item| matches!(item, Item::Data { .. } | Item::Eof)) {
+            Some(Item::Data { kind: None, len }) => self.bytes.front(*len),
+            _ => &[],
+        }
+    }
+
+    /// Removes so many of [`typed`](Self::typed).
+    pub(super) fn take_typed(&mut self, count: usize) {
+        let Some(position) = self.items.iter().position(|item| matches!(item, Item::Data { .. })) else { return };
+        let Some(Item::Data { kind: None, len }) = self.items.get_mut(position) else { return };
+        let count = count.min(*len);
+        *len -= count;
+        if *len == 0 {
+            self.items.remove(position);
+            self.runs -= 1;
+        }
+        self.bytes.take(count);
+        if self.items.is_empty() {
+            self.relax();
+        }
+    }
+
+    /// Whether EOF is all that is left of the data.
+    pub(super) fn ends(&self) -> bool {
+        let first = self.items.iter().find(|item| matches!(item, Item::Data { .. } | Item::Eof));
+        matches!(first, Some(Item::Eof))
+    }
+
+    /// How many bytes of data were moved to the session half last.
+    pub(super) fn lent(&self) -> usize {
+        self.lent
+    }
+
+    /// Takes the oldest request or change of size, whatever data come before it.
+    pub(super) fn next_beside_data(&mut self) -> Option<InputItem> {
+        let position = self.items.iter().position(|item| matches!(item, Item::Request(_) | Item::Size))?;
+        self.take_event(position)
+    }
+
+    /// Whether there is an entry that need not wait for ordinary data.
+    pub(super) fn has_other_than_typed(&self) -> bool {
+        let is_typed = |item: &Item| matches!(item, Item::Data { kind: None, .. });
+        let first = self.items.front();
+        first.is_some_and(|item| !is_typed(item))
+            || self.items.iter().any(|item| matches!(item, Item::Request(_) | Item::Size))
+    }
+
     /// Takes the next entry. Data is moved to `into`, which must be empty: all of the buffer if it is one run, else
     /// at most `piece` bytes.
     fn next(&mut self, into: &mut Buffer, piece: usize, started: bool) -> Option<InputItem> {
@@ -396,6 +451,7 @@ impl InputQueue {
                 self.bytes.take(piece);
                 *len -= piece;
             }
+            self.lent = into.len();
             if *len == 0 {
                 self.items.remove(position);
                 self.runs -= 1;

@@ -213,7 +213,12 @@ fn the_size_of_a_new_terminal_counts_more_than_one_from_before() {
     let mut input = started();
     let size = |columns| WindowSize { columns, ..WindowSize::default() };
     input.event(ChannelEvent::WindowChange(size(1)));
-    input.event(ChannelEvent::PtyReq(Pty { term: String::new(), size: size(2), modes: Vec::new() }));
+    input.event(ChannelEvent::PtyReq(Pty {
+        term: String::new(),
+        size: size(2),
+        modes: Vec::new(),
+        erase_by_width: false,
+    }));
     assert_eq!(input.queue.size(), Some(size(2)));
     input.event(ChannelEvent::WindowChange(size(3)));
     assert_eq!(input.queue.size(), Some(size(3)));

@@ -129,6 +129,8 @@ pub(super) struct OutputQueue {
     owes_writable: bool,
     /// The session wants to know when the ring is at most half full.
     pub(super) watched: bool,
+    /// The stop character of the terminal holds output: there is no room for the process.
+    is_held: bool,
 }
 
 impl OutputQueue {
@@ -152,7 +154,15 @@ impl OutputQueue {
             request_bytes: 0,
             owes_writable: false,
             watched: false,
+            is_held: false,
         }
+    }
+
+    /// The stop character of the terminal holds output, or no longer does.
+    pub(super) fn hold_process(&mut self, is_held: bool) {
+        // A plugin that finds no room is told when there is.
+        self.owes_writable |= is_held && !self.is_held;
+        self.is_held = is_held;
     }
 
     /// The answer to the program request is queued: what had to wait for it follows.
@@ -277,11 +287,27 @@ impl OutputQueue {
         }
     }
 
+    /// Bytes that the process may add.
     pub(super) fn room(&self) -> usize {
+        if self.is_held { 0 } else { self.room_for_echo() }
+    }
+
+    /// Bytes that the terminal's echo may add.
+    pub(super) fn room_for_echo(&self) -> usize {
         self.capacity.saturating_sub(self.used())
     }
 
-    pub(super) fn is_at_most_half_full(&self) -> bool {
+    /// Bytes that wait.
+    pub(super) fn len(&self) -> usize {
+        self.ring.len()
+    }
+
+    /// Whether the process may add half of what fits.
+    pub(super) fn has_much_room(&self) -> bool {
+        !self.is_held && self.is_at_most_half_full()
+    }
+
+    fn is_at_most_half_full(&self) -> bool {
         self.used() <= self.capacity / 2
     }
 
@@ -378,8 +404,15 @@ impl OutputQueue {
         self.owes_writable |= !self.is_at_most_half_full();
     }
 
+    /// Whether the session waits for room, and has it now.
+    pub(super) fn take_watched(&mut self) -> bool {
+        let ring = self.watched && self.has_much_room();
+        self.watched &= !ring;
+        ring
+    }
+
     pub(super) fn has_writable(&self) -> bool {
-        self.owes_writable && self.is_at_most_half_full()
+        self.owes_writable && self.has_much_room()
     }
 
     pub(super) fn owes_writable(&self) -> bool {

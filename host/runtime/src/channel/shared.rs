@@ -58,6 +58,10 @@ pub(crate) struct Shared {
     task_finished: AtomicBool,
     /// Input arrived or output was written since [`take_active`](Self::take_active).
     active: AtomicBool,
+    /// Output of the process passes the terminal's line discipline.
+    pub(super) processes_output: AtomicBool,
+    /// The terminal has not received all input: it goes on when output was taken.
+    pub(super) input_waits: AtomicBool,
     /// The plugin that serves the session, or served it last, and its generation: for whoever lists sessions.
     served: Mutex<Option<(Arc<str>, u32)>>,
 }
@@ -74,6 +78,8 @@ impl Shared {
             kept: Mutex::default(),
             task_finished: AtomicBool::new(false),
             active: AtomicBool::new(false),
+            processes_output: AtomicBool::new(false),
+            input_waits: AtomicBool::new(false),
             served: Mutex::new(None),
         }
     }
@@ -136,13 +142,13 @@ impl Shared {
     pub(super) fn drain(&self, sink: &mut impl Sink) -> Drained {
         let mut output = lock(&self.output);
         let drained = output.drain(sink);
-        let ring = output.watched && output.is_at_most_half_full();
-        if ring {
-            output.watched = false;
-        }
+        let ring = output.take_watched();
         self.return_charges(output);
         if ring {
             self.wake_session();
+        }
+        if self.input_waits.load(Ordering::Relaxed) {
+            self.resume_input();
         }
         self.release();
         drained
@@ -158,6 +164,10 @@ impl Shared {
     fn return_charges(&self, mut output: MutexGuard<'_, OutputQueue>) {
         let gone = output.take_uncharged();
         drop(output);
+        self.give_charges(gone);
+    }
+
+    pub(super) fn give_charges(&self, gone: usize) {
         if let Some(charges) = self.charges.get()
             && gone > 0
         {
@@ -185,7 +195,7 @@ impl Shared {
     }
 
     /// Wakes the session's task if it waits.
-    fn wake_session(&self) {
+    pub(super) fn wake_session(&self) {
         let waker = lock(&self.session).take();
         if let Some(waker) = waker {
             waker.wake();
@@ -213,11 +223,6 @@ impl Shared {
         let mut ends = false;
         self.update_inbound(|inbound| ends = inbound.end_by_operator(notice));
         ends
-    }
-
-    /// Reads or changes the input queue or the lifecycle, for the session.
-    pub(super) fn inbound<R>(&self, ask: impl FnOnce(&mut Inbound) -> R) -> R {
-        ask(&mut lock(&self.inbound))
     }
 
     /// Reads or changes the lifecycle. Transitions of which the client is told are made in `transitions.rs`.
@@ -260,12 +265,23 @@ impl Shared {
     }
 
     pub(crate) fn has_input(&self) -> bool {
-        let inbound = lock(&self.inbound);
-        inbound.has_next() || inbound.queue.has_caught()
+        self.inbound(|inbound| self.has_next(inbound) || inbound.queue.has_caught())
     }
 
-    pub(super) fn next(&self, into: &mut Buffer, piece: usize) -> Option<InputItem> {
-        lock(&self.inbound).next(into, piece)
+    /// Takes the next entry, and returns whether its credit was returned before. Data is moved to `into`, which must be
+    /// empty.
+    pub(super) fn next(&self, into: &mut Buffer, piece: usize) -> Option<(InputItem, bool)> {
+        self.inbound(|inbound| self.take_next(inbound, into, piece))
+    }
+
+    /// Reads or changes the input queue, the terminal or the lifecycle, for the session.
+    pub(super) fn inbound<R>(&self, ask: impl FnOnce(&mut Inbound) -> R) -> R {
+        ask(&mut lock(&self.inbound))
+    }
+
+    /// Whom output is charged to, once there was a process.
+    pub(super) fn charges(&self) -> Option<&OutputCharges> {
+        self.charges.get().map(|charges| &**charges)
     }
 
     /// The session half was dropped: frees the queue and drops what still arrives.
@@ -353,6 +369,9 @@ impl Shared {
     /// given back.
     pub(crate) fn push(&self, to: Output, bytes: &[u8], space: Space<'_>) -> usize {
         self.mark_active();
+        if self.processes_output.load(Ordering::Relaxed) {
+            return self.push_processed(to, bytes, space);
+        }
         self.emit(|output| {
             let taken = output.push(to, &bytes[..bytes.len().min(space.bytes())]);
             output.charge(taken);
@@ -361,7 +380,7 @@ impl Shared {
         })
     }
 
-    fn mark_active(&self) {
+    pub(super) fn mark_active(&self) {
         // Read first: a write to a flag that is already set would move its cache line between processors.
         if !self.active.load(Ordering::Relaxed) {
             self.active.store(true, Ordering::Relaxed);
@@ -373,7 +392,7 @@ impl Shared {
         self.active.swap(false, Ordering::Relaxed)
     }
 
-    /// Queues all of the bytes, even beyond the capacity.
+    /// Queues all of the bytes as they are, even beyond the capacity.
     pub(crate) fn push_whole(&self, to: Output, bytes: &[u8]) {
         self.emit(|output| output.push_whole(to, bytes));
     }
@@ -398,7 +417,7 @@ impl Shared {
     /// Whether a waiting writer has room; if not, the session is woken when it has.
     pub(crate) fn has_room_or_watches(&self) -> bool {
         let mut output = lock(&self.output);
-        let room = output.is_at_most_half_full();
+        let room = output.has_much_room();
         output.watched = !room;
         room
     }

@@ -28,7 +28,8 @@ impl Shared {
     /// comes after the client's EOF, and none after the end of the session.
     pub(crate) fn read_stdin(&self, most: usize) -> StdinRead {
         let (read, taken, ended) = self.inbound(|inbound| {
-            let (read, taken) = inbound.queue.read(most);
+            let read = self.read_from_terminal(inbound, most).map(|read| (read, 0));
+            let (read, taken) = read.unwrap_or_else(|| inbound.queue.read(most));
             (read, taken, inbound.lifecycle.ended().is_some())
         });
         self.credit(taken);
@@ -38,7 +39,8 @@ impl Shared {
     /// Whether a read of standard input would find bytes or the end.
     pub(crate) fn has_stdin(&self) -> bool {
         let (readable, dropped) = self.inbound(|inbound| {
-            let (readable, dropped) = inbound.queue.has_stdin();
+            let readable = self.terminal_has_stdin(inbound).map(|readable| (readable, 0));
+            let (readable, dropped) = readable.unwrap_or_else(|| inbound.queue.has_stdin());
             (readable || inbound.lifecycle.ended().is_some(), dropped)
         });
         self.credit(dropped);

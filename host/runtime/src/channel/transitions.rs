@@ -117,7 +117,7 @@ impl Shared {
             self.program_accepted();
         }
         for (to, bytes) in acceptance.held {
-            self.push_whole(to, &bytes);
+            self.push_beyond(to, &bytes);
         }
         if acceptance.eof {
             self.push_message(Message::Eof);

@@ -94,7 +94,7 @@ macro_rules! signal_names {
             fn from(name: wit::SignalName) -> Self {
                 match name {
                     $(wit::SignalName::$name => Self::$name,)*
-                    wit::SignalName::Other(name) => Self::Other(name),
+                    wit::SignalName::Other(name) => Self::from_wire(&name),
                 }
             }
         }

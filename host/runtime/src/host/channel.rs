@@ -254,7 +254,8 @@ async fn write<T: HasChannel>(store: Context<'_, T>, to: Output, data: &WasmList
     while sent < data.len() {
         let room = pipes.room().min(data.len() - sent);
         if room == 0 {
-            wait(pipes, |pipes, _| pipes.has_room_or_watches().then_some(())).await?;
+            // A signal that drops the output makes room, and still interrupts the write.
+            wait(pipes, |pipes, _| (pipes.interrupt().is_none() && pipes.has_room_or_watches()).then_some(())).await?;
             continue;
         }
         let space = match free_space(budget, charges, room) {

@@ -33,17 +33,16 @@ impl terminal::Host for State {
     }
 
     fn get_modes(&mut self) -> Vec<TerminalMode> {
-        self.terminal
-            .modes()
-            .iter()
-            .map(|(opcode, argument)| TerminalMode { opcode: *opcode, argument: *argument })
-            .collect()
+        self.terminal.modes().map(|(opcode, argument)| TerminalMode { opcode, argument }).collect()
     }
 
     fn set_modes(&mut self, modes: Vec<TerminalMode>) -> Result<(), terminal::TerminalError> {
         if !self.channel.has_terminal() {
             return Err(terminal::TerminalError::NoTerminal);
         }
-        self.terminal.set_modes(modes.iter().map(|mode| (mode.opcode, mode.argument)))
+        let by_width = self.terminal.erases_by_width();
+        let modes = self.terminal.set_modes(modes.iter().map(|mode| (mode.opcode, mode.argument)))?;
+        self.channel.pipes.set_terminal_modes(modes, by_width);
+        Ok(())
     }
 }

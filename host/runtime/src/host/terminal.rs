@@ -1,66 +1,62 @@
 //! `whelk:ssh/terminal`: the size and the modes of the user's terminal.
 //!
-//! Modes are stored and returned; no line discipline acts on them yet. Event handlers start raw, so the first modes are
-//! the client's with everything off that would change a byte.
-
-use std::collections::BTreeMap;
+//! The line discipline itself lies between the pipes of the session (`channel/terminal.rs`). Event handlers start raw:
+//! with the client's modes, but everything off that would change a byte, make a signal or echo. Programs start with the
+//! client's modes.
 
 use crate::host::bindings::imports::terminal::TerminalError;
-
-/// The modes that `cfmakeraw` switches off. RFC 4254 §8: PARMRK, ISTRIP, INLCR, IGNCR, ICRNL, IXON; ISIG, ICANON, ECHO,
-/// ECHONL, IEXTEN; OPOST; CS7, PARENB.
-const OFF_WHEN_RAW: [u8; 14] = [31, 33, 34, 35, 36, 38, 50, 51, 53, 56, 59, 70, 90, 92];
+use crate::terminal::Modes;
+use crate::terminal::modes::is_known;
 
 /// The settings of the terminal that a process has accepted. The terminal itself is its channel's.
 #[derive(Default)]
 pub(crate) struct Terminal {
-    /// Those in force, each once.
-    modes: Vec<(u8, u32)>,
+    /// Those in force; none before there is a terminal.
+    modes: Option<Modes>,
+    /// How characters are erased.
+    by_width: bool,
 }
 
 impl Terminal {
-    /// The client's settings, as far as an event handler starts with them.
-    pub(crate) fn begin(&mut self, modes: &[(u8, u32)]) {
-        self.modes = raw(modes);
+    /// The modes that the process starts with.
+    pub(crate) fn begin(&mut self, modes: Modes, by_width: bool) {
+        (self.modes, self.by_width) = (Some(modes), by_width);
     }
 
     /// The process wants nothing of the terminal that an earlier one has accepted.
     pub(crate) fn forget(&mut self) {
-        self.modes = Vec::new();
+        self.modes = None;
     }
 
-    pub(super) fn modes(&self) -> &[(u8, u32)] {
-        &self.modes
+    pub(super) fn modes(&self) -> impl Iterator<Item = (u8, u32)> + '_ {
+        self.modes.iter().flat_map(Modes::all)
     }
 
-    /// Changes all of these settings, or none if one of them is unknown.
-    pub(super) fn set_modes(&mut self, modes: impl Iterator<Item = (u8, u32)> + Clone) -> Result<(), TerminalError> {
-        if modes.clone().any(|(opcode, _)| !is_known(opcode)) {
+    pub(super) fn erases_by_width(&self) -> bool {
+        self.by_width
+    }
+
+    /// Changes all of these settings, or none if one of them is unknown. Returns those in force.
+    pub(super) fn set_modes(
+        &mut self,
+        changes: impl Iterator<Item = (u8, u32)> + Clone,
+    ) -> Result<&Modes, TerminalError> {
+        if changes.clone().any(|(opcode, _)| !is_known(opcode)) {
             return Err(TerminalError::UnknownMode);
         }
-        for (opcode, argument) in modes {
-            match self.modes.iter_mut().find(|(known, _)| *known == opcode) {
-                Some((_, before)) => *before = argument,
-                None => self.modes.push((opcode, argument)),
-            }
+        let modes = self.modes.get_or_insert_with(|| raw(&[]));
+        for (opcode, argument) in changes {
+            modes.apply(opcode, argument);
         }
-        Ok(())
+        Ok(modes)
     }
 }
 
-/// Whether RFC 4254 §8 (with IUTF8 of RFC 8160) defines the mode.
-fn is_known(opcode: u8) -> bool {
-    matches!(opcode, 1..=18 | 30..=42 | 50..=62 | 70..=75 | 90..=93 | 128 | 129)
-}
-
-/// The initial modes of an event handler, each once: the last value counts. A client can name one mode ten thousand
-/// times, and a plugin that then changes as many would make the host search for hours, without a budget that ends it.
-fn raw(modes: &[(u8, u32)]) -> Vec<(u8, u32)> {
-    let modes: BTreeMap<u8, u32> = modes
-        .iter()
-        .map(|(opcode, argument)| (*opcode, if OFF_WHEN_RAW.contains(opcode) { 0 } else { *argument }))
-        .collect();
-    modes.into_iter().collect()
+/// The modes that an event handler starts with.
+pub(crate) fn raw(modes: &[(u8, u32)]) -> Modes {
+    let mut modes = Modes::of_client(modes);
+    modes.make_raw();
+    modes
 }
 
 #[cfg(test)]
@@ -68,9 +64,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_repeated_mode_counts_once_with_its_last_value() {
+    fn a_repeated_mode_counts_once_with_its_last_value_and_nothing_is_on_that_changes_bytes() {
         let mut modes = vec![(1, 3); 13_000];
-        modes.extend([(53, 1), (128, 9600), (1, 4)]);
-        assert_eq!(raw(&modes), [(1, 4), (53, 0), (128, 9600)]);
+        modes.extend([(53, 1), (128, 9600), (1, 4), (200, 1)]);
+        let mut terminal = Terminal::default();
+        terminal.begin(raw(&modes), false);
+        let all: Vec<_> = terminal.modes().collect();
+        assert_eq!(all.iter().filter(|(opcode, _)| *opcode == 1).collect::<Vec<_>>(), [&(1, 4)]);
+        assert!([(53, 0), (51, 0), (70, 0), (91, 1), (128, 9600)].iter().all(|mode| all.contains(mode)), "{all:?}");
+    }
+
+    #[test]
+    fn an_unknown_mode_changes_nothing() {
+        let mut terminal = Terminal::default();
+        terminal.begin(raw(&[]), false);
+        assert!(terminal.set_modes([(53, 1), (200, 1)].into_iter()).is_err());
+        assert!(terminal.modes().any(|mode| mode == (53, 0)));
+        assert!(terminal.set_modes([(53, 1)].into_iter()).is_ok());
+        assert!(terminal.modes().any(|mode| mode == (53, 1)));
     }
 }

@@ -81,6 +81,11 @@ impl OutputCharges {
         }
     }
 
+    /// Notes that the tenant sends so many bytes: its writes wait when it sends too fast.
+    pub(crate) fn count_sent(&self, bytes: usize) {
+        self.tenant.output_rate.take(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+
     /// Bytes have left the queue.
     pub(crate) fn give(&self, bytes: usize) {
         for (account, _) in self.accounts() {

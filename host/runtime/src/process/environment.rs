@@ -90,7 +90,7 @@ mod tests {
             bytes("USER", b"bob"),
         ];
         let size = WindowSize { columns: 80, rows: 0, width_px: 640, height_px: 480 };
-        let pty = Pty { term: "xterm".to_owned(), size, modes: Vec::new() };
+        let pty = Pty { term: "xterm".to_owned(), size, modes: Vec::new(), erase_by_width: false };
         let request = Some(ProgramRequest::Exec(b"a  'b'"));
         let sources = Sources { facts: &facts, granted: &granted, accepted: &accepted, pty: Some(&pty), request };
         let expected = [

@@ -14,8 +14,8 @@ use crate::channel::{InputItem, NextAction, SessionHalf, Stage};
 use crate::error::Stop;
 use crate::event::{LogEvent, emit};
 use crate::grants::topics::Mail;
-use crate::host::HandOverState;
 use crate::host::bindings::imports::types as wit;
+use crate::host::{HandOverState, raw};
 use crate::limits::{Limits, ticks};
 use crate::plugin::health::trial::Trial;
 use crate::session_types::{ChannelEvent, Ending, ProgramRequest, Pty, SignalName};
@@ -32,10 +32,10 @@ pub(super) struct Handler<'p> {
     pub(super) half: &'p mut SessionHalf,
 }
 
-/// One thing to deliver to the plugin: a timer, a signal, writability, a message, or input.
+/// One thing to deliver to the plugin: a timer, a signal that is no request, writability, a message, or input.
 enum Step {
     Timer(u32),
-    Caught(SignalName),
+    Signal(SignalName),
     Writable,
     Mail(Mail),
     Input(InputItem),
@@ -91,6 +91,7 @@ impl Handler<'_> {
         self.keep_pty(pty);
         if !call!(self, |functions, store| functions.session.call_pty_req(store, &asked))? {
             self.guest.state().terminal.forget();
+            self.half.shared().set_terminal_modes(&raw(&[]), false);
         }
         // A resize that an earlier process was told of is not queued again.
         let resized = self.half.shared().size().is_some_and(|newest| newest != size);
@@ -177,8 +178,8 @@ impl Handler<'_> {
     }
 
     fn next_input(&mut self) -> Option<Step> {
-        if let Some(name) = self.half.shared().take_caught() {
-            return Some(Step::Caught(name));
+        if let Some(name) = self.half.shared().take_signal() {
+            return Some(Step::Signal(name));
         }
         if self.functions.drain.is_some() && self.half.shared().take_writable() {
             return Some(Step::Writable);
@@ -235,8 +236,8 @@ impl Handler<'_> {
             }
             Step::Mail(mail) => self.deliver(mail).await,
             Step::Writable => call_if!(self, drain, |handler, store| handler.call_on_writable(store)).map(|_| ()),
-            Step::Caught(name) if name.as_str() == "WINCH" => self.resize().await,
-            Step::Caught(name) => {
+            Step::Signal(name) if name.as_str() == "WINCH" => self.resize().await,
+            Step::Signal(name) => {
                 let name = name.into();
                 call!(self, |functions, store| functions.session.call_signal(store, &name))
             }
@@ -380,8 +381,10 @@ impl Handler<'_> {
 
     fn keep_pty(&mut self, pty: Pty) {
         self.half.shared().terminal_accepted();
+        let modes = raw(&pty.modes);
+        self.half.shared().set_terminal_modes(&modes, pty.erase_by_width);
         let state = self.guest.state();
-        state.terminal.begin(&pty.modes);
+        state.terminal.begin(modes, pty.erase_by_width);
         state.channel.keep_pty(pty);
     }
 

@@ -20,6 +20,7 @@ use crate::host::{BrokenPipe, HandOverState, LogBook, ProgramStart, StopGate, St
 use crate::limits::{Limits, ticks};
 use crate::plugin::health::trial::Trial;
 use crate::session_types::{ChannelEvent, Ending, Exit, Output, ProgramRequest, Pty, SignalName};
+use crate::terminal::Modes;
 
 /// A process of this world, for as long as it is served without a pause.
 pub(super) struct Program<'p> {
@@ -160,9 +161,11 @@ impl Program<'_> {
     }
 
     fn keep_pty(&mut self, pty: Pty) {
+        let (modes, by_width) = (Modes::of_client(&pty.modes), pty.erase_by_width);
         self.half.shared().terminal_accepted();
+        self.half.shared().set_terminal_modes(&modes, by_width);
         let state = self.guest.state();
-        state.terminal.begin(&pty.modes);
+        state.terminal.begin(modes, by_width);
         state.channel.keep_pty(pty);
     }
 
@@ -320,6 +323,11 @@ impl Events {
             && let Some(event) = self.pipes.next_event()
         {
             self.event(event);
+        }
+        while self.killed.is_none()
+            && let Some(name) = self.pipes.take_terminal_signal()
+        {
+            self.signal(name);
         }
         if self.killed.is_none()
             && let Some((why, _)) = self.pipes.ended()

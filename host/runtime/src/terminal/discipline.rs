@@ -125,26 +125,34 @@ impl LineDiscipline {
         received
     }
 
-    /// Looks for the first byte that makes a signal, when the bytes before it cannot be received yet. Its position.
+    /// Whether the next byte is no control character, because of the one before it.
     #[must_use]
-    pub fn find_signal(&self, typed: &[u8]) -> Option<usize> {
-        let mut is_literal = self.is_literal;
+    pub fn is_literal(&self) -> bool {
+        self.is_literal
+    }
+
+    /// Looks for the first byte that makes a signal, when the bytes before it cannot be received yet. Its position.
+    /// `is_literal` says of the first byte, and then of the one after the last, that it is no control character.
+    #[must_use]
+    pub fn find_signal(&self, typed: &[u8], is_literal: &mut bool) -> Option<usize> {
         let quotes = self.modes.has(Flag::Icanon) && self.modes.has(Flag::Iexten);
         typed.iter().position(|byte| {
             let byte = self.mapped(*byte);
-            let is_signal = !is_literal && self.signal_of(byte).is_some();
-            is_literal = !is_literal && quotes && self.modes.is(ControlKey::Lnext, byte);
+            let is_signal = !*is_literal && self.signal_of(byte).is_some();
+            *is_literal = !*is_literal && quotes && self.modes.is(ControlKey::Lnext, byte);
             is_signal
         })
     }
 
     /// Receives the byte that [`find_signal`](Self::find_signal) has found, ahead of those before it. Appends the echo
-    /// to `out`. If the signal drops output, it drops those bytes, too.
+    /// to `out`. If the signal drops output, the caller drops those bytes, too.
     pub fn receive_signal(&mut self, byte: u8, out: &mut Vec<u8>) -> Received {
         match self.signal_of(self.mapped(byte)) {
             Some(signal) => {
                 self.is_literal &= self.modes.has(Flag::Noflsh);
-                self.signal(signal, byte, 1, out)
+                let received = self.signal(signal, byte, 1, out);
+                self.screen.show(&self.modes, out);
+                received
             }
             None => Received { taken: 0, signal: None, drops_output: false },
         }

@@ -173,10 +173,11 @@ fn output_that_needs_more_room_is_taken_in_parts() {
 #[test]
 fn a_signal_is_found_behind_what_cannot_be_received() {
     let mut terminal = terminal(|_| {});
-    assert_eq!(terminal.discipline.find_signal(b"ab\x16\x03c\x16\x16\x1ad"), Some(7));
-    assert_eq!(terminal.discipline.find_signal(b"ab\x16\x03"), None);
+    assert_eq!(terminal.discipline.find_signal(b"ab\x16\x03c\x16\x16\x1ad", &mut false), Some(7));
+    assert_eq!(terminal.discipline.find_signal(b"ab\x16\x03", &mut false), None);
     terminal.types("\x16");
-    assert_eq!(terminal.discipline.find_signal(b"\x03\x03"), Some(1));
+    let mut is_literal = terminal.discipline.is_literal();
+    assert_eq!(terminal.discipline.find_signal(b"\x03\x03", &mut is_literal), Some(1));
     terminal.types("xyz");
     terminal.shown();
     let received = terminal.discipline.receive_signal(3, &mut terminal.shown);

@@ -166,6 +166,17 @@ impl Default for Modes {
 }
 
 impl Modes {
+    /// A new terminal's, changed as a client asks: opcode and argument. RFC 4254 §8 lets a server ignore what it does
+    /// not know.
+    #[must_use]
+    pub fn of_client(modes: &[(u8, u32)]) -> Modes {
+        let mut all = Modes::default();
+        for (opcode, argument) in modes {
+            all.apply(*opcode, *argument);
+        }
+        all
+    }
+
     /// Whether a mode is on.
     #[must_use]
     pub fn has(&self, flag: Flag) -> bool {

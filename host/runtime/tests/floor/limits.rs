@@ -13,7 +13,7 @@ use crate::{guests, log};
 /// Every function, and the event that calls it.
 fn functions() -> Vec<(&'static str, Vec<ChannelEvent>)> {
     let size = whelk_runtime::WindowSize::default();
-    let pty = whelk_runtime::Pty { term: "xterm".to_owned(), size, modes: Vec::new() };
+    let pty = whelk_runtime::Pty { term: "xterm".to_owned(), size, modes: Vec::new(), erase_by_width: false };
     let started = |event| vec![ChannelEvent::Exec(Vec::new()), event];
     vec![
         ("open", vec![]),

@@ -35,6 +35,7 @@ mod routing;
 mod session;
 mod tcp;
 mod tenant;
+mod terminal;
 mod timers;
 mod topics;
 mod unread;

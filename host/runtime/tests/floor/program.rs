@@ -22,7 +22,7 @@ pub(crate) fn exec(command_line: &str) -> Client {
 
 fn terminal() -> ChannelEvent {
     let size = WindowSize { columns: 80, rows: 24, width_px: 0, height_px: 0 };
-    ChannelEvent::PtyReq(Pty { term: "xterm".to_owned(), size, modes: Vec::new() })
+    ChannelEvent::PtyReq(Pty { term: "xterm".to_owned(), size, modes: Vec::new(), erase_by_width: false })
 }
 
 pub(crate) fn signal(name: SignalName) -> Exit {
@@ -103,13 +103,14 @@ async fn a_terminal_is_seen_by_the_program_and_its_size_is_the_newest() {
     let client = Client::with(&command(), &[], &Limits::default()).and(terminal());
     client.run("tty 'env TERM' 'env COLUMNS' 'env LINES' size 'error e' 'sleep 5' size");
     let (recorder, _) = client.end().await;
-    assert_eq!(recorder.text(), "true true true\nxterm\n80\n24\nSome((80, 24))\neSome((80, 24))\n");
+    let text = "true true true\nxterm\n80\n24\nSome((80, 24))\neSome((80, 24))\n";
+    assert_eq!(recorder.text(), text.replace('\n', "\r\n"));
     let client = Client::with(&command(), &[], &Limits::default()).and(terminal());
     client.run("'line' size 'env COLUMNS'");
     client.happen(ChannelEvent::WindowChange(WindowSize { columns: 100, rows: 50, width_px: 0, height_px: 0 }));
     client.send(b"x\n");
     let (recorder, _) = client.end().await;
-    assert_eq!(recorder.text(), "\"x\\n\"\nSome((100, 50))\n80\n");
+    assert_eq!(recorder.text(), "x\r\n\"x\\n\"\r\nSome((100, 50))\r\n80\r\n");
     let (recorder, _) = exec("tty 'env TERM' size").end().await;
     assert_eq!(recorder.text(), "false false false\n-\nNone\n");
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use whelk_runtime::terminal::Modes;
 use whelk_runtime::{
     ChannelEvent, Ending, Error, Exit, Limit, Limits, Lookup, Output, Plugin, Plugins, ProgramRequest, Report, Routes,
     SignalName,
@@ -43,8 +44,11 @@ async fn a_routed_start_is_served_as_if_the_session_had_begun_with_that_plugin()
     client.happen(pty());
     client.happen(subsystem("sftp"));
     let (recorder, report) = client.end().await;
-    let kept = "LANG=C Some((\"xterm\", 80, 3))Some((80, 24))1=3 42=1 53=0 ";
-    let text = format!(">{kept}open\nenv LANG=C\npty-req xterm\nsubsystem sftp");
+    let mut modes = Modes::of_client(&[(53, 1), (42, 1), (1, 3)]);
+    modes.make_raw();
+    let modes: String = modes.all().map(|(opcode, argument)| format!("{opcode}={argument} ")).collect();
+    let text =
+        format!(">LANG=C Some((\"xterm\", 80, 3))Some((80, 24)){modes}open\nenv LANG=C\npty-req xterm\nsubsystem sftp");
     let reply = Heard::Reply(true);
     let heard = [Heard::Opened(true), reply.clone(), reply.clone(), reply, out(&text), Heard::Exit(Exit::Status(0))];
     assert_eq!(recorder.heard, heard);

@@ -7,7 +7,12 @@ use crate::{guests, log};
 
 pub(crate) fn pty() -> ChannelEvent {
     let size = WindowSize { columns: 80, rows: 24, width_px: 0, height_px: 0 };
-    ChannelEvent::PtyReq(Pty { term: "xterm".to_owned(), size, modes: vec![(53, 1), (42, 1), (1, 3)] })
+    ChannelEvent::PtyReq(Pty {
+        term: "xterm".to_owned(),
+        size,
+        modes: vec![(53, 1), (42, 1), (1, 3)],
+        erase_by_width: false,
+    })
 }
 
 pub(crate) fn resize(columns: u32) -> ChannelEvent {

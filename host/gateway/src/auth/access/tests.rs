@@ -64,6 +64,7 @@ pub(super) fn config(login_policy: LoginPolicy, limits: Limits) -> Config {
         host_keys,
         banner: None,
         environment_names,
+        erase_by_width: true,
         login_policy,
         authenticators: Vec::new(),
         tenants,

@@ -1,9 +1,10 @@
-//! The environment variables that a client may set. RFC 4254 §6.4 warns against accepting all of them.
+//! `environment_names`, the variables that a client may set (RFC 4254 §6.4 warns against accepting all of them), and
+//! `erase_by_width`.
 
 use std::sync::Arc;
 
-use crate::config::reader::{Findings, Item};
-use crate::config::setting::text;
+use crate::config::reader::{Findings, Item, Section};
+use crate::config::setting::{text, truth};
 
 /// The accepted names, exact or by prefix. A clone shares the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +38,18 @@ impl EnvironmentNames {
     }
 }
 
+/// Reads both settings.
+pub(in crate::config) fn read(top: &mut Section<'_>, findings: &mut Findings) -> (EnvironmentNames, bool) {
+    let names = match top.take("environment_names") {
+        Some(item) => read_names(&item, findings),
+        None => EnvironmentNames::default(),
+    };
+    let by_width = top.take("erase_by_width").and_then(|item| findings.keep(&item, truth(item.value)));
+    (names, by_width.unwrap_or(true))
+}
+
 /// Reads the list; invalid entries are left out and reported.
-pub(in crate::config) fn read(item: &Item<'_>, findings: &mut Findings) -> EnvironmentNames {
+fn read_names(item: &Item<'_>, findings: &mut Findings) -> EnvironmentNames {
     let (mut names, mut spans) = (Vec::new(), Vec::new());
     for element in item.elements(findings) {
         let read = text(element.value).and_then(name);

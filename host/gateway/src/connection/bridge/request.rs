@@ -20,6 +20,8 @@ const ORIGINAL_COMMAND: &str = "SSH_ORIGINAL_COMMAND";
 pub(super) struct RequestLimits {
     /// The variables that may be set.
     names: EnvironmentNames,
+    /// How the terminal erases characters.
+    erase_by_width: bool,
     /// How many more may be set.
     variables: u32,
     /// Bytes that their names and values may still have together.
@@ -33,9 +35,15 @@ pub(super) struct RequestLimits {
 }
 
 impl RequestLimits {
-    pub(super) fn new(limits: &Limits, names: &EnvironmentNames, restrictions: &Arc<Restrictions>) -> RequestLimits {
+    pub(super) fn new(
+        limits: &Limits,
+        names: &EnvironmentNames,
+        erase_by_width: bool,
+        restrictions: &Arc<Restrictions>,
+    ) -> RequestLimits {
         RequestLimits {
             names: names.clone(),
+            erase_by_width,
             variables: limits.plugins.environment,
             bytes: limits.plugins.environment_bytes,
             longest_command: limits.plugins.command,
@@ -124,9 +132,12 @@ pub(super) fn to_event<'a>(request: &Request<'a>, limits: &mut RequestLimits) ->
                           and `permit-pty` of certificates";
             return Err(reject(term, reason));
         }
-        Request::PtyReq { term, size, modes } => {
-            ChannelEvent::PtyReq(Pty { term: name(term, 256)?, size: window(size), modes: modes.iter().collect() })
-        }
+        Request::PtyReq { term, size, modes } => ChannelEvent::PtyReq(Pty {
+            term: name(term, 256)?,
+            size: window(size),
+            modes: modes.iter().collect(),
+            erase_by_width: limits.erase_by_width,
+        }),
         Request::Env { name, value } => {
             let checked = limits.check_variable(name, value).and_then(|()| text(name).ok_or("the name is not text"));
             match checked {
@@ -186,7 +197,7 @@ mod tests {
     }
 
     fn restricted(restrictions: Restrictions) -> RequestLimits {
-        RequestLimits::new(&Limits::default(), &EnvironmentNames::default(), &Arc::new(restrictions))
+        RequestLimits::new(&Limits::default(), &EnvironmentNames::default(), true, &Arc::new(restrictions))
     }
 
     fn variable<'a>(name: &'a [u8], value: &'a [u8]) -> Request<'a> {

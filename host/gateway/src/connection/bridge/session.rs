@@ -195,7 +195,8 @@ pub(super) fn open(
     let is_session = own.is_none();
     let place = Place { connection: row.connection(), channel, session: registration.number() };
     start(gateway, place, user, half, own);
-    let requests = RequestLimits::new(limits, gateway.environment_names(), &user.identity.restrictions);
+    let (names, by_width) = (gateway.environment_names(), gateway.erases_by_width());
+    let requests = RequestLimits::new(limits, names, by_width, &user.identity.restrictions);
     requests.host_variables().for_each(|variable| inbox.event(variable));
     let (refusal_log, starts_to_log) = (Refusals::default(), STARTS);
     SessionChannel { inbox, outbox, requests, refusal_log, registration, is_session, starts_to_log }

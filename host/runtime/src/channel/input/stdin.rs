@@ -69,6 +69,7 @@ impl InputQueue {
     /// Puts data back that a handler has not taken, before everything else.
     pub(in crate::channel) fn put_back(&mut self, kind: Option<u32>, mut bytes: Buffer) {
         let len = bytes.len();
+        self.lent = 0;
         if len > 0 {
             bytes.push(self.bytes.front(self.bytes.len()));
             self.bytes = bytes;
@@ -78,7 +79,7 @@ impl InputQueue {
     }
 
     /// Drops the extended data before the next byte of standard input. Returns how many bytes.
-    fn drop_extended(&mut self) -> usize {
+    pub(in crate::channel) fn drop_extended(&mut self) -> usize {
         let mut dropped = 0;
         while let Some(position) = self.items.iter().position(is_stream)
             && let Some(Item::Data { kind: Some(_), len }) = self.items.get(position)

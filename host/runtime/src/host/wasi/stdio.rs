@@ -108,7 +108,7 @@ impl Streams {
         if excess > EXCESS {
             return Err(StreamError::trap("more was written than check-write allows"));
         }
-        self.pipes.push_whole(to, rest);
+        self.pipes.push_beyond(to, rest);
         Ok(())
     }
 

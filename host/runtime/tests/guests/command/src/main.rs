@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use std::{env, process, thread};
 
-use whelk::ssh::types::{Exit, ExitSignal, Output, SignalName};
+use whelk::ssh::types::{Exit, ExitSignal, Output, SignalName, TerminalMode};
 use whelk::ssh::{channel, terminal};
 
 fn main() -> ExitCode {
@@ -65,6 +65,16 @@ fn act(word: &str, rest: &str) {
         })),
         "hand-over" => println!("{:?}", channel::hand_over(rest)),
         "write" => println!("{:?}", channel::write(Output::Stdout, rest.as_bytes())),
+        // Modes as `opcode=argument`.
+        "modes-are" => {
+            let mode = |text: &str| {
+                let (opcode, argument) = text.split_once('=').unwrap();
+                TerminalMode { opcode: opcode.parse().unwrap(), argument: argument.parse().unwrap() }
+            };
+            if let Err(error) = terminal::set_modes(&rest.split(' ').map(mode).collect::<Vec<_>>()) {
+                println!("{error:?}");
+            }
+        }
         "catch" => {
             channel::catch_signals(&rest.split(' ').map(|name| SignalName::Other(name.to_owned())).collect::<Vec<_>>())
         }

@@ -138,8 +138,22 @@ fn act(word: &str, rest: &str) {
         // The same without a message to the client.
         "pass" => note(format!("{:?}", channel::hand_over(rest).map_err(|error| error.name()))),
         "hand-over" => say(&format!("{:?}", channel::hand_over(rest).map_err(|error| error.name()))),
+        // Modes as `opcode=argument`, without a word.
+        "modes-are" => set_modes(rest),
+        // Those of a new terminal.
+        "cook" => set_modes("36=1 38=1 50=1 51=1 53=1 54=1 55=1 59=1 60=1 61=1 70=1 72=1"),
         _ if signals(word, rest) || network::act(word, rest) => {}
         _ => behaviours::behave(word, rest),
+    }
+}
+
+fn set_modes(modes: &str) {
+    let mode = |text: &str| {
+        let (opcode, argument) = text.split_once('=').unwrap();
+        TerminalMode { opcode: number(opcode) as u8, argument: number(argument) }
+    };
+    if let Err(error) = terminal::set_modes(&modes.split(' ').map(mode).collect::<Vec<_>>()) {
+        note(format!("set-modes {}", error.name()));
     }
 }
 
