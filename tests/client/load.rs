@@ -6,11 +6,11 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::message::mux::{ChannelId, Stream};
-use whelk_ssh::message::request::Request;
+use whelk_ssh::message::request::{Modes, Request};
 
 use crate::certified::Authority;
 use crate::peer::{Happened, Peer, Wish};
-use crate::session::{ask, open};
+use crate::session::{WINDOW, ask, open};
 
 /// What is repeated.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     Session,
     /// On one connection, in rounds: every session sends 16 bytes and gets them back.
     Echo,
+    /// The same with a terminal that echoes the bytes: they are a line, whose end is shown as two bytes.
+    Typed,
     /// Connections whose sessions have each echoed once. A line `again` makes all of them echo once more.
     Idle,
 }
@@ -61,7 +63,7 @@ pub(crate) async fn run(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Res
             }
             cue("done").await.map(drop)
         }
-        Kind::Echo => echo(load, wish, key).await,
+        Kind::Echo | Kind::Typed => echo(load, wish, key).await,
         Kind::Idle => idle(load, wish, key).await,
     }
 }
@@ -103,18 +105,39 @@ pub(crate) async fn cat(peer: &mut Peer) -> io::Result<ChannelId> {
     }
 }
 
-/// Rounds in which `at_once` sessions of one connection echo 16 bytes each.
+/// Rounds in which `at_once` sessions of one connection echo what they are sent.
 async fn echo(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
     let mut peer = Peer::log_in(wish, key).await?;
     let mut channels = Vec::new();
     for _ in 0..load.at_once {
-        channels.push(cat(&mut peer).await?);
+        channels.push(match load.kind {
+            Kind::Typed => typed(&mut peer, &load.command).await?,
+            _ => cat(&mut peer).await?,
+        });
     }
+    let round = match load.kind {
+        Kind::Typed => Round { sent: b"fifteen bytes !\r", back: 17 },
+        _ => BYTES,
+    };
     cue("ready").await?;
     for _ in 0..load.count {
-        round(&mut peer, &channels).await?;
+        round.run(&mut peer, &channels).await?;
     }
     cue("done").await.map(drop)
+}
+
+/// Opens a session with a terminal that echoes what is typed.
+async fn typed(peer: &mut Peer, command: &str) -> io::Result<ChannelId> {
+    let channel = open(peer).await?;
+    ask(peer, channel, &Request::PtyReq { term: b"xterm", size: WINDOW, modes: Modes::new(b"\0") });
+    ask(peer, channel, &Request::Exec { command: command.as_bytes() });
+    for _ in 0..2 {
+        match peer.happens().await? {
+            Happened::Answered(_, true) => {}
+            other => return Err(io::Error::other(format!("{other:?}"))),
+        }
+    }
+    Ok(channel)
 }
 
 /// Connections whose sessions have echoed once and then idle, and echo again on request.
@@ -127,14 +150,14 @@ async fn idle(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
         for _ in 0..load.at_once {
             channels.push(cat(&mut peer).await?);
         }
-        round(&mut peer, &channels).await?;
+        BYTES.run(&mut peer, &channels).await?;
         peers.push((peer, channels));
     }
     let mut line = cue("done").await?;
     while line.trim() == "again" {
         let mut answered = 0;
         for (peer, channels) in &mut peers {
-            round(peer, channels).await?;
+            BYTES.run(peer, channels).await?;
             answered += channels.len();
         }
         line = cue(&format!("answered {answered}")).await?;
@@ -142,17 +165,26 @@ async fn idle(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
     Ok(())
 }
 
-/// Every session of a connection echoes 16 bytes.
-async fn round(peer: &mut Peer, channels: &[ChannelId]) -> io::Result<()> {
-    for channel in channels {
-        peer.connection.write(*channel, Stream::Data, b"sixteen bytes !!");
-    }
-    let mut missing = channels.len() * 16;
-    while missing > 0 {
-        match peer.happens().await? {
-            Happened::Data(_, Stream::Data, data) => missing = missing.saturating_sub(data.len()),
-            other => return Err(io::Error::other(format!("{other:?}"))),
+/// What each session of a connection is sent, and how many bytes come back.
+struct Round {
+    sent: &'static [u8],
+    back: usize,
+}
+
+const BYTES: Round = Round { sent: b"sixteen bytes !!", back: 16 };
+
+impl Round {
+    async fn run(&self, peer: &mut Peer, channels: &[ChannelId]) -> io::Result<()> {
+        for channel in channels {
+            peer.connection.write(*channel, Stream::Data, self.sent);
         }
+        let mut missing = channels.len() * self.back;
+        while missing > 0 {
+            match peer.happens().await? {
+                Happened::Data(_, Stream::Data, data) => missing = missing.saturating_sub(data.len()),
+                other => return Err(io::Error::other(format!("{other:?}"))),
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }

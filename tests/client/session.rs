@@ -14,7 +14,7 @@ use crate::peer::{Happened, Peer};
 /// How long to wait for CLOSE after the program was refused. Servers need not send it.
 const GRACE: Duration = Duration::from_secs(1);
 /// The window size of the terminal.
-const WINDOW: WindowSize = WindowSize { columns: 80, rows: 24, width_px: 640, height_px: 384 };
+pub(crate) const WINDOW: WindowSize = WindowSize { columns: 80, rows: 24, width_px: 640, height_px: 384 };
 
 /// What can be sent once the session has started.
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use whelk_guest::SignalName;
 
 /// The answer to an unknown command.
-pub(crate) const USAGE: &str = "usage: cat | sink | discard | zeros N | print TEXT | stderr TEXT | env | facts | exit N | signal NAME \
+pub(crate) const USAGE: &str = "usage: cat | sink | discard | lines | zeros N | print TEXT | stderr TEXT | env | facts | exit N | signal NAME \
                                 | sleep MS | tick N MS | request NAME TEXT | debug TEXT | trap | spin | alloc BYTES \
                                 | recurse\n";
 
@@ -15,6 +15,7 @@ pub(crate) enum Command<'a> {
     Cat,
     Sink,
     Discard,
+    Lines,
     Zeros(u64),
     Print(&'a [u8]),
     Stderr(&'a [u8]),
@@ -52,6 +53,7 @@ impl<'a> Command<'a> {
             (b"cat", []) => Self::Cat,
             (b"sink", []) => Self::Sink,
             (b"discard", []) => Self::Discard,
+            (b"lines", []) => Self::Lines,
             (b"zeros", [count]) => Self::Zeros(read(count)?),
             (b"env", []) => Self::Env,
             (b"facts", []) => Self::Facts,

@@ -117,12 +117,24 @@ impl TimerHandler for Probe {
 
 plugin!(Probe: timers);
 
+/// Discards the lines that are typed.
+fn lines() -> Probe {
+    match terminal::cook() {
+        Ok(()) => Probe::Discard { count: 0 },
+        Err(error) => {
+            eprint(format!("{error}\n"));
+            done(1)
+        }
+    }
+}
+
 /// Runs a command as far as it can be done at once.
 fn start(command: Command<'_>) -> Probe {
     match command {
         Command::Cat => Probe::Cat,
         Command::Sink => Probe::Sink { count: 0, digest: Sha256::new() },
         Command::Discard => Probe::Discard { count: 0 },
+        Command::Lines => lines(),
         Command::Zeros(count) => {
             // An error means that the client has left; `closed` follows.
             let _ = zeros(count);

@@ -19,14 +19,15 @@ use std::path::PathBuf;
 pub(crate) const HELP: &str = "\
 cargo xtask bench [--against PROGRAM] [PART..]
 
-Measures Whelk and OpenSSH's sshd in turns: server CPU (user and system) for each handshake, session, echo, GB down and GB up,
-and the memory of an idle session. PART is one or more of handshake, session, echo, down, up, idle; all of them by default.
+Measures Whelk and OpenSSH's sshd in turns: server CPU (user and system) for each handshake, session, echo, line typed into a terminal, GB down
+and GB up, and the memory of an idle session. PART is one or more of handshake, session, echo, typed, down, up, idle; all of them by
+default.
 Prints both and their ratio. --against compares with another build of Whelk instead, such as that of the last release. Needs two cores and, to fetch sshd where it is missing, root on Debian.";
 
 /// Runs beside sshd, and beside another build, where small differences count.
 const RUNS: usize = 3;
 const RUNS_OF_BUILDS: usize = 5;
-const PARTS: [&str; 6] = ["handshake", "session", "echo", "down", "up", "idle"];
+const PARTS: [&str; 7] = ["handshake", "session", "echo", "typed", "down", "up", "idle"];
 
 /// One line of the table: the same work for both servers.
 struct Row {
@@ -42,6 +43,8 @@ fn rows() -> Vec<Row> {
         row("session", "session, ms", Load::Sessions(500)),
         row("echo", "echo, 1 session, us", Load::Echoes { width: 1, count: 5000 }),
         row("echo", "echo, 8 sessions, us", Load::Echoes { width: 8, count: 2000 }),
+        row("typed", "line typed, 1 session, us", Load::Typed { width: 1, count: 5000 }),
+        row("typed", "line typed, 8 sessions, us", Load::Typed { width: 8, count: 2000 }),
     ];
     for cipher in ["aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"] {
         let name = cipher.split('@').next().unwrap_or(cipher);

@@ -16,6 +16,8 @@ pub(crate) enum Load {
     Sessions(u32),
     /// 16 bytes there and back, `count` times in each of `width` sessions of one connection.
     Echoes { width: u32, count: u32 },
+    /// A line of 16 bytes that the terminal of each of `width` sessions of one connection echoes, `count` times.
+    Typed { width: u32, count: u32 },
     /// A download through one session.
     Down { cipher: &'static str, bytes: u64 },
     /// An upload through one session.
@@ -35,6 +37,10 @@ pub(crate) fn run(place: &Place, server: &mut Server, load: &Load) -> Outcome<f6
         Load::Echoes { width, count } => {
             let echoes = f64::from(*width) * f64::from(*count);
             Ok(cpu(place, server, "echo", *count, *width)? * 1e6 / echoes)
+        }
+        Load::Typed { width, count } => {
+            let lines = f64::from(*width) * f64::from(*count);
+            Ok(cpu(place, server, "typed", *count, *width)? * 1e6 / lines)
         }
         Load::Down { cipher, bytes } => {
             let command = server.says(format!("zeros {bytes}"), format!("head -c {bytes} /dev/zero"));
@@ -128,7 +134,9 @@ impl Driver {
         ]);
         command.args(["--kex", "curve25519-sha256", "--cipher", SMALL_CIPHER, "--identity"]).arg(place.file("key"));
         command.args(["-p", &server.port().to_string(), &format!("{}@127.0.0.1", server.user())]);
-        command.arg(server.says("print 123456".to_owned(), "printf 123456".to_owned()));
+        let (whelk, sshd) =
+            if work == "typed" { ("lines", "cat > /dev/null") } else { ("print 123456", "printf 123456") };
+        command.arg(server.says(whelk.to_owned(), sshd.to_owned()));
         let mut child = doing("taskset", command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn())?;
         let tell = child.stdin.take().ok_or("stdin was asked to be a pipe")?;
         let hear = BufReader::new(child.stdout.take().ok_or("stdout was asked to be a pipe")?);
