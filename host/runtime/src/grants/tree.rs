@@ -130,21 +130,19 @@ impl Tree {
             .is_ok_and(|directory| directory.is_some_and(|directory| directory.allows_changes()))
     }
 
-    /// Identifies a file in this tree: its part, and its number there.
-    pub(crate) fn identity(&self, opened: &OpenFile) -> Result<(usize, Option<Id>), Refused> {
-        Ok((opened.part(), self.entry(opened)?.map(|entry| entry.id())))
+    /// Identifies a file in this tree: its part, and its number there unless it is the root of the part.
+    pub(crate) fn identity(&self, opened: &OpenFile) -> (usize, Option<Id>) {
+        match opened {
+            OpenFile::Part { part, .. } => (*part, None),
+            OpenFile::Entry { part, entry } => (*part, Some(entry.id())),
+        }
     }
 
     /// A 128-bit hash of that, which reveals nothing about the disk.
     pub(crate) fn hash(&self, opened: &OpenFile) -> Result<(u64, u64), Refused> {
-        let (part, id) = self.identity(opened)?;
-        self.hash_of(part, id, "")
-    }
-
-    fn hash_of(&self, part: usize, id: Option<Id>, name: &str) -> Result<(u64, u64), Refused> {
-        Ok(match (self.0.directory(part)?, id) {
-            (Some(directory), Some(id)) => directory.hash(id),
-            _ => self.0.plan.hash(part, name),
+        Ok(match opened {
+            OpenFile::Part { part, .. } => self.0.plan.hash(*part, ""),
+            OpenFile::Entry { part, entry } => self.0.mounted(*part)?.hash(entry.id()),
         })
     }
 
@@ -360,8 +358,9 @@ impl Tree {
         self.at(start, path, follow, false, |spot| match spot {
             Spot::Name { directory, found, .. } => Ok(directory.hash(Id::of(found.map_err(io::Error::from)?))),
             Spot::Directory { directory, dir, .. } => Ok(directory.hash(Id::of(&dir.dir_metadata()?))),
-            Spot::Part(part) => self.hash_of(part, self.0.directory(part)?.map(|directory| directory.root().id()), ""),
-            Spot::Listed { part, name } => self.hash_of(part, None, &name.to_string_lossy()),
+            // A listing asks this of every name: `/tmp` is not made for that.
+            Spot::Part(part) => Ok(self.0.plan.hash(part, "")),
+            Spot::Listed { part, name } => Ok(self.0.plan.hash(part, &name.to_string_lossy())),
             Spot::Absent => Err(absent()),
         })
     }

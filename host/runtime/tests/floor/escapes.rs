@@ -10,42 +10,61 @@ use rustix::fs::{CWD, FileType, Mode, RenameFlags, mknodat, renameat_with};
 use whelk_runtime::Access;
 
 use crate::shell::{AMPLE, Place, Shell};
+use crate::tree::World;
 
 /// How many attempts: in every run, and in a proof.
 fn times() -> u64 {
     if std::env::var_os("WHELK_PROVE").is_some_and(|value| value == "1") { 100_000 } else { 2_000 }
 }
 
+/// The same where there are several kinds of directories.
+fn times_of_each() -> u64 {
+    if times() > 2_000 { times() } else { 400 }
+}
+
 /// In how many pieces, so that each is short.
 const PIECES: u64 = 20;
 
 /// Runs an action that takes a number of attempts, this many in all, in a directory: each must fail.
-async fn holds(shell: &mut Shell, action: &str, directory: &str) {
+async fn holds(shell: &mut Shell, action: &str, times: u64, directory: &str) {
     for _ in 0..PIECES {
-        let held = shell.run(&format!("{action} {} {directory}", times() / PIECES)).await;
+        let held = shell.run(&format!("{action} {} {directory}", times / PIECES)).await;
         assert_eq!(held, "held", "{action} in {directory}");
     }
 }
 
-/// A directory, and beside it files that must not be reached.
+/// Files of a directory, and beside it some that must not be reached.
+fn besiege(path: &Path) {
+    let outside = path.join("../outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("secret"), b"the secret").unwrap();
+    fs::write(outside.join("bait"), b"bait").unwrap();
+    fs::create_dir(path.join("sub")).unwrap();
+    fs::create_dir(path.join("turn")).unwrap();
+    fs::write(path.join("mine"), b"mine").unwrap();
+    symlink(outside.canonicalize().unwrap(), path.join("out")).unwrap();
+    symlink("../outside", path.join("up")).unwrap();
+    symlink("../outside", path.join("link")).unwrap();
+    symlink("../../outside", path.join("sub/deep")).unwrap();
+    symlink("/proc/self/root", path.join("sub/root")).unwrap();
+}
+
 fn besieged() -> Place {
-    Place::with(Access::ReadWrite, AMPLE, |path| {
-        let outside = path.join("../outside");
-        fs::create_dir(&outside).unwrap();
-        fs::write(outside.join("secret"), b"the secret").unwrap();
-        fs::write(outside.join("bait"), b"bait").unwrap();
-        fs::create_dir(path.join("sub")).unwrap();
-        fs::create_dir(path.join("turn")).unwrap();
-        fs::write(path.join("mine"), b"mine").unwrap();
-        symlink(outside.canonicalize().unwrap(), path.join("out")).unwrap();
-        symlink("../outside", path.join("up")).unwrap();
-        symlink("../outside", path.join("link")).unwrap();
-    })
+    Place::with(Access::ReadWrite, AMPLE, besiege)
+}
+
+/// A tree whose every part is besieged, `/tmp` included once a session has used it.
+fn besieged_world() -> World {
+    World::new(besiege, besiege)
 }
 
 /// Whether the files outside are unchanged.
 fn assert_untouched(place: &Place) {
-    let outside = place.path("../outside");
+    assert_untouched_beside(&place.path(""));
+}
+
+fn assert_untouched_beside(path: &Path) {
+    let outside = path.join("../outside");
     let mut names: Vec<_> = fs::read_dir(&outside).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["bait", "secret"]);
@@ -90,7 +109,7 @@ async fn above_the_root_is_the_root() {
         "root\nroot\nroot\nlink:link mine:file out:link sub:dir turn:dir up:link\nmine"
     });
     assert_eq!(shell.run("write ../new x;mkdir ../../sub/below;from sub/below ..;list sub").await, {
-        "ok\nok\nDescriptorType::Directory 3\nbelow:dir"
+        "ok\nok\nDescriptorType::Directory 3\nbelow:dir deep:link root:link"
     });
     assert!(place.path("new").exists());
     assert_untouched(&place);
@@ -188,8 +207,8 @@ async fn an_overlong_path_is_refused() {
 async fn repeated_attempts_to_leave_the_directory_fail() {
     // W27
     let place = besieged();
-    holds(&mut place.shell(), "attack", ".").await;
-    holds(&mut place.shell(), "attack", "sub").await;
+    holds(&mut place.shell(), "attack", times(), ".").await;
+    holds(&mut place.shell(), "attack", times(), "sub").await;
     assert_untouched(&place);
     assert_eq!(place.usage(), place.recount());
 }
@@ -205,7 +224,7 @@ async fn a_race_of_two_sessions_does_not_leave_the_directory() {
         }
         swapper
     });
-    holds(&mut raider, "raid", ".").await;
+    holds(&mut raider, "raid", times(), ".").await;
     let _swapper = swaps.await.unwrap();
     assert_untouched(&place);
     raider.end().await;
@@ -220,11 +239,55 @@ async fn a_race_with_another_process_does_not_leave_the_directory() {
     let (turn, link, seen) = (place.path("turn"), place.path("link"), Arc::clone(&done));
     let swapper = std::thread::spawn(move || swap_until(&turn, &link, &seen));
     let mut shell = place.shell();
-    let raids = tokio::spawn(async move { holds(&mut shell, "raid", ".").await }).await;
+    let raids = tokio::spawn(async move { holds(&mut shell, "raid", times(), ".").await }).await;
     done.store(true, Ordering::Relaxed);
     assert!(swapper.join().unwrap() > times() / 10, "too few swaps to mean anything");
     raids.unwrap();
     assert_untouched(&place);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn repeated_attempts_to_leave_any_part_of_a_tree_fail() {
+    // W27
+    let world = besieged_world();
+    let mut shell = world.shell();
+    assert_eq!(shell.run("list tmp").await, "");
+    let temporary = world.temporary.folder(0);
+    besiege(&temporary);
+    for directory in [".", "sub", "tmp", "usr/share/data", "usr", "dev"] {
+        holds(&mut shell, "attack", times_of_each(), directory).await;
+    }
+    for path in [world.place.path(""), world.mounted(""), temporary] {
+        assert_untouched_beside(&path);
+    }
+    assert_eq!(world.place.usage(), world.place.recount());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_race_in_any_part_of_a_tree_does_not_leave_it() {
+    // W27. By another process: in a mount and in `/tmp` as well as in the directory.
+    let world = besieged_world();
+    let mut shell = world.shell();
+    assert_eq!(shell.run("list tmp").await, "");
+    let temporary = world.temporary.folder(0);
+    besiege(&temporary);
+    for (directory, path) in
+        [(".", world.place.path("")), ("usr/share/data", world.mounted("")), ("tmp", temporary.clone())]
+    {
+        let done = Arc::new(AtomicBool::new(false));
+        let (turn, link, seen) = (path.join("turn"), path.join("link"), Arc::clone(&done));
+        let swapper = std::thread::spawn(move || swap_until(&turn, &link, &seen));
+        let mut raider = shell;
+        let raid = tokio::spawn(async move {
+            holds(&mut raider, "raid", times_of_each(), directory).await;
+            raider
+        });
+        let raid = raid.await;
+        done.store(true, Ordering::Relaxed);
+        assert!(swapper.join().unwrap() > times_of_each() / 10, "too few swaps to mean anything");
+        shell = raid.unwrap();
+        assert_untouched_beside(&path);
+    }
 }
 
 fn swap_until(one: &Path, other: &Path, done: &AtomicBool) -> u64 {

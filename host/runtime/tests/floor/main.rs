@@ -38,4 +38,5 @@ mod tenant;
 mod terminal;
 mod timers;
 mod topics;
+mod tree;
 mod unread;

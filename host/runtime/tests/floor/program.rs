@@ -20,7 +20,7 @@ pub(crate) fn exec(command_line: &str) -> Client {
     client
 }
 
-fn terminal() -> ChannelEvent {
+pub(crate) fn terminal() -> ChannelEvent {
     let size = WindowSize { columns: 80, rows: 24, width_px: 0, height_px: 0 };
     ChannelEvent::PtyReq(Pty { term: "xterm".to_owned(), size, modes: Vec::new(), erase_by_width: false })
 }

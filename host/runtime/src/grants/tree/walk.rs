@@ -201,6 +201,9 @@ impl<'a> Walk<'a> {
                 if (self.slash || !is_last) && !self.tree.plan.is_folder(child) {
                     return Err(Refused::NotDirectory);
                 }
+                if is_last {
+                    return Ok(Some(Resolved::Part(child)));
+                }
                 self.position = Position::root(self.tree, child)?;
                 return Ok(None);
             }

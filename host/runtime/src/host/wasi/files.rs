@@ -374,8 +374,8 @@ impl HostDescriptor for Files<'_> {
         other: Resource<Descriptor>,
     ) -> wasmtime::Result<bool> {
         let (one, other) = (self.handle(&one)?, self.handle(&other)?);
-        let identity = |handle: &Handle| handle.session().tree.identity(&handle.opened).ok();
-        Ok(identity(&one).is_some_and(|identity_of_one| identity(&other) == Some(identity_of_one)))
+        let identity = |handle: &Handle| handle.session().tree.identity(&handle.opened);
+        Ok(identity(&one) == identity(&other))
     }
 
     async fn metadata_hash(&mut self, descriptor: Resource<Descriptor>) -> FsResult<MetadataHashValue> {

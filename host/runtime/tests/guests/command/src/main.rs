@@ -19,6 +19,7 @@ wit_bindgen::generate!({
     generate_all,
 });
 
+use std::fs::{self, File};
 use std::hint::black_box;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::process::ExitCode;
@@ -135,11 +136,28 @@ fn read_or_misbehave(word: &str, rest: &str) {
         "recurse" => println!("{}", recurse(1)),
         "trap" => core::arch::wasm32::unreachable(),
         "panic" => panic!("{rest}"),
-        _ => {
-            eprintln!("what is {word}?");
-            process::exit(2);
-        }
+        _ => match use_file(word, rest) {
+            Some(Ok(())) => {}
+            Some(Err(error)) => println!("{:?} {}", error.kind(), error.raw_os_error().unwrap_or(0)),
+            None => {
+                eprintln!("what is {word}?");
+                process::exit(2);
+            }
+        },
     }
+}
+
+/// Does something with a file; none if it is no such word.
+fn use_file(word: &str, rest: &str) -> Option<io::Result<()>> {
+    let (path, text) = rest.split_once(' ').unwrap_or((rest, ""));
+    Some(match word {
+        "show" => File::open(path).and_then(|mut file| io::copy(&mut file, &mut io::stdout().lock())).map(|_| ()),
+        "put" => File::create(path).and_then(|mut file| file.write_all(text.as_bytes())),
+        "ls" => fs::read_dir(path).map(|names| {
+            names.for_each(|entry| println!("{}", entry.unwrap().file_name().to_string_lossy()));
+        }),
+        _ => return None,
+    })
 }
 
 /// Writes this many bytes, or without end, and says nothing about errors.

@@ -76,24 +76,18 @@ pub(crate) fn attack(times: u64, directory: &str) -> String {
         }
         // Above the root is the root.
         let up = &*format!("{way}{}", "../".repeat(1 + (round % 7) as usize));
-        tried("go up", open(base, up, OpenFlags::DIRECTORY, read).is_ok_and(|up| !is_in_tree(&root, &up)));
+        tried("go up", open(base, up, OpenFlags::DIRECTORY, read).is_ok_and(|up| !is_above(&root, &up, directory)));
     }
     report(&escapes)
 }
 
-/// Whether this is the root or one of the directories right below it.
-fn is_in_tree(root: &Descriptor, directory: &Descriptor) -> bool {
-    if root.is_same_object(directory) {
-        return true;
-    }
-    let Ok(list) = root.read_directory() else { return false };
-    while let Ok(Some(entry)) = list.read_directory_entry() {
-        let opened = open(root, &entry.name, OpenFlags::DIRECTORY, DescriptorFlags::READ);
-        if opened.is_ok_and(|opened| opened.is_same_object(directory)) {
-            return true;
-        }
-    }
-    false
+/// Whether this is the root or one of the directories above another.
+fn is_above(root: &Descriptor, above: &Descriptor, directory: &str) -> bool {
+    let ends = directory.match_indices('/').map(|(at, _)| &directory[..at]);
+    root.is_same_object(above)
+        || ends
+            .filter_map(|path| open(root, path, OpenFlags::DIRECTORY, DescriptorFlags::READ).ok())
+            .any(|known| known.is_same_object(above))
 }
 
 /// Attempts that a concurrent swap could open: in this directory `turn` is a directory at one time and a link to the

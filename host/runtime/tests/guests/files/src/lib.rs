@@ -120,10 +120,17 @@ fn names(word: &str, first: &str, second: &str) -> io::Result<String> {
         "readlink" => fs::read_link(first).map(|target| target.to_string_lossy().into_owned()),
         // A path from a handle of a directory, not from the root.
         "from" => said_of(open_from(first, second)),
+        // The same from one that is renamed in between.
+        "moved" => said_of(open_from_moved(first, second)),
         // This many bytes from the beginning, as numbers.
         "bytes" => {
             let mut bytes = vec![1; number(second) as usize];
             File::open(first)?.read_exact(&mut bytes).map(|()| format!("{bytes:?}"))
+        }
+        // How much one read gives at most.
+        "flood" => {
+            let mut bytes = vec![1; 1 << 20];
+            File::open(first)?.read(&mut bytes).map(|read| read.to_string())
         }
         "same" => said_of(same(first, second)),
         "sync" => File::open(first)?.sync_all().map(|()| done()),
@@ -163,6 +170,16 @@ fn open_from(directory: &str, path: &str) -> Result<String, ErrorCode> {
     }
     let found = opened.stat()?;
     Ok(format!("{:?} {}", found.type_, found.link_count))
+}
+
+fn open_from_moved(directory: &str, rest: &str) -> Result<String, ErrorCode> {
+    let (new, path) = rest.split_once(' ').unwrap_or((rest, "."));
+    let root = root();
+    let open =
+        |at: &Descriptor, path| at.open_at(PathFlags::empty(), path, OpenFlags::DIRECTORY, DescriptorFlags::READ);
+    let handle = open(&root, directory)?;
+    root.rename_at(directory, &root, new)?;
+    open(&handle, path).map(|_| "ok".to_owned())
 }
 
 /// Whether two paths lead to one file.
