@@ -36,7 +36,7 @@ pub use sections::audit::{AuditConfig, AuditTarget};
 pub use sections::authenticators::AuthenticatorConfig;
 use sections::authenticators::Surroundings;
 pub use sections::environment::EnvironmentNames;
-pub use sections::grants::{Clock, Directory, DirectoryAccess, Grants, HomesConfig, KeyValue, size};
+pub use sections::grants::{Clock, Directory, DirectoryAccess, Grants, HomesConfig, KeyValue, MountConfig, size};
 pub use sections::limits::Limits;
 pub use sections::listen::{AddressLists, parse_address};
 pub use sections::login::authorities::Authorities;

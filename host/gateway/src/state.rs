@@ -211,6 +211,14 @@ impl State {
         Self::made(ephemeral_folder(&self.folder, tenant))
     }
 
+    /// The folder of the temporary folders of a tenant's sessions, as [`private_folder`](Self::private_folder).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn session_folder(&self, tenant: &str) -> Result<PathBuf, StateError> {
+        Self::made(session_folder(&self.folder, tenant))
+    }
+
     fn made(path: PathBuf) -> Result<PathBuf, StateError> {
         for folder in path.parent().into_iter().chain([path.as_path()]) {
             let failed = |error: io::Error| StateError::of(folder, format!("cannot be made: {error}"));
@@ -332,6 +340,12 @@ pub fn tenant_folder(state: &Path, tenant: &str) -> PathBuf {
 /// [`check_tenant_name`](crate::config::check_tenant_name).
 pub fn ephemeral_folder(state: &Path, tenant: &str) -> PathBuf {
     state.join("ephemeral").join(tenant)
+}
+
+/// The folder of the temporary folders of a tenant's sessions. Only for names that satisfy
+/// [`check_tenant_name`](crate::config::check_tenant_name).
+pub fn session_folder(state: &Path, tenant: &str) -> PathBuf {
+    state.join("tmp").join(tenant)
 }
 
 /// Checks that nobody else may write to a folder.

@@ -11,6 +11,7 @@
 pub(crate) mod counts;
 pub(crate) mod grants;
 pub(crate) mod input_budget;
+mod session_folders;
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -180,9 +181,9 @@ impl Tenants {
     ) -> Result<Tenants, String> {
         let (mut known, mut refused) = (BTreeMap::new(), Vec::new());
         for (name, tenant) in configured {
-            let (grants, missing) = granter.grant(name, &tenant.grants);
-            refused.extend(missing.iter().map(|what| format!("tenants.{name}.grants.{what}")));
             let (limits, counts) = (plugin_limits(&tenant.limits), granter.counts());
+            let (grants, missing) = granter.grant(name, &tenant.grants, &limits);
+            refused.extend(missing.iter().map(|what| format!("tenants.{name}.grants.{what}")));
             let budget = counts.budgets.get_or_make(name, || Arc::new(Budget::new(&limits)));
             let input = || InputBudget::new(tenant.limits.plugins.tenant_input);
             let tenant = Tenant {
@@ -380,8 +381,8 @@ impl Demonstration {
     async fn make(&self, name: String) -> Arc<Tenant> {
         let (granter, limits) = (Arc::clone(&self.granter), self.plugin_limits.clone());
         let work = tokio::task::spawn_blocking({
-            let name = name.clone();
-            move || granter.grant(&name, &demonstration_grants(&name))
+            let (name, limits) = (name.clone(), limits.clone());
+            move || granter.grant(&name, &demonstration_grants(&name), &limits)
         });
         let (grants, missing) = work.await.unwrap_or_default();
         for what in missing {

@@ -9,7 +9,7 @@ use whelk_runtime::{HomeLifetime, ProgramRequest};
 
 use crate::config::{
     Authentication, AuthenticatorConfig, Clock, Config, Directory, DirectoryAccess, Grants, HomesConfig, LoginPolicy,
-    RequiredMethods, TenantConfig, User, size,
+    MountConfig, RequiredMethods, TenantConfig, User, size,
 };
 use crate::observe::escape::escape;
 use crate::state::{ephemeral_folder, tenant_folder};
@@ -121,6 +121,12 @@ impl View<'_> {
     fn grants(&self, grants: &Grants) -> Vec<String> {
         let mut words = Vec::new();
         words.extend(grants.directory.as_ref().map(|directory| self.directory(directory)));
+        for MountConfig { at, path } in &grants.mounts {
+            words.push(format!("mount {} at {}, to read", path.display(), escape(at.as_bytes())));
+        }
+        if grants.system_folders {
+            words.push("system_folders: its handlers see /dev and /tmp too, as its programs do".to_owned());
+        }
         if grants.deploy {
             words.push(format!(
                 "deploy: its sessions may write to its plugin folder {}",

@@ -11,7 +11,7 @@ const TOP: &str = "at the top of the file, before the first [table]";
 const AUTHENTICATORS: &str = "in [[authenticators]]";
 
 /// Every setting but the limits and those in `audit`, by the table that it belongs in.
-const SETTINGS: [(&str, &[&str]); 13] = [
+const SETTINGS: [(&str, &[&str]); 14] = [
     (TOP, &["proxies", "penalty_exempt"]),
     (TOP, &["listen", "plugins", "state", "host_key_files", "host_certificates", "banner", "environment_names"]),
     (TOP, &["methods", "users", "tenants", "algorithms", "limits", "trusted_user_ca_keys", "revoked_keys"]),
@@ -21,6 +21,7 @@ const SETTINGS: [(&str, &[&str]); 13] = [
     ("in [tenants.NAME]", &["trusted_user_ca_keys"]),
     ("in [tenants.NAME.routes]", &["subsystem", "exec"]),
     ("in [tenants.NAME.grants]", &["directory", "deploy", "environment", "clock", "keyvalue", "topics", "http", "tcp"]),
+    ("in [tenants.NAME.grants]", &["mounts", "system_folders"]),
     (
         "in `directory` of [tenants.NAME.grants]",
         &["path", "access", "bytes", "files", "from", "total_bytes", "ephemeral"],

@@ -63,6 +63,8 @@ pub(super) enum Kind {
     Plugins,
     /// What its homes begin with. Tenants may share it.
     Skeleton,
+    /// For its plugins to read, beside the directory. Tenants may share it.
+    Mount,
 }
 
 /// What a list of authorities is called.
@@ -209,7 +211,7 @@ pub(super) fn check(claims: &mut [Claim], owned: &Owned<'_>, findings: &mut Find
     for (index, claim) in claims.iter().enumerate() {
         match claim.kind {
             Kind::Directory { private, .. } => check_directory(claim, private, &places, findings),
-            Kind::Skeleton => check_directory(claim, false, &places, findings),
+            Kind::Skeleton | Kind::Mount => check_directory(claim, false, &places, findings),
             Kind::Plugins => check_plugins(claim, &places, findings),
         }
         for other in claims.iter().take(index) {
@@ -295,9 +297,9 @@ fn check_plugins(claim: &Claim, places: &OperatorPaths, findings: &mut Findings)
 /// Two claims, the first of which comes later in the file.
 fn check_pair(claim: &Claim, other: &Claim, findings: &mut Findings) {
     let (directory, plugins) = match (claim.kind, other.kind) {
-        (Kind::Directory { .. } | Kind::Skeleton, Kind::Plugins) => (claim, other),
-        (Kind::Plugins, Kind::Directory { .. } | Kind::Skeleton) => (other, claim),
-        (Kind::Skeleton, Kind::Skeleton) => return,
+        (Kind::Directory { .. } | Kind::Skeleton | Kind::Mount, Kind::Plugins) => (claim, other),
+        (Kind::Plugins, Kind::Directory { .. } | Kind::Skeleton | Kind::Mount) => (other, claim),
+        (Kind::Skeleton | Kind::Mount, Kind::Skeleton | Kind::Mount) => return,
         _ => return check_alike(claim, other, findings),
     };
     let (writes, deploys) = (directory.kind.writes(), directory.kind.deploys());
@@ -324,6 +326,7 @@ fn check_alike(claim: &Claim, other: &Claim, findings: &mut Findings) {
             Kind::Plugins => "plugin folder",
             Kind::Directory { .. } => "directory",
             Kind::Skeleton => "skeleton",
+            Kind::Mount => "mount",
         };
         let (shown, theirs, tenant) = (claim.place.path.display(), other.place.path.display(), &other.tenant);
         let place = findings.place(&other.span);

@@ -185,6 +185,12 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 #   Or homes that are removed when their connection has ended, or when their "session" has. They need no path, and are for
 #   users without credentials too:
 #     directory = { ephemeral = "connection", from = "skel" }
+#   Folders of the operator that its plugins read, beside the directory, at any path but those that whelk has itself. They
+#   hold nothing of anybody's that must stay secret, and tenants may share them:
+# mounts = { "/usr/share/data" = "data" }
+#   Programs see /dev, and /tmp for as long as their session lasts, beside that. Handlers see the directory and the mounts
+#   alone, unless they are to see all that programs see:
+# system_folders = true
 #   The directory may hold the tenant's own plugin folder, so that its sessions can put plugins there:
 # deploy = true
 #   Variables, clocks finer than a millisecond, buckets of keys and values (at most KEYVALUE unless it says otherwise),

@@ -9,12 +9,13 @@ use std::time::Duration;
 use whelk_runtime::keyvalue::{self, Buckets, Embedded};
 use whelk_runtime::{
     Access, AllowList, Clock, Configuration, Directories, Directory, FileTree, Grants, HomeQuota, HomeSettings, Homes,
-    Quota, TcpAllow, Topics,
+    Limits, Mount, Quota, TcpAllow, TemporaryFolders, Topics, TreeSettings,
 };
 
-use crate::config::{self, AuthenticatorConfig, DirectoryAccess, HomesConfig};
+use crate::config::{self, AuthenticatorConfig, DirectoryAccess, HomesConfig, MountConfig};
 use crate::state::{KEYVALUE, State};
 use crate::tenant::counts::{Counts, SharedByName};
+use crate::tenant::session_folders::SessionFolders;
 
 /// The path at which plugins see their granted directory.
 const GUEST_PATH: &str = "/";
@@ -30,7 +31,7 @@ pub(crate) struct Granter {
     store: OnceLock<Arc<Embedded>>,
     /// Held while the store is opened: its file can be opened once.
     opening: Mutex<()>,
-    directories: Directories,
+    directories: Arc<Directories>,
     /// The topics of each tenant that has any.
     topics: SharedByName<Topics>,
     counts: Counts,
@@ -44,7 +45,7 @@ impl Granter {
             serves_all: true,
             store: OnceLock::new(),
             opening: Mutex::default(),
-            directories: Directories::default(),
+            directories: Arc::default(),
             topics: SharedByName::default(),
             counts: Counts::default(),
         }
@@ -66,7 +67,7 @@ impl Granter {
     }
 
     /// The grants of a tenant's plugins, and the reasons why others are not possible. Blocks on disks.
-    pub(crate) fn grant(&self, tenant: &str, granted: &config::Grants) -> (Grants, Vec<String>) {
+    pub(crate) fn grant(&self, tenant: &str, granted: &config::Grants, limits: &Limits) -> (Grants, Vec<String>) {
         let mut refused = Vec::new();
         let granted_directory = granted.directory.as_ref().filter(|directory| self.may_open(directory));
         let homes =
@@ -87,7 +88,7 @@ impl Granter {
             http: kept(http, "http", &mut refused).map(Arc::new),
             tcp: kept(tcp, "tcp", &mut refused).map(Arc::new),
             directory: kept(directory, "directory", &mut refused),
-            tree: FileTree::default(),
+            tree: self.tree(tenant, granted, limits, &mut refused),
             homes: kept(homes, "directory", &mut refused),
             keyvalue: kept(keyvalue, "keyvalue", &mut refused),
             topics: (granted.topics && self.serves_all).then(|| self.topics.get_or_make(tenant, Topics::new)),
@@ -117,6 +118,27 @@ impl Granter {
             DirectoryAccess::ReadWrite => Access::ReadWrite,
         };
         self.directories.open(&path, access, quota(granted), GUEST_PATH).map_err(|error| error.to_string())
+    }
+
+    /// What the tenant's plugins see of files beside their directory.
+    fn tree(&self, tenant: &str, granted: &config::Grants, limits: &Limits, refused: &mut Vec<String>) -> FileTree {
+        let mut mounts = Vec::new();
+        for MountConfig { at, path } in &granted.mounts {
+            match Directory::open_mount(path) {
+                Ok(directory) => mounts.push(Mount { path: at.clone(), directory }),
+                Err(error) => refused.push(format!("mounts.{at:?}: {error}")),
+            }
+        }
+        let each = Quota { bytes: limits.tmp_bytes as u64, files: limits.tmp_files.into() };
+        let quota = HomeQuota { each, total_bytes: limits.tenant_tmp_bytes as u64 };
+        let folders = || SessionFolders::new(&self.state, tenant, quota, &self.directories);
+        FileTree::new(&TreeSettings {
+            mounts,
+            for_handlers: granted.system_folders,
+            // It has to be counted.
+            temporary: self.serves_all.then(|| folders() as Arc<dyn TemporaryFolders>),
+            programs: None,
+        })
     }
 
     fn homes(&self, tenant: &str, granted: &config::Directory, homes: &HomesConfig) -> Result<Arc<Homes>, String> {

@@ -5,6 +5,7 @@
 
 mod folders;
 mod homes;
+mod mounts;
 mod place;
 mod settings;
 mod told;

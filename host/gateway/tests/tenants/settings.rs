@@ -69,6 +69,8 @@ fn a_tenant_is_read_as_it_is_written() {
     };
     let grants = Grants {
         directory: Some(directory),
+        mounts: Vec::new(),
+        system_folders: false,
         environment: vec![variable("A", "b"), variable("LANG", "C")],
         clock: Clock::Fine,
         keyvalue: Some(KeyValue { bytes: 1 << 20, keys: 10 }),

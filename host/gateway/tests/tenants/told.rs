@@ -23,6 +23,7 @@ fn example_of_the_reference() -> String {
 fn the_tenant_in_the_reference_is_valid() {
     let place = Place::new();
     fs::create_dir_all(place.root.join("tenants/acme/plugins")).unwrap();
+    fs::create_dir(place.root.join("data")).unwrap();
     for name in ["files", "lfs"] {
         fs::write(place.root.join("plugins").join(name).with_extension("wasm"), "").unwrap();
     }

@@ -134,6 +134,19 @@ impl Homes {
         self.place.total()
     }
 
+    /// Makes a temporary folder, empty, which is removed when nobody uses it any more. Waits until not too many others
+    /// wait for their removal. Blocks, on a thread of a runtime where that is allowed.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn make_temporary(&self) -> io::Result<Arc<Directory>> {
+        tokio::runtime::Handle::current().block_on(self.place.until_removed());
+        let (tenant, guest_path) = (&*self.tenant, &*self.guest_path);
+        let new = NewHome { tenant, skeleton: None, guest_path, is_wanted: &|| true };
+        let made = self.place.make_temporary(&new);
+        made.map(|made| made.directory).map_err(|error| io::Error::other(error.to_string()))
+    }
+
     /// Puts the quota of these settings in force, also for the homes that are open.
     pub fn apply_quota(&self) {
         self.place.set_quota(self.settings.quota);

@@ -105,6 +105,13 @@ pub struct Limits {
         /// Open files and directories of all sessions of one tenant, including TCP sockets and connections of HTTP
         /// requests.
         Tenant tenant_open_files: Count = 1024, 1 => 1_000_000, "W28";
+        /// Bytes that one session may have in its `/tmp` ...
+        Session tmp_bytes: Bytes = 64 * MIB, 0 => 1024 * GIB, "W28";
+        /// ... and files and directories.
+        Session tmp_files: Count = 1000, 0 => 10_000_000, "W28";
+        /// Bytes that the sessions of one tenant may have in their `/tmp` together. What ended sessions had there counts
+        /// until it is removed.
+        Tenant tenant_tmp_bytes: Bytes = GIB, 0 => 1024 * GIB, "W28";
         /// Timers of one instance.
         Session timers: Count = 64, 0 => 10_000, "W21";
         /// The shortest timer. A shorter one is refused.

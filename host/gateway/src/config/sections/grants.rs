@@ -5,6 +5,7 @@
 //! is checked for all tenants together (`folders.rs`).
 
 mod directory;
+mod mounts;
 mod values;
 
 use std::path::Path;
@@ -16,6 +17,9 @@ use crate::config::reader::{Findings, Item, Section};
 use crate::config::setting::{Setting, text, truth};
 use directory::{DIRECTORY_BYTES, DIRECTORY_FILES, TOTAL_BYTES, read_directory};
 pub use directory::{Directory, DirectoryAccess, HomesConfig};
+pub use mounts::MountConfig;
+pub(in crate::config) use mounts::note_hidden;
+pub(in crate::config) use mounts::read_mounts;
 pub(in crate::config) use values::existing;
 pub use values::size;
 use values::{choice, given};
@@ -30,6 +34,10 @@ const KEYVALUE_KEYS: u32 = 10_000;
 pub struct Grants {
     /// One directory, with everything below it; or one for each principal, connection or session.
     pub directory: Option<Directory>,
+    /// Folders of the operator that plugins see, for reading, in the order of their paths.
+    pub mounts: Vec<MountConfig>,
+    /// Handlers see `/dev`, `/tmp` and the like too, as programs do.
+    pub system_folders: bool,
     /// Environment variables, in the order of their names.
     pub environment: Vec<(String, String)>,
     /// The resolution of the clocks.
@@ -49,7 +57,7 @@ pub struct Grants {
 impl Grants {
     /// Whether plugins can make the process open files or sockets.
     pub(crate) fn opens_files(&self) -> bool {
-        self.directory.is_some() || !self.http.is_empty() || !self.tcp.is_empty()
+        self.directory.is_some() || !self.mounts.is_empty() || !self.http.is_empty() || !self.tcp.is_empty()
     }
 
     /// The grants that need one process for all connections, because they are counted.
@@ -116,6 +124,7 @@ pub(in crate::config) fn defaults() -> [String; 3] {
 /// Reads the table. Relative paths are relative to `folder`.
 pub(in crate::config) fn read(mut section: Section<'_>, folder: &Path, findings: &mut Findings) -> Grants {
     let directory = section.take("directory").and_then(|item| read_directory(&item, folder, findings));
+    let system_folders = section.take("system_folders").and_then(|item| findings.keep(&item, truth(item.value)));
     let environment = section.take("environment").map(|item| read_environment(&item, findings));
     let clock = section.take("clock").and_then(|item| {
         let clock = choice(&item, &[("coarse", Clock::Coarse), ("fine", Clock::Fine)]);
@@ -129,6 +138,9 @@ pub(in crate::config) fn read(mut section: Section<'_>, folder: &Path, findings:
     section.finish(findings);
     Grants {
         directory,
+        // Read where their folders are compared with others.
+        mounts: Vec::new(),
+        system_folders: system_folders.unwrap_or_default(),
         environment: environment.unwrap_or_default(),
         clock: clock.unwrap_or_default(),
         keyvalue,

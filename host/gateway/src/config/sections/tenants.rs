@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use whelk_runtime::Routes;
 
-use super::grants::{self, DirectoryAccess, Grants};
+use super::grants::{self, DirectoryAccess, Grants, note_hidden, read_mounts};
 use super::limits::Limits;
 use super::login::authorities::{self, Authorities};
 use super::login::methods::{self, RequiredMethods};
@@ -221,8 +221,15 @@ fn read_grants(
     findings: &mut Findings,
 ) -> Option<Claim> {
     let directory = section.take("directory");
-    let deploy = section.take("deploy");
+    let (deploy, mounts) = (section.take("deploy"), section.take("mounts"));
     tenant.grants = grants::read(section, around.folder, findings);
+    for (mount, mut config) in mounts.map(|item| read_mounts(&item, around.folder, findings)).unwrap_or_default() {
+        if let Some(place) = findings.keep(&mount, resolve(&config.path, None)) {
+            config.path = place.path.clone();
+            claims.push(claim(&item.name, &mount, Kind::Mount, place));
+            tenant.grants.mounts.push(config);
+        }
+    }
     let has_homes = tenant.grants.directory.as_ref().is_some_and(|directory| directory.homes.is_some());
     if let Some(deploy) = deploy.filter(|_| tenant.grants.deploy && (directory.is_none() || has_homes)) {
         findings.add(&deploy.span, &deploy.key, DEPLOYS_NOTHING);
@@ -235,7 +242,12 @@ fn read_grants(
         *from = place.path.clone();
         claims.push(claim(&item.name, &directory, Kind::Skeleton, place));
     }
-    claim_directory(&item.name, tenant, &directory, around.state, findings)
+    let claimed = claim_directory(&item.name, tenant, &directory, around.state, findings);
+    if let Some(Claim { place, .. }) = claimed.as_ref().filter(|_| !has_homes) {
+        let Grants { mounts, system_folders, .. } = &tenant.grants;
+        note_hidden(&place.path, (mounts, *system_folders), &directory, findings);
+    }
+    claimed
 }
 
 /// The path of a tenant's own plugin folder. `in_hands` is the directory that the tenant may change freely: its
