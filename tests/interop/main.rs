@@ -30,6 +30,7 @@ mod matrix;
 mod node;
 mod openssh_tools;
 mod operator;
+mod plain_programs;
 mod regress;
 mod reload;
 mod revocation;

@@ -1,0 +1,69 @@
+//! Components that export `wasi:cli/run`, with OpenSSH: what the program of the runtime's tests does is seen by `ssh`.
+
+use std::fs;
+use std::path::Path;
+
+use whelk_tests::{Call, Client, Event, Gateway, Input, MIB, Setup, build_guest};
+
+/// A gateway whose plugin `command` is a plain `fn main`, which does what its arguments say.
+fn serve() -> Gateway {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
+    let program = build_guest("host/runtime/tests/guests/command", "command", &target);
+    let setup = Setup::default();
+    let plugins = setup.folder().join("programs");
+    fs::create_dir(&plugins).expect("the temporary folder can be written");
+    fs::write(plugins.join("command.wasm"), program).expect("the temporary folder can be written");
+    let gateway = setup.plugins(plugins).start();
+    gateway.wait("the program", |event| (event.message == "plugin loaded").then_some(()));
+    gateway
+}
+
+fn call(client: Client, gateway: &Gateway, command: &str) -> Call {
+    Call::new(client, gateway, "command").exec(command)
+}
+
+#[test]
+fn openssh_runs_a_program_with_arguments_input_environment_and_status() {
+    let gateway = serve();
+    for client in [Client::OpenSsh92, Client::OpenSsh100] {
+        let ended = call(client, &gateway, "'print one  two' 'error apart' count 'exit 42'").run(Input::Generated(MIB));
+        assert_eq!(ended.out.text(), format!("one  two{MIB}\n"), "{client:?}: {}", ended.err);
+        assert!(ended.err.ends_with("apart"), "{client:?}: {}", ended.err);
+        assert_eq!(ended.status, Some(42), "{client:?}");
+        let environment = call(client, &gateway, "'env USER' 'env SSH_ORIGINAL_COMMAND' 'env LC_ALL' tty")
+            .option("-o")
+            .option("SetEnv=LC_ALL=C.UTF-8")
+            .run(Input::Nothing);
+        let expected = "command\n'env USER' 'env SSH_ORIGINAL_COMMAND' 'env LC_ALL' tty\nC.UTF-8\nfalse false false\n";
+        assert_eq!(environment.out.text(), expected, "{client:?}: {}", environment.err);
+        let crashed = call(client, &gateway, "trap").run(Input::Nothing);
+        assert_eq!(crashed.status, Some(255), "{client:?}: exit-signal");
+        let unclosed = call(client, &gateway, "print 'x").run(Input::Nothing);
+        assert_eq!(unclosed.status, Some(2), "{client:?}");
+        assert!(unclosed.err.contains("command: the command ends inside quotes"), "{}", unclosed.err);
+    }
+    gateway.end();
+}
+
+/// OpenSSH's client reads on when nobody takes its own output, unless the server calls itself OpenSSH: so it is killed.
+#[test]
+fn a_program_whose_client_is_killed_ends_by_the_signal_of_unix() {
+    let gateway = serve();
+    let flooding = call(Client::OpenSsh100, &gateway, "flood").start();
+    flooding.wait_for_output("y\ny");
+    flooding.kill_and_wait();
+    wait_for_ends(&gateway, "PIPE", 1);
+    let spinning = call(Client::OpenSsh100, &gateway, "'print ready' flush spin").start();
+    spinning.wait_for_output("ready");
+    spinning.kill_and_wait();
+    wait_for_ends(&gateway, "HUP", 1);
+    gateway.end();
+}
+
+/// Waits until this many sessions have ended by this signal.
+fn wait_for_ends(gateway: &Gateway, signal: &str, count: usize) {
+    gateway.wait_all("the ends of the sessions", |events| {
+        let is_end = |event: &&Event| event.message == "session ended" && event.field("exit").contains(signal);
+        (events.iter().filter(is_end).count() == count).then_some(())
+    });
+}
