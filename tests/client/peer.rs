@@ -278,6 +278,7 @@ fn notice(
         | mux::Event::ProtocolError { .. }
         | mux::Event::Eof { .. }
         | mux::Event::Writable { .. }
+        | mux::Event::EndOfWrite { .. }
         | mux::Event::Refused { .. }
         | mux::Event::GlobalRequest { .. }
         | mux::Event::GlobalAnswered { .. } => {}

@@ -106,6 +106,12 @@ impl Inbox {
         SessionHandle::new(&self.shared)
     }
 
+    /// The client reads no more ordinary output: the next write of a program is its last, as one to a pipe whose reader
+    /// is gone.
+    pub fn output_unread(&self) {
+        self.shared.set_output_unread();
+    }
+
     /// How many bytes the plugin has taken since the last time this was asked: its `data` has returned.
     pub fn take_credit(&self) -> usize {
         self.shared.take_credit()

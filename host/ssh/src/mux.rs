@@ -414,7 +414,7 @@ impl Mux {
             Ok(Request::EndOfWrite) => {
                 declined.set(true);
                 if channel.end_of_write() {
-                    on(Event::Writable { channel: id });
+                    on(Event::EndOfWrite { channel: id });
                 }
             }
             Ok(request) => on(Event::Request { channel: id, request, decline: Decline(&declined) }),

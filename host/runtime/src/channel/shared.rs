@@ -56,6 +56,8 @@ pub(crate) struct Shared {
     kept: Mutex<Kept>,
     /// The session's task is over: its half was dropped.
     task_finished: AtomicBool,
+    /// The client reads no more ordinary output.
+    output_unread: AtomicBool,
     /// Input arrived or output was written since [`take_active`](Self::take_active).
     active: AtomicBool,
     /// Output of the process passes the terminal's line discipline.
@@ -77,6 +79,7 @@ impl Shared {
             charges: OnceLock::new(),
             kept: Mutex::default(),
             task_finished: AtomicBool::new(false),
+            output_unread: AtomicBool::new(false),
             active: AtomicBool::new(false),
             processes_output: AtomicBool::new(false),
             input_waits: AtomicBool::new(false),
@@ -192,6 +195,17 @@ impl Shared {
 
     pub(crate) fn is_drained(&self) -> bool {
         lock(&self.output).is_empty()
+    }
+
+    /// The client reads no more ordinary output.
+    pub(super) fn set_output_unread(&self) {
+        self.output_unread.store(true, Ordering::Relaxed);
+        self.wake_session();
+    }
+
+    /// Whether the client has said that it reads no more ordinary output.
+    pub(crate) fn is_output_unread(&self) -> bool {
+        self.output_unread.load(Ordering::Relaxed)
     }
 
     /// Wakes the session's task if it waits.

@@ -145,6 +145,16 @@ async fn a_client_that_leaves_is_a_broken_pipe_or_a_hangup() {
     client.inbox.end(Ending::ClientClosed);
     let report = client.task.await.unwrap();
     assert_eq!((report.exit, report.ending), (Some(signal(SignalName::Pipe)), Some(Ending::ClientClosed)));
+    // `eow@openssh.com`: it has not left, and is told how the program ended.
+    let mut client = exec("'flood 1024' 'error x' 'sleep 5' line 'print y' flush");
+    client.until_stdout(1024).await;
+    client.inbox.output_unread();
+    client.send(b"z\n");
+    let (recorder, _) = client.end().await;
+    assert_eq!(
+        (recorder.bytes_of(Output::Stderr).as_slice(), recorder.exit()),
+        (&b"x"[..], Some(signal(SignalName::Pipe)))
+    );
     let mut client = exec("'print ready' flush 'line' 'line' 'exit 3'");
     client.until_stdout(5).await;
     client.send(b"last words\n");

@@ -64,10 +64,15 @@ pub enum Event<'a> {
         /// Whether it succeeded.
         success: bool,
     },
-    /// The peer's window was empty and is open again: [`write`](crate::mux::Mux::write) takes bytes. RFC 4254 §5.2. Or
-    /// the peer reads no more data, which is taken and dropped from now on. OpenSSH PROTOCOL §2.1.
+    /// The peer's window was empty and is open again: [`write`](crate::mux::Mux::write) takes bytes. RFC 4254 §5.2.
     Writable {
         /// The channel to write to.
+        channel: ChannelId,
+    },
+    /// The peer reads no more data, which [`write`](crate::mux::Mux::write) takes and drops from now on. Extended data
+    /// it still reads. OpenSSH PROTOCOL §2.1.
+    EndOfWrite {
+        /// The channel.
         channel: ChannelId,
     },
     /// The peer sends no more data; requests may still come, and we may go on sending. RFC 4254 §5.3.

@@ -381,7 +381,7 @@ fn data_that_the_peer_does_not_read_is_dropped_and_the_rest_is_not() {
     assert_eq!(side.mux.write(FIRST, Stream::Data, b"45", &mut side.out), 0);
     assert_eq!(side.says(), ["data 7 123"]);
     let end_of_write = request(0, b"eow@openssh.com", false, b"");
-    assert_eq!(side.hears(&end_of_write), Ok(vec!["writable 0".into()]));
+    assert_eq!(side.hears(&end_of_write), Ok(vec!["end-of-write 0".into()]));
     // At most as much as one message, so that a turn has an end.
     assert_eq!(side.mux.write(FIRST, Stream::Data, &[b'x'; 100], &mut side.out), 40);
     assert_eq!(side.mux.write(FIRST, Stream::STDERR, b"e", &mut side.out), 0);

@@ -493,7 +493,9 @@ impl From<Event<'_>> for Told {
             Event::Request { channel, .. } => Told::Of(channel, What::Asked(Asked::Silent)),
             Event::Data { channel, stream, data } => Told::Of(channel, What::Data(stream, data.to_vec())),
             Event::Answered { channel, success } => Told::Of(channel, What::Answered(success)),
-            Event::Writable { channel } | Event::Eof { channel } => Told::Of(channel, What::Nothing),
+            Event::Writable { channel } | Event::EndOfWrite { channel } | Event::Eof { channel } => {
+                Told::Of(channel, What::Nothing)
+            }
             // A session too many, which the other side refuses.
             Event::Refused { .. } => Told::Refused,
             Event::GlobalAnswered { .. } => Told::KeptAlive,

@@ -176,6 +176,7 @@ fn line(event: Event<'_>) -> String {
         Event::Data { channel, stream, data } => format!("data {}{} {}", channel.0, suffix(stream), text(data)),
         Event::Answered { channel, success } => format!("answered {} {success}", channel.0),
         Event::Writable { channel } => format!("writable {}", channel.0),
+        Event::EndOfWrite { channel } => format!("end-of-write {}", channel.0),
         Event::Eof { channel } => format!("eof {}", channel.0),
         Event::ProtocolError { channel, violation } => format!("error {} {violation:?}", channel.0),
         Event::Closed { channel } => format!("closed {}", channel.0),

@@ -361,7 +361,7 @@ impl Application {
                 self.untaken.remove(&channel);
                 self.note(format!("closed {}", channel.0));
             }
-            mux::Event::Writable { .. } | mux::Event::Refused { .. } => {}
+            mux::Event::Writable { .. } | mux::Event::EndOfWrite { .. } | mux::Event::Refused { .. } => {}
             mux::Event::GlobalRequest { name, .. } => {
                 self.note(format!("global {}", name.escape_ascii()));
                 commands.push((ChannelId(0), Command::AskedGlobally));

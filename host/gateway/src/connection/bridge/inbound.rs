@@ -48,6 +48,13 @@ impl Bridge {
                 }
             }
             mux::Event::Writable { channel } => self.channels.queue(channel),
+            mux::Event::EndOfWrite { channel } => {
+                if let Some(session) = self.session(channel) {
+                    session.inbox.output_unread();
+                }
+                // What waits for the client's window is dropped.
+                self.channels.queue(channel);
+            }
             mux::Event::Eof { channel } => {
                 if let Some(session) = self.session(channel) {
                     session.inbox.event(ChannelEvent::Eof);

@@ -89,7 +89,7 @@ impl Streams {
 
     /// Sends as many of the bytes as there is room for, and returns how many.
     fn send(&self, to: Output, bytes: &[u8]) -> StreamResult<usize> {
-        self.check_reader()?;
+        self.check_reader(to)?;
         let room = self.pipes.room().min(bytes.len());
         let Some(space) = self.space(room) else { return Ok(0) };
         let taken = self.pipes.push(to, bytes, space);
@@ -113,8 +113,8 @@ impl Streams {
     }
 
     /// Room for one write now, in bytes.
-    fn room(&self) -> StreamResult<usize> {
-        self.check_reader()?;
+    fn room(&self, to: Output) -> StreamResult<usize> {
+        self.check_reader(to)?;
         let room = self.space(self.pipes.room().min(PIECE)).map_or(0, |space| space.bytes());
         if room > 0 {
             self.excess.store(0, Ordering::Relaxed);
@@ -178,12 +178,13 @@ impl Streams {
     }
 
     /// Writes to a client that reads no more raise SIGPIPE, as under Unix. A program that catches it gets an error.
-    fn check_reader(&self) -> StreamResult<()> {
-        if self.pipes.open_output().is_ok() {
+    fn check_reader(&self, to: Output) -> StreamResult<()> {
+        let unread = to == Output::Stdout && self.pipes.is_output_unread();
+        if !unread && self.pipes.open_output().is_ok() {
             return Ok(());
         }
         let left = matches!(self.pipes.ended(), Some((Ending::ClientClosed | Ending::ConnectionLost, _)));
-        if left && !self.pipes.raise_caught(&SignalName::Pipe) {
+        if (left || unread) && !self.pipes.raise_caught(&SignalName::Pipe) {
             return Err(StreamError::Trap(BrokenPipe.into()));
         }
         Err(StreamError::Closed)
@@ -283,7 +284,7 @@ impl OutputStream for Writer {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        self.streams.room()
+        self.streams.room(self.to)
     }
 
     async fn blocking_write_and_flush(&mut self, mut bytes: Bytes) -> StreamResult<()> {
@@ -300,7 +301,7 @@ impl OutputStream for Writer {
     /// Others of the tenant may take the room before this task runs, any number of times.
     async fn write_ready(&mut self) -> StreamResult<usize> {
         loop {
-            let room = self.streams.room()?;
+            let room = self.streams.room(self.to)?;
             if room > 0 {
                 return Ok(room);
             }
