@@ -17,6 +17,7 @@ mod crowd;
 mod defences;
 mod hardened;
 mod hash_password;
+mod homes;
 mod host_keys;
 mod hostile;
 mod interactive;

@@ -16,6 +16,7 @@ mod escapes;
 mod files;
 mod grants;
 mod handover;
+mod homes;
 mod http;
 mod imports;
 mod isolation;
