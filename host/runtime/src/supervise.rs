@@ -21,6 +21,7 @@
 //! | `strangers` | gateway, `strangers` | started again: what was counted is kept |
 //! | `epoch` (thread) | runtime, `engine` | started again: it has only counters; until then no plugin is charged |
 //! | `reaper` (thread) | runtime, `engine` | started again: what waits is kept, the panic drops what is in hand |
+//! | `folder reaper` (thread) | runtime, `grants` | started again: what is in hand is left to the next start |
 //! | `keyvalue` (thread) | runtime, `grants` | started again: the current group fails and is not committed |
 //! | `listener` | gateway, `main` | the program ends with status 1: its counts may be half changed |
 //! | `signals` (thread) | gateway, `signals` | the program ends with status 1: nothing else could stop it |

@@ -128,6 +128,12 @@ impl Homes {
         name::encode(principal)
     }
 
+    /// Whether a folder of this name may be a principal's home.
+    #[must_use]
+    pub fn is_folder_name(name: &str) -> bool {
+        name::is_encoded(name)
+    }
+
     /// The bytes of all of them, as far as they are counted, those included that are being removed.
     #[must_use]
     pub fn total_bytes(&self) -> u64 {

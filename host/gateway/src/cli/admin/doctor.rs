@@ -2,6 +2,7 @@
 
 mod features;
 mod finding;
+mod homes;
 mod places;
 
 use std::net::SocketAddr;
@@ -78,6 +79,9 @@ pub(in crate::cli) fn doctor(arguments: &DoctorArguments) -> Result<(), Failure>
     findings.push(features::randomness());
     findings.push(features::processor());
     findings.extend(places::all(&config, is_known));
+    if is_known {
+        findings.extend(homes::all(&config));
+    }
     let health = |wanted: Health| findings.iter().any(|finding| finding.health == wanted);
     let (starts, enough) = (!health(Health::Missing), !health(Health::Less));
     let result = match (starts, enough) {
