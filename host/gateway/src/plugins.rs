@@ -18,7 +18,12 @@
 //!  a session starts ──► rt/plugin/health/trial.rs        runs the newest version, or the one before it after crashes
 //! ```
 //!
+//! The programs in `bin` of a plugin folder go the same way when somebody needs them: `plugins/programs.rs` takes the
+//! requests, and `plugins/reload/demand.rs` serves them. The tables of the tenants decide what stays loaded:
+//! `host/runtime/src/plugin/table.rs`.
+//!
 //! A file that disappears takes its plugin away: `plugins/reload/removal.rs` decides when.
 
+pub mod programs;
 pub mod reload;
 pub(crate) mod watch;

@@ -11,6 +11,7 @@
 pub(crate) mod counts;
 pub(crate) mod grants;
 pub(crate) mod input_budget;
+mod programs;
 mod session_folders;
 
 use std::collections::hash_map::Entry;
@@ -20,15 +21,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore};
-use tokio::time::{Instant, timeout};
-use whelk_runtime::limits::{Budget, Throttle};
-use whelk_runtime::{Lookup, Plugin, Plugins, ProgramRequest, Quota, Registry, Routes};
+use tokio::time::{Instant, timeout_at};
+use whelk_runtime::limits::{Budget, Throttle, count};
+use whelk_runtime::{Lookup, Plugin, Plugins, ProgramEntry, ProgramRequest, Quota, Registry, Routes};
 
 use crate::config::{self, Grants, Limits, check_tenant_name};
 use crate::observe::escape::escape;
 use crate::observe::event::{PluginEvent, emit};
+use crate::plugins::programs::ProgramFolder;
 use crate::tenant::grants::Granter;
 use crate::tenant::input_budget::InputBudget;
+use crate::tenant::programs::{LoadedPrograms, Programs, Runner};
 
 /// One tenant.
 pub struct Tenant {
@@ -40,6 +43,8 @@ pub struct Tenant {
     /// The contents of its own plugin folder, if it has one.
     own: Option<Arc<Registry>>,
     operators: Arc<Registry>,
+    /// What names mean that no plugin has.
+    programs: Programs,
     busy_permits: BusyPermits,
     input: Arc<InputBudget>,
     /// The quota of its directory, if it has one.
@@ -49,6 +54,14 @@ pub struct Tenant {
 /// Permits for the connections of one tenant that have more to do than one turn: as many as there are worker threads.
 /// The other connections queue, where they delay only their own tenant.
 type BusyPermits = Arc<Semaphore>;
+
+/// The folders of plugins and of programs, the operator's and the tenants' own.
+pub(crate) struct TenantFolders {
+    /// The operator's.
+    pub(crate) operators: (Arc<Registry>, Arc<ProgramFolder>),
+    /// Those of tenants, by the tenants' names.
+    pub(crate) own: BTreeMap<String, (Arc<Registry>, Arc<ProgramFolder>)>,
+}
 
 /// All tenants.
 pub struct Tenants {
@@ -70,6 +83,9 @@ struct Demonstration {
     limits: Limits,
     plugin_limits: whelk_runtime::Limits,
     plugins: Arc<Registry>,
+    programs: Arc<ProgramFolder>,
+    /// One for all, like `input`.
+    loaded: Arc<LoadedPrograms>,
     granter: Arc<Granter>,
     /// One for all: in the demonstration tenants are not isolated from each other.
     input: Arc<InputBudget>,
@@ -116,17 +132,24 @@ impl Tenant {
     /// The plugin that exactly this name means to the tenant: its own folder takes precedence over the operator's; no
     /// other is searched.
     pub fn plugin(&self, name: &str) -> Option<Arc<Plugin>> {
-        self.folders().find_map(|plugins| plugins.get(name))
+        self.folders().find_map(|plugins| plugins.get(name)).or_else(|| self.programs.loaded(name))
     }
 
     /// The same, or why there is none. A plugin that is being prepared takes precedence over a ready one in a later
-    /// folder.
+    /// folder. A name that no plugin has is a program's.
     fn lookup(&self, name: &str) -> Lookup {
+        match self.lookup_plugin(name) {
+            Lookup::Absent => self.programs.lookup(name, self.runner()),
+            found => found,
+        }
+    }
+
+    fn lookup_plugin(&self, name: &str) -> Lookup {
         first(self.folders().map(|plugins| plugins.lookup(name)))
     }
 
     /// The same once it is known, or after `prepare_wait`. Waits for this name alone, and for no folder after the one
-    /// that has it.
+    /// that has it. Has a program loaded.
     async fn settled(&self, name: &str) -> Lookup {
         let all = async {
             let mut found = Vec::new();
@@ -138,7 +161,15 @@ impl Tenant {
             }
             first(found)
         };
-        timeout(self.limits.plugins.prepare_wait, all).await.unwrap_or_else(|_| self.lookup(name))
+        let deadline = Instant::now() + self.limits.plugins.prepare_wait;
+        match timeout_at(deadline, all).await.unwrap_or_else(|_| self.lookup_plugin(name)) {
+            Lookup::Absent => self.programs.settled(name, self.runner(), deadline).await,
+            found => found,
+        }
+    }
+
+    fn runner(&self) -> Runner<'_> {
+        Runner { payer: self.shared.name(), tenant: Some(&self.shared) }
     }
 
     /// The plugin folders of the tenant, in the order of the search.
@@ -164,19 +195,25 @@ impl Plugins for Tenant {
     fn route(&self, start: &ProgramRequest<'_>) -> Option<String> {
         self.routes.find(start).map(|(_, plugin)| plugin.to_owned())
     }
+
+    fn command(&self, request: &ProgramRequest<'_>) -> Option<String> {
+        self.programs.command(request)
+    }
+
+    fn programs(&self) -> Vec<ProgramEntry> {
+        self.programs.entries()
+    }
 }
 
 impl Tenants {
-    /// Makes the tenants of a configuration, which continue those of `before`, the generation before. `own` are the
-    /// tenants' own plugin folders, by the tenants' names. Blocks.
+    /// Makes the tenants of a configuration, which continue those of `before`, the generation before. Blocks.
     ///
     /// # Errors
     /// Every grant that is not possible, one a line.
     pub(crate) fn configured(
         configured: &BTreeMap<String, config::TenantConfig>,
         plugin_limits: impl Fn(&Limits) -> whelk_runtime::Limits,
-        own: &BTreeMap<String, Arc<Registry>>,
-        (operators, granter): (&Arc<Registry>, &Granter),
+        (folders, granter): (&TenantFolders, &Granter),
         before: Option<&Tenants>,
     ) -> Result<Tenants, String> {
         let (mut known, mut refused) = (BTreeMap::new(), Vec::new());
@@ -191,8 +228,9 @@ impl Tenants {
                 limits: tenant.limits.clone(),
                 connection_plugin: tenant.connection_plugin.clone(),
                 routes: tenant.routes.clone(),
-                own: own.get(name).cloned(),
-                operators: Arc::clone(operators),
+                own: folders.own.get(name).map(|(plugins, _)| Arc::clone(plugins)),
+                operators: Arc::clone(&folders.operators.0),
+                programs: make_programs(name, tenant, folders, counts),
                 busy_permits: counts.busy_permits.get_or_make(name, busy_permits),
                 input: counts.inputs.get_or_make(name, input),
                 quota: tenant.grants.directory.as_ref().map(grants::quota),
@@ -228,13 +266,16 @@ impl Tenants {
     pub(crate) fn demonstration(
         limits: &Limits,
         plugin_limits: whelk_runtime::Limits,
-        plugins: &Arc<Registry>,
+        folders: &TenantFolders,
         granter: &Arc<Granter>,
     ) -> Tenants {
+        let (plugins, programs) = &folders.operators;
         let demonstration = Demonstration {
             limits: limits.clone(),
             plugin_limits,
             plugins: Arc::clone(plugins),
+            programs: Arc::clone(programs),
+            loaded: Arc::default(),
             granter: Arc::clone(granter),
             input: InputBudget::new(limits.plugins.tenant_input),
             made: Mutex::default(),
@@ -260,11 +301,7 @@ impl Tenants {
                 Some(tenant) => tenant.settled(plugin).await,
                 None => Lookup::Absent,
             },
-            Known::Demonstration(demonstration) => {
-                let Demonstration { limits, plugins, .. } = demonstration.as_ref();
-                let settled = timeout(limits.plugins.prepare_wait, plugins.settled(plugin)).await;
-                settled.unwrap_or_else(|_| plugins.lookup(plugin))
-            }
+            Known::Demonstration(demonstration) => demonstration.settled(plugin).await,
         }
     }
 
@@ -272,7 +309,7 @@ impl Tenants {
     pub(crate) fn lookup(&self, tenant: &str, plugin: &str) -> Lookup {
         match &self.known {
             Known::Configured(tenants) => tenants.get(tenant).map_or(Lookup::Absent, |tenant| tenant.lookup(plugin)),
-            Known::Demonstration(demonstration) => demonstration.plugins.lookup(plugin),
+            Known::Demonstration(demonstration) => demonstration.lookup(plugin),
         }
     }
 
@@ -358,10 +395,51 @@ fn busy_permits() -> BusyPermits {
     Arc::new(Semaphore::new(workers))
 }
 
+/// Who runs a program in the demonstration, where everything is granted.
+const ANYBODY: Runner<'_> = Runner { payer: "", tenant: None };
+
+/// The programs of a tenant of the configuration.
+fn make_programs(
+    name: &str,
+    tenant: &config::TenantConfig,
+    folders: &TenantFolders,
+    counts: &counts::Counts,
+) -> Programs {
+    let own = folders.own.get(name).map(|(_, programs)| programs);
+    let folders = own.into_iter().chain([&folders.operators.1]).cloned().collect();
+    let (loaded, most) = (counts.programs.get_or_make(name, Arc::default), count(tenant.limits.plugins.programs));
+    Programs::new(folders, loaded, most, tenant.exec_programs)
+}
+
 impl Demonstration {
     async fn find(&self, name: &str) -> Option<Arc<Tenant>> {
-        self.plugins.get(name)?;
+        if self.plugins.get(name).is_none() {
+            self.programs().loaded(name)?;
+        }
         Some(self.tenant(name).await)
+    }
+
+    /// The operator's programs, which all tenants have loaded together.
+    fn programs(&self) -> Programs {
+        let (folders, loaded) = (vec![Arc::clone(&self.programs)], Arc::clone(&self.loaded));
+        Programs::new(folders, loaded, count(self.limits.plugins.programs), false)
+    }
+
+    /// What a name means before it has a tenant.
+    fn lookup(&self, name: &str) -> Lookup {
+        match self.plugins.lookup(name) {
+            Lookup::Absent => self.programs().lookup(name, ANYBODY),
+            found => found,
+        }
+    }
+
+    /// The same once it is known, or after `prepare_wait`.
+    async fn settled(&self, name: &str) -> Lookup {
+        let deadline = Instant::now() + self.limits.plugins.prepare_wait;
+        match timeout_at(deadline, self.plugins.settled(name)).await.unwrap_or_else(|_| self.plugins.lookup(name)) {
+            Lookup::Absent => self.programs().settled(name, ANYBODY, deadline).await,
+            found => found,
+        }
     }
 
     /// The tenant of this name, made by the first caller; others wait for it.
@@ -396,6 +474,7 @@ impl Demonstration {
             routes: Routes::default(),
             own: None,
             operators: Arc::clone(&self.plugins),
+            programs: self.programs(),
             busy_permits: busy_permits(),
             input: Arc::clone(&self.input),
             quota: None,
@@ -439,6 +518,9 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::plugins::programs::Place;
+    use crate::state::plugin_files::Links;
+    use crate::state::strict_modes::Writers;
 
     #[test]
     fn a_user_at_the_limit_waits_for_an_ended_session_and_others_do_not() {
@@ -481,9 +563,9 @@ mod tests {
                 let grants = Grants { topics: true, ..Grants::demonstration() };
                 ((*name).to_owned(), config::TenantConfig { grants, ..config::TenantConfig::plain(&limits) })
             };
-            let (configured, plugins) = (names.iter().map(tenant).collect(), Arc::default());
+            let configured = names.iter().map(tenant).collect();
             let limits = |limits: &Limits| limits.plugins.clone();
-            Tenants::configured(&configured, limits, &BTreeMap::new(), (&plugins, &granter), before).unwrap()
+            Tenants::configured(&configured, limits, (&no_folders(), &granter), before).unwrap()
         };
         let of = |tenants: &Tenants, name: &str| {
             let Known::Configured(tenants) = &tenants.known else { panic!("they were configured") };
@@ -512,12 +594,20 @@ mod tests {
         assert!(!again.shared.shares_budget_with(&after.shared));
     }
 
+    /// Folders without files.
+    fn no_folders() -> TenantFolders {
+        let place = Place { path: "/nowhere".into(), links: Links::Within, writers: Writers::Anybody };
+        let programs = ProgramFolder::new(Registry::default(), &Arc::default(), place, false);
+        programs.registry().expect(BTreeSet::new());
+        TenantFolders { operators: (Arc::default(), Arc::new(programs)), own: BTreeMap::new() }
+    }
+
     /// A demonstration without plugins, and its state folder.
     fn demonstration() -> (tempfile::TempDir, Demonstration) {
         let folder = tempfile::tempdir().unwrap();
         let granter = Arc::new(Granter::new(&folder.path().join("state")));
         let limits = whelk_runtime::Limits::default();
-        let tenants = Tenants::demonstration(&Limits::default(), limits, &Arc::default(), &granter);
+        let tenants = Tenants::demonstration(&Limits::default(), limits, &no_folders(), &granter);
         let Known::Demonstration(demonstration) = tenants.known else { panic!("it was asked for") };
         (folder, *demonstration)
     }

@@ -6,7 +6,6 @@ mod interfaces;
 mod kind;
 mod live;
 pub(crate) mod lookup;
-pub(crate) mod preparing;
 mod refusal;
 pub(crate) mod registry;
 pub(crate) mod routes;
@@ -224,6 +223,12 @@ impl Plugin {
     #[must_use]
     pub fn imports(&self) -> &[String] {
         &self.parts.imports
+    }
+
+    /// The grants that it needs and the tenant does not have.
+    #[must_use]
+    pub fn missing_grants(&self, tenant: &Tenant) -> Vec<Grant> {
+        self.parts.needs.iter().copied().filter(|grant| !tenant.grants().has(*grant)).collect()
     }
 
     /// Checks that the tenant grants what it needs. The error names each import without a grant, and the line that

@@ -16,6 +16,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::reader::Findings;
+use crate::state::plugin_files::programs::BIN;
 
 /// The error for a grant to deploy without effect.
 pub(super) const DEPLOYS_NOTHING: &str =
@@ -290,6 +291,10 @@ fn check_plugins(claim: &Claim, places: &OperatorPaths, findings: &mut Findings)
     let shown = claim.place.path.display();
     if claim.place.relation(&places.plugins) == Some("is") {
         let what = format!("{shown} is the operator's plugin folder, which every tenant sees: remove the setting");
+        findings.add(&claim.span, &claim.key, what);
+    } else if claim.place.path.starts_with(places.plugins.path.join(BIN)) {
+        let what =
+            format!("{shown} lies in the folder of the operator's programs, which every tenant has: choose another");
         findings.add(&claim.span, &claim.key, what);
     }
 }

@@ -30,7 +30,9 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # penalty_. Many people behind one address share its penalty. The proxies themselves are never refused for one.
 # penalty_exempt = ["192.0.2.0/24"]
 
-# The folder of the plugins. The file NAME.wasm is the plugin NAME.
+# The folder of the plugins. The file NAME.wasm is the plugin NAME. The folder `bin` in it has programs: bin/NAME.wasm is what NAME
+# means wherever no plugin has the name, and it is compiled when somebody needs it for the first time. A symbolic link there to
+# another file of the same folder is one more name of that program, as for a multicall: ln -s coreutils.wasm ls.wasm.
 #plugins = "plugins"
 
 # The folder of what whelk keeps: its host keys, made at the first start. The default is $XDG_STATE_HOME/whelk, and where that
@@ -155,8 +157,13 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 #   refused without one. It is told only of names with an @ and a domain that mean nothing elsewhere, never of forwarding:
 # connection_plugin = "tunnel"
 #   A plugin folder of its own, which nobody else sees. It is looked in before the operator's. It may belong to any user, and
-#   its group may write to it, but not everybody:
+#   its group may write to it, but not everybody. Its `bin` has the tenant's own programs, which take precedence over the
+#   operator's, as in a PATH:
 # plugins = "tenants/acme/plugins"
+#   Whether a command without a route runs the program that its first word names (`ssh alice@host 'ls -l'` runs ls), like a
+#   login shell would. Otherwise such a command goes to the user's plugin. A forced command and the routes come first. With
+#   true a name that is no program's is an error: "NAME: not found", exit status 127:
+# exec_programs = false
 #
 #   Authorities whose certificates this tenant's users may have, beside the server's: trusted_user_ca_keys, as at the top.
 #

@@ -29,9 +29,11 @@
 //!
 //! Decided 2026-11-29: the task is supervised ([`whelk_runtime::supervise`]). After a panic it reads every file again.
 
+mod demand;
 mod folder;
 mod refusal;
 mod removal;
+mod settings;
 mod status;
 mod task;
 
@@ -46,8 +48,8 @@ use whelk_runtime::supervise::supervise;
 use whelk_runtime::{CompileSlots, Loader};
 
 use crate::config::Limits;
-pub use folder::FolderConfig;
 pub(crate) use folder::PluginFolder;
+pub use settings::FolderConfig;
 use status::Status;
 pub use task::Loaders;
 use task::{Context, Task};
@@ -179,9 +181,9 @@ fn make_folders(
     let tenants_slots = tenants_slots.filter(|_| same_limits);
     let tenants_slots =
         tenants_slots.unwrap_or_else(|| Arc::new(CompileSlots::new(count(limits.plugins.compile_jobs))));
-    // By tenant, so that many folders are found quickly.
-    let before: BTreeMap<_, _> = before.iter().map(|folder| (folder.config.tenant.as_deref(), folder)).collect();
-    let folder = |folder: FolderConfig| match before.get(&folder.tenant.as_deref()) {
+    // By tenant and kind, so that many folders are found quickly.
+    let before: BTreeMap<_, _> = before.iter().map(|folder| (folder.config.key(), folder)).collect();
+    let folder = |folder: FolderConfig| match before.get(&folder.key()) {
         Some(same) if same_limits && folder.is(&same.config) => Arc::clone(same),
         Some(same) if folder.is_at_the_place_of(&same.config) => Arc::new(same.with(folder, limits, &tenants_slots)),
         _ => Arc::new(PluginFolder::new(folder, limits, &tenants_slots)),

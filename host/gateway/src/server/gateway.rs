@@ -26,14 +26,17 @@ use crate::config::derived::{
 use crate::config::{self, AuthenticatorConfig, Config, EnvironmentNames, Limits, LoginPolicy};
 use crate::observe::escape::escape;
 use crate::os_limits;
+use crate::plugins::programs::{Place, ProgramFolder};
 use crate::plugins::reload::{FolderConfig, Loaders, Reload};
 use crate::server::connection_table::ConnectionTable;
 use crate::server::drain::{Drain, Stopper};
 use crate::state::host_keys::HostKeys;
+use crate::state::plugin_files::Links;
+use crate::state::plugin_files::programs::BIN;
 use crate::state::strict_modes::Writers;
 use crate::state::{NOT_STARTED, State};
-use crate::tenant::Tenants;
 use crate::tenant::grants::Granter;
+use crate::tenant::{TenantFolders, Tenants};
 
 /// The running program, even if it has been replaced on disk since it was started.
 pub const THIS_PROGRAM: &str = "/proc/self/exe";
@@ -52,8 +55,8 @@ pub struct Gateway {
     offers_compression: bool,
     authentication: Arc<auth::server::Settings>,
     host_keys: Arc<HostKeys>,
-    /// Those of tenants with a folder of their own, by the tenants' names.
-    own: BTreeMap<String, FolderConfig>,
+    /// The plugin folders of tenants that have one of their own, by the tenants' names, and the programs in them.
+    own: BTreeMap<String, OwnFolders>,
     /// For whom sessions run.
     tenants: Arc<Tenants>,
     limits: Limits,
@@ -69,6 +72,12 @@ pub struct Gateway {
     process: Arc<Process>,
 }
 
+/// A tenant's own plugin folder, and the folder of programs in it.
+struct OwnFolders {
+    plugins: FolderConfig,
+    programs: FolderConfig,
+}
+
 /// Counts a connection that may be compressed, until it is dropped.
 pub(crate) type CompressionPermit = ResizablePermit<Arc<ResizableSemaphore>>;
 
@@ -77,6 +86,8 @@ struct Process {
     engine: Engine,
     /// The operator's plugins.
     registry: Arc<Registry>,
+    /// The operator's programs.
+    programs: Arc<ProgramFolder>,
     granter: Arc<Granter>,
     /// The timing of the first generation, whose host keys may change: see [`TimingSecret`].
     secret: TimingSecret,
@@ -101,7 +112,10 @@ impl Gateway {
         let granter =
             if config.one_connection { Granter::without_counts(&config.state) } else { Granter::new(&config.state) };
         let (compressed, costly) = (count(config.limits.compressed_connections), count(config.limits.costly_exchanges));
+        let place = programs_place(&config.plugins, Links::Within, writers(config));
+        let (registry, loads_first) = (Registry::new(&config.limits.plugins), !config.one_connection);
         let process = Process {
+            programs: Arc::new(ProgramFolder::new(registry, &Arc::default(), place, loads_first)),
             engine: start_engine(engine_settings_of(config), files.plugins)?,
             registry: Arc::new(Registry::new(&config.limits.plugins)),
             granter: Arc::new(granter),
@@ -131,7 +145,7 @@ impl Gateway {
         files: os_limits::Files,
         (process, before): (Arc<Process>, Option<&Gateway>),
     ) -> Result<Gateway, String> {
-        let own = own_folders(config, before.map(|before| &before.own));
+        let own = own_folders(config, &process, before.map(|before| &before.own));
         let granted = authenticator_grants(config, &process.granter)?;
         let before_tenants = before.map(|before| &*before.tenants);
         let tenants = Arc::new(make_tenants(config, &own, &process, (files, before_tenants))?);
@@ -211,16 +225,28 @@ impl Gateway {
         reload.replace(self.folders(config), &limits, |loader| loader.with(compiler.clone(), Arc::clone(&trial)));
     }
 
-    /// All plugin folders, the operator's first.
+    /// All plugin folders, the operator's first, and then the folders of programs in them.
     fn folders(&self, config: &Config) -> Vec<FolderConfig> {
+        let Process { registry, programs, .. } = &*self.process;
         let operators = FolderConfig {
             path: config.plugins.clone(),
             tenant: None,
-            writers: if self.demonstration { Writers::Anybody } else { Writers::Operator },
-            registry: Arc::clone(&self.process.registry),
+            writers: writers(config),
+            registry: Arc::clone(registry),
             component: config.limits.plugins.component,
+            programs: None,
         };
-        std::iter::once(operators).chain(self.own.values().cloned()).collect()
+        let place = programs_place(&config.plugins, Links::Within, writers(config));
+        let operators_programs = FolderConfig {
+            path: place.path.clone(),
+            registry: Arc::clone(programs.registry()),
+            programs: Some(Arc::clone(programs)),
+            ..operators.clone()
+        };
+        programs.set_place(place);
+        let plugins = self.own.values().map(|own| own.plugins.clone());
+        let programs = self.own.values().map(|own| own.programs.clone());
+        std::iter::once(operators).chain(plugins).chain([operators_programs]).chain(programs).collect()
     }
 
     /// Logs each plugin that the configuration names although it needs more than its tenant is granted.
@@ -423,20 +449,37 @@ fn start_engine(defaults: EngineSettings, files: u64) -> Result<Engine, String> 
 /// Makes the tenants. Their plugins come later.
 fn make_tenants(
     config: &Config,
-    own: &BTreeMap<String, FolderConfig>,
+    own: &BTreeMap<String, OwnFolders>,
     process: &Process,
     (files, before): (os_limits::Files, Option<&Tenants>),
 ) -> Result<Tenants, String> {
-    let (operators, granter) = (&process.registry, &process.granter);
+    let Process { registry, programs, granter, .. } = process;
     let plugin_limits = |limits: &Limits| {
         let tenant_open_files = files.share(limits.plugins.tenant_open_files);
         whelk_runtime::Limits { tenant_open_files, ..plugin_limits(limits) }
     };
+    let of = |folder: &FolderConfig| folder.programs.as_ref().map(Arc::clone);
+    let own = own
+        .iter()
+        .filter_map(|(name, own)| Some((name.clone(), (Arc::clone(&own.plugins.registry), of(&own.programs)?))));
+    let folders = TenantFolders { operators: (Arc::clone(registry), Arc::clone(programs)), own: own.collect() };
     if let LoginPolicy::Demonstration = config.login_policy {
-        return Ok(Tenants::demonstration(&config.limits, plugin_limits(&config.limits), operators, granter));
+        return Ok(Tenants::demonstration(&config.limits, plugin_limits(&config.limits), &folders, granter));
     }
-    let own = own.iter().map(|(name, folder)| (name.clone(), Arc::clone(&folder.registry))).collect();
-    Tenants::configured(&config.tenants, plugin_limits, &own, (operators, granter), before)
+    Tenants::configured(&config.tenants, plugin_limits, (&folders, granter), before)
+}
+
+/// Who may write to the operator's plugins.
+fn writers(config: &Config) -> Writers {
+    match config.login_policy {
+        LoginPolicy::Demonstration => Writers::Anybody,
+        LoginPolicy::Users(_) => Writers::Operator,
+    }
+}
+
+/// The folder of programs in a plugin folder.
+fn programs_place(plugins: &Path, links: Links, writers: Writers) -> Place {
+    Place { path: plugins.join(BIN), links, writers }
 }
 
 /// The grants of each authenticator. Blocks on the disk.
@@ -466,16 +509,35 @@ fn make_authenticators(
     )
 }
 
-/// The plugin folders of tenants. A folder that was there before keeps its plugins.
-fn own_folders(config: &Config, before: Option<&BTreeMap<String, FolderConfig>>) -> BTreeMap<String, FolderConfig> {
+/// The plugin folders of tenants. A folder that was there before keeps its plugins and programs.
+fn own_folders(
+    config: &Config,
+    process: &Process,
+    before: Option<&BTreeMap<String, OwnFolders>>,
+) -> BTreeMap<String, OwnFolders> {
     let folder = |(name, tenant): (&String, &config::TenantConfig)| {
         let path = tenant.plugins.clone()?;
-        let same = before.and_then(|before| before.get(name)).filter(|folder| folder.path == path);
-        let registry =
-            same.map_or_else(|| Arc::new(Registry::new(&config.limits.plugins)), |same| Arc::clone(&same.registry));
-        let (tenant, writers, component) =
-            (Some(name.clone()), Writers::Tenant, tenant.limits.plugins.component_tenant);
-        Some((name.clone(), FolderConfig { path, tenant, writers, registry, component }))
+        let same = before.and_then(|before| before.get(name)).filter(|own| own.plugins.path == path);
+        let registry = || Registry::new(&config.limits.plugins);
+        let place = programs_place(&path, Links::Refuse, Writers::Tenant);
+        let programs_path = place.path.clone();
+        let new = || Arc::new(ProgramFolder::new(registry(), process.programs.signal(), place, false));
+        let programs = same.and_then(|same| same.programs.programs.clone()).unwrap_or_else(new);
+        let plugins = FolderConfig {
+            path,
+            tenant: Some(name.clone()),
+            writers: Writers::Tenant,
+            registry: same.map_or_else(|| Arc::new(registry()), |same| Arc::clone(&same.plugins.registry)),
+            component: tenant.limits.plugins.component_tenant,
+            programs: None,
+        };
+        let programs = FolderConfig {
+            path: programs_path,
+            registry: Arc::clone(programs.registry()),
+            programs: Some(programs),
+            ..plugins.clone()
+        };
+        Some((name.clone(), OwnFolders { plugins, programs }))
     };
     config.tenants.iter().filter_map(folder).collect()
 }

@@ -1,5 +1,7 @@
 //! Plugin files on disk: lists folders, and reads files completely or not at all.
 
+pub(crate) mod programs;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -66,7 +68,7 @@ const MOST_MISSPELLED: usize = 8;
 const MOST_NAMELESS: usize = 8;
 
 /// Files with names that cannot be typed: they contain control characters or are not UTF-8.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Nameless {
     count: usize,
     /// The first of the names in their order.
@@ -107,6 +109,8 @@ impl Nameless {
 pub(crate) enum Links {
     /// The operator may keep builds elsewhere.
     Follow,
+    /// The way to a folder of programs, but not the files in it: a link there is another name of a program.
+    Within,
     /// A tenant could otherwise read another's files with our permissions.
     Refuse,
 }
@@ -116,7 +120,7 @@ impl Links {
     fn at(self) -> AtFlags {
         match self {
             Links::Follow => AtFlags::empty(),
-            Links::Refuse => AtFlags::SYMLINK_NOFOLLOW,
+            Links::Within | Links::Refuse => AtFlags::SYMLINK_NOFOLLOW,
         }
     }
 }
@@ -143,7 +147,7 @@ pub(crate) fn plugin_name(file: &str) -> Option<&str> {
 pub(crate) fn open_folder(path: &Path, links: Links) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     match links {
-        Links::Follow => Ok(openat(CWD, path, flags, Mode::empty())?),
+        Links::Follow | Links::Within => Ok(openat(CWD, path, flags, Mode::empty())?),
         Links::Refuse => open_without_links(path, flags),
     }
 }
@@ -209,6 +213,12 @@ pub(crate) fn list(folder: &OwnedFd, links: Links, most: usize, known: &BTreeSet
     Ok(Listing { identity: identity(folder)?, files, nameless, misspelled })
 }
 
+/// The stamps of those of these files that exist.
+pub(crate) fn stamps(folder: &OwnedFd, links: Links, files: &BTreeSet<String>) -> BTreeMap<String, Option<Stamp>> {
+    let stamp = |file: &String| Some((file.clone(), Some(Stamp::of(&statat(folder, file, links.at()).ok()?))));
+    files.iter().filter_map(stamp).collect()
+}
+
 /// Whether a folder has a plugin of this name, without reading it.
 pub(crate) fn has(folder: &Path, name: &str, links: Links) -> bool {
     let facts = |folder: OwnedFd| Ok(statat(folder, format!("{name}{SUFFIX}"), links.at())?);
@@ -264,7 +274,7 @@ pub(crate) fn read(path: &Path, name: &str, links: Links, writers: Writers, most
     let Ok(folder) = open_folder(path, links) else { return Ok(Reading::NoFolder) };
     // Does not wait for the writer of a FIFO.
     let mut flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-    flags.set(OFlags::NOFOLLOW, links == Links::Refuse);
+    flags.set(OFlags::NOFOLLOW, links != Links::Follow);
     let unreadable = |error: io::Error| format!("it cannot be read: {error}");
     let file = match openat(&folder, name, flags, Mode::empty()) {
         Ok(file) => File::from(file),
@@ -285,7 +295,7 @@ pub(crate) fn read(path: &Path, name: &str, links: Links, writers: Writers, most
     }
     let whole = path.join(name);
     writers.check(&whole, before.st_mode, before.st_uid)?;
-    if links == Links::Follow {
+    if links != Links::Refuse {
         // Whoever may write to the folder of a build that is kept elsewhere can replace it.
         writers.check_folder_of(&whole)?;
     }

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use whelk_runtime::limits::Budget;
 
 use crate::tenant::input_budget::InputBudget;
+use crate::tenant::programs::LoadedPrograms;
 
 /// What is counted of everybody in this process.
 #[derive(Default)]
@@ -16,6 +17,7 @@ pub(crate) struct Counts {
     pub(crate) budgets: SharedByName<Budget>,
     pub(super) inputs: SharedByName<InputBudget>,
     pub(super) busy_permits: SharedByName<Semaphore>,
+    pub(super) programs: SharedByName<LoadedPrograms>,
 }
 
 /// Values by name, each for as long as somebody has it.

@@ -136,11 +136,13 @@ impl Server {
         events
     }
 
-    /// What the running server says of its plugin folders.
+    /// What the running server says of its plugin folders, apart from programs.
     pub(crate) fn folders(&self) -> Vec<Value> {
         let (status, answer, error) = self.run(&["plugin", "list", "--json", "--state", "state"]);
         assert_eq!(status, 0, "{error}");
-        serde_json::from_str::<Value>(&answer).unwrap()["folders"].as_array().unwrap().clone()
+        let answer = serde_json::from_str::<Value>(&answer).unwrap();
+        let folders = answer["folders"].as_array().unwrap().iter();
+        folders.filter(|folder| folder["programs"].is_null()).cloned().collect()
     }
 }
 

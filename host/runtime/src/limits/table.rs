@@ -166,6 +166,11 @@ pub struct Limits {
     ["Loading and replacing plugins"] {
         /// Plugins in one folder. More of them are refused.
         Server plugins_per_folder: Count = 256, 1 => 10_000, "W34";
+        /// Programs of one tenant that are loaded at the same time. The one that was used least recently makes room for
+        /// another, unless it runs.
+        Tenant programs: Count = 64, 1 => 1000, "W34";
+        /// Names in one folder of programs that are listed. Further ones can be run.
+        Server programs_per_folder: Count = 16_384, 1 => 100_000, "W34";
         /// Compiled code of all plugins of one folder, with that of older versions that sessions still run or that are
         /// kept to fall back to.
         Server plugins_code: Bytes = 2 * GIB, MIB => 64 * GIB, "W34";

@@ -75,6 +75,14 @@ impl Unrunnable {
     }
 }
 
+/// The first word of a command by the rules of a shell, without expansion: the name of a program. `None` if it has
+/// none. What is not UTF-8 is replaced, since no name has it.
+#[must_use]
+pub fn first_word(command: &[u8]) -> Option<String> {
+    let word = shlex::bytes::Shlex::new(command).next()?;
+    Some(String::from_utf8_lossy(&word).into_owned())
+}
+
 /// The meaning of a plugin's name.
 #[derive(Clone)]
 pub enum Lookup {

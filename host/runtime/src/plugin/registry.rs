@@ -7,6 +7,8 @@
 //! The registry of a folder of programs, which are loaded when somebody needs them, keeps each as long as there is a
 //! [`Hold`] of it.
 
+mod preparing;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
@@ -15,7 +17,7 @@ use crate::event::{LogEvent, emit};
 use crate::limits::{Limits, count};
 use crate::plugin::Plugin;
 use crate::plugin::lookup::Lookup;
-use crate::plugin::preparing::Preparing;
+use preparing::Preparing;
 
 /// The message for a session whose version is too old.
 const TOO_OLD: &str = "this version of the plugin was replaced too often; please log in again";
@@ -254,6 +256,21 @@ impl Registry {
             versions.current.as_deref().is_some_and(|current| is_proven(current) && !is_tripped(current, now))
         };
         names.known.values_mut().filter(is_well).for_each(Versions::forget_fallback);
+    }
+
+    /// Unloads programs that no session runs, but this one, until there is room.
+    pub fn unload_idle(&self, kept: &str, has_room: impl Fn() -> bool) {
+        let is_idle = |(name, versions): (&String, &Versions)| {
+            let is_loaded = versions.current.is_some() && name != kept;
+            (is_loaded && versions.held().all(|plugin| plugin.sessions() == 0)).then(|| name.clone())
+        };
+        let idle: Vec<String> = self.names().known.iter().filter_map(is_idle).collect();
+        for name in idle {
+            if has_room() {
+                return;
+            }
+            self.unload(&name);
+        }
     }
 
     /// Makes this the version for new sessions of its name. The previous one is kept to fall back to.

@@ -1,4 +1,5 @@
-//! The plugins that a configuration can name: the files `NAME.wasm` of one folder, and those that a tenant can see.
+//! The plugins that a configuration can name: the files `NAME.wasm` of one folder and the programs in its `bin`, and
+//! those that a tenant can see.
 //!
 //! Lists names and opens no file: errors in plugins are reported when they are loaded.
 
@@ -9,13 +10,17 @@ use std::path::Path;
 use crate::config::reader::{Findings, Item};
 use crate::config::setting::text;
 use crate::config::suggest::nearest;
+use crate::state::plugin_files::programs::{self, BIN, ProgramName};
 use crate::state::plugin_files::{self, Links};
 use crate::state::strict_modes::Writers;
 
 /// How many plugins are listed in the error for a missing one.
 const MOST_NAMED: usize = 8;
 
-/// The names of the plugins of a folder.
+/// The most programs of one folder that a configuration can name.
+const MOST_PROGRAMS: usize = 100_000;
+
+/// The names of the plugins of a folder, and of the programs in it.
 pub(in crate::config) struct Plugins(BTreeSet<String>);
 
 impl Plugins {
@@ -55,8 +60,27 @@ impl Plugins {
         })?;
         plugin_files::check_writers(&open, folder, writers).map_err(|error| error.to_string())?;
         let files = plugin_files::names(&open, most).map_err(unreadable)?.files;
-        Ok(Plugins(files.iter().filter_map(|file| plugin_files::plugin_name(file)).map(str::to_owned).collect()))
+        let plugins = files.iter().filter_map(|file| plugin_files::plugin_name(file)).map(str::to_owned);
+        let mut names: BTreeSet<String> = plugins.collect();
+        names.extend(program_names(&folder.join(BIN), links, writers)?);
+        Ok(Plugins(names))
     }
+}
+
+/// The names of the programs in a folder, which need not exist.
+fn program_names(folder: &Path, links: Links, writers: Writers) -> Result<Vec<String>, String> {
+    let links = if links == Links::Follow { Links::Within } else { links };
+    let listed = match plugin_files::open_folder(folder, links) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        open => open.and_then(|open| {
+            plugin_files::check_writers(&open, folder, writers)?;
+            programs::list(&open, MOST_PROGRAMS)
+        }),
+    };
+    let listed =
+        listed.map_err(|error| format!("the folder of programs {} cannot be used: {error}", folder.display()))?;
+    let is_program = |(name, found): (String, ProgramName)| matches!(found, ProgramName::File { .. }).then_some(name);
+    Ok(listed.programs.into_iter().filter_map(is_program).collect())
 }
 
 /// The folders with the plugins that a tenant may name: its own and the operator's.

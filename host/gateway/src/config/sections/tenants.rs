@@ -16,9 +16,11 @@ use super::login::methods::{self, RequiredMethods};
 use super::plugins::{Plugins, Visible};
 use crate::config::folders::{Claim, DEPLOYS_NOTHING, Kind, ResolvedPath};
 use crate::config::reader::{Findings, Item, Section};
-use crate::config::setting::{path, text};
+use crate::config::setting::{path, text, truth};
 use crate::config::suggest::nearest;
+use crate::state::plugin_files::programs::{self, BIN, ProgramName};
 use crate::state::plugin_files::{self, Links};
+use crate::state::strict_modes::Writers;
 use crate::state::{ephemeral_folder, tenant_folder};
 
 /// The tenant of users without one.
@@ -41,6 +43,8 @@ pub struct TenantConfig {
     pub deploys: bool,
     /// Which plugin serves which command.
     pub routes: Routes,
+    /// A command without a route runs the program that its first word names.
+    pub exec_programs: bool,
     /// The methods of authentication that its users must succeed in, unless they say otherwise.
     pub methods: RequiredMethods,
     /// The server's limits, with this tenant's changes.
@@ -96,8 +100,21 @@ impl TenantConfig {
         // Names were checked when the configuration was read: this is not a path.
         let own = self.plugins.iter().map(|own| (own.as_path(), Links::Refuse));
         let mut folders = own.chain([(operators, Links::Follow)]);
-        let (folder, links) = folders.find(|(folder, links)| plugin_files::has(folder, plugin, *links))?;
-        Some((folder.join(format!("{plugin}.wasm")), links == Links::Refuse))
+        match folders.find(|(folder, links)| plugin_files::has(folder, plugin, *links)) {
+            Some((folder, links)) => Some((folder.join(format!("{plugin}.wasm")), links == Links::Refuse)),
+            None => self.program_file(plugin, operators),
+        }
+    }
+
+    /// The same for a name that no plugin has.
+    fn program_file(&self, name: &str, operators: &Path) -> Option<(PathBuf, bool)> {
+        let own = self.plugins.iter().map(|own| (own.join(BIN), Links::Refuse));
+        let mut folders = own.chain([(operators.join(BIN), Links::Within)]);
+        folders.find_map(|(folder, links)| {
+            let found = programs::find(&folder, name, links, Writers::Anybody).ok()??;
+            let ProgramName::File { program, .. } = found else { return None };
+            Some((folder.join(format!("{program}.wasm")), links == Links::Refuse))
+        })
     }
 
     /// A tenant with these limits and nothing else.
@@ -109,6 +126,7 @@ impl TenantConfig {
             plugins: None,
             deploys: false,
             routes,
+            exec_programs: false,
             methods: RequiredMethods::default(),
             limits: limits.clone(),
             grants,
@@ -198,6 +216,9 @@ fn read_tenant(item: &Item<'_>, around: &Around<'_>, claims: &mut Vec<Claim>, fi
     }
     if let Some(section) = section.take("routes").and_then(|item| item.section(findings)) {
         tenant.routes = routes::read(section, &visible, findings);
+    }
+    if let Some(given) = section.take("exec_programs").and_then(|item| findings.keep(&item, truth(item.value))) {
+        tenant.exec_programs = given;
     }
     if let Some(item) = section.take("trusted_user_ca_keys") {
         tenant.authorities = authorities::read(&item, around.folder, findings);

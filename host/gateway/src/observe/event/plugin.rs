@@ -20,6 +20,20 @@ whelk_runtime::events! {
             tenant: Option<&'a str>,
             generation: Option<u32>,
         }
+        /// A program was needed for the first time, or its file was replaced: new processes get this version from now
+        /// on. `tenant` has the file; without one it is the operator's.
+        ProgramLoaded("plugin_program_loaded", INFO, "whelk::plugins::reload::folder", "program loaded") {
+            #[display] plugin: Escaped<'a>,
+            tenant: Option<&'a str>,
+            digest: &'a str,
+            generation: u32,
+        }
+        /// The file of a loaded program is gone.
+        ProgramRemoved("plugin_program_removed", INFO, "whelk::plugins::reload::folder", "program removed") {
+            #[display] plugin: Escaped<'a>,
+            tenant: Option<&'a str>,
+            generation: Option<u32>,
+        }
         /// A file is no plugin that can be served, or its compiler failed. With `retry_s` it is tried again.
         Refused("plugin_refused", ERROR, "whelk::plugins::reload::refusal", "plugin refused") {
             #[display] file: Escaped<'a>,

@@ -1,83 +1,33 @@
 //! The state of one plugin folder: its files, refusals, and loads.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
-use whelk_runtime::{CompileSlots, Fallback, Loader, Plugin, Published, Registry, Source, Terms, is_large};
+use whelk_runtime::{CompileSlots, Fallback, Loader, Plugin, Published, Source, Terms, is_large};
 
 use super::refusal::FileRefusal;
 use super::removal::Removals;
+use super::settings::{FolderConfig, FolderLimits};
 use crate::config::Limits;
 use crate::observe::escape::escape;
 use crate::observe::event::{PluginEvent, emit};
 use crate::plugins::watch::{ROUND, Spot, Watcher};
-use crate::state::plugin_files::{self, FolderId, Links, Listing, Reading, Stamp};
-use crate::state::strict_modes::Writers;
-use whelk_runtime::limits::count;
+use crate::state::plugin_files::{self, FolderId, Listing, Reading, Stamp};
 
-/// Small files (below 1 MiB) that may be loaded at once, in addition to one for each compile job. A small file that
-/// compiles slowly keeps its permit while it waits for a slow compile slot, so a few permits would not do.
-const SMALL_PERMITS: usize = 8;
 /// How many names of ignored files are remembered as logged.
 const MOST_TOLD: usize = 64;
-
-/// A plugin folder, and the registry of its plugins.
-#[derive(Clone)]
-pub struct FolderConfig {
-    /// The path.
-    pub path: PathBuf,
-    /// The tenant that owns it; `None`: the operator's.
-    pub tenant: Option<String>,
-    /// Who may write to it and to the files in it.
-    pub writers: Writers,
-    /// The registry for sessions. Only this folder publishes in it.
-    pub registry: Arc<Registry>,
-    /// The largest plugin file, in bytes.
-    pub component: usize,
-}
-
-impl FolderConfig {
-    /// Whether it is the same folder with the same registry, perhaps by other rules.
-    pub(super) fn is_at_the_place_of(&self, other: &FolderConfig) -> bool {
-        self.path == other.path && Arc::ptr_eq(&self.registry, &other.registry)
-    }
-
-    /// Whether it is the same folder with the same registry, and has the same files.
-    pub(super) fn is(&self, other: &FolderConfig) -> bool {
-        let FolderConfig { path, tenant, writers, registry, component } = self;
-        (path, tenant, writers, component) == (&other.path, &other.tenant, &other.writers, &other.component)
-            && Arc::ptr_eq(registry, &other.registry)
-    }
-}
 
 /// One folder and its state.
 pub(crate) struct PluginFolder {
     pub(crate) config: FolderConfig,
-    limits: FolderLimits,
+    pub(super) limits: FolderLimits,
     /// Shared with the same folder by other limits.
     state: Arc<Mutex<FolderState>>,
-}
-
-/// The limits of a folder's files, and the permits that enforce them.
-struct FolderLimits {
-    links: Links,
-    component: usize,
-    plugins: usize,
-    code: usize,
-    drain: Duration,
-    /// Serializes the checks of this folder's files.
-    reading: Semaphore,
-    /// Limits the files of this folder that are loaded at the same time, with their bytes in memory: small ones ...
-    small: Arc<Semaphore>,
-    /// ... and large ones.
-    large: Arc<Semaphore>,
-    /// Their compilers; shared by all folders with the same terms.
-    slots: Arc<CompileSlots>,
 }
 
 /// What is known about the files of a folder.
@@ -112,7 +62,8 @@ pub(crate) struct FolderState {
 
 /// A file that is being loaded.
 pub(crate) struct Pending {
-    pub(crate) digest: [u8; 32],
+    /// `None` while it is being read.
+    pub(crate) digest: Option<[u8; 32]>,
     pub(crate) since: Instant,
 }
 
@@ -162,25 +113,6 @@ pub(super) struct Wanted {
     permit: Option<(OwnedSemaphorePermit, Source)>,
 }
 
-impl FolderLimits {
-    fn new(config: &FolderConfig, limits: &Limits, tenants_slots: &Arc<CompileSlots>) -> FolderLimits {
-        let jobs = count(limits.plugins.compile_jobs);
-        let is_tenants = config.tenant.is_some();
-        let permits = if is_tenants { 1 } else { jobs };
-        FolderLimits {
-            links: if is_tenants { Links::Refuse } else { Links::Follow },
-            component: config.component,
-            plugins: count(limits.plugins.plugins_per_folder),
-            code: limits.plugins.plugins_code,
-            drain: limits.plugins.reload_drain,
-            reading: Semaphore::new(1),
-            small: Arc::new(Semaphore::new(permits + SMALL_PERMITS)),
-            large: Arc::new(Semaphore::new(permits)),
-            slots: if is_tenants { Arc::clone(tenants_slots) } else { Arc::new(CompileSlots::new(jobs)) },
-        }
-    }
-}
-
 impl PluginFolder {
     /// A folder that is not known yet.
     pub(super) fn new(config: FolderConfig, limits: &Limits, tenants_slots: &Arc<CompileSlots>) -> PluginFolder {
@@ -220,21 +152,31 @@ impl PluginFolder {
 
     /// Checks the folder as a whole. Blocks on the disk.
     pub(super) fn list(&self, watcher: &Watcher) -> Outcome {
+        if let Some(programs) = &self.config.programs {
+            return self.list_programs(programs, watcher);
+        }
         let path = self.config.path.as_path();
         let folder = plugin_files::open_folder(path, self.limits.links);
-        // Watched first, so that no change is missed. What cannot be watched is polled.
-        let identity = folder.as_ref().ok().and_then(|folder| plugin_files::identity(folder).ok());
-        if identity.is_some() && identity != self.state().watched {
-            self.watch(watcher, identity);
-        }
+        self.watch_opened(watcher, folder.as_ref().ok());
         let expected = self.expected();
         let listing = folder.and_then(|folder| {
             plugin_files::check_writers(&folder, path, self.config.writers)?;
             plugin_files::list(&folder, self.limits.links, self.limits.plugins, &expected)
         });
         match listing {
-            Ok(listing) => self.compare(listing, expected),
+            Ok(listing) => {
+                let is_empty = listing.files.is_empty();
+                self.compare(listing, expected, is_empty)
+            }
             Err(error) => self.folder_unavailable(&error.to_string()),
+        }
+    }
+
+    /// Watches the folder before it is listed, so that no change is missed. What cannot be watched is polled.
+    pub(super) fn watch_opened(&self, watcher: &Watcher, folder: Option<&OwnedFd>) {
+        let identity = folder.and_then(|folder| plugin_files::identity(folder).ok());
+        if identity.is_some() && identity != self.state().watched {
+            self.watch(watcher, identity);
         }
     }
 
@@ -265,7 +207,7 @@ impl PluginFolder {
     }
 
     /// The folder cannot be read: served plugins stay.
-    fn folder_unavailable(&self, reason: &str) -> Outcome {
+    pub(super) fn folder_unavailable(&self, reason: &str) -> Outcome {
         let mut state = self.state();
         if !std::mem::replace(&mut state.listed, true) {
             self.config.registry.expect(BTreeSet::new());
@@ -279,10 +221,10 @@ impl PluginFolder {
         Outcome::Done
     }
 
-    /// The files that have changed.
-    fn compare(&self, listing: Listing, expected: BTreeSet<String>) -> Outcome {
+    /// The files that have changed. `is_empty`: the folder has no plugins or programs.
+    pub(super) fn compare(&self, listing: Listing, expected: BTreeSet<String>, is_empty: bool) -> Outcome {
         let is_another = self.state().identity.is_some_and(|before| before != listing.identity);
-        if is_another && listing.files.is_empty() && !self.config.registry.plugins().is_empty() {
+        if is_another && is_empty && !self.config.registry.plugins().is_empty() {
             return self.folder_unavailable("an empty folder is in its place");
         }
         let mut state = self.state();
@@ -314,9 +256,14 @@ impl PluginFolder {
     }
 
     /// The files of served and refused plugins, whether they are among the first of a listing or not.
-    fn expected(&self) -> BTreeSet<String> {
+    pub(super) fn expected(&self) -> BTreeSet<String> {
         let served = self.served();
         let state = self.state();
+        if self.config.programs.is_some() {
+            // Those that are being loaded are not known yet.
+            let refused = state.refused.keys().filter(|name| !name.is_empty());
+            return served.into_iter().chain(refused.cloned()).collect();
+        }
         let others = state.refused.keys().chain(state.pending.keys()).filter(|name| !name.is_empty());
         // A panic of the task ends its loads, and their files may have been deleted since.
         let preparing = self.config.registry.preparing().into_iter().map(|name| format!("{name}.wasm"));
@@ -337,7 +284,7 @@ impl PluginFolder {
         self.read(file).await
     }
 
-    async fn read(self: &Arc<Self>, file: String) -> Outcome {
+    pub(super) async fn read(self: &Arc<Self>, file: String) -> Outcome {
         let folder = Arc::clone(self);
         let reading = spawn_blocking(move || {
             let (config, limits) = (&folder.config, &folder.limits);
@@ -359,6 +306,11 @@ impl PluginFolder {
         self.touched(file, stamp);
         let mut state = self.state();
         if self.config.registry.get(name).is_some_and(|plugin| plugin.digest() == source.digest()) {
+            state.note(self, file, None, settled);
+            return None;
+        }
+        if self.is_unneeded(name) {
+            // It has changed since it was refused: whoever needs it has it loaded.
             state.note(self, file, None, settled);
             return None;
         }
@@ -386,6 +338,7 @@ impl PluginFolder {
         }
         match self.tenant() {
             None => registry.expect_also(name),
+            Some(_) if self.config.programs.is_some() => registry.expect_also(name),
             // No session waits for it: the operator may have a plugin of this name, which is served until then.
             Some(_) => registry.set_retried(name, true),
         }
@@ -409,9 +362,12 @@ impl PluginFolder {
         if let Err(refusal) = self.room(name, 0) {
             return Outcome::Loaded(Err(refusal.with_digest(&digest, Some(stamp))));
         }
-        let tenant = self.tenant().unwrap_or_default();
-        let terms = Terms { component: self.limits.component, slots: &self.limits.slots, tenant };
-        let loaded = loader.load(name, &source, terms).await;
+        let payer = self.config.programs.as_ref().and_then(|programs| programs.request(name));
+        let (slots, tenant) = match &payer {
+            Some(request) if !request.tenant.is_empty() => (&self.limits.tenants_slots, request.tenant.as_str()),
+            _ => (&self.limits.slots, self.tenant().unwrap_or_default()),
+        };
+        let loaded = loader.load(name, &source, Terms { component: self.limits.component, slots, tenant }).await;
         Outcome::Loaded(loaded.map_err(|error| FileRefusal::from_error(&error).with_digest(&digest, Some(stamp))))
     }
 
@@ -429,18 +385,27 @@ impl PluginFolder {
             };
         if let Published::As(generation) = published {
             let (shown, digest) = (escape(name.as_bytes()), &*plugin.digest_hex());
-            emit(PluginEvent::Loaded { plugin: shown, tenant: self.tenant(), digest, generation });
+            match self.config.programs {
+                None => emit(PluginEvent::Loaded { plugin: shown, tenant: self.tenant(), digest, generation }),
+                Some(_) => {
+                    emit(PluginEvent::ProgramLoaded { plugin: shown, tenant: self.tenant(), digest, generation });
+                }
+            }
             self.drain_later(name, generation - 1);
+        }
+        if self.config.programs.is_some() && !registry.is_held(name) {
+            // Whoever needed it needs others more by now.
+            registry.unload(name);
         }
         Ok(())
     }
 
     /// Whether one more plugin with this much code fits into the folder's limit. Replaced or removed code counts as
     /// long as it is held.
-    fn room(&self, name: &str, code: usize) -> Result<Fallback, FileRefusal> {
+    pub(super) fn room(&self, name: &str, code: usize) -> Result<Fallback, FileRefusal> {
         let registry = &self.config.registry;
         let number = registry.plugins().iter().filter(|plugin| plugin.name() != name).count();
-        if number >= self.limits.plugins {
+        if number >= self.limits.plugins && self.config.programs.is_none() {
             let most = self.limits.plugins;
             let reason = format!("its folder has more than the {most} plugins that are allowed");
             return Err(FileRefusal::no_room(reason));
@@ -451,6 +416,9 @@ impl PluginFolder {
         }
         // Running code takes precedence over code that is kept to fall back to.
         registry.forget_fallbacks();
+        if self.config.programs.is_some() {
+            registry.unload_idle(name, || fits(Fallback::Kept));
+        }
         let fallback = [Fallback::Kept, Fallback::None].into_iter().find(|fallback| fits(*fallback));
         fallback.ok_or_else(|| {
             let most = self.limits.code;
@@ -500,7 +468,11 @@ impl PluginFolder {
     fn remove(&self, name: &str) {
         let generation = self.config.registry.get(name).map(|plugin| plugin.generation());
         if self.config.registry.remove(name) {
-            emit(PluginEvent::Removed { plugin: escape(name.as_bytes()), tenant: self.tenant(), generation });
+            let shown = escape(name.as_bytes());
+            match self.config.programs {
+                None => emit(PluginEvent::Removed { plugin: shown, tenant: self.tenant(), generation }),
+                Some(_) => emit(PluginEvent::ProgramRemoved { plugin: shown, tenant: self.tenant(), generation }),
+            }
             self.drain_later(name, generation.unwrap_or_default());
         }
     }
@@ -559,6 +531,11 @@ impl FolderState {
         }
     }
 
+    /// A file counts as changed when it is listed the next time.
+    pub(super) fn forget_seen(&mut self, file: &str) {
+        self.seen.remove(file);
+    }
+
     /// It was logged that nothing is watched.
     pub(super) fn set_told_unwatched(&mut self) {
         self.told_unwatched = true;
@@ -569,6 +546,9 @@ impl FolderState {
         let before = self.refused.remove(file);
         if let Some(name) = plugin_files::plugin_name(file) {
             folder.config.registry.set_retried(name, refusal.as_ref().is_some_and(FileRefusal::is_retried));
+            if let Some(programs) = &folder.config.programs {
+                programs.set_failure(name, refusal.as_ref().map(FileRefusal::for_client));
+            }
         }
         let Some(mut refusal) = refusal else { return };
         if let Some(before) = before {
@@ -578,6 +558,9 @@ impl FolderState {
             refusal.log_once(&folder.config.path, file, folder.tenant());
         }
         self.refused.insert(file.to_owned(), refusal);
+        if let Some(programs) = &folder.config.programs {
+            self.forget_failures(programs, file);
+        }
     }
 
     /// Logs once each file that was probably meant to be a plugin.

@@ -175,6 +175,19 @@ impl FileRefusal {
         self.retry.is_some()
     }
 
+    /// What a client is told that needs the program of this file, and when it may be tried again; `None`: when the file
+    /// has changed. Nothing about the server's disk and limits.
+    pub(super) fn for_client(&self) -> (String, Option<Instant>) {
+        let reason = match self.kind {
+            Kind::NoPlugin => self.reason.as_str(),
+            Kind::Unread => "its file cannot be read",
+            Kind::NoRoom => "there is no room for it now; try again later",
+            Kind::Host => "internal error; try again later",
+            Kind::Unfinished | Kind::Killed => "it could not be prepared yet; try again later",
+        };
+        (reason.to_owned(), self.retry.map(|retry| retry.at))
+    }
+
     /// How long it is until then.
     pub(crate) fn retry_in(&self) -> Option<Duration> {
         self.retry.map(|retry| retry.at.saturating_duration_since(Instant::now()))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 use whelk_runtime::{Error, Loader, Plugin, Source};
@@ -51,6 +51,8 @@ pub(super) struct Context {
     /// Whether the plugins of the start are prepared.
     prepared: Arc<watch::Sender<bool>>,
     pub(super) status: Arc<Status>,
+    /// Notified when a program is needed.
+    needed: Arc<Notify>,
     /// The next round panics.
     #[cfg(test)]
     pub(super) fault: AtomicBool,
@@ -88,8 +90,15 @@ pub(super) enum Job {
 pub(super) struct LoadJob {
     id: Id,
     handle: AbortHandle,
-    pub(super) digest: [u8; 32],
+    /// `None` if the file is being read.
+    pub(super) digest: Option<[u8; 32]>,
     settled: bool,
+}
+
+impl LoadJob {
+    pub(super) fn new(handle: AbortHandle, digest: Option<[u8; 32]>, settled: bool) -> LoadJob {
+        LoadJob { id: handle.id(), handle, digest, settled }
+    }
 }
 
 impl Context {
@@ -100,7 +109,11 @@ impl Context {
         prepared: Arc<watch::Sender<bool>>,
     ) -> Context {
         let (settle, interval) = (limits.plugins.reload_settle, limits.plugins.reload_interval);
+        // All folders of programs have the same.
+        let needed = folders.iter().find_map(|folder| folder.config.programs.as_ref());
+        let needed = needed.map_or_else(Arc::default, |programs| Arc::clone(programs.signal()));
         Context {
+            needed,
             folders,
             loaders,
             settle,
@@ -136,7 +149,7 @@ impl Task {
             emit(PluginEvent::FoldersNotWatched { reason: &reason, every: ROUND.as_secs() });
             context.folders.iter().for_each(|folder| folder.state().set_told_unwatched());
         }
-        Task {
+        let task = Task {
             watcher: Arc::new(watcher),
             debouncer: Debouncer::new(context.settle, context.interval),
             changes,
@@ -147,7 +160,9 @@ impl Task {
             load_jobs: BTreeMap::new(),
             awaits_listings: true,
             context,
-        }
+        };
+        task.release_requests();
+        task
     }
 
     /// The next task after a panic: checks everything from the beginning.
@@ -203,11 +218,15 @@ impl Task {
         };
         let is_tenants = |folder: usize| folders[folder].tenant().is_some();
         let is_late = self.context.began.elapsed() >= TENANTS_START;
-        if !self.is_starting() || !(0..folders.len()).all(|folder| is_idle(folder) || (is_late && is_tenants(folder))) {
+        // Programs are prepared when they are needed.
+        let has_plugins = |folder: &usize| folders[*folder].config.programs.is_none();
+        let is_done = |folder: usize| is_idle(folder) || (is_late && is_tenants(folder));
+        if !self.is_starting() || !(0..folders.len()).filter(has_plugins).all(is_done) {
             return;
         }
-        let plugins: usize = folders.iter().map(|folder| folder.config.registry.plugins().len()).sum();
-        let refused: usize = folders.iter().map(|folder| folder.state().refused.len()).sum();
+        let of_plugins = folders.iter().filter(|folder| folder.config.programs.is_none());
+        let plugins: usize = of_plugins.clone().map(|folder| folder.config.registry.plugins().len()).sum();
+        let refused: usize = of_plugins.map(|folder| folder.state().refused.len()).sum();
         let seconds = self.context.began.elapsed().as_secs_f32();
         emit(PluginEvent::AllPrepared { plugins, refused, seconds });
         self.context.prepared.send_replace(true);
@@ -235,7 +254,7 @@ impl Task {
         loop {
             self.start_due_checks();
             self.end_start();
-            let awaits_listings = self.awaits_listings;
+            let (awaits_listings, needed) = (self.awaits_listings, Arc::clone(&self.context.needed));
             let removal = self.next_removal();
             tokio::select! {
                 () = self.step() => {}
@@ -246,6 +265,7 @@ impl Task {
                 }
                 () = sleep_until(removal.unwrap_or_else(Instant::now)), if removal.is_some() => self.confirm_removals(),
                 () = sleep_until(listings_end), if awaits_listings => self.stop_awaiting_listings(),
+                () = needed.notified() => self.start_needed(),
             }
             if self.missed.swap(false, Ordering::Relaxed) {
                 self.all_changed();
@@ -310,6 +330,7 @@ impl Task {
             Some(spot) = self.changes.recv() => {
                 let (Spot::Folder(number) | Spot::File(number, _)) = &spot;
                 self.context.folders[*number].told(&spot, Instant::now());
+                let spot = self.spot_to_check(spot);
                 self.debouncer.changed(spot, now());
             }
             Some(done) = self.jobs.join_next_with_id() => self.done(done),
@@ -392,7 +413,7 @@ impl Task {
         let (number, file) = &folder_file;
         let folder = Arc::clone(&self.context.folders[*number]);
         if let Some(load) = self.load_jobs.get_mut(&folder_file) {
-            if load.digest == *source.digest() {
+            if load.digest.is_none_or(|digest| digest == *source.digest()) {
                 load.settled |= settled;
                 folder.touched(file, stamp);
                 return;
@@ -407,13 +428,17 @@ impl Task {
             return self.end_preparation(*number, file);
         };
         folder.expect(name);
-        let Loaders { operators, tenants } = &self.context.loaders;
-        let loader = Arc::clone(if folder.tenant().is_none() { operators } else { tenants });
-        let digest = wanted.digest;
+        let (loader, digest) = (self.loader(&folder), Some(wanted.digest));
         folder.state().pending.insert(file.clone(), Pending { digest, since: Instant::now() });
         let handle = self.jobs.spawn(folder.load(wanted, loader));
         self.job_kinds.insert(handle.id(), Job::Load(folder_file.clone()));
-        self.load_jobs.insert(folder_file, LoadJob { id: handle.id(), handle, digest, settled });
+        self.load_jobs.insert(folder_file, LoadJob::new(handle, digest, settled));
+    }
+
+    /// The loader of a folder's files.
+    pub(super) fn loader(&self, folder: &PluginFolder) -> Arc<Loader> {
+        let Loaders { operators, tenants } = &self.context.loaders;
+        Arc::clone(if folder.tenant().is_none() { operators } else { tenants })
     }
 
     /// Ends a load, with its compiler.
@@ -451,7 +476,11 @@ impl Task {
         if let Some(name) = plugin_files::plugin_name(file)
             && !self.load_jobs.contains_key(&(number, file.to_owned()))
         {
-            self.context.folders[number].config.registry.prepared(name);
+            let config = &self.context.folders[number].config;
+            match &config.programs {
+                Some(programs) => programs.end_request(name),
+                None => config.registry.prepared(name),
+            }
         }
     }
 }

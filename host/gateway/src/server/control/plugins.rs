@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use whelk_runtime::{Listed, Plugin};
 
+use crate::plugins::programs::ProgramFolder;
 use crate::plugins::reload::{PluginFolder, View};
+use crate::state::plugin_files::programs::ProgramName;
 
 /// Every folder with every name in it.
 pub(super) fn answer(view: &View) -> Value {
@@ -23,7 +25,8 @@ fn folder(folder: &PluginFolder) -> Value {
     let state = folder.state();
     let for_s = |since: Instant| since.elapsed().as_secs();
     let pending = state.pending.iter().map(|(file, pending)| {
-        let digest: String = pending.digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        // null: it is being read.
+        let digest = pending.digest.map(|digest| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
         json!({ "file": file, "digest": digest, "for_s": for_s(pending.since) })
     });
     let gone = state.removals.gone().map(|(file, since)| json!({ "file": file, "for_s": for_s(since) }));
@@ -41,6 +44,8 @@ fn folder(folder: &PluginFolder) -> Value {
         // Why it is only polled.
         "unwatched": unwatched,
         "plugins": plugins,
+        // Every name of a folder of programs; null: it has plugins.
+        "programs": folder.config.programs.as_ref().map(|programs| names(programs)),
         // Names without a served version yet.
         "preparing": registry.preparing(),
         // Files that are being loaded, for served names or others.
@@ -50,6 +55,15 @@ fn folder(folder: &PluginFolder) -> Value {
         "ignored": state.ignored,
         "refused": refused.collect::<Vec<_>>(),
     })
+}
+
+/// The names of a folder of programs, each with the program of which it is a name, or why it is none.
+fn names(programs: &ProgramFolder) -> Vec<Value> {
+    let name = |(name, found): (&String, &ProgramName)| match found {
+        ProgramName::File { program, size } => json!({ "name": name, "program": program, "size": size }),
+        ProgramName::Refused(reason) => json!({ "name": name, "refused": reason }),
+    };
+    programs.names().iter().map(name).collect()
 }
 
 fn plugin(listed: &Listed) -> Value {
