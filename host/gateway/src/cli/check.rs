@@ -24,7 +24,9 @@ pub(super) fn check(file: &Path, stdio: bool) -> Result<(), Failure> {
     if !faults.operators.is_empty() {
         return Err(wrong(faults.operators.join("\n")));
     }
-    let theirs: String = faults.tenants.iter().chain(&faults.unfinished).map(|fault| format!("{fault}\n")).collect();
+    let links = inspect::refused_links(&config);
+    let theirs: String =
+        faults.tenants.iter().chain(&faults.unfinished).chain(&links).map(|fault| format!("{fault}\n")).collect();
     // Notes are not failures: one user's key file must not prevent the start of a server that is checked first
     // (ExecStartPre=).
     print(&format!("{notes}{readable}{shortages}{theirs}{}: good\n", file.display()))

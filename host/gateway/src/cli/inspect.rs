@@ -2,6 +2,9 @@
 //!
 //! Whatever a file or another program supplies is escaped before it is printed.
 
+mod columns;
+mod programs;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -13,13 +16,11 @@ use tokio::time::timeout;
 use whelk_runtime::{CompileSlots, Contents, Error, Format, Grant, Loader, Plugin, Source, Terms};
 
 use crate::config::{AuthenticatorConfig, Config, Limits, TenantConfig};
-use crate::observe::escape::escape;
 use crate::plugins::watch::ROUND;
 use crate::state::plugin_files::{self, Links, Reading};
 use crate::state::strict_modes::Writers;
-
-/// How much of a digest is shown: enough to tell files apart at a glance.
-const SHORT: usize = 12;
+use columns::{aligned, digest, harmless, list, seconds, words};
+pub(super) use programs::{count_names, refused_links};
 
 /// What is known of a file.
 pub(super) struct Inspected {
@@ -87,7 +88,8 @@ fn read(path: &Path, links: Links, writers: Writers, most: usize) -> Result<(Str
 /// Why a server would refuse it, or why the check could not be completed.
 pub(super) async fn check(path: &Path, loader: &Loader, limits: &Limits) -> Result<(Arc<Plugin>, Format), CheckError> {
     let most = limits.plugins.component;
-    let (name, source) = read(path, Links::Follow, Writers::Anybody, most)?;
+    let path = programs::target(path).map_err(CheckError::Refused)?;
+    let (name, source) = read(&path, Links::Follow, Writers::Anybody, most)?;
     Ok((load(&name, &source, most, loader).await?, source.format()))
 }
 
@@ -160,8 +162,8 @@ impl Faults {
 }
 
 /// What is wrong with the use of a plugin by a tenant that names it: sessions need another kind than connections.
-fn misused(config: &Config, tenant: &str, plugin: &Plugin) -> Option<String> {
-    let named = (tenant, plugin.name());
+fn misused(config: &Config, named: (&str, &str), plugin: &Plugin) -> Option<String> {
+    let (tenant, _) = named;
     let of_connections = config.connection_plugins().contains(&named);
     if of_connections && !plugin.is_connection_plugin() {
         let missing = "it does not export whelk:ssh/connection-handler";
@@ -180,11 +182,11 @@ pub(super) async fn check_named(config: &Config, loader: &Loader) -> Faults {
     let mut time_left = limits.plugins.compile_time;
     let mut files: BTreeMap<PathBuf, Option<Arc<Plugin>>> = BTreeMap::new();
     check_authenticators(config, loader, &mut files, &mut faults).await;
-    for (name, plugin) in config.named_plugins() {
+    for (name, named) in config.named_plugins() {
         let tenant = config.tenants.get(name);
         // An unknown name was reported when the configuration was read.
         let Some((tenant, (path, is_own))) =
-            tenant.and_then(|tenant| Some((tenant, tenant.file(plugin, &config.plugins)?)))
+            tenant.and_then(|tenant| Some((tenant, tenant.file(named, &config.plugins)?)))
         else {
             continue;
         };
@@ -212,7 +214,7 @@ pub(super) async fn check_named(config: &Config, loader: &Loader) -> Faults {
             files.insert(path.clone(), checked.ok());
         }
         if let Some(Some(plugin)) = files.get(&path)
-            && let Some(fault) = misused(config, name, plugin)
+            && let Some(fault) = misused(config, (name, named), plugin)
         {
             faults.of(tenant.deploys).push(format!("{shown}: {fault}"));
         }
@@ -346,10 +348,6 @@ fn line(text: &mut String, what: &str, value: &str) {
     let _ = writeln!(text, "{what:<8} {value}");
 }
 
-fn harmless(text: &str) -> String {
-    escape(text.as_bytes()).to_string()
-}
-
 /// A server's answer to [`PLUGINS`](crate::server::control::PLUGINS) as text: a table for each folder.
 #[must_use]
 pub(super) fn table(answer: &Value) -> String {
@@ -364,6 +362,9 @@ pub(super) fn table(answer: &Value) -> String {
             Some(tenant) => format!("tenant {}", harmless(tenant)),
             None => "operator".to_owned(),
         };
+        if programs::is_empty(folder) {
+            continue;
+        }
         let gap = if at == 0 { "" } else { "\n" };
         let _ = writeln!(text, "{gap}{owner}: {}", words(&folder["path"]));
         if let Some(trouble) = folder["trouble"].as_str() {
@@ -376,19 +377,25 @@ pub(super) fn table(answer: &Value) -> String {
                 "the folder has not been watched for {for_s}, it is looked at every {every} s: {reason}"
             );
         }
-        let mut rows = vec![["NAME", "DIGEST", "GEN", "SESSIONS", "WORLD", "NEEDS", "STATE"].map(str::to_owned)];
-        for plugin in list(&folder["plugins"]) {
-            rows.extend(plugin_rows(plugin));
+        if let Some(rows) = programs::rows(folder) {
+            text.push_str(&aligned(&rows));
+        } else {
+            text.push_str(&aligned(&all_rows(folder)));
         }
-        text.push_str(&aligned(&rows));
         text.push_str(&unserved(folder));
-        for refused in list(&folder["refused"]) {
+        for refused in list(&folder["refused"]).iter().chain(&programs::refused(folder)) {
             let retry = refused["retry_s"].as_u64().map(|seconds| format!(" (tried again in {seconds} s)"));
             let (file, reason) = (words(&refused["file"]), words(&refused["reason"]));
             let _ = writeln!(text, "refused {file}: {reason}{}", retry.unwrap_or_default());
         }
     }
     text
+}
+
+/// The versions of every plugin of a folder, with a heading.
+fn all_rows(folder: &Value) -> Vec<[String; 7]> {
+    let heading = ["NAME", "DIGEST", "GEN", "SESSIONS", "WORLD", "NEEDS", "STATE"].map(str::to_owned);
+    std::iter::once(heading).chain(list(&folder["plugins"]).iter().flat_map(plugin_rows)).collect()
 }
 
 /// What is not served yet, or soon no longer, a line each.
@@ -399,8 +406,8 @@ fn unserved(folder: &Value) -> String {
         let _ = writeln!(text, "preparing {name}");
     }
     for pending in list(&folder["pending"]) {
-        let (file, digest) = (words(&pending["file"]), words(&pending["digest"]));
-        let digest: String = digest.chars().take(SHORT).collect();
+        let (file, digest) = (words(&pending["file"]), digest(&pending["digest"]));
+        let digest = if digest.is_empty() { "being read".to_owned() } else { digest };
         let is_served =
             |plugin: &Value| !plugin["current"].is_null() && file == format!("{}.wasm", words(&plugin["name"]));
         let what = if list(&folder["plugins"]).iter().any(is_served) { "a newer version, " } else { "" };
@@ -416,10 +423,6 @@ fn unserved(folder: &Value) -> String {
     text
 }
 
-fn seconds(value: &Value) -> String {
-    format!("{} s", value["for_s"].as_u64().unwrap_or_default())
-}
-
 /// A row for each version of a name.
 fn plugin_rows(plugin: &Value) -> Vec<[String; 7]> {
     let current = Some(&plugin["current"]).filter(|current| !current.is_null());
@@ -431,7 +434,7 @@ fn plugin_rows(plugin: &Value) -> Vec<[String; 7]> {
         let needs: Vec<String> = list(&version["needs"]).iter().map(words).collect();
         [
             words(&plugin["name"]),
-            words(&version["digest"]).chars().take(SHORT).collect(),
+            digest(&version["digest"]),
             version["generation"].to_string(),
             version["sessions"].to_string(),
             std::iter::once(words(&version["world"])).chain(handlers).collect::<Vec<_>>().join(" "),
@@ -440,27 +443,6 @@ fn plugin_rows(plugin: &Value) -> Vec<[String; 7]> {
         ]
     };
     current.map(|current| (current, state)).into_iter().chain(older).map(row).collect()
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
-}
-
-fn words(value: &Value) -> String {
-    harmless(value.as_str().unwrap_or_default())
-}
-
-/// Columns as wide as their widest word, two spaces apart.
-fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..COLUMNS).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        let line = cells.collect::<Vec<_>>().join("  ");
-        let _ = writeln!(text, "{}", line.trim_end());
-    }
-    text
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::path::Path;
 use rustix::fs::Mode;
 
 use super::finding::{Finding, Health};
+use crate::cli::inspect;
 use crate::config::{Config, Problem};
 use crate::server::control::{self, Unanswered};
 use crate::server::listener::try_address;
@@ -42,6 +43,7 @@ pub(super) fn all(config: &Config, is_known: bool) -> Vec<Finding> {
         let runs = !matches!(control::ask(&config.state, control::PLUGINS), Err(Unanswered::Nobody));
         findings.push(state(config, runs));
         findings.extend(host_keys(config));
+        findings.extend(programs(config));
         findings.extend(config.listen.iter().map(|address| port(*address, runs)));
     }
     findings.push(passed());
@@ -86,6 +88,16 @@ fn host_keys(config: &Config) -> Option<Finding> {
         Ok(None) => Finding::new(Health::Ok, what, "none yet", "the first start makes them"),
         Err(error) => Finding::new(Health::Missing, what, error.to_string(), "clients could not check the server"),
     })
+}
+
+/// The operator's programs. `None` if there are none.
+fn programs(config: &Config) -> Option<Finding> {
+    let [programs, links, refused] = inspect::count_names(config);
+    let value = format!("{programs}, with {links} other names; {refused} names are refused");
+    let means = "they are compiled when somebody needs them for the first time";
+    let health = if refused == 0 { Health::Ok } else { Health::Note };
+    let change = if refused == 0 { "" } else { "`whelk check` says why" };
+    (programs + links + refused > 0).then(|| Finding::new(health, "programs", value, means).change(change))
 }
 
 fn port(address: SocketAddr, runs: bool) -> Finding {
