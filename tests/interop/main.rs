@@ -21,6 +21,7 @@ mod homes;
 mod host_keys;
 mod hostile;
 mod interactive;
+mod keys;
 mod languages;
 mod latency;
 mod lifecycle;

@@ -1,17 +1,21 @@
 //! Terminals: each client under tmux, which runs in control mode, with a line of text per event.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use whelk_tests::{Call, Client, Gateway, Input, Output, Running, SOON, client_program};
 
 /// A tmux of the test with one window.
-struct Tmux {
+pub(crate) struct Tmux {
     socket: std::path::PathBuf,
     control: Running,
 }
 
 impl Tmux {
-    fn open(gateway: &Gateway, call: &Call, columns: u32, rows: u32) -> Self {
-        let socket = gateway.folder().join("tmux");
+    pub(crate) fn open(gateway: &Gateway, call: &Call, columns: u32, rows: u32) -> Self {
+        // Several may be open, one after the other.
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let socket = gateway.folder().join(format!("tmux-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
         let settings = gateway.folder().join("tmux.conf");
         // The status line would take a row of the window.
         std::fs::write(&settings, "set -g status off\nset -g default-terminal screen-256color\n")
@@ -27,6 +31,32 @@ impl Tmux {
 
     fn resize(&mut self, columns: u32, rows: u32) {
         self.control.type_in(format!("resize-window -x {columns} -y {rows}\n").as_bytes());
+    }
+
+    /// Presses these keys.
+    pub(crate) fn press(&mut self, keys: &[u8]) {
+        let keys: Vec<String> = keys.iter().map(|key| format!("{key:x}")).collect();
+        self.control.type_in(format!("send-keys -H {}\n", keys.join(" ")).as_bytes());
+    }
+
+    /// What the program in the window has written so far.
+    pub(crate) fn shown(&self) -> String {
+        self.control.wait("output", |seen| Some(written(&seen.out.text())))
+    }
+
+    /// Waits until it has written this and nothing else.
+    pub(crate) fn wait_for_shown(&self, text: &str) {
+        self.control.wait(&format!("output {text:?}"), |seen| (written(&seen.out.text()) == text).then_some(()));
+    }
+
+    /// Waits until it has written more than so many bytes.
+    pub(crate) fn wait_for_more(&self, bytes: usize) {
+        self.control.wait("more output", |seen| (written(&seen.out.text()).len() > bytes).then_some(()));
+    }
+
+    /// Waits until it has ended, and the window with it.
+    pub(crate) fn wait_for_exit(&self) {
+        self.control.wait("exit", |seen| seen.out.text().lines().any(|line| line.starts_with("%exit")).then_some(()));
     }
 
     /// Waits for a line of the plugin that contains all of these numbers and words.
@@ -49,6 +79,22 @@ impl Drop for Tmux {
         command.arg("-S").arg(&self.socket).arg("kill-server");
         Running::run(command, Input::Nothing, SOON);
     }
+}
+
+/// The output of the window, in which control mode writes control characters and backslashes as octal numbers.
+fn written(text: &str) -> String {
+    let mut written = String::new();
+    for line in text.lines().filter_map(|line| line.strip_prefix("%output ")) {
+        let (_, mut rest) = line.split_once(' ').unwrap_or((line, ""));
+        while let Some((before, escaped)) = rest.split_once('\\') {
+            let code = escaped.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok());
+            written += before;
+            written.extend(code.map(char::from));
+            rest = escaped.get(3..).unwrap_or_default();
+        }
+        written += rest;
+    }
+    written
 }
 
 fn environment(name: &std::ffi::OsStr, value: &std::ffi::OsStr) -> [std::ffi::OsString; 2] {
