@@ -1,7 +1,8 @@
-//! What a session costs: making and dropping an instance, and an echo of a keystroke and of a full packet through both
-//! pipes.
+//! What a session costs: making and dropping an instance of a handler and of a program, and an echo of a keystroke and
+//! of a full packet through both pipes.
 //!
-//! The plugin is the tests' `bare`, built as they build it; run `cargo test -p whelk-runtime` once before.
+//! The plugins are the tests' `bare` and `command`, built as they build them; run `cargo test -p whelk-runtime` once
+//! before.
 
 use std::fs;
 use std::hint::black_box;
@@ -52,12 +53,13 @@ impl Plugins for Alone {
     }
 }
 
-fn plugin() -> Arc<Plugin> {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests/wasm32-wasip2/release/bare.wasm");
+fn plugin(name: &str) -> Arc<Plugin> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests/wasm32-wasip2/release");
+    let path = folder.join(name).with_extension("wasm");
     let wasm = fs::read(path).expect("the guests are built by the tests");
     let engine =
         Engine::new(&EngineSettings::of(&Limits { instances: 1000, ..Limits::default() })).expect("the engine starts");
-    Plugin::load(&engine, "bare", &wasm).expect("the guest fits")
+    Plugin::load(&engine, name, &wasm).expect("the guest fits")
 }
 
 /// Lets the session's task run until it waits: it is the only other task of this thread.
@@ -69,29 +71,33 @@ async fn until(outbox: &whelk_runtime::Outbox, sink: &mut Count, enough: impl Fn
     }
 }
 
+/// A whole session that prints one byte: of a handler, which echoes it, and of a program.
 fn sessions(criterion: &mut Criterion) {
-    let plugin = plugin();
     let plugins: Arc<dyn Plugins> = Arc::new(Alone);
     let tenant = Tenant::new("bench", Limits::default(), Grants::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    criterion.bench_function("open, exec, end", |bencher| {
-        bencher.iter(|| {
-            runtime.block_on(async {
-                let (inbox, outbox, side) = session_pipes(256 << 10, Arc::new(|| {}));
-                inbox.event(ChannelEvent::Exec(b"x".to_vec()));
-                inbox.event(ChannelEvent::Eof);
-                let report = plugin.session(Facts::default(), &tenant, &plugins, side).await;
-                black_box(report);
-                let mut count = Count::default();
-                while outbox.drain(&mut count) == Drained::More {}
-                assert_eq!(count.exits, 1);
+    for (name, command) in [("bare", ""), ("command", "'print x'")] {
+        let plugin = plugin(name);
+        criterion.bench_function(&format!("open, exec, one byte, end: {name}"), |bencher| {
+            bencher.iter(|| {
+                runtime.block_on(async {
+                    let (inbox, outbox, side) = session_pipes(256 << 10, Arc::new(|| {}));
+                    inbox.event(ChannelEvent::Exec(command.into()));
+                    inbox.data(None, b"x");
+                    inbox.event(ChannelEvent::Eof);
+                    let report = plugin.session(Facts::default(), &tenant, &plugins, side).await;
+                    black_box(report);
+                    let mut count = Count::default();
+                    while outbox.drain(&mut count) == Drained::More {}
+                    assert_eq!((count.bytes, count.exits), (1, 1));
+                });
             });
         });
-    });
+    }
 }
 
 fn echo(criterion: &mut Criterion) {
-    let plugin = plugin();
+    let plugin = plugin("bare");
     let plugins: Arc<dyn Plugins> = Arc::new(Alone);
     let tenant = Tenant::new("bench", Limits::default(), Grants::default());
     let runtime: Runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

@@ -218,32 +218,38 @@ impl Program<'_> {
             let (call_limits, store) = guest.begin_run(ticks(limits.cpu_program), ticks(limits.cpu_session));
             let call = pin!(functions.call_run(store));
             let watch = |context: &Context<'_>| {
-                events.began(trial);
+                if events.streams.were_used() {
+                    trial.passed();
+                }
                 events.handle(context)
             };
             call_limits.run_watched(false, call, watch).await
         };
-        let (killed, signalled) = match (&ran, events.killed) {
-            (Err(Failure::Wasm(error)), _) if error.is::<BrokenPipe>() => (None, Some(SignalName::Pipe)),
-            (Err(Failure::Overdue), None) => (pipes.ended().map(|(why, _)| Killed::HungUp(why)), None),
-            (Err(Failure::Ended), killed) => (killed, None),
-            _ => (None, None),
+        let killed = match (&ran, events.killed) {
+            (Err(Failure::Wasm(error)), _) if error.is::<BrokenPipe>() => Some(Killed::Signal(SignalName::Pipe)),
+            (Err(Failure::Overdue), None) => pipes.ended().map(|(why, _)| Killed::HungUp(why)),
+            (_, killed) => killed,
         };
-        let exit = match (killed, signalled) {
-            (Some(Killed::HungUp(why)), _) => return Pause::Ended(ProcessEnd::HungUp(why)),
-            (Some(Killed::Signal(name)), _) | (None, Some(name)) => by_signal(name),
-            (None, None) => match guest.leave(ran) {
-                Ok(Ok(())) => Exit::Status(0),
-                Ok(Err(())) => Exit::Status(1),
-                Err(Stop::Exited(status)) => Exit::Status(status),
-                Err(stop) => {
-                    trial.saw(&stop);
-                    return Pause::Ended(ProcessEnd::Stopped(stop));
-                }
-            },
-        };
-        trial.passed();
-        ended(exit, &pipes)
+        match killed {
+            Some(Killed::HungUp(why)) => Pause::Ended(ProcessEnd::HungUp(why)),
+            Some(Killed::Signal(name)) => {
+                trial.passed();
+                by_signal(name, &pipes)
+            }
+            None => {
+                let exit = match guest.leave(ran) {
+                    Ok(Ok(())) => Exit::Status(0),
+                    Ok(Err(())) => Exit::Status(1),
+                    Err(Stop::Exited(status)) => Exit::Status(status),
+                    Err(stop) => {
+                        trial.saw(&stop);
+                        return Pause::Ended(ProcessEnd::Stopped(stop));
+                    }
+                };
+                trial.passed();
+                ended(exit, &pipes)
+            }
+        }
     }
 }
 
@@ -267,11 +273,10 @@ fn begin(
     let streams = state.begin_program(&ProgramStart { arguments, environment, directory: HOME })?;
     let gate = Arc::clone(state.gate.get_or_insert_default());
     let (pipes, log) = (Arc::clone(pipes), Arc::clone(&state.log));
-    Some(Events { engine, pipes, streams, gate, log, killed: None, hung_up: false, polls: 0 })
+    Some(Events { engine, pipes, streams, gate, log, killed: None, hung_up: false })
 }
 
-/// What follows a program that has ended by itself or by a signal: what it asked for with `finish` or `hand-over`, or
-/// else this exit.
+/// What follows a program that has ended by itself: what it asked for with `finish` or `hand-over`, or else this exit.
 fn ended(exit: Exit, pipes: &Shared) -> Pause {
     match pipes.next_action() {
         NextAction::Finish(exit) => Pause::Ended(ProcessEnd::Finished(exit)),
@@ -284,9 +289,17 @@ fn ended(exit: Exit, pipes: &Shared) -> Pause {
     }
 }
 
-fn by_signal(name: SignalName) -> Exit {
+/// What follows a program that a signal has ended, whatever it asked for before: its exit.
+fn by_signal(name: SignalName, pipes: &Shared) -> Pause {
     let message = format!("ended by SIG{}", name.as_str());
-    Exit::Signal { name, core_dumped: false, message }
+    let exit = Exit::Signal { name, core_dumped: false, message };
+    match pipes.ended() {
+        Some((why, _)) => {
+            pipes.request_exit(exit);
+            Pause::Ended(ProcessEnd::HungUp(why))
+        }
+        None => Pause::Ended(ProcessEnd::Finished(exit)),
+    }
 }
 
 /// The session's events while a program runs.
@@ -300,22 +313,9 @@ struct Events {
     killed: Option<Killed>,
     /// The program was told that the session ends, by a SIGHUP that it catches.
     hung_up: bool,
-    /// How often the program was about to run, up to 2.
-    polls: u8,
 }
 
 impl Events {
-    /// The program has started well once it has waited for something without having failed.
-    fn began(&mut self, trial: &mut Trial) {
-        if self.polls == 2 {
-            return;
-        }
-        self.polls += 1;
-        if self.polls == 2 {
-            trial.passed();
-        }
-    }
-
     /// Handles what has arrived. True if the program is to end.
     fn handle(&mut self, context: &Context<'_>) -> bool {
         self.pipes.register_waker(context);

@@ -8,7 +8,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -36,6 +36,8 @@ pub(crate) struct Streams {
     accounts: Arc<OutputCharges>,
     gate: Arc<StopGate>,
     has_terminal: bool,
+    /// The program has read standard input or written standard output.
+    used: AtomicBool,
     /// Bytes that were written beyond the outbox's capacity since it last had room.
     excess: AtomicUsize,
 }
@@ -61,6 +63,7 @@ impl Streams {
             accounts: Arc::clone(&channel.output),
             gate: Arc::clone(gate),
             has_terminal: channel.has_terminal(),
+            used: AtomicBool::new(false),
             excess: AtomicUsize::new(0),
         })
     }
@@ -69,9 +72,16 @@ impl Streams {
         self.has_terminal
     }
 
+    /// Whether the program has read standard input or written standard output: it has started well.
+    pub(crate) fn were_used(&self) -> bool {
+        self.used.load(Ordering::Relaxed)
+    }
+
     /// Reads what has arrived.
     fn read(&self, most: usize) -> StreamResult<Bytes> {
-        match self.pipes.read_stdin(most.min(PIECE)) {
+        let read = self.pipes.read_stdin(most.min(PIECE));
+        self.used.store(true, Ordering::Relaxed);
+        match read {
             StdinRead::Bytes(bytes) => Ok(bytes),
             StdinRead::Nothing => Ok(Bytes::new()),
             StdinRead::End => Err(StreamError::Closed),
@@ -93,6 +103,10 @@ impl Streams {
         let room = self.pipes.room().min(bytes.len());
         let Some(space) = self.space(room) else { return Ok(0) };
         let taken = self.pipes.push(to, bytes, space);
+        // The message of a panic is no sign that it has started well.
+        if to == Output::Stdout {
+            self.used.store(true, Ordering::Relaxed);
+        }
         self.charges.tenant().budget().output_rate.take(u64::try_from(taken).unwrap_or(u64::MAX));
         self.accounts.relieve();
         Ok(taken)
