@@ -43,7 +43,8 @@ pub use sections::login::authorities::Authorities;
 pub use sections::login::methods::RequiredMethods;
 pub use sections::login::patterns::{LONGEST_NAME, UserPattern};
 pub use sections::login::revocation::RevocationConfig;
-use sections::plugins::Plugins;
+use sections::plugins::arguments::ProgramSettings;
+use sections::plugins::{Plugins, Visible};
 use sections::tenants::{Around, TenantConfigs};
 pub use sections::tenants::{DEFAULT_TENANT, TenantConfig, check_tenant_name};
 pub use sections::users::{Authentication, KeyFileSetting, User};
@@ -380,7 +381,12 @@ fn read_people(
     let defaults = Limits::default();
     let limits = server.limits.unwrap_or(&defaults);
     let (state, plugins, methods) = (own.state, own.known.as_ref(), &server.methods);
-    let around = Around { folder, state, plugins, limits, methods };
+    let mut programs = ProgramSettings::new();
+    if let Some(item) = top.take("programs") {
+        let visible = Visible { has_own: false, deploys: false, own: None, operators: plugins };
+        sections::plugins::arguments::read(&item, &visible, &mut programs, findings);
+    }
+    let around = Around { folder, state, plugins, limits, programs: &programs, methods };
     let section = top.take("tenants").and_then(|item| item.section(findings));
     let mut tenants = TenantConfigs::read(section, &around, findings);
     let asked = top.take("authenticators");

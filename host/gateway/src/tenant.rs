@@ -23,8 +23,11 @@ use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use whelk_runtime::limits::{Budget, Throttle, count};
-use whelk_runtime::{Lookup, Plugin, Plugins, ProgramEntry, ProgramRequest, Quota, Registry, Routes};
+use whelk_runtime::{
+    ArgumentTemplates, Lookup, Plugin, Plugins, ProgramEntry, ProgramRequest, Quota, Registry, Routes,
+};
 
+use crate::config::sections::plugins::arguments::ProgramSettings;
 use crate::config::{self, Grants, Limits, check_tenant_name};
 use crate::observe::escape::escape;
 use crate::observe::event::{PluginEvent, emit};
@@ -40,6 +43,8 @@ pub struct Tenant {
     /// The name of the plugin that handles whole connections.
     connection_plugin: Option<String>,
     routes: Routes,
+    /// The arguments that its programs get.
+    arguments: ProgramSettings,
     /// The contents of its own plugin folder, if it has one.
     own: Option<Arc<Registry>>,
     operators: Arc<Registry>,
@@ -203,6 +208,10 @@ impl Plugins for Tenant {
     fn programs(&self) -> Vec<ProgramEntry> {
         self.programs.entries()
     }
+
+    fn arguments(&self, name: &str) -> Option<Arc<ArgumentTemplates>> {
+        self.arguments.get(name).cloned()
+    }
 }
 
 impl Tenants {
@@ -231,6 +240,7 @@ impl Tenants {
                 own: folders.own.get(name).map(|(plugins, _)| Arc::clone(plugins)),
                 operators: Arc::clone(&folders.operators.0),
                 programs: make_programs(name, tenant, folders, counts),
+                arguments: tenant.programs.clone(),
                 busy_permits: counts.busy_permits.get_or_make(name, busy_permits),
                 input: counts.inputs.get_or_make(name, input),
                 quota: tenant.grants.directory.as_ref().map(grants::quota),
@@ -472,6 +482,7 @@ impl Demonstration {
             limits: self.limits.clone(),
             connection_plugin: None,
             routes: Routes::default(),
+            arguments: ProgramSettings::new(),
             own: None,
             operators: Arc::clone(&self.plugins),
             programs: self.programs(),

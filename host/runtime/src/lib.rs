@@ -97,7 +97,10 @@ pub use plugin::compile::loader::{Loader, Source, Terms};
 pub use plugin::compile::requirements::InstanceLimits;
 pub use plugin::compile::slots::{CompileSlots, is_large};
 pub use plugin::compile::{CompileSettings, Compiler, compile_stdin};
-pub use plugin::lookup::{CANNOT_RUN, Lookup, LookupNotice, NOT_FOUND, Plugins, ProgramEntry, Unrunnable, first_word};
+pub use plugin::lookup::{
+    ArgumentTemplates, CANNOT_RUN, COMMAND, Lookup, LookupNotice, NOT_FOUND, Plugins, ProgramEntry, Unrunnable,
+    first_word,
+};
 pub use plugin::registry::{Fallback, Hold, Listed, Published, Registry};
 pub use plugin::routes::Routes;
 pub use plugin::table::{ProgramTable, TableFull};

@@ -308,10 +308,11 @@ impl Session {
                     let here = Arc::clone(self.processes.plugin());
                     match Box::pin(self.router.route(&wanted, Some(&here), half.shared())).await {
                         Route::Here(selection) => {
-                            (request, deliver_request) = (Some(StartRequest { event: wanted, selection }), true);
+                            request = Some(self.router.start_request(wanted, selection, here.name()));
+                            deliver_request = true;
                         }
                         Route::To(plugin, selection) => {
-                            let request = StartRequest { event: wanted, selection };
+                            let request = self.router.start_request(wanted, selection, plugin.name());
                             let hand_over = Box::pin(self.end_for_hand_over(process, half)).await;
                             return Some(NextProcess { plugin: Ok(plugin), request, hand_over });
                         }
@@ -326,7 +327,7 @@ impl Session {
                 Pause::HandOver(name) => {
                     // Permitted only after a program request was given.
                     let Some(StartRequest { event, .. }) = request.take() else { continue };
-                    let request = StartRequest { event, selection: Selection::HandOver };
+                    let request = self.router.start_request(event, Selection::HandOver, &name);
                     let found = Box::pin(self.router.wait_for(&name, half.shared())).await;
                     let notice = found.notice(&name);
                     let plugin = self.router.check_grants(found);
@@ -479,7 +480,7 @@ impl Session {
                     match route {
                         Route::To(plugin, selection) => {
                             pipes.hand_over();
-                            let request = StartRequest { event: request, selection };
+                            let request = self.router.start_request(request, selection, plugin.name());
                             return Some(NextProcess { plugin: Ok(plugin), request, hand_over });
                         }
                         Route::Unavailable(notice) => {

@@ -98,6 +98,13 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 #   continues; records that find no room are dropped, and counted in the log:
 # required = false
 
+# What a program gets from a request as its arguments: a table for each program, by its exact name. Without one these are the words
+# of the command, split as a shell splits them, and none for a shell. {command} is the whole command, which SSH_ORIGINAL_COMMAND has
+# in any case.
+# [programs.sh]
+# exec = ["-c", "{command}"]
+# shell = ["-l"]
+
 # Who may enter: a table for each user, by the exact name. At least one is needed.
 # [users.alice]
 #   The tenant, unless it is the one called default; and the plugin, unless it is the tenant's:
@@ -175,6 +182,10 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # [tenants.acme.routes]
 # subsystem = { sftp = "files" }
 # exec = { "git" = "git", "git lfs" = "lfs" }
+#
+#   The arguments of a program, instead of what [programs] says of it:
+# [tenants.acme.programs.report]
+# exec = ["--", "{command}"]
 #
 #   Other limits than the server's: those that are marked with # tenant below.
 # [tenants.acme.limits]

@@ -2,6 +2,10 @@
 //!
 //! The runtime only asks; the gateway answers, from the folders of the tenant.
 
+mod arguments;
+
+pub use arguments::{ArgumentTemplates, COMMAND};
+
 use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,6 +27,10 @@ pub trait Plugins: Send + Sync {
     /// The name of the program that an exec request without a route runs: the first word of its command. `None` where
     /// clients may not name programs.
     fn command(&self, _request: &ProgramRequest<'_>) -> Option<String> {
+        None
+    }
+    /// What the operator says of the arguments of the program of this name. `None`: the words of the command.
+    fn arguments(&self, _name: &str) -> Option<Arc<ArgumentTemplates>> {
         None
     }
     /// The programs of the tenant, in the order of their names: what `/bin` shows. Those that sessions cannot run are

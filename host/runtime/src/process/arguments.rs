@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::process::pause::Selection;
+use crate::process::pause::{Selection, StartRequest};
 use crate::session_types::ProgramRequest;
 
 /// Why no arguments can be made of a command.
@@ -36,41 +36,63 @@ impl fmt::Display for BadCommand {
     }
 }
 
-/// The arguments of the program `name`: those of a command are its words, split by the rules of a POSIX shell without
-/// any expansion. A shell and a subsystem give none.
+/// The arguments of the program `name`, of which the first is its name. Those of a command are its words, split by the
+/// rules of a POSIX shell without any expansion, and a shell gives none, unless the operator says otherwise. A
+/// subsystem gives none.
 ///
-/// The first is the program's name. Where the command led to the program, by a route or by the name of a program, the
-/// command's first word is the first argument: `git status`, routed by `git`.
+/// Where a route or its own first word led from the command to the program, that word named it, and is the first
+/// argument: `git status`, routed by `git`. A command that names the program gives its words whatever the operator
+/// says: `sh -c x` is not for `sh -c`.
 pub(super) fn arguments(
     name: &str,
-    request: Option<ProgramRequest<'_>>,
-    selection: Selection,
+    wanted: ProgramRequest<'_>,
+    request: &StartRequest,
 ) -> Result<Vec<String>, BadCommand> {
-    let mut arguments = vec![name.to_owned()];
-    if let Some(ProgramRequest::Exec(command)) = request {
-        if selection == Selection::Route {
-            arguments.clear();
+    let named = vec![name.to_owned()];
+    let templates = request.arguments.as_deref().filter(|_| request.selection != Selection::Command);
+    let (first, rest) = match wanted {
+        ProgramRequest::Exec(command) => {
+            let command = text(command)?;
+            match templates.and_then(|templates| templates.of_command(command)) {
+                Some(arguments) => (named, arguments),
+                None => {
+                    let words = shlex::split(command).ok_or(BadCommand::Unclosed)?;
+                    let has_name = matches!(request.selection, Selection::Route | Selection::Command);
+                    (if has_name { Vec::new() } else { named }, words)
+                }
+            }
         }
-        arguments.extend(words(command)?);
-    }
-    Ok(arguments)
+        ProgramRequest::Shell => (named, templates.map(|templates| templates.shell.clone()).unwrap_or_default()),
+        ProgramRequest::Subsystem(_) => (named, Vec::new()),
+    };
+    Ok([first, rest].concat())
 }
 
-/// The words of a command. A `#` at the beginning of a word begins a comment, as in a shell.
-fn words(command: &[u8]) -> Result<Vec<String>, BadCommand> {
+/// A command as text.
+fn text(command: &[u8]) -> Result<&str, BadCommand> {
     let command = str::from_utf8(command).map_err(|_| BadCommand::NotText)?;
-    if command.contains('\0') {
-        return Err(BadCommand::Nul);
-    }
-    shlex::split(command).ok_or(BadCommand::Unclosed)
+    if command.contains('\0') { Err(BadCommand::Nul) } else { Ok(command) }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::plugin::lookup::ArgumentTemplates;
+    use crate::session_types::ChannelEvent;
+
+    fn of(
+        event: ChannelEvent,
+        selection: Selection,
+        templates: Option<ArgumentTemplates>,
+    ) -> Result<Vec<String>, BadCommand> {
+        let request = StartRequest { event, selection, arguments: templates.map(Arc::new) };
+        arguments("prog", ProgramRequest::of(&request.event).unwrap(), &request)
+    }
 
     fn exec(command: &[u8], selection: Selection) -> Result<Vec<String>, BadCommand> {
-        arguments("prog", Some(ProgramRequest::Exec(command)), selection)
+        of(ChannelEvent::Exec(command.to_vec()), selection, None)
     }
 
     #[test]
@@ -89,10 +111,32 @@ mod tests {
             assert_eq!(exec(command, Selection::User).unwrap(), expected);
             assert_eq!(exec(command, Selection::HandOver).unwrap(), expected);
             assert_eq!(exec(command, Selection::Route).unwrap(), words);
+            assert_eq!(exec(command, Selection::Command).unwrap(), words);
         }
-        for request in [None, Some(ProgramRequest::Shell), Some(ProgramRequest::Subsystem("prog2"))] {
-            assert_eq!(arguments("prog", request, Selection::Route).unwrap(), ["prog"]);
+        for event in [ChannelEvent::Shell, ChannelEvent::Subsystem("prog2".to_owned())] {
+            assert_eq!(of(event, Selection::Route, None).unwrap(), ["prog"]);
         }
+    }
+
+    #[test]
+    fn the_operator_says_what_a_program_gets_unless_the_command_names_it() {
+        let list = |arguments: &[&str]| arguments.iter().map(|argument| (*argument).to_owned()).collect::<Vec<_>>();
+        let templates = || ArgumentTemplates { exec: Some(list(&["-c", "{command}"])), shell: list(&["-l"]) };
+        let command = || ChannelEvent::Exec(b"a 'b  c".to_vec());
+        for selection in [Selection::User, Selection::Route, Selection::HandOver] {
+            assert_eq!(of(command(), selection, Some(templates())).unwrap(), ["prog", "-c", "a 'b  c"]);
+            assert_eq!(of(ChannelEvent::Shell, selection, Some(templates())).unwrap(), ["prog", "-l"]);
+            let event = ChannelEvent::Subsystem("sftp".to_owned());
+            assert_eq!(of(event, selection, Some(templates())).unwrap(), ["prog"]);
+        }
+        assert_eq!(of(command(), Selection::Command, Some(templates())), Err(BadCommand::Unclosed));
+        let named = ChannelEvent::Exec(b"prog -c 'x y'".to_vec());
+        assert_eq!(of(named, Selection::Command, Some(templates())).unwrap(), ["prog", "-c", "x y"]);
+        let shell_only = ArgumentTemplates { exec: None, ..templates() };
+        let words = ChannelEvent::Exec(b"a b".to_vec());
+        assert_eq!(of(words, Selection::User, Some(shell_only)).unwrap(), ["prog", "a", "b"]);
+        let not_text = ChannelEvent::Exec(b"\xff".to_vec());
+        assert_eq!(of(not_text, Selection::User, Some(templates())), Err(BadCommand::NotText));
     }
 
     #[test]

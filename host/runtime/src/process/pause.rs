@@ -1,12 +1,17 @@
 //! Why a process stops handling events, and how it ends.
 
+use std::sync::Arc;
+
 use crate::error::Stop;
+use crate::plugin::lookup::ArgumentTemplates;
 use crate::session_types::{ChannelEvent, Ending, Exit};
 
 /// A program request for a process, and why it is that process's.
 pub(crate) struct StartRequest {
     pub(crate) event: ChannelEvent,
     pub(crate) selection: Selection,
+    /// What the operator says of the arguments, if the process runs a program.
+    pub(crate) arguments: Option<Arc<ArgumentTemplates>>,
 }
 
 /// How the plugin was chosen that serves a program request.
@@ -14,8 +19,10 @@ pub(crate) struct StartRequest {
 pub(crate) enum Selection {
     /// It is the plugin that the session was opened with.
     User,
-    /// A route leads from the request to it, or the request names it.
+    /// A route leads from the request to it.
     Route,
+    /// The first word of the command names it.
+    Command,
     /// Another plugin has handed the session over.
     HandOver,
 }

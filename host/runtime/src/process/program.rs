@@ -188,7 +188,7 @@ impl Program<'_> {
         }
         pipes.program_returned(true);
         let name = self.trial.plugin().name();
-        match arguments(name, Some(wanted), request.selection) {
+        match arguments(name, wanted, request) {
             Ok(arguments) => Accepted::Yes(arguments),
             Err(reason) => {
                 let (to, end) = if self.guest.state().channel.has_terminal() {

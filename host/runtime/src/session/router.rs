@@ -12,7 +12,7 @@ use crate::host::bindings::imports::channel::HandOverError;
 use crate::limits::Throttle;
 use crate::plugin::Plugin;
 use crate::plugin::lookup::{Lookup, LookupNotice, Plugins, Unrunnable};
-use crate::process::Selection;
+use crate::process::{Selection, StartRequest};
 use crate::session_types::{ChannelEvent, Facts, ProgramRequest};
 use crate::tenant::Tenant;
 
@@ -69,8 +69,11 @@ impl Router {
         let asked = ProgramRequest::of(request);
         let routed = asked.as_ref().and_then(|request| self.plugins.route(request));
         let command = asked.filter(|_| routed.is_none()).and_then(|request| self.plugins.command(&request));
-        let is_home = routed.is_none() && command.is_none();
-        let selection = if is_home { Selection::User } else { Selection::Route };
+        let selection = match (&routed, &command) {
+            (Some(_), _) => Selection::Route,
+            (None, Some(_)) => Selection::Command,
+            (None, None) => Selection::User,
+        };
         let name = routed.as_deref().or(command.as_deref()).unwrap_or_else(|| self.home.name());
         if here.is_some_and(|here| here.name() == name) {
             return Route::Here(selection);
@@ -102,6 +105,11 @@ impl Router {
             },
             |plugin| Route::To(plugin, selection),
         )
+    }
+
+    /// A program request for the process that runs this plugin.
+    pub(super) fn start_request(&self, event: ChannelEvent, selection: Selection, plugin: &str) -> StartRequest {
+        StartRequest { event, selection, arguments: self.plugins.arguments(plugin) }
     }
 
     /// What this name means, once it is known or the session has ended.

@@ -3,6 +3,8 @@
 //!
 //! Lists names and opens no file: errors in plugins are reported when they are loaded.
 
+pub(crate) mod arguments;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;

@@ -13,6 +13,7 @@ use super::grants::{self, DirectoryAccess, Grants, note_hidden, read_mounts};
 use super::limits::Limits;
 use super::login::authorities::{self, Authorities};
 use super::login::methods::{self, RequiredMethods};
+use super::plugins::arguments::{self, ProgramSettings};
 use super::plugins::{Plugins, Visible};
 use crate::config::folders::{Claim, DEPLOYS_NOTHING, Kind, ResolvedPath};
 use crate::config::reader::{Findings, Item, Section};
@@ -45,6 +46,8 @@ pub struct TenantConfig {
     pub routes: Routes,
     /// A command without a route runs the program that its first word names.
     pub exec_programs: bool,
+    /// The arguments that its programs get: the server's settings, with this tenant's.
+    pub(crate) programs: ProgramSettings,
     /// The methods of authentication that its users must succeed in, unless they say otherwise.
     pub methods: RequiredMethods,
     /// The server's limits, with this tenant's changes.
@@ -64,6 +67,8 @@ pub(in crate::config) struct Around<'a> {
     /// The operator's plugins, unless they cannot be read.
     pub(in crate::config) plugins: Option<&'a Plugins>,
     pub(in crate::config) limits: &'a Limits,
+    /// The server's settings of programs.
+    pub(in crate::config) programs: &'a ProgramSettings,
     /// The methods that the server requires.
     pub(in crate::config) methods: &'a RequiredMethods,
 }
@@ -127,6 +132,7 @@ impl TenantConfig {
             deploys: false,
             routes,
             exec_programs: false,
+            programs: ProgramSettings::new(),
             methods: RequiredMethods::default(),
             limits: limits.clone(),
             grants,
@@ -179,7 +185,8 @@ impl<'a> TenantConfigs<'a> {
 
 /// A tenant that says nothing of its own.
 fn inheriting(around: &Around<'_>) -> TenantConfig {
-    TenantConfig { methods: around.methods.clone(), ..TenantConfig::plain(around.limits) }
+    let (methods, programs) = (around.methods.clone(), around.programs.clone());
+    TenantConfig { methods, programs, ..TenantConfig::plain(around.limits) }
 }
 
 fn visible<'p>(tenant: &TenantConfig, own: Option<&'p Plugins>, operators: Option<&'p Plugins>) -> Visible<'p> {
@@ -219,6 +226,9 @@ fn read_tenant(item: &Item<'_>, around: &Around<'_>, claims: &mut Vec<Claim>, fi
     }
     if let Some(given) = section.take("exec_programs").and_then(|item| findings.keep(&item, truth(item.value))) {
         tenant.exec_programs = given;
+    }
+    if let Some(item) = section.take("programs") {
+        arguments::read(&item, &visible, &mut tenant.programs, findings);
     }
     if let Some(item) = section.take("trusted_user_ca_keys") {
         tenant.authorities = authorities::read(&item, around.folder, findings);
