@@ -93,6 +93,33 @@ pub mod connections {
     });
 }
 
+/// What a program calls beside the standard library. Each interface is whole, since the linker merges it with that of
+/// the C library.
+pub mod command {
+    wit_bindgen::generate!({
+        inline: "
+            package whelk:guest;
+            world command {
+                import wasi:cli/environment@0.2.12;
+                import wasi:cli/exit@0.2.12;
+            }
+            package wasi:cli@0.2.12 {
+                interface environment {
+                    get-environment: func() -> list<tuple<string, string>>;
+                    get-arguments: func() -> list<string>;
+                    initial-cwd: func() -> option<string>;
+                }
+                interface exit {
+                    exit: func(status: result);
+                    exit-with-code: func(status-code: u8);
+                }
+            }
+        ",
+        world: "whelk:guest/command",
+        generate_all,
+    });
+}
+
 /// Interfaces that need a grant, or whose contents the operator writes. Only a plugin that calls them imports them.
 pub mod granted {
     wit_bindgen::generate!({

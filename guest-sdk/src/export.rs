@@ -1,8 +1,10 @@
 //! The macros [`plugin!`](crate::plugin) and [`authenticator!`](crate::authenticator!), and what they expand to: they
-//! forward the host's calls to the plugin's value.
+//! forward the host's calls to the plugin's value. That of programs is in `export/command.rs`.
 //!
 //! The host makes one instance per session, and of an authenticator one per connection, so a plugin holds exactly one
 //! value. The host never calls into the plugin while another call runs, so the value can be borrowed for a whole call.
+
+pub mod command;
 
 use std::{cell::RefCell, marker::PhantomData, panic, thread::LocalKey};
 

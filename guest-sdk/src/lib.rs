@@ -63,6 +63,7 @@
 //! * [`keyvalue`], [`topics`]: what sessions share, where the operator grants it.
 //! * [`Authenticator`], [`authenticator!`], [`config`]: a plugin that decides who may log in, and what its operator
 //!   wrote for it.
+//! * [`whelk_command!`]: for a program, a plain `fn main`, which serves a session by its standard streams alone.
 //! * [`Connection`], [`connection_plugin!`], [`connection_control`]: a plugin that handles whole connections, with
 //!   channel types and requests of its own.
 //!
