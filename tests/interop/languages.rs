@@ -2,128 +2,67 @@
 //! Python with its interpreter, JavaScript with SpiderMonkey (StarlingMonkey) and with QuickJS.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
-use whelk_tests::{
-    Call, Client, Gateway, Input, LATER, MIB, Running, Setup, client_program, figure, repository, shipped_plugins, size,
-};
+use whelk_tests::{Call, Client, Gateway, Input, MIB, Running, Setup, figure, shipped_plugins, size};
 
-/// One toolchain and its input.
+use crate::recipe::{Recipe, loaded};
+
+/// One language.
 struct Language {
-    name: &'static str,
-    /// A file in `interop/guests`.
-    source: &'static str,
-    /// The program, as `cargo xtask test` installs it.
-    tool: &'static str,
-    /// Its arguments; `WIT`, `SOURCE`, `FOLDER` and `OUT` stand for paths.
-    arguments: &'static [&'static str],
+    recipe: Recipe,
     /// What the plugin writes before it reads a command.
     says: &'static str,
 }
 
+/// What every plugin here is built from, beside its source.
+const INPUTS: &[&str] = &["tests/interop/guests/package-lock.json", "tests/requirements.txt", "wit"];
+
 const LANGUAGES: [Language; 3] = [
     Language {
-        name: "python",
-        source: "echo.py",
-        tool: "componentize-py",
-        arguments: &["-d", "WIT", "-w", "session-plugin", "componentize", "-p", "FOLDER", "echo", "-o", "OUT"],
+        recipe: Recipe {
+            name: "python",
+            source: "guests/echo.py",
+            inputs: INPUTS,
+            tool: "componentize-py",
+            arguments: &["-d", "WIT", "-w", "session-plugin", "componentize", "-p", "FOLDER", "echo", "-o", "OUT"],
+        },
         says: "python ",
     },
     Language {
-        name: "starlingmonkey",
-        source: "echo.js",
-        tool: "componentize-js",
-        arguments: &["SOURCE", "--wit", "WIT", "--world-name", "session-plugin", "--out", "OUT"],
+        recipe: Recipe {
+            name: "starlingmonkey",
+            source: "guests/echo.js",
+            inputs: INPUTS,
+            tool: "componentize-js",
+            arguments: &["SOURCE", "--wit", "WIT", "--world-name", "session-plugin", "--out", "OUT"],
+        },
         says: "javascript ",
     },
     Language {
-        name: "quickjs",
-        source: "echo.js",
-        tool: "jco",
-        arguments: &[
-            "componentize",
-            "SOURCE",
-            "--wit",
-            "WIT",
-            "--world-name",
-            "session-plugin",
-            "--backend",
-            "qjs",
-            "--backend-qjs-disable-async",
-            "--out",
-            "OUT",
-        ],
+        recipe: Recipe {
+            name: "quickjs",
+            source: "guests/echo.js",
+            inputs: INPUTS,
+            tool: "jco",
+            arguments: &[
+                "componentize",
+                "SOURCE",
+                "--wit",
+                "WIT",
+                "--world-name",
+                "session-plugin",
+                "--backend",
+                "qjs",
+                "--backend-qjs-disable-async",
+                "--out",
+                "OUT",
+            ],
+        },
         says: "javascript ",
     },
 ];
-
-impl Language {
-    /// Builds the plugin, unless it was built before from the same input.
-    fn component(&self) -> PathBuf {
-        // Two tests need the same.
-        static MAKING: Mutex<()> = Mutex::new(());
-        let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
-        let folder = repository().join("target/guests");
-        fs::create_dir_all(&folder).expect("the target folder can be written");
-        let built = folder.join(format!("{}-{}.wasm", self.name, &self.fingerprint()[..16]));
-        if !built.is_file() {
-            // Built under another name first, so that an existing file is complete.
-            let new = folder.join(format!("{}-{}.new.wasm", self.name, std::process::id()));
-            let guests = repository().join("tests/interop/guests");
-            let mut command = Command::new(client_program(self.tool));
-            command.current_dir(&folder);
-            for argument in self.arguments {
-                match *argument {
-                    "WIT" => command.arg(repository().join("wit")),
-                    "SOURCE" => command.arg(guests.join(self.source)),
-                    "FOLDER" => command.arg(&guests),
-                    "OUT" => command.arg(&new),
-                    other => command.arg(other),
-                };
-            }
-            let finished = Running::run(command, Input::Nothing, LATER);
-            let said = format!("{}{}", finished.out.text(), finished.err);
-            assert_eq!(finished.status, Some(0), "{} made no plugin of {}: {said}", self.tool, self.source);
-            fs::rename(&new, &built).expect("the toolchain has written the plugin");
-        }
-        built
-    }
-
-    /// A hash of everything that the plugin is built from.
-    fn fingerprint(&self) -> String {
-        let mut digest = Sha256::new();
-        let tests = repository().join("tests");
-        let guests = tests.join("interop/guests");
-        let mut files =
-            vec![guests.join(self.source), guests.join("package-lock.json"), tests.join("requirements.txt")];
-        files.extend(files_below(&repository().join("wit")));
-        for file in files {
-            let bytes = fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-            digest.update(Sha256::digest(bytes));
-        }
-        self.arguments.iter().for_each(|argument| digest.update(argument));
-        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-}
-
-/// In order.
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).expect("the folder is in the repository");
-    let mut entries: Vec<PathBuf> = entries.map(|entry| entry.expect("it can be listed").path()).collect();
-    entries.sort();
-    entries.into_iter().flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
-}
-
-/// Waits for a plugin. The machine may be busy, so preparation may take long, and none is ready at the start.
-fn loaded(gateway: &Gateway, plugin: &str) {
-    gateway.wait(&format!("plugin {plugin}"), |event| {
-        (event.message == "plugin loaded" && event.field("plugin") == plugin).then_some(())
-    });
-}
 
 /// The resident memory of each live session.
 fn resident_each(gateway: &Gateway, plugin: &str, sessions: u64) -> u64 {
@@ -161,12 +100,13 @@ fn plugins_in_python_and_javascript_load_with_the_default_settings_and_answer() 
     fs::copy(shipped_plugins().join("probe.wasm"), into("probe")).expect("it is built");
     let gateway = Setup::default().plugins(plugins.path().to_owned()).start();
     for language in &LANGUAGES {
-        fs::copy(language.component(), into(language.name)).expect("the temporary folder can be written");
-        loaded(&gateway, language.name);
+        let Recipe { name, .. } = language.recipe;
+        fs::copy(language.recipe.build(), into(name)).expect("the temporary folder can be written");
+        loaded(&gateway, name);
     }
     let (times, sessions) = (size(1, 15), size(1, 20));
     let plain = time_of_a_command(&gateway, "probe", "exit 0", times);
-    for Language { name, says, .. } in &LANGUAGES {
+    for Language { recipe: Recipe { name, .. }, says } in &LANGUAGES {
         let call = || Call::new(Client::OpenSsh100, &gateway, name);
         let bytes = size(MIB / 4, 8 * MIB);
         let piped = call().run(Input::Generated(bytes));

@@ -33,6 +33,8 @@ mod node;
 mod openssh_tools;
 mod operator;
 mod plain_programs;
+mod programs;
+mod recipe;
 mod regress;
 mod reload;
 mod revocation;

@@ -16,8 +16,8 @@ sees a whole file or none.";
 const TARGET: &str = "wasm32-wasip2";
 
 const NO_TARGET: &str = "\
-This compiler has no target wasm32-wasip2, and rustup, which could add it, is not there or failed.
-With rustup:           rustup target add wasm32-wasip2
+This compiler lacks the target wasm32-wasip2, or for the tests wasm32-wasip1, and rustup, which could add it, is not there or failed.
+With rustup:           rustup target add wasm32-wasip2 wasm32-wasip1
 With a distribution's Rust: install its package for the target if there is one (Debian, Ubuntu: libstd-rust-dev-wasm32 has
                        wasm32-wasip1 only). Otherwise install the library's sources (Debian: rust-src) and build plugins with
                        RUSTC_BOOTSTRAP=1 cargo build -Zbuild-std=std,panic_abort --profile plugin --target wasm32-wasip2 -p NAME";
@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 
 /// Everything that is served.
 pub(crate) fn build(workspace: &Workspace) -> Outcome {
-    add_target()?;
+    add_target(TARGET)?;
     // With the features that the whole workspace asks of shared crates, as its tests have it: else both compile
     // wasmtime.
     step(cargo().current_dir(&workspace.root).args(["build", "--release", "--workspace", "--bin", "whelk"]))?;
@@ -52,13 +52,14 @@ pub(crate) fn build(workspace: &Workspace) -> Outcome {
     Ok(())
 }
 
-fn add_target() -> Outcome {
+/// Adds a target of WebAssembly to the compiler, if it lacks it.
+pub(crate) fn add_target(target: &str) -> Outcome {
     let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;
-    let library = Path::new(sysroot.trim()).join("lib/rustlib").join(TARGET).join("lib");
+    let library = Path::new(sysroot.trim()).join("lib/rustlib").join(target).join("lib");
     if library.is_dir() {
         return Ok(());
     }
-    step(Command::new("rustup").args(["target", "add", TARGET])).map_err(|error| format!("{error}\n{NO_TARGET}"))
+    step(Command::new("rustup").args(["target", "add", target])).map_err(|error| format!("{error}\n{NO_TARGET}"))
 }
 
 /// Puts a plugin where the gateway finds it: whole, and only when it is another.

@@ -3,9 +3,10 @@
 //! As root on Debian what is missing is installed. The two OpenSSH clients are unpacked side by side without being
 //! installed, from the mirrors that the machine already uses, and so is sshd, beside which Whelk is measured. The
 //! Python clients live in a virtual environment, those of node in a folder of modules, those of other languages in
-//! `libraries`. With them come the toolchains of the languages in which plugins are written for a test.
+//! `libraries`. With them come the toolchains of the languages in which plugins and programs are written for a test.
 
 mod libraries;
+mod toolchains;
 
 use crate::step::{Outcome, doing, output, run as step};
 use crate::workspace::Workspace;
@@ -96,6 +97,7 @@ impl Clients {
         clients.bring_node(&workspace.root.join("tests/interop/node"))?;
         clients.bring_javascript(&workspace.root.join("tests/interop/guests"))?;
         clients.bring_libraries(&workspace.root.join("tests/interop"))?;
+        clients.bring_toolchains()?;
         Ok(clients)
     }
 
@@ -236,7 +238,11 @@ impl Clients {
         }
         self.link("python", &python)?;
         self.link("ssh-audit", &environment.join("bin/ssh-audit"))?;
-        self.link("componentize-py", &environment.join("bin/componentize-py"))
+        self.link("componentize-py", &environment.join("bin/componentize-py"))?;
+        // A compiler of C in a wheel. What it makes once of its C library stays.
+        let (python, cache) = (python.display(), self.home.join("zig-cache"));
+        let cache = format!("ZIG_GLOBAL_CACHE_DIR='{0}' ZIG_LOCAL_CACHE_DIR='{0}'", cache.display());
+        self.script("zig", &format!("{cache} exec '{python}' -m ziglang \"$@\"\n"))
     }
 
     /// sshd as it is installed, else unpacked without being installed: installing it would start it for the whole

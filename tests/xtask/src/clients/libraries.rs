@@ -55,7 +55,7 @@ impl Clients {
 
     /// A driver in Go, which becomes the program of this name.
     fn bring_go(&self, driver: &Path, name: &str) -> Outcome {
-        let root = self.unpack_all("go", &GO, "bookworm-backports")?;
+        let root = self.unpack_go()?;
         let program = self.home.join(name).join("driver");
         self.compile(driver, &program, || {
             let toolchain = root.join("usr/lib/go-1.23");
@@ -67,6 +67,11 @@ impl Clients {
             build
         })?;
         self.link(name, &program)
+    }
+
+    /// Go's toolchain.
+    pub(super) fn unpack_go(&self) -> Outcome<PathBuf> {
+        self.unpack_all("go", &GO, "bookworm-backports")
     }
 
     fn bring_java(&self, driver: &Path) -> Outcome {
