@@ -16,8 +16,9 @@ fn open(at: &Descriptor, path: &str, how: OpenFlags, flags: DescriptorFlags) -> 
     at.open_at(PathFlags::SYMLINK_FOLLOW, path, how, flags)
 }
 
-fn report(escapes: &BTreeSet<String>) -> String {
-    if escapes.is_empty() { "held".to_owned() } else { escapes.iter().cloned().collect::<Vec<_>>().join(", ") }
+/// How many attempts there were, if none succeeded.
+fn report(escapes: &BTreeSet<String>, attempts: u64) -> String {
+    if escapes.is_empty() { attempts.to_string() } else { escapes.iter().cloned().collect::<Vec<_>>().join(", ") }
 }
 
 /// Names of something outside. The directory has `out`, a link to an absolute path, `up`, a link to `../outside`, and
@@ -40,12 +41,13 @@ const OUTSIDE: [&str; 12] = [
 /// Attempts that need no second session, in a directory of the tree: by paths from the root, and from a handle of the
 /// directory itself.
 pub(crate) fn attack(times: u64, directory: &str) -> String {
-    let mut escapes = BTreeSet::new();
+    let (mut escapes, mut attempts) = (BTreeSet::new(), 0);
     let root = root();
     let handle = open(&root, directory, OpenFlags::DIRECTORY, DescriptorFlags::READ).expect("the directory is there");
     let (read, write) = (DescriptorFlags::READ, DescriptorFlags::READ | DescriptorFlags::WRITE);
     for round in 0..times {
         let mut tried = |what: &str, done: bool| {
+            attempts += 1;
             if done {
                 escapes.insert(format!("{what} in round {round}"));
             }
@@ -78,7 +80,7 @@ pub(crate) fn attack(times: u64, directory: &str) -> String {
         let up = &*format!("{way}{}", "../".repeat(1 + (round % 7) as usize));
         tried("go up", open(base, up, OpenFlags::DIRECTORY, read).is_ok_and(|up| !is_above(&root, &up, directory)));
     }
-    report(&escapes)
+    report(&escapes, attempts)
 }
 
 /// Whether this is the root or one of the directories above another.
@@ -93,10 +95,11 @@ fn is_above(root: &Descriptor, above: &Descriptor, directory: &str) -> bool {
 /// Attempts that a concurrent swap could open: in this directory `turn` is a directory at one time and a link to the
 /// outside at another.
 pub(crate) fn raid(times: u64, directory: &str) -> String {
-    let mut escapes = BTreeSet::new();
+    let (mut escapes, mut attempts) = (BTreeSet::new(), 0);
     let at = |name: &str| format!("{directory}/{name}");
     for round in 0..times {
         let mut tried = |what: &str, done: bool| {
+            attempts += 1;
             if done {
                 escapes.insert(format!("{what} in round {round}"));
             }
@@ -116,7 +119,7 @@ pub(crate) fn raid(times: u64, directory: &str) -> String {
             _ => OpenOptions::new().append(true).open(at("turn/secret")).and_then(|mut file| file.write_all(b"spoilt")),
         };
     }
-    report(&escapes)
+    report(&escapes, attempts)
 }
 
 /// The other side of a race by the tenant itself: swaps the directory and the link, again and again.
