@@ -10,8 +10,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::time::Instant;
+use whelk_runtime::limits::Throttle;
 use whelk_runtime::{Directories, Directory, HomeLifetime, HomeQuota, HomeSettings, Homes, TemporaryFolders};
 
+use crate::observe::escape::escape;
+use crate::observe::event::{PluginEvent, emit};
 use crate::state::{State, session_folder};
 
 /// Those of one tenant.
@@ -20,6 +24,8 @@ pub(super) struct SessionFolders {
     tenant: String,
     quota: HomeQuota,
     directories: Arc<Directories>,
+    /// Logs the first failure.
+    failures: Throttle,
     /// Opened when it is first used: most tenants never do, and it takes a descriptor.
     opened: Mutex<Option<Arc<Homes>>>,
 }
@@ -28,7 +34,14 @@ impl SessionFolders {
     /// What an earlier process has left is removed, in the background. Blocks.
     pub(super) fn new(state: &Path, tenant: &str, quota: HomeQuota, directories: &Arc<Directories>) -> Arc<Self> {
         let (state, tenant, directories) = (state.to_owned(), tenant.to_owned(), Arc::clone(directories));
-        let folders = Arc::new(Self { state, tenant, quota, directories, opened: Mutex::default() });
+        let folders = Arc::new(Self {
+            state,
+            tenant,
+            quota,
+            directories,
+            failures: Throttle::first(1),
+            opened: Mutex::default(),
+        });
         if session_folder(&folders.state, &folders.tenant).is_dir() {
             // If that is not possible now, a session reports it.
             let _ = folders.open();
@@ -54,7 +67,13 @@ impl SessionFolders {
 
 impl TemporaryFolders for SessionFolders {
     fn make(&self) -> io::Result<Arc<Directory>> {
-        self.open()?.make_temporary()
+        self.open().and_then(|homes| homes.make_temporary()).inspect_err(|error| {
+            if self.failures.allow(Instant::now()).is_some() {
+                let reason = format!("/tmp: {error}");
+                let (tenant, reason) = (escape(self.tenant.as_bytes()), escape(reason.as_bytes()));
+                emit(PluginEvent::GrantMissing { tenant, reason });
+            }
+        })
     }
 }
 

@@ -78,7 +78,7 @@ whelk_runtime::events! {
             tenant: &'a str,
             plugin: &'a str,
         }
-        /// A tenant of the demonstration cannot be given something that it is granted.
+        /// A tenant cannot be given something that it is granted: one of the demonstration, or any its `/tmp`.
         GrantMissing("plugin_grant_missing", WARN, "whelk::tenant", "tenant goes without a grant") {
             #[display] tenant: Escaped<'a>,
             #[display] reason: Escaped<'a>,

@@ -17,7 +17,7 @@ pub(super) struct Parts {
 
 /// The `/tmp` of one session, made when it is first used.
 #[derive(Default)]
-pub(crate) struct Temporary(OnceLock<Option<Arc<Directory>>>);
+pub(crate) struct Temporary(OnceLock<Arc<Directory>>);
 
 /// Something in the tree that is open.
 pub(crate) enum OpenFile {
@@ -45,10 +45,15 @@ impl Parts {
         Ok(match self.plan.kind(part) {
             NodeKind::Home => self.home.as_ref(),
             NodeKind::Mount(directory) => Some(directory),
-            NodeKind::Temporary(folders) => {
-                let made = self.temporary.0.get_or_init(|| folders.make().ok());
-                Some(made.as_ref().ok_or_else(|| io::Error::other("no temporary folder can be made"))?)
-            }
+            NodeKind::Temporary(folders) => match self.temporary.0.get() {
+                Some(made) => Some(made),
+                // Of two at once one stays, and the other is removed again. After a failure the next use tries again.
+                None => {
+                    // The path exists, whatever the reason is.
+                    let made = folders.make().map_err(io::Error::other)?;
+                    Some(self.temporary.0.get_or_init(|| made))
+                }
+            },
             NodeKind::Folder | NodeKind::Device(_) | NodeKind::Names(_) => None,
         })
     }
