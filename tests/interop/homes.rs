@@ -151,3 +151,47 @@ fn ephemeral_homes_leave_nothing_behind_after_a_kill_and_a_restart_and_others_st
     session.kill_and_wait();
     assert_eq!(names(&folder), [".whelk-temporary-mine"]);
 }
+
+#[test]
+fn a_reload_changes_the_quota_of_homes_in_use_and_takes_those_of_a_removed_tenant_away() {
+    let gateway = gateway();
+    let path = gateway.configuration().expect("it has one").to_owned();
+    let reload = |change: &dyn Fn(&str) -> String, times: usize| {
+        let text = fs::read_to_string(&path).expect("it is there");
+        fs::write(&path, change(&text)).expect("our own folder");
+        gateway.signal(rustix::process::Signal::HUP);
+        gateway.wait_all("a reload", |events| {
+            let reloaded = |event: &&whelk_tests::Event| event.message == "configuration reloaded";
+            (events.iter().filter(reloaded).count() == times).then_some(())
+        });
+    };
+    let access = Access::password("accept acme files as=alice");
+    let call = Call::new(Client::OpenSsh100, &gateway, "x").access(access);
+    let mut alice = call.start();
+    alice.type_in(b"fill big 2000");
+    alice.wait_for_output("ok");
+    reload(&|text| text.replace("from = \"skel\" }", "from = \"skel\", bytes = \"1 KiB\" }"), 1);
+    alice.type_in(b"append big x;stat big");
+    alice.wait_for_output("io\nfile 2000");
+    let guest = held(&Call::new(Client::OpenSsh100, &gateway, "guest"), "x");
+    let folder = ephemeral(&gateway);
+    assert_eq!(names(&folder).len(), 1);
+    reload(
+        &|text| {
+            let start = text.find("[tenants.brief]").expect("it is there");
+            let end = text.find("[[auth").expect("it is there");
+            let guest =
+                text.find("[users.guest]").expect("it is there")..text.find("[tenants.acme]").expect("it is there");
+            format!("{}{}{}", &text[..guest.start], &text[guest.end..start], &text[end..])
+        },
+        2,
+    );
+    // Whether it was revoked or its client leaves: the home goes.
+    guest.kill_and_wait();
+    wait_for_removals(&gateway, 1);
+    assert_eq!(names(&folder), [""; 0]);
+    alice.type_in(b"stat big");
+    alice.wait_for_output("file 2000");
+    assert_eq!(alice.finish().status, Some(0));
+    gateway.end();
+}

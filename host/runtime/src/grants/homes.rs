@@ -148,7 +148,7 @@ impl Homes {
     pub fn make_temporary(&self) -> io::Result<Arc<Directory>> {
         tokio::runtime::Handle::current().block_on(self.place.until_removed());
         let (tenant, guest_path) = (&*self.tenant, &*self.guest_path);
-        let new = NewHome { tenant, skeleton: None, guest_path, is_wanted: &|| true };
+        let new = NewHome { tenant, skeleton: None, guest_path, is_home: false, is_wanted: &|| true };
         let made = self.place.make_temporary(&new);
         made.map(|made| made.directory).map_err(|error| io::Error::other(error.to_string()))
     }
@@ -246,6 +246,7 @@ impl Homes {
                 tenant: &homes.tenant,
                 skeleton: homes.settings.skeleton.as_deref(),
                 guest_path: &homes.guest_path,
+                is_home: true,
                 is_wanted: &|| !is_waited_for.load(Ordering::Relaxed),
             };
             let working = usage.working();

@@ -293,10 +293,20 @@ async fn a_start_removes_what_a_crash_left_and_nothing_else() {
         "ok\nok\nok"
     );
     // The disk as it would be if the process were killed now.
+    let mut other = village.session("bob");
+    assert_eq!(other.run("mkdir a;write a/b x").await, "ok\nok");
     let crashed = place.path("crashed");
     let copied = Command::new("cp").arg("-a").arg(place.path("homes")).arg(&crashed).status().unwrap();
     assert!(copied.success());
     shell.end().await;
+    other.end().await;
+    // One was being removed: what was below its contents stands beside them, and they are gone.
+    let removed = names(&crashed).into_iter().map(|name| crashed.join(name));
+    let removed = removed.filter(|folder| folder.join("contents/a").exists());
+    removed.for_each(|folder| {
+        fs::rename(folder.join("contents/a"), folder.join("0")).unwrap();
+        fs::remove_dir_all(folder.join("contents")).unwrap();
+    });
     for kept in ["alice", ".whelk-temporary-0123", "lost+found"] {
         fs::create_dir(crashed.join(kept)).unwrap();
         fs::write(crashed.join(kept).join("data"), "x").unwrap();
@@ -304,13 +314,39 @@ async fn a_start_removes_what_a_crash_left_and_nothing_else() {
     drop(village);
     fs::remove_dir_all(place.path("homes")).unwrap();
     fs::rename(&crashed, place.path("homes")).unwrap();
-    assert_eq!(names(&place.path("homes")).len(), 4);
+    assert_eq!(names(&place.path("homes")).len(), 5);
     place.directories = Directories::default();
     let village = place.ample(HomeLifetime::Persistent);
     assert_eq!(place.settled(), [".whelk-temporary-0123", "alice", "lost+found"]);
     let mut alice = village.session("alice");
     assert_eq!(alice.run("read data;list .").await, "x\ndata:file");
     alice.end().await;
+}
+
+#[tokio::test]
+async fn settings_that_change_while_sessions_live_are_for_those_that_come_and_quotas_for_all() {
+    let place = Place::new();
+    place.skeleton("file", "12345");
+    let brief = place.village(HomeLifetime::Connection, quota(20, 9, 100));
+    let connection = ConnectionHome::new(1);
+    let mut first = brief.on(&connection, "alice");
+    assert_eq!(first.run("read file;fill big 20").await, "12345\nio");
+    // A reload: homes that stay, of the same folder, with more room.
+    let lasting = place.village(HomeLifetime::Persistent, quota(40, 9, 100));
+    let mut second = lasting.on(&connection, "alice");
+    assert_eq!(second.run("stat big;fill mine 35").await, "none\nok");
+    assert_eq!(lasting.homes.total_bytes(), brief.homes.total_bytes());
+    second.end().await;
+    // Another, with less room: what is there stays.
+    let small = place.village(HomeLifetime::Persistent, quota(10, 9, 10));
+    let mut third = small.on(&connection, "alice");
+    assert_eq!(third.run("stat mine;append mine x;remove mine;append file 1").await, "file 35\nio\nok\nio");
+    third.end().await;
+    first.end().await;
+    drop(brief);
+    assert_eq!(place.settled().len(), 2, "the connection has its home");
+    drop(connection);
+    assert_eq!(place.settled(), ["alice"]);
 }
 
 #[tokio::test]

@@ -166,7 +166,8 @@ impl MarkedFolder {
         }
     }
 
-    fn open(&self) -> io::Result<OwnedFd> {
+    /// Opens it, with the mark.
+    pub(super) fn open(&self) -> io::Result<OwnedFd> {
         Ok(openat(&self.above, &self.name, DIRECTORY, Mode::empty())?)
     }
 }

@@ -85,6 +85,8 @@ pub(super) struct NewHome<'n> {
     pub(super) tenant: &'n str,
     pub(super) skeleton: Option<&'n Path>,
     pub(super) guest_path: &'n str,
+    /// It is somebody's home: its removal is logged.
+    pub(super) is_home: bool,
     /// Asked while it is made.
     pub(super) is_wanted: &'n dyn Fn() -> bool,
 }
@@ -132,6 +134,7 @@ impl HomesPlace {
                 tenant: tenant.into(),
                 account: None,
                 entries: 0,
+                is_home: true,
             });
         }
         Ok(place)
@@ -297,8 +300,8 @@ impl HomesPlace {
     pub(super) fn make_temporary(self: &Arc<Self>, new: &NewHome<'_>) -> Result<MadeHome, HomeError> {
         let (folder, account, skeleton) = self.begin_home(new)?;
         let path = self.path.join(folder.contents());
-        let temporary =
-            TemporaryHome { folder, place: Arc::clone(self), tenant: new.tenant.into(), account: Arc::clone(&account) };
+        let (place, tenant, is_home) = (Arc::clone(self), new.tenant.into(), new.is_home);
+        let temporary = TemporaryHome { folder, place, tenant, account: Arc::clone(&account), is_home };
         let opened = temporary.folder.open_contents().and_then(|contents| {
             let dir = Dir::from_std_file(contents.into());
             let id = Id::of(&dir.dir_metadata()?);
@@ -338,7 +341,7 @@ impl HomesPlace {
     /// Removes a folder that has not become a home.
     fn discard(self: &Arc<Self>, folder: &MarkedFolder, account: &Arc<QuotaAccount>, tenant: &str) {
         let (folder, account, place) = (folder.clone(), Some(Arc::clone(account)), Arc::clone(self));
-        self.remove(Removal { folder, place, tenant: tenant.into(), account, entries: 0 });
+        self.remove(Removal { folder, place, tenant: tenant.into(), account, entries: 0, is_home: false });
     }
 
     fn remove(self: &Arc<Self>, mut removal: Removal) {
@@ -388,11 +391,15 @@ struct TemporaryHome {
     place: Arc<HomesPlace>,
     tenant: Arc<str>,
     account: Arc<QuotaAccount>,
+    is_home: bool,
 }
 
 impl Drop for TemporaryHome {
     fn drop(&mut self) {
-        self.place.discard(&self.folder, &self.account, &self.tenant);
+        let Self { folder, place, tenant, account, is_home } = self;
+        let (folder, tenant, account) = (folder.clone(), Arc::clone(tenant), Some(Arc::clone(account)));
+        let removal = Removal { folder, place: Arc::clone(place), tenant, account, entries: 0, is_home: *is_home };
+        place.remove(removal);
     }
 }
 
@@ -405,12 +412,15 @@ struct Removal {
     account: Option<Arc<QuotaAccount>>,
     /// Of how many entries it is known that they wait.
     entries: u64,
+    /// Its removal is logged.
+    is_home: bool,
 }
 
 impl Removal {
     fn step(&mut self) -> io::Result<Removed> {
         if self.account.is_none() {
-            let contents = count::count(self.folder.open_contents()?).map_err(|(_, error)| error)?;
+            // All of it: a removal may have begun.
+            let contents = count::count(self.folder.open()?).map_err(|(_, error)| error)?;
             let account = QuotaAccount::within(self.place.quota().each, contents.usage, &self.place.total);
             self.account = Some(Arc::new(account));
         }
@@ -424,7 +434,7 @@ impl Work for Removal {
         if let Ok(Removed::Some(_)) = done {
             return Some(self);
         }
-        let Self { folder, place, tenant, account, entries } = &*self;
+        let Self { folder, place, tenant, account, entries, is_home } = &*self;
         let home = place.path.join(folder.contents());
         match &done {
             // It stays, and stays charged, until the next start.
@@ -433,7 +443,9 @@ impl Work for Removal {
                 if let Some(account) = account {
                     account.give_back(account.usage());
                 }
-                emit(LogEvent::HomeRemoved { tenant, home: &home });
+                if *is_home {
+                    emit(LogEvent::HomeRemoved { tenant, home: &home });
+                }
             }
         }
         place.removals.send_modify(|waiting| *waiting = waiting.saturating_sub(*entries));
