@@ -13,7 +13,7 @@
 //! | `process` | one store with one instance: made (`store.rs`), entered (`guest.rs`) and called (`handler.rs`) |
 //! | [`terminal`] | the line discipline: modes and bytes in; bytes for the program, echo and signals out |
 //! | `host` | the imports that a guest may call, a file each; WASI below it |
-//! | `grants` | what a tenant may be granted: a directory or homes in a tree of files, key-value buckets, network, topics |
+//! | `grants` | what a tenant may be granted: a tree of files with a directory or homes, key-value, network, topics |
 //! | `limits` | every limit, and what is counted against it: budgets, rates, permits, CPU and memory |
 //! | `plugin` | a compiled component, how a file becomes one, versions, circuit breakers |
 //! | `engine` | wasmtime's engine, the epoch ticker, the reaper, memory slots |

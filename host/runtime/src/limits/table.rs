@@ -109,8 +109,8 @@ pub struct Limits {
         Session tmp_bytes: Bytes = 64 * MIB, 0 => 1024 * GIB, "W28";
         /// ... and files and directories.
         Session tmp_files: Count = 1000, 0 => 10_000_000, "W28";
-        /// Bytes that the sessions of one tenant may have in their `/tmp` together. What ended sessions had there counts
-        /// until it is removed.
+        /// Bytes that the sessions of one tenant may have in their `/tmp` together. What ended sessions had there
+        /// counts until it is removed.
         Tenant tenant_tmp_bytes: Bytes = GIB, 0 => 1024 * GIB, "W28";
         /// Timers of one instance.
         Session timers: Count = 64, 0 => 10_000, "W21";
