@@ -149,8 +149,8 @@ mod tests {
         // 200 MiB, less 64 for the server, 25 for connections, 25 to compile and 12.5 for output.
         assert_eq!(total(200 * MIB), 147 * MIB / 2);
         assert_eq!(total(256 * MIB), (256 - 64 - 32 - 32 - 16) * MIB);
-        // Four compilers of 1 GiB are less than an eighth of this.
-        assert_eq!(total(64 << 30), (64 << 30) - 64 * MIB - (8 << 30) - (4 << 30) - (4 << 30));
+        // Four compilers of 2 GiB are less than an eighth of this.
+        assert_eq!(total(128 << 30), (128 << 30) - 64 * MIB - (16 << 30) - (8 << 30) - (8 << 30));
         // However little there is, a quarter is the plugins'.
         assert_eq!(total(64 * MIB), 16 * MIB);
         assert_eq!(memory_total(&limits, None), usize::MAX);
