@@ -33,6 +33,7 @@ mod node;
 mod openssh_tools;
 mod operator;
 mod plain_programs;
+mod program_table;
 mod programs;
 mod recipe;
 mod regress;
