@@ -10,7 +10,12 @@
 //! * every change, if the grant is read-only.
 //!
 //! The bytes of a file with several names count once. Each of its names counts as a file, because it takes room in a
-//! directory: otherwise a plugin could fill the disk with names of one file.
+//! directory: otherwise a plugin could fill the disk with names of one file. The target of a symbolic link counts as
+//! bytes.
+//!
+//! The number of links does not tell where a name is: if an operator *moves* one of two names of a file out of the
+//! directory, on the same file system, its number stays, and the other name is still written to. As on any Unix, a file
+//! that others may write is copied out, never moved.
 //!
 //! Changes of names are serialized for each tenant's directory, so that an operation removes or replaces what it has
 //! found. Changes of sizes are serialized for each file (`inode`). Everything blocks, and is called where that is
@@ -26,6 +31,8 @@ mod inode;
 mod quota;
 mod refused;
 mod slots;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use entry::{Entry, Listing, READ};
 pub(super) use inode::Inodes;
@@ -322,7 +329,9 @@ impl Directory {
         how: Opening,
         slot: FileSlot,
     ) -> Result<(Entry, bool), Refused> {
-        if how.write || how.create || how.truncate {
+        // As under POSIX, only a file that is not there is created.
+        let creates = how.create && matches!(found, Err(Errno::NOENT));
+        if how.write || how.truncate || creates {
             self.allow_changes()?;
         }
         if (how.truncate && !how.write) || (how.directory && (how.create || how.truncate)) {
@@ -356,13 +365,15 @@ impl Directory {
 
     fn entry(&self, file: File, how: Opening, slot: FileSlot) -> Result<Entry, Refused> {
         let metadata = Metadata::from_file(&file)?;
-        let inode = self.inodes.track(Id::of(&metadata), metadata.len());
+        // A directory is charged no bytes, whatever its length is on the disk.
+        let bytes = if metadata.is_file() { metadata.len() } else { 0 };
+        let inode = self.inodes.track(Id::of(&metadata), bytes);
         let node = if metadata.is_dir() { Node::Directory(Dir::from_std_file(file)) } else { Node::File(file) };
         Ok(Entry::new(node, inode, how.read, how.write, Some(slot)))
     }
 
     fn make(&self, at: Name<'_>, how: Opening) -> Result<File, Refused> {
-        self.charge(|| {
+        self.charge(at, 0, || {
             // The system creates files only when they are opened for writing; the access that the plugin has is stored
             // beside the file.
             open(at, Opening { write: true, ..how })
@@ -373,15 +384,16 @@ impl Directory {
     pub(super) fn create_directory(&self, at: Name<'_>) -> Result<(), Refused> {
         self.allow_changes()?;
         let _names = self.names();
-        self.charge(|| at.dir.create_dir(at.name))
+        self.charge(at, 0, || at.dir.create_dir(at.name))
     }
 
     /// Creates a symbolic link. Its target is a path of the plugin's tree, which nothing else follows.
     pub(super) fn symlink(&self, target: &str, at: Name<'_>) -> Result<(), Refused> {
         self.allow_changes()?;
         let target = checked(target)?;
+        let bytes = u64::try_from(target.as_os_str().len()).unwrap_or(u64::MAX);
         let _names = self.names();
-        self.charge(|| at.dir.symlink_contents(target, at.name))
+        self.charge(at, bytes, || at.dir.symlink_contents(target, at.name))
     }
 
     /// Gives a file a second name in this directory. The name counts as one more file, the bytes count once.
@@ -392,7 +404,7 @@ impl Directory {
         if !found.is_file() && !found.is_symlink() {
             return Err(Refused::NotPermitted);
         }
-        self.charge(|| old.dir.hard_link(old.name, new.dir, new.name))?;
+        self.charge(new, 0, || old.dir.hard_link(old.name, new.dir, new.name))?;
         self.inodes.add_name(Id::of(&found), found.nlink());
         Ok(())
     }
@@ -443,6 +455,10 @@ impl Directory {
     /// Changes the times of an open file.
     pub(super) fn set_times(&self, entry: &Entry, times: Times) -> Result<(), Refused> {
         self.allow_changes()?;
+        let found = entry.metadata()?;
+        if found.is_file() && self.has_other_names(&found) {
+            return Err(Refused::NotPermitted);
+        }
         entry.set_times(times.into())
     }
 
@@ -468,6 +484,9 @@ impl Directory {
         }
         let how = Opening { read: true, ..Opening::default() };
         self.check_opening(found, how)?;
+        if found.is_file() && self.has_other_names(found) {
+            return Err(Refused::NotPermitted);
+        }
         Ok(open(at, how)?.set_times(times.into())?)
     }
 
@@ -483,12 +502,18 @@ impl Directory {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Creates an entry; charges it first, and refunds it if creation fails.
-    fn charge<R>(&self, make: impl FnOnce() -> io::Result<R>) -> Result<R, Refused> {
+    /// Creates an entry with so many bytes at this name; charges it first, and refunds it if creation fails. A name that
+    /// exists is reported as that, also when the quota is met: programs make locks in this way.
+    fn charge<R>(&self, at: Name<'_>, bytes: u64, make: impl FnOnce() -> io::Result<R>) -> Result<R, Refused> {
+        let met = || if look(at).is_ok() { Refused::Exists } else { Refused::Quota };
         if !self.account.charge_file() {
-            return Err(Refused::Quota);
+            return Err(met());
         }
-        Ok(make().inspect_err(|_| self.account.give_back(Usage { bytes: 0, files: 1 }))?)
+        if !self.account.charge_bytes(bytes) {
+            self.account.give_back(Usage { bytes: 0, files: 1 });
+            return Err(met());
+        }
+        Ok(make().inspect_err(|_| self.account.give_back(Usage { bytes, files: 1 }))?)
     }
 
     /// The entry that is about to lose this name. If it is not open, its size is read now; otherwise the open file
@@ -506,7 +531,7 @@ impl Directory {
         match open {
             Some(inode) if found.is_dir() || (is_last && found.nlink() == 1) => inode.unlinked(),
             Some(_) | None => {
-                let bytes = if is_last && found.is_file() { found.len() } else { 0 };
+                let bytes = if is_last && !found.is_dir() { found.len() } else { 0 };
                 self.account.give_back(Usage { bytes, files: 1 });
             }
         }

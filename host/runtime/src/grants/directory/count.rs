@@ -110,7 +110,8 @@ fn add(contents: &mut FolderContents, stat: &Stat) {
         *names += 1;
         *names == 1
     };
-    if kind == FileType::RegularFile && is_first {
+    // The target of a symbolic link takes room as the contents of a file do.
+    if matches!(kind, FileType::RegularFile | FileType::Symlink) && is_first {
         usage.bytes = usage.bytes.saturating_add(u64::try_from(stat.st_size).unwrap_or(0));
     }
 }
@@ -139,7 +140,8 @@ mod tests {
         symlink("..", place.path().join("round")).unwrap();
         File::create(place.path().join("hole")).unwrap().set_len(1 << 30).unwrap();
         let usage = count(File::open(place.path()).unwrap()).unwrap().usage;
-        assert_eq!(usage, Usage { bytes: 300 * 5 + (1 << 30), files: 300 * 2 + 3 });
+        let targets = outside.path().as_os_str().len() as u64 + 2;
+        assert_eq!(usage, Usage { bytes: 300 * 5 + (1 << 30) + targets, files: 300 * 2 + 3 });
     }
 
     #[test]

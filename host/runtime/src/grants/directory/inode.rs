@@ -91,18 +91,35 @@ impl Inodes {
     /// The entry of this file, created with this size if it is not open yet.
     pub(super) fn track(self: &Arc<Self>, id: Id, bytes: u64) -> Arc<Inode> {
         let mut open = lock(&self.open);
-        if let Some(inode) = open.get(&id).and_then(Weak::upgrade).filter(|inode| inode.is_linked()) {
-            return inode;
-        }
+        let (inode, ending) = self.track_in(&mut open, id, bytes);
+        // The end of an entry takes the lock: it must not be dropped while that is held here.
+        drop(open);
+        drop(ending);
+        inode
+    }
+
+    /// Also returns an entry without a name that has the same number, which is being closed elsewhere.
+    fn track_in(
+        self: &Arc<Self>,
+        open: &mut HashMap<Id, Weak<Inode>>,
+        id: Id,
+        bytes: u64,
+    ) -> (Arc<Inode>, Option<Arc<Inode>>) {
+        let ending = match open.get(&id).and_then(Weak::upgrade) {
+            Some(inode) if inode.is_linked() => return (inode, None),
+            ending => ending,
+        };
         let inode =
             Arc::new(Inode { id, bytes: Mutex::new(bytes), linked: AtomicBool::new(true), inodes: Arc::clone(self) });
         open.insert(id, Arc::downgrade(&inode));
-        inode
+        (inode, ending)
     }
 
     /// The entry of this file, if it is open.
     pub(super) fn find(&self, id: Id) -> Option<Arc<Inode>> {
-        lock(&self.open).get(&id).and_then(Weak::upgrade).filter(|inode| inode.is_linked())
+        // Judged without the lock, which the end of an entry takes.
+        let known = lock(&self.open).get(&id).and_then(Weak::upgrade);
+        known.filter(|inode| inode.is_linked())
     }
 }
 
@@ -236,6 +253,23 @@ mod tests {
         let (account, inode) = tracked(&file);
         assert!(matches!(inode.write(&file, Position::End, &[1; 10]), Err(Refused::System(_))));
         assert_eq!(account.usage().bytes, 0);
+    }
+
+    #[test]
+    fn an_entry_that_ends_while_its_number_is_looked_up_is_dropped_without_the_lock() {
+        let file = tempfile::tempfile().unwrap();
+        let (account, ending) = tracked(&file);
+        let (inodes, id) = (Arc::clone(&ending.inodes), ending.id());
+        ending.unlinked();
+        let mut open = lock(&inodes.open);
+        let (newer, rejected) = inodes.track_in(&mut open, id, 0);
+        // Whoever closed it is done: what the look-up has is the last one.
+        drop(ending);
+        assert_eq!(rejected.as_ref().map(Arc::strong_count), Some(1));
+        drop(open);
+        drop(rejected);
+        assert!(inodes.find(id).is_some_and(|found| Arc::ptr_eq(&found, &newer)));
+        assert_eq!(account.usage().files, 0);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The most that a directory may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
-    /// The logical sizes of all files together: holes count as if they were written.
+    /// The logical sizes of all files together, holes as if they were written, and the targets of symbolic links.
     pub bytes: u64,
     /// The number of files, directories and symbolic links, without the granted directory itself.
     pub files: u64,

@@ -121,7 +121,13 @@ fn copy_one(found: &SkeletonEntry<'_>, targets: &mut Vec<OwnedFd>, account: &Quo
             let made = openat(target, found.name, DIRECTORY, Mode::empty())?;
             targets.push(made);
         }
-        FileType::Symlink => symlinkat(readlinkat(found.folder, found.name, Vec::new())?, target, found.name)?,
+        FileType::Symlink => {
+            let leads_to = readlinkat(found.folder, found.name, Vec::new())?;
+            if !account.charge_bytes(u64::try_from(leads_to.as_bytes().len()).unwrap_or(u64::MAX)) {
+                return Err(CopyError::Quota);
+            }
+            symlinkat(leads_to, target, found.name)?;
+        }
         _ => copy_file(found, target, account)?,
     }
     Ok(())
@@ -244,7 +250,7 @@ fn visit_one(
     if all.usage.files > MOST_ENTRIES || depth > MOST_LEVELS {
         return Err(CopyError::TooLarge);
     }
-    if kind == FileType::RegularFile {
+    if kind != FileType::Directory {
         all.usage.bytes = all.usage.bytes.saturating_add(u64::try_from(facts.st_size).unwrap_or_default());
     }
     visit(SkeletonEntry { folder: &level.folder, level: depth, name, kind, mode: facts.st_mode })?;
@@ -304,7 +310,10 @@ mod tests {
         let (copied, usage) = copied(from, to, AMPLE);
         let copied = copied.unwrap();
         assert_eq!(copied, Skeleton::survey(from).unwrap());
-        assert_eq!((copied.usage, usage), (Usage { bytes: 12, files: 9 }, Usage { bytes: 12, files: 9 }));
+        // The files, and the targets of the links.
+        let outside_length = outside.path().as_os_str().len() as u64;
+        let bytes = 12 + outside_length + (outside_length + "/secret".len() as u64) + ".config/deep..".len() as u64;
+        assert_eq!((copied.usage, usage), (Usage { bytes, files: 9 }, Usage { bytes, files: 9 }));
         assert_eq!((copied.left_out, copied.first_left_out.len()), (2, 2));
         let told = copied.left_out().unwrap();
         assert!(told.contains(".config/fifo") && told.contains("socket") && !told.contains("more"), "{told}");

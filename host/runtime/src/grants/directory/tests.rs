@@ -1,0 +1,111 @@
+use super::*;
+use crate::limits::Limits;
+use crate::limits::budget::{Budget, Totals};
+use crate::limits::descriptor::Descriptor;
+
+const READING: Opening = Opening {
+    read: true,
+    write: false,
+    create: false,
+    exclusive: false,
+    truncate: false,
+    directory: false,
+    follow: false,
+};
+const CREATING: Opening = Opening { create: true, ..READING };
+
+fn granted(place: &Path, access: Access, quota: Quota) -> Arc<Directory> {
+    Directory::open(place, access, quota, "/").unwrap()
+}
+
+fn open(directory: &Directory, name: &str, how: Opening) -> Result<Entry, Refused> {
+    let budget = Arc::new(Budget::new(&Limits::default()));
+    let descriptor = Descriptor::take(&budget, &Arc::new(Totals::new(4, 0, 1))).unwrap();
+    let slot = FileSlot::new(Arc::new(OpenCount::default()).take(1).unwrap(), descriptor);
+    let found = look(at(directory, name));
+    let found = found.as_ref().map_err(|error| Errno::from_io_error(error).unwrap());
+    directory.open_entry(at(directory, name), found, how, slot).map(|(entry, _)| entry)
+}
+
+fn at<'a>(directory: &'a Directory, name: &'a str) -> Name<'a> {
+    Name { dir: directory.root().directory().unwrap(), name: Path::new(name) }
+}
+
+#[test]
+fn a_directory_that_is_removed_while_it_is_open_gives_back_no_bytes() {
+    // W28
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("file"), [0; 9_000]).unwrap();
+    let directory = granted(place.path(), Access::ReadWrite, Quota { bytes: 10_000, files: 9 });
+    for replaced in [false, true] {
+        directory.create_directory(at(&directory, "d")).unwrap();
+        let held = open(&directory, "d", READING).unwrap();
+        if replaced {
+            directory.create_directory(at(&directory, "e")).unwrap();
+            directory.rename(at(&directory, "e"), at(&directory, "d"), false).unwrap();
+            directory.remove_directory(at(&directory, "d")).unwrap();
+        } else {
+            directory.remove_directory(at(&directory, "d")).unwrap();
+        }
+        drop(held);
+        assert_eq!(directory.usage(), Usage { bytes: 9_000, files: 1 });
+    }
+}
+
+#[test]
+fn the_target_of_a_symbolic_link_counts_as_bytes() {
+    // W28
+    let place = tempfile::tempdir().unwrap();
+    let directory = granted(place.path(), Access::ReadWrite, Quota { bytes: 10, files: 9 });
+    directory.symlink("12345678", at(&directory, "link")).unwrap();
+    assert!(matches!(directory.symlink("123", at(&directory, "other")), Err(Refused::Quota)));
+    assert_eq!(directory.usage(), Usage { bytes: 8, files: 1 });
+    assert_eq!(granted(place.path(), Access::ReadOnly, directory.quota()).usage(), directory.usage());
+    directory.link(at(&directory, "link"), at(&directory, "second")).unwrap();
+    directory.remove_file(at(&directory, "link")).unwrap();
+    assert_eq!(directory.usage(), Usage { bytes: 8, files: 1 });
+    directory.remove_file(at(&directory, "second")).unwrap();
+    assert_eq!(directory.usage(), Usage::default());
+}
+
+#[test]
+fn at_the_quota_a_name_that_exists_is_reported_as_that() {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("file"), "").unwrap();
+    let directory = granted(place.path(), Access::ReadWrite, Quota { bytes: 0, files: 1 });
+    let refused = |name| {
+        let name = at(&directory, name);
+        [
+            directory.create_directory(name).unwrap_err(),
+            directory.symlink("x", name).unwrap_err(),
+            directory.link(at(&directory, "file"), name).unwrap_err(),
+        ]
+    };
+    assert!(refused("file").iter().all(|error| matches!(error, Refused::Exists)));
+    assert!(refused("other").iter().all(|error| matches!(error, Refused::Quota)));
+}
+
+#[test]
+fn read_only_files_that_exist_are_opened_and_none_is_created() {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("file"), "").unwrap();
+    let directory = granted(place.path(), Access::ReadOnly, Quota { bytes: 0, files: 1 });
+    assert!(open(&directory, "file", CREATING).is_ok());
+    assert!(matches!(open(&directory, "other", CREATING), Err(Refused::ReadOnly)));
+    assert!(matches!(open(&directory, "file", Opening { write: true, ..CREATING }), Err(Refused::ReadOnly)));
+}
+
+#[test]
+fn the_times_of_a_file_with_a_name_outside_are_not_changed() {
+    let (place, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(outside.path().join("file"), "").unwrap();
+    std::fs::hard_link(outside.path().join("file"), place.path().join("file")).unwrap();
+    let directory = granted(place.path(), Access::ReadWrite, Quota { bytes: 0, files: 1 });
+    let times = Times { accessed: None, modified: Some(SystemTime::UNIX_EPOCH) };
+    let entry = open(&directory, "file", READING).unwrap();
+    assert!(matches!(directory.set_times(&entry, times), Err(Refused::NotPermitted)));
+    let found = look(at(&directory, "file")).unwrap();
+    assert!(matches!(directory.set_times_at(at(&directory, "file"), Ok(&found), times), Err(Refused::NotPermitted)));
+    std::fs::remove_file(outside.path().join("file")).unwrap();
+    directory.set_times(&entry, times).unwrap();
+}
