@@ -32,7 +32,7 @@ mod quota;
 mod refused;
 mod slots;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub(crate) use entry::{Entry, Listing, READ};
 pub(super) use inode::Inodes;
@@ -417,8 +417,10 @@ impl Directory {
         if pending.found.is_dir() {
             return Err(Refused::IsDirectory);
         }
+        let names = pending.open.as_deref().map(Inode::remove_names);
         at.dir.remove_file(at.name)?;
         self.release(&pending);
+        drop(names);
         Ok(())
     }
 
@@ -445,10 +447,12 @@ impl Directory {
             return Err(Refused::NotDirectory);
         }
         let replaced = self.pending_delete(new).ok().filter(|pending| Id::of(&pending.found) != Id::of(&moved));
+        let names = replaced.as_ref().and_then(|replaced| replaced.open.as_deref()).map(Inode::remove_names);
         old.dir.rename(old.name, new.dir, new.name)?;
-        if let Some(replaced) = replaced {
-            self.release(&replaced);
+        if let Some(replaced) = &replaced {
+            self.release(replaced);
         }
+        drop(names);
         Ok(())
     }
 
@@ -502,8 +506,8 @@ impl Directory {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Creates an entry with so many bytes at this name; charges it first, and refunds it if creation fails. A name that
-    /// exists is reported as that, also when the quota is met: programs make locks in this way.
+    /// Creates an entry with so many bytes at this name; charges it first, and refunds it if creation fails. A name
+    /// that exists is reported as that, also when the quota is met: programs make locks in this way.
     fn charge<R>(&self, at: Name<'_>, bytes: u64, make: impl FnOnce() -> io::Result<R>) -> Result<R, Refused> {
         let met = || if look(at).is_ok() { Refused::Exists } else { Refused::Quota };
         if !self.account.charge_file() {

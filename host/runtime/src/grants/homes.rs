@@ -140,17 +140,25 @@ impl Homes {
         self.place.total()
     }
 
-    /// Makes a temporary folder, empty, which is removed when nobody uses it any more. Waits until not too many others
-    /// wait for their removal. Blocks, on a thread of a runtime where that is allowed.
+    /// Makes a temporary folder, empty, which is removed when nobody uses it any more. Blocks, but does not wait for
+    /// the removal of others: the caller has the tenant's turn.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// When the disk fails; `ResourceBusy` while too many entries of others wait for their removal.
     pub fn make_temporary(&self) -> io::Result<Arc<Directory>> {
-        tokio::runtime::Handle::current().block_on(self.place.until_removed());
+        if !self.place.has_room() {
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, "too many files of others are being removed"));
+        }
         let (tenant, guest_path) = (&*self.tenant, &*self.guest_path);
         let new = NewHome { tenant, skeleton: None, guest_path, is_home: false, is_wanted: &|| true };
         let made = self.place.make_temporary(&new);
-        made.map(|made| made.directory).map_err(|error| io::Error::other(error.to_string()))
+        made.map(|made| made.directory).map_err(|error| {
+            let kind = match &error {
+                HomeError::Disk(_, error) => error.kind(),
+                HomeError::Skeleton(_) | HomeError::Panicked => io::ErrorKind::Other,
+            };
+            io::Error::new(kind, error.to_string())
+        })
     }
 
     /// Puts the quota of these settings in force, also for the homes that are open.
@@ -218,8 +226,8 @@ impl Homes {
         let name = name::encode(principal);
         // Whoever comes second waits here, before it takes a turn.
         let known = self.place.slot(&name).lock_owned().await;
-        if let Some(directory) = known.as_ref().and_then(place::KnownHome::open) {
-            return Ok(MadeHome { directory, made: None });
+        if known.as_ref().and_then(place::KnownHome::open).is_some() {
+            return self.work(usage, move |homes, new| homes.place.enter_home(&name, known, new)).await;
         }
         self.place.until_counted().await;
         self.work(usage, move |homes, new| homes.place.open_home(&name, known, new)).await

@@ -26,6 +26,8 @@ mod device;
 mod listing;
 mod parts;
 mod plan;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 pub(crate) use device::Device;
@@ -86,7 +88,7 @@ impl Tree {
 
     /// The root.
     pub(crate) fn root() -> OpenFile {
-        OpenFile::Part { part: Plan::ROOT, read: true, write: true }
+        OpenFile::Part { part: Plan::ROOT, read: true, write: true, _slot: None }
     }
 
     /// The path of the root for plugins.
@@ -194,7 +196,7 @@ impl Tree {
                 let entry = Arc::new(directory.open_again(dir, how, slot)?);
                 Ok((OpenFile::Entry { part, entry }, false))
             }
-            Spot::Part(part) => Ok((self.open_part(part, how)?, false)),
+            Spot::Part(part) => Ok((self.open_part(part, how, slot)?, false)),
             Spot::Listed { .. } if how.create && how.exclusive => Err(Refused::Exists),
             Spot::Listed { .. } => Err(Refused::NotPermitted),
             Spot::Absent if how.create => Err(Refused::ReadOnly),
@@ -202,7 +204,7 @@ impl Tree {
         })
     }
 
-    fn open_part(&self, part: usize, how: Opening) -> Result<OpenFile, Refused> {
+    fn open_part(&self, part: usize, how: Opening, slot: FileSlot) -> Result<OpenFile, Refused> {
         let Opening { read, write, create, exclusive, truncate, directory, .. } = how;
         if create && exclusive {
             return Err(Refused::Exists);
@@ -216,7 +218,7 @@ impl Tree {
         } else if directory {
             return Err(Refused::NotDirectory);
         }
-        Ok(OpenFile::Part { part, read, write })
+        Ok(OpenFile::Part { part, read, write, _slot: Some(slot.without_descriptor()) })
     }
 
     /// Creates a directory.

@@ -43,8 +43,10 @@ const REFUSALS: u64 = 10;
 /// Something that was done to a file, or refused.
 pub(super) struct FileEvent<'a> {
     pub(super) operation: &'static str,
-    /// As the plugin says it, below the grant.
+    /// From the root of its tree, links followed.
     pub(super) path: &'a str,
+    /// The new path of a rename or link, the target of a symbolic link.
+    pub(super) to: Option<&'a str>,
     pub(super) bytes: Option<u64>,
     /// The error that the plugin was given.
     pub(super) refused: Option<&'static str>,
@@ -99,9 +101,11 @@ impl LogBook {
         if allowed.is_none() && !has_subscriber() {
             return;
         }
-        let FileEvent { operation, path, bytes, refused } = *event;
+        let FileEvent { operation, path, to, bytes, refused } = *event;
         let (tenant, plugin, connection, channel) = self.speaker();
-        let path = &*printable(path, self.tenant.limits().log_line);
+        // Quoted, so that no name looks like two.
+        let both = to.map(|to| format!("{path:?} to {to:?}"));
+        let path = &*printable(both.as_deref().unwrap_or(path), self.tenant.limits().log_line);
         let event = LogEvent::FileUsed { tenant, plugin, connection, channel, operation, path, bytes, refused };
         match allowed {
             Some(left_out) => {

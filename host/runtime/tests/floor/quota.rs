@@ -80,6 +80,7 @@ async fn a_removed_file_counts_until_it_is_closed() {
     assert_eq!(two.run("hold b;write c x;rename c b;read b").await, "ok\nok\nok\nx");
     assert_eq!(place.usage(), (601, 2));
     two.end().await;
+    place.settle().await;
     assert_eq!((place.usage(), place.recount()), ((1, 1), (1, 1)));
 }
 
@@ -192,6 +193,7 @@ async fn concurrent_sessions_keep_the_quota_equal_to_the_files() {
         for shell in shells {
             shell.end().await;
         }
+        place.settle().await;
         assert_eq!(place.usage(), place.recount(), "seed {seed}");
     }
 }

@@ -55,6 +55,16 @@ impl Place {
         (bytes, files)
     }
 
+    /// Lets removed files be closed that ended sessions had open: that is done by other threads.
+    pub(crate) async fn settle(&self) {
+        for _ in 0..10_000 {
+            if self.usage() == self.recount() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// What a server that starts now would count.
     pub(crate) fn recount(&self) -> (u64, u64) {
         let path = self.place.path().join("granted");

@@ -40,6 +40,22 @@ impl Entry {
         &self.inode
     }
 
+    /// Closes it, and keeps its name meanwhile. Returns a file whose last name is gone or going: to close that may take
+    /// long.
+    pub(crate) fn close_unless_removed(self) -> Option<Self> {
+        if matches!(self.node, Node::Directory(_)) {
+            return None;
+        }
+        let inode = Arc::clone(&self.inode);
+        match inode.hold_names() {
+            Some(_names) => {
+                drop(self);
+                None
+            }
+            None => Some(self),
+        }
+    }
+
     pub(crate) fn id(&self) -> Id {
         self.inode.id()
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 
 use cap_std::fs::{Metadata, MetadataExt};
 use rustix::fs::Stat;
@@ -109,8 +109,8 @@ impl Inodes {
             Some(inode) if inode.is_linked() => return (inode, None),
             ending => ending,
         };
-        let inode =
-            Arc::new(Inode { id, bytes: Mutex::new(bytes), linked: AtomicBool::new(true), inodes: Arc::clone(self) });
+        let (bytes, linked) = (Mutex::new(bytes), AtomicBool::new(true));
+        let inode = Arc::new(Inode { id, bytes, linked, names: Mutex::default(), inodes: Arc::clone(self) });
         open.insert(id, Arc::downgrade(&inode));
         (inode, ending)
     }
@@ -131,10 +131,27 @@ pub(super) struct Inode {
     /// Whether it still has a name. One without is not found by look-ups: its number may belong to a newer file while
     /// it is being closed.
     linked: AtomicBool,
+    /// Held while it is closed, or its name is removed.
+    names: Mutex<()>,
     inodes: Arc<Inodes>,
 }
 
 impl Inode {
+    /// Keeps it from losing its last name; `None` if that is gone or going. Does not wait.
+    pub(super) fn hold_names(&self) -> Option<MutexGuard<'_, ()>> {
+        let names = match self.names.try_lock() {
+            Ok(names) => names,
+            Err(TryLockError::Poisoned(names)) => names.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        self.is_linked().then_some(names)
+    }
+
+    /// Held while a name of it is removed.
+    pub(super) fn remove_names(&self) -> MutexGuard<'_, ()> {
+        lock(&self.names)
+    }
+
     pub(super) fn id(&self) -> Id {
         self.id
     }

@@ -29,12 +29,17 @@ impl Drop for Counted {
 
 /// What an open file occupies: a slot of its session, and a descriptor.
 pub(crate) struct FileSlot {
-    _session: Counted,
+    session: Counted,
     _descriptor: Descriptor,
 }
 
 impl FileSlot {
     pub(crate) fn new(session: Counted, descriptor: Descriptor) -> Self {
-        Self { _session: session, _descriptor: descriptor }
+        Self { session, _descriptor: descriptor }
+    }
+
+    /// Keeps the slot of the session alone: what is open takes no descriptor.
+    pub(in crate::grants) fn without_descriptor(self) -> Counted {
+        self.session
     }
 }

@@ -3,7 +3,7 @@ use crate::limits::Limits;
 use crate::limits::budget::{Budget, Totals};
 use crate::limits::descriptor::Descriptor;
 
-const READING: Opening = Opening {
+pub(in crate::grants) const READING: Opening = Opening {
     read: true,
     write: false,
     create: false,
@@ -14,17 +14,21 @@ const READING: Opening = Opening {
 };
 const CREATING: Opening = Opening { create: true, ..READING };
 
+/// Room for one open file.
+pub(in crate::grants) fn slot() -> FileSlot {
+    let budget = Arc::new(Budget::new(&Limits::default()));
+    let descriptor = Descriptor::take(&budget, &Arc::new(Totals::new(4, 0, 1))).unwrap();
+    FileSlot::new(Arc::new(OpenCount::default()).take(1).unwrap(), descriptor)
+}
+
 fn granted(place: &Path, access: Access, quota: Quota) -> Arc<Directory> {
     Directory::open(place, access, quota, "/").unwrap()
 }
 
 fn open(directory: &Directory, name: &str, how: Opening) -> Result<Entry, Refused> {
-    let budget = Arc::new(Budget::new(&Limits::default()));
-    let descriptor = Descriptor::take(&budget, &Arc::new(Totals::new(4, 0, 1))).unwrap();
-    let slot = FileSlot::new(Arc::new(OpenCount::default()).take(1).unwrap(), descriptor);
     let found = look(at(directory, name));
     let found = found.as_ref().map_err(|error| Errno::from_io_error(error).unwrap());
-    directory.open_entry(at(directory, name), found, how, slot).map(|(entry, _)| entry)
+    directory.open_entry(at(directory, name), found, how, slot()).map(|(entry, _)| entry)
 }
 
 fn at<'a>(directory: &'a Directory, name: &'a str) -> Name<'a> {
@@ -50,6 +54,26 @@ fn a_directory_that_is_removed_while_it_is_open_gives_back_no_bytes() {
         drop(held);
         assert_eq!(directory.usage(), Usage { bytes: 9_000, files: 1 });
     }
+}
+
+#[test]
+fn a_file_is_closed_elsewhere_only_if_its_last_name_is_gone_or_going() {
+    // W28
+    let place = tempfile::tempdir().unwrap();
+    let directory = granted(place.path(), Access::ReadWrite, Quota { bytes: 0, files: 9 });
+    let make = |name| open(&directory, name, Opening { write: true, ..CREATING }).unwrap();
+    assert!(make("kept").close_unless_removed().is_none());
+    let (removed, replaced, going) = (make("removed"), make("replaced"), make("going"));
+    directory.remove_file(at(&directory, "removed")).unwrap();
+    directory.rename(at(&directory, "kept"), at(&directory, "replaced"), false).unwrap();
+    let inode = Arc::clone(going.inode());
+    let names = inode.remove_names();
+    let (removed, going) = (removed.close_unless_removed(), going.close_unless_removed());
+    assert!(removed.is_some() && replaced.close_unless_removed().is_some() && going.is_some());
+    drop(names);
+    assert!(going.unwrap().close_unless_removed().is_none());
+    drop(removed);
+    assert_eq!(directory.usage().files, 2);
 }
 
 #[test]

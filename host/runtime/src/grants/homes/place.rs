@@ -206,9 +206,18 @@ impl HomesPlace {
 
     /// Waits until there is room for one more temporary folder: until not too many entries wait for their removal.
     pub(super) async fn until_removed(&self) {
-        let most = REMOVALS.max(self.quota().each.files);
+        let most = self.most_removals();
         let mut removals = self.removals.subscribe();
         let _ = removals.wait_for(|waiting| *waiting < most).await;
+    }
+
+    /// Whether there is room for one more temporary folder now.
+    pub(super) fn has_room(&self) -> bool {
+        *self.removals.borrow() < self.most_removals()
+    }
+
+    fn most_removals(&self) -> u64 {
+        REMOVALS.max(self.quota().each.files)
     }
 
     /// Counts the home of this name if nobody has.
@@ -247,6 +256,22 @@ impl HomesPlace {
         let dir = Dir::from_std_file(folder.into());
         let id = Id::of(&dir.dir_metadata()?);
         Ok(Some((dir, id)))
+    }
+
+    /// The home of this name that other sessions use, if its name still leads to it: somebody may have removed or
+    /// replaced it. Otherwise as [`open_home`](Self::open_home). Blocks.
+    pub(super) fn enter_home(
+        self: &Arc<Self>,
+        name: &str,
+        known: OwnedMutexGuard<Option<KnownHome>>,
+        new: &NewHome<'_>,
+    ) -> Result<MadeHome, HomeError> {
+        let open = known.as_ref().and_then(|known| Some((known.open()?, known.id)));
+        let found = self.open_folder(name).map_err(|error| HomeError::Disk(self.path.join(name), error))?;
+        match (open, found) {
+            (Some((directory, id)), Some((_, found))) if found == id => Ok(MadeHome { directory, made: None }),
+            _ => self.open_home(name, known, new),
+        }
     }
 
     /// Opens the home of this name, and makes it if there is none. Blocks.

@@ -1,11 +1,12 @@
 //! The parts of one session's tree, and what is open in it.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::plan::{NodeKind, Plan};
-use crate::grants::directory::{Directory, Entry, Refused};
+use crate::grants::directory::{Counted, Directory, Entry, Refused};
 
 /// The parts of a tree.
 pub(super) struct Parts {
@@ -17,21 +18,27 @@ pub(super) struct Parts {
 
 /// The `/tmp` of one session, made when it is first used.
 #[derive(Default)]
-pub(crate) struct Temporary(OnceLock<Arc<Directory>>);
+pub(crate) struct Temporary {
+    made: OnceLock<Arc<Directory>>,
+    /// Held while it is made.
+    making: Mutex<()>,
+}
 
 /// Something in the tree that is open.
 pub(crate) enum OpenFile {
-    /// The root of a part: a directory or a device.
-    Part { part: usize, read: bool, write: bool },
+    /// The root of a part: a directory or a device. `_slot`: what it occupies, unless it is the root of the tree.
+    Part { part: usize, read: bool, write: bool, _slot: Option<Counted> },
     /// Something below the root of a directory.
     Entry { part: usize, entry: Arc<Entry> },
 }
 
-/// Where a path begins: something open, and its own path in the tree.
+/// Where a path begins: something open, and its own path in the tree, for records.
 #[derive(Clone, Copy)]
 pub(crate) struct Start<'a> {
     pub(crate) opened: &'a OpenFile,
     pub(crate) path: &'a str,
+    /// Gets the path of where it led in the tree, if links or `..` were on the way.
+    pub(crate) led_to: &'a Cell<Option<String>>,
 }
 
 /// The error for a name that is not there.
@@ -45,15 +52,7 @@ impl Parts {
         Ok(match self.plan.kind(part) {
             NodeKind::Home => self.home.as_ref(),
             NodeKind::Mount(directory) => Some(directory),
-            NodeKind::Temporary(folders) => match self.temporary.0.get() {
-                Some(made) => Some(made),
-                // Of two at once one stays, and the other is removed again. After a failure the next use tries again.
-                None => {
-                    // The path exists, whatever the reason is.
-                    let made = folders.make().map_err(io::Error::other)?;
-                    Some(self.temporary.0.get_or_init(|| made))
-                }
-            },
+            NodeKind::Temporary(folders) => Some(self.temporary.get_or_make(|| folders.make())?),
             NodeKind::Folder | NodeKind::Device(_) | NodeKind::Names(_) => None,
         })
     }
@@ -61,6 +60,26 @@ impl Parts {
     /// The directory of a part that has one.
     pub(super) fn mounted(&self, part: usize) -> Result<&Arc<Directory>, Refused> {
         self.directory(part)?.ok_or_else(absent)
+    }
+}
+
+impl Temporary {
+    /// The directory. If it cannot be made now, the next use tries again.
+    fn get_or_make(&self, make: impl FnOnce() -> io::Result<Arc<Directory>>) -> Result<&Arc<Directory>, Refused> {
+        if self.made.get().is_none() {
+            let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.made.get().is_none() {
+                let directory = make().map_err(|error| match error.kind() {
+                    io::ErrorKind::ResourceBusy => Refused::Busy,
+                    io::ErrorKind::QuotaExceeded => Refused::Quota,
+                    io::ErrorKind::StorageFull => error.into(),
+                    // The path exists, whatever the reason is.
+                    _ => io::Error::other(error).into(),
+                })?;
+                return Ok(self.made.get_or_init(|| directory));
+            }
+        }
+        self.made.get().ok_or_else(absent)
     }
 }
 
@@ -81,6 +100,14 @@ impl OpenFile {
         }
     }
 
+    /// What is closed on a disk if this is the last who has it open.
+    pub(crate) fn into_last(self) -> Option<Entry> {
+        match self {
+            Self::Part { .. } => None,
+            Self::Entry { entry, .. } => Arc::into_inner(entry),
+        }
+    }
+
     /// The part that it is in.
     pub(super) fn part(&self) -> usize {
         let (Self::Part { part, .. } | Self::Entry { part, .. }) = self;
@@ -90,6 +117,24 @@ impl OpenFile {
 
 impl fmt::Debug for Temporary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Temporary").field(&self.0.get().is_some()).finish()
+        f.debug_tuple("Temporary").field(&self.made.get().is_some()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_temporary_folder_that_could_not_be_made_is_made_later() {
+        let place = tempfile::tempdir().unwrap();
+        let (temporary, make) = (Temporary::default(), || Ok(Directory::open_mount(place.path()).unwrap()));
+        let fail = |kind| temporary.get_or_make(|| Err(io::Error::from(kind))).err();
+        assert!(matches!(fail(io::ErrorKind::ResourceBusy), Some(Refused::Busy)));
+        assert!(matches!(fail(io::ErrorKind::QuotaExceeded), Some(Refused::Quota)));
+        assert!(matches!(fail(io::ErrorKind::StorageFull), Some(Refused::System(_))));
+        let made = Arc::as_ptr(temporary.get_or_make(make).unwrap());
+        let again = temporary.get_or_make(|| Err(io::ErrorKind::Other.into())).unwrap();
+        assert_eq!(Arc::as_ptr(again), made);
     }
 }

@@ -192,16 +192,24 @@ impl Plan {
         self.nodes[part].parent
     }
 
+    /// Its path from the root, without a slash at the beginning.
+    pub(super) fn path(&self, mut part: usize) -> String {
+        let mut names = Vec::new();
+        while part != Self::ROOT {
+            let parent = self.parent(part);
+            names.extend(self.children(parent).find(|(_, child)| *child == part).map(|(name, _)| name));
+            part = parent;
+        }
+        names.reverse();
+        names.join("/")
+    }
+
     pub(super) fn children(&self, part: usize) -> impl Iterator<Item = (&str, usize)> {
         self.nodes[part].children.iter().map(|(name, child)| (name.as_str(), *child))
     }
 
     pub(super) fn child(&self, part: usize, name: &OsStr) -> Option<usize> {
         self.children(part).find(|(child, _)| OsStr::new(child) == name).map(|(_, number)| number)
-    }
-
-    pub(super) fn has_children(&self, part: usize) -> bool {
-        !self.nodes[part].children.is_empty()
     }
 
     pub(super) fn has_mounts(&self) -> bool {
@@ -256,6 +264,9 @@ mod tests {
         let data = child(child(child(Plan::ROOT, "usr"), "share"), "data");
         assert!(matches!(handlers.kind(data), NodeKind::Mount(_)) && handlers.has_mounts());
         assert_eq!((children(handlers, data), handlers.parent(child(data, "more"))), (vec!["more"], data));
+        assert_eq!((handlers.path(child(data, "more")).as_str(), handlers.path(Plan::ROOT).as_str()), {
+            ("usr/share/data/more", "")
+        });
     }
 
     #[test]

@@ -1,17 +1,17 @@
 //! Finds where a path leads in a tree, whatever links are on it.
 //!
-//! The kernel resolves a path that neither leaves the directory where it begins nor meets another part of the tree
-//! ([`direct`]). Every other path is resolved here, one component at a time ([`walk`]): each is opened without
-//! following it, the text of a link is put in front of what is left of the path, and `..` leads to the directory that
-//! the walk came from. So a path cannot leave the tree, even while others rename things: what `..` opens is compared
-//! with the directory that the walk saw there before.
+//! The kernel resolves a path that has no `..` and meets neither a link nor another part of the tree ([`direct`]).
+//! Every other path is resolved here, one component at a time ([`walk`]): each is opened without following it, the text
+//! of a link is put in front of what is left of the path, and `..` leads to the directory that the walk came from. So a
+//! path cannot leave the tree, even while others rename things: what `..` opens is compared with the directory that the
+//! walk saw there before.
 //!
 //! A walk holds one open directory however long the path is.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 
 use cap_std::fs::{Dir, Metadata};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2, readlinkat};
@@ -23,6 +23,10 @@ use crate::grants::directory::{Entry, Id, Refused};
 
 /// As many links as Linux follows, path_resolution(7).
 const LINKS: usize = 40;
+/// The most components of one path, those of its links included: it holds the tenant's turn.
+const COMPONENTS: usize = 8 << 10;
+/// The most directories above one that is open, up to the root of its part.
+const DEPTH: usize = 4 << 10;
 /// Opens a name without following it, and without any effect on what it is.
 const PATH: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// Opens a directory only.
@@ -63,16 +67,15 @@ pub(super) fn direct<'a>(tree: &'a Parts, start: Start<'a>, path: &'a str) -> Re
     if matches!(name, "" | "." | "..") {
         return Ok(None);
     }
-    // Where other parts begin, the kernel must not follow links into what they hide.
-    let (part, entry, has_parts) = match start.opened {
-        OpenFile::Entry { part, entry } => (*part, &**entry, false),
+    let (part, entry) = match start.opened {
+        OpenFile::Entry { part, entry } => (*part, &**entry),
         OpenFile::Part { part, .. } => {
             let Some(directory) = tree.directory(*part)? else { return Ok(None) };
             let mut names = path.split('/').filter(|name| !matches!(*name, "" | "."));
             if names.next().is_some_and(|first| tree.plan.child(*part, OsStr::new(first)).is_some()) {
                 return Ok(None);
             }
-            (*part, &**directory.root(), tree.plan.has_children(*part))
+            (*part, &**directory.root())
         }
     };
     let name = Cow::Borrowed(OsStr::new(name));
@@ -82,10 +85,8 @@ pub(super) fn direct<'a>(tree: &'a Parts, start: Start<'a>, path: &'a str) -> Re
     if parent.split('/').any(|name| name == "..") {
         return Ok(None);
     }
-    let mut beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    if has_parts {
-        beneath |= ResolveFlags::NO_SYMLINKS;
-    }
+    // No link: where it leads is recorded, and may be another part.
+    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS;
     match openat2(entry.directory()?, parent, DIRECTORY, Mode::empty(), beneath) {
         Ok(fd) => {
             let dir = Held::Own(Dir::from_std_file(File::from(fd)));
@@ -100,8 +101,8 @@ pub(super) fn direct<'a>(tree: &'a Parts, start: Start<'a>, path: &'a str) -> Re
 /// Resolves a path, one component at a time. A link in its last part is followed if `follow`.
 pub(super) fn walk<'a>(tree: &'a Parts, start: Start<'a>, path: &str, follow: bool) -> Result<Resolved<'a>, Refused> {
     let position = Position::at(tree, start)?;
-    let mut walk = Walk { tree, start, position, ahead: Vec::new(), slash: false, links: 0 };
-    walk.push(OsStr::new(path));
+    let mut walk = Walk { tree, start, position, ahead: Vec::new(), left: COMPONENTS, slash: false, links: 0 };
+    walk.push(path.as_bytes());
     walk.run(follow)
 }
 
@@ -114,6 +115,8 @@ struct Position<'a> {
     above: Vec<Id>,
     /// Where the walk began, if that is not the root of a part: what is above it is not known.
     origin: Option<&'a Entry>,
+    /// Its path from the root of the tree, for records. Not longer than what the walk has read.
+    path: String,
 }
 
 impl<'a> Position<'a> {
@@ -123,7 +126,8 @@ impl<'a> Position<'a> {
             OpenFile::Part { .. } => Err(Refused::NotDirectory),
             OpenFile::Entry { part, entry } => {
                 entry.directory()?;
-                Ok(Self { part: *part, dir: Some(held(entry)), above: Vec::new(), origin: Some(entry) })
+                let path = start.path.to_owned();
+                Ok(Self { part: *part, dir: Some(held(entry)), above: Vec::new(), origin: Some(entry), path })
             }
         }
     }
@@ -131,15 +135,22 @@ impl<'a> Position<'a> {
     /// The root of a part.
     fn root(tree: &'a Parts, part: usize) -> Result<Self, Refused> {
         let dir = tree.directory(part)?.map(|directory| held(directory.root()));
-        Ok(Self { part, dir, above: Vec::new(), origin: None })
+        Ok(Self { part, dir, above: Vec::new(), origin: None, path: tree.plan.path(part) })
     }
 
     fn is_root(&self) -> bool {
         self.above.is_empty() && self.origin.is_none()
     }
 
-    /// Goes down into a directory that is open.
-    fn descend(&mut self, dir: Dir, id: Id) {
+    /// The path of a name here.
+    fn below(&self, name: &OsStr) -> String {
+        let name = name.to_string_lossy();
+        if self.path.is_empty() { name.into_owned() } else { format!("{}/{name}", self.path) }
+    }
+
+    /// Goes down into a directory of this name that is open.
+    fn descend(&mut self, name: &OsStr, dir: Dir, id: Id) {
+        self.path = self.below(name);
         if let Some((_, before)) = self.dir.replace((Held::Own(dir), id)) {
             self.above.push(before);
         }
@@ -162,34 +173,60 @@ struct Walk<'a> {
     tree: &'a Parts,
     start: Start<'a>,
     position: Position<'a>,
-    /// The components that are left, the next one last. At most those of the path and of `LINKS` links.
-    ahead: Vec<OsString>,
+    /// What is left of the path and of links, the next one last. None is at its end.
+    ahead: Vec<Rest>,
+    /// How many components it may still have.
+    left: usize,
     /// The path or a link at its end has a slash behind the last name.
     slash: bool,
     links: usize,
 }
 
+/// What is left of a path, without slashes at its end.
+struct Rest {
+    text: Vec<u8>,
+    at: usize,
+}
+
 impl<'a> Walk<'a> {
     /// Puts a path in front of what is left.
-    fn push(&mut self, path: &OsStr) {
-        let bytes = path.as_bytes();
-        self.slash |= self.ahead.is_empty() && bytes.ends_with(b"/");
-        let parts = bytes.split(|byte| *byte == b'/').filter(|part| !part.is_empty());
-        self.ahead.extend(parts.rev().map(|part| OsStr::from_bytes(part).to_owned()));
+    fn push(&mut self, path: &[u8]) {
+        self.slash |= self.ahead.is_empty() && path.ends_with(b"/");
+        let end = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+        if end > 0 {
+            self.ahead.push(Rest { text: path[..end].to_owned(), at: 0 });
+        }
+    }
+
+    /// Takes the next component.
+    fn next(&mut self) -> Result<Option<OsString>, Refused> {
+        let Some(Rest { text, at }) = self.ahead.last_mut() else { return Ok(None) };
+        self.left = self.left.checked_sub(1).ok_or(Refused::NameTooLong)?;
+        *at += text[*at..].iter().take_while(|byte| **byte == b'/').count();
+        let part = text[*at..].split(|byte| *byte == b'/').next().unwrap_or_default();
+        *at += part.len();
+        let (part, is_end) = (OsStr::from_bytes(part).to_owned(), *at == text.len());
+        if is_end {
+            self.ahead.pop();
+        }
+        Ok(Some(part))
     }
 
     fn run(mut self, follow: bool) -> Result<Resolved<'a>, Refused> {
-        while let Some(part) = self.ahead.pop() {
+        while let Some(part) = self.next()? {
             match part.as_bytes() {
                 b"." => {}
                 b".." => self.up()?,
                 _ => {
+                    let name = part.clone();
                     if let Some(place) = self.down(part, follow)? {
+                        self.start.led_to.set(Some(self.position.below(&name)));
                         return Ok(place);
                     }
                 }
             }
         }
+        self.start.led_to.set(Some(self.position.path.clone()));
         Ok(self.position.place())
     }
 
@@ -234,7 +271,7 @@ impl<'a> Walk<'a> {
         } else if is_last {
             return Ok(self.end(name));
         } else if found.is_dir() {
-            self.position.descend(Dir::from_std_file(file), Id::of(&found));
+            self.position.descend(&name, Dir::from_std_file(file), Id::of(&found));
         } else {
             return Err(Refused::NotDirectory);
         }
@@ -253,8 +290,8 @@ impl<'a> Walk<'a> {
             return Err(Refused::Link);
         }
         let target = readlinkat(link, c"", Vec::new()).map_err(std::io::Error::from)?;
-        let target = OsString::from_vec(target.into_bytes());
-        if target.as_bytes().starts_with(b"/") {
+        let target = target.into_bytes();
+        if target.starts_with(b"/") {
             self.position = Position::root(self.tree, Plan::ROOT)?;
         }
         self.push(&target);
@@ -267,48 +304,53 @@ impl<'a> Walk<'a> {
         if self.position.above.is_empty() && self.position.origin.is_some() {
             self.find_origin()?;
         }
+        let length = self.position.path.rfind('/').unwrap_or(0);
         let position = &mut self.position;
         let Some(id) = position.above.pop() else {
             self.position = Position::root(self.tree, self.tree.plan.parent(position.part))?;
             return Ok(());
         };
+        position.path.truncate(length);
         if position.above.is_empty() {
             let directory = self.tree.mounted(position.part)?;
             position.dir = Some(held(position.origin.unwrap_or(directory.root())));
             return Ok(());
         }
         let Some((dir, _)) = &position.dir else { return Err(absent()) };
-        let parent = openat(dir.dir()?, c"..", DIRECTORY, Mode::empty()).map_err(std::io::Error::from)?;
-        let parent = File::from(parent);
+        let (parent, found) = above(dir.dir()?)?;
         // It was moved since the walk came from there, perhaps out of the tree.
-        if Id::of(&Metadata::from_file(&parent)?) != id {
+        if found != id {
             return Err(absent());
         }
-        position.dir = Some((Held::Own(Dir::from_std_file(parent)), id));
+        position.dir = Some((Held::Own(parent), id));
         Ok(())
     }
 
-    /// Finds out what is above the directory where the walk began: follows its path from the root of the tree, which
-    /// must still lead to it.
+    /// Finds out what is above the directory where the walk began: goes up from it to the root of its part, wherever it
+    /// was moved since it was opened. If it is in the part no more, nothing is above it.
     fn find_origin(&mut self) -> Result<(), Refused> {
-        let position = Position::root(self.tree, Plan::ROOT)?;
-        let mut way = Walk { position, ahead: Vec::new(), slash: false, ..*self };
-        way.push(OsStr::new("."));
-        way.push(OsStr::new(self.start.path));
-        let origin = self.position.origin.map(Entry::id);
-        while let Some(part) = way.ahead.pop() {
-            match part.as_bytes() {
-                b"." => {}
-                b".." => way.up()?,
-                _ => {
-                    way.down(part, true)?;
-                }
+        let Some(origin) = self.position.origin else { return Ok(()) };
+        let root = self.tree.mounted(self.position.part)?.root().id();
+        let (mut ids, mut id, mut dir) = (Vec::new(), origin.id(), None);
+        while id != root {
+            let (parent, found) = above(dir.as_ref().map_or_else(|| origin.directory(), Ok)?)?;
+            // The root of the disk is above itself.
+            if found == id || ids.len() == DEPTH {
+                return Err(absent());
             }
+            ids.push(found);
+            (id, dir) = (found, Some(parent));
         }
-        if way.position.dir.as_ref().map(|(_, id)| *id) != origin {
-            return Err(absent());
-        }
-        (self.position, self.links) = (way.position, way.links);
+        ids.reverse();
+        (self.position.above, self.position.origin) = (ids, None);
         Ok(())
     }
+}
+
+/// Opens the directory above one.
+fn above(dir: &Dir) -> Result<(Dir, Id), Refused> {
+    let parent = openat(dir, c"..", DIRECTORY, Mode::empty()).map_err(std::io::Error::from)?;
+    let parent = File::from(parent);
+    let id = Id::of(&Metadata::from_file(&parent)?);
+    Ok((Dir::from_std_file(parent), id))
 }

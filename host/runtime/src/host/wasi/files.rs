@@ -14,6 +14,7 @@ mod streams;
 
 pub(in crate::host) use session::{Session, StandardDevices};
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -93,8 +94,9 @@ impl<'a> Files<'a> {
         work: impl FnOnce(&Session, Start<'_>, &str) -> Result<(), Refused> + Send + 'static,
     ) -> FsResult<()> {
         self.with(descriptor, move |session, handle| {
-            let result = work(session, handle.start(), &path);
-            handle.tell(operation, &path, &result);
+            let led_to = Cell::default();
+            let result = work(session, handle.start(&led_to), &path);
+            handle.tell(operation, &handle.shown(&path, &led_to), None, &result);
             result
         })
         .await
@@ -119,8 +121,8 @@ impl<'a> Files<'a> {
             return Err(ErrorCode::BadDescriptor.into());
         }
         if let Some(device) = handle.device() {
-            let writer = device::output(device, self.cli, self.table).map_err(FsError::trap)?;
-            return Ok(self.push(writer.ok_or(ErrorCode::BadDescriptor)?)?);
+            let writer = device::output(device, self.cli, self.table)?;
+            return Ok(self.push(writer)?);
         }
         let stream = handle.session().stream().map_err(|refused| error_code(&refused))?;
         let writer: DynOutputStream = Box::new(Writer::new(handle, position, stream));
@@ -154,8 +156,8 @@ impl HostDescriptor for Files<'_> {
             return Err(ErrorCode::BadDescriptor.into());
         }
         if let Some(device) = handle.device() {
-            let reader = device::input(device, self.cli, self.table).map_err(FsError::trap)?;
-            return Ok(self.push(reader.ok_or(ErrorCode::BadDescriptor)?)?);
+            let reader = device::input(device, handle.session().random(), self.cli, self.table)?;
+            return Ok(self.push(reader)?);
         }
         let stream = handle.session().stream().map_err(|refused| error_code(&refused))?;
         let reader: DynInputStream = Box::new(Reader::new(handle, offset, stream));
@@ -222,7 +224,7 @@ impl HostDescriptor for Files<'_> {
         modified: NewTimestamp,
     ) -> FsResult<()> {
         let times = times(accessed, modified)?;
-        self.with(&descriptor, move |session, handle| session.tree.set_times(&handle.opened, times)).await
+        self.with(&descriptor, move |_, handle| handle.set_times(times)).await
     }
 
     async fn read(&mut self, descriptor: Resource<Descriptor>, length: u64, offset: u64) -> FsResult<(Vec<u8>, bool)> {
@@ -231,8 +233,8 @@ impl HostDescriptor for Files<'_> {
         let bytes = match handle.device() {
             Some(_) if !handle.opened.readable() => return Err(ErrorCode::BadDescriptor.into()),
             Some(device) => {
-                let stream = device::input(device, self.cli, self.table).map_err(FsError::trap)?;
-                device::read(stream.ok_or(ErrorCode::BadDescriptor)?, length).await?
+                let stream = device::input(device, handle.session().random(), self.cli, self.table)?;
+                device::read(stream, length).await?
             }
             None => self.with(&descriptor, move |_, handle| handle.entry()?.read(offset, length)).await?,
         };
@@ -250,8 +252,8 @@ impl HostDescriptor for Files<'_> {
                 return Err(ErrorCode::BadDescriptor.into());
             }
             let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            let stream = device::output(device, self.cli, self.table).map_err(FsError::trap)?;
-            device::write(device, stream.ok_or(ErrorCode::BadDescriptor)?, bytes).await?;
+            let stream = device::output(device, self.cli, self.table)?;
+            device::write(device, stream, bytes).await?;
             return Ok(length);
         }
         self.with(&descriptor, move |_, handle| Ok(handle.write(Position::At(offset), &bytes)? - offset)).await
@@ -280,8 +282,9 @@ impl HostDescriptor for Files<'_> {
         flags: PathFlags,
         path: String,
     ) -> FsResult<DescriptorStat> {
-        let look =
-            move |session: &Session, handle: &Handle| session.tree.metadata(handle.start(), &path, follow(flags));
+        let look = move |session: &Session, handle: &Handle| {
+            session.tree.metadata(handle.start(&Cell::default()), &path, follow(flags))
+        };
         Ok(stat(&self.with(&descriptor, look).await?))
     }
 
@@ -294,10 +297,10 @@ impl HostDescriptor for Files<'_> {
         modified: NewTimestamp,
     ) -> FsResult<()> {
         let times = times(accessed, modified)?;
-        self.with(&descriptor, move |session, handle| {
-            session.tree.set_times_at(handle.start(), &path, follow(flags), times)
-        })
-        .await
+        let set = move |session: &Session, at: Start<'_>, path: &str| {
+            session.tree.set_times_at(at, path, follow(flags), times)
+        };
+        self.change(&descriptor, "times", path, set).await
     }
 
     async fn link_at(
@@ -310,8 +313,10 @@ impl HostDescriptor for Files<'_> {
     ) -> FsResult<()> {
         let to = self.handle(&new_descriptor)?;
         self.with(&descriptor, move |session, from| {
-            let result = session.tree.link(from.start(), &old, follow(flags), to.start(), &new);
-            from.tell("link", &format!("{old} to {}", to.below(&new)), &result);
+            let (old_led_to, new_led_to) = (Cell::default(), Cell::default());
+            let (at, new_at) = (from.start(&old_led_to), to.start(&new_led_to));
+            let result = session.tree.link(at, &old, follow(flags), new_at, &new);
+            from.tell("link", &from.shown(&old, &old_led_to), Some(&to.shown(&new, &new_led_to)), &result);
             result
         })
         .await
@@ -334,7 +339,8 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn readlink_at(&mut self, descriptor: Resource<Descriptor>, path: String) -> FsResult<String> {
-        self.with(&descriptor, move |session, handle| session.tree.read_link(handle.start(), &path)).await
+        self.with(&descriptor, move |session, handle| session.tree.read_link(handle.start(&Cell::default()), &path))
+            .await
     }
 
     async fn remove_directory_at(&mut self, descriptor: Resource<Descriptor>, path: String) -> FsResult<()> {
@@ -351,16 +357,22 @@ impl HostDescriptor for Files<'_> {
     ) -> FsResult<()> {
         let to = self.handle(&new_descriptor)?;
         self.with(&descriptor, move |session, from| {
-            let result = session.tree.rename(from.start(), &old, to.start(), &new);
-            from.tell("rename", &format!("{old} to {}", to.below(&new)), &result);
+            let (old_led_to, new_led_to) = (Cell::default(), Cell::default());
+            let result = session.tree.rename(from.start(&old_led_to), &old, to.start(&new_led_to), &new);
+            from.tell("rename", &from.shown(&old, &old_led_to), Some(&to.shown(&new, &new_led_to)), &result);
             result
         })
         .await
     }
 
     async fn symlink_at(&mut self, descriptor: Resource<Descriptor>, target: String, path: String) -> FsResult<()> {
-        let make = move |session: &Session, at: Start<'_>, path: &str| session.tree.symlink(&target, at, path);
-        self.change(&descriptor, "symlink", path, make).await
+        self.with(&descriptor, move |session, handle| {
+            let led_to = Cell::default();
+            let result = session.tree.symlink(&target, handle.start(&led_to), &path);
+            handle.tell("symlink", &handle.shown(&path, &led_to), Some(&target), &result);
+            result
+        })
+        .await
     }
 
     async fn unlink_file_at(&mut self, descriptor: Resource<Descriptor>, path: String) -> FsResult<()> {
@@ -390,7 +402,9 @@ impl HostDescriptor for Files<'_> {
         flags: PathFlags,
         path: String,
     ) -> FsResult<MetadataHashValue> {
-        let look = move |session: &Session, handle: &Handle| session.tree.hash_at(handle.start(), &path, follow(flags));
+        let look = move |session: &Session, handle: &Handle| {
+            session.tree.hash_at(handle.start(&Cell::default()), &path, follow(flags))
+        };
         let (lower, upper) = self.with(&descriptor, look).await?;
         Ok(MetadataHashValue { lower, upper })
     }

@@ -21,7 +21,7 @@ pub(super) fn error_code(refused: &Refused) -> ErrorCode {
         Refused::NotPermitted => ErrorCode::NotPermitted,
         Refused::Busy => ErrorCode::Busy,
         Refused::CrossDevice => ErrorCode::CrossDevice,
-        Refused::NoDevice => ErrorCode::NoDevice,
+        Refused::NoDevice => ErrorCode::NoSuchDevice,
         Refused::Exists => ErrorCode::Exist,
         Refused::IsDirectory => ErrorCode::IsDirectory,
         Refused::NotDirectory => ErrorCode::NotDirectory,

@@ -6,26 +6,31 @@ use wasmtime_wasi::cli::{WasiCliCtx, WasiCliCtxView};
 use wasmtime_wasi::p2::bindings::cli::{stderr, stdin, stdout};
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 use wasmtime_wasi::p2::{
-    DynInputStream, DynOutputStream, InputStream, OutputStream, Pollable, StreamError, StreamResult,
+    DynInputStream, DynOutputStream, FsError, FsResult, InputStream, OutputStream, Pollable, StreamError, StreamResult,
 };
 
 use super::session::WRITE;
 use crate::grants::{Device, READ};
 
-/// A stream to read from a device. Those of standard streams are the process's own.
+/// The table of handles has no room for the stream.
+const FULL: ErrorCode = ErrorCode::InsufficientMemory;
+
+/// A stream to read from a device. Those of standard streams are the process's own. `random`: the most random bytes of
+/// one read.
 pub(super) fn input(
     device: Device,
+    random: usize,
     cli: &mut WasiCliCtx,
     table: &mut ResourceTable,
-) -> wasmtime::Result<Option<DynInputStream>> {
-    Ok(match device {
+) -> Result<DynInputStream, ErrorCode> {
+    match device {
         Device::Input | Device::Terminal => {
-            let stream = stdin::Host::get_stdin(&mut WasiCliCtxView { ctx: cli, table })?;
-            Some(table.delete(stream)?)
+            let stream = stdin::Host::get_stdin(&mut WasiCliCtxView { ctx: cli, table }).map_err(|_| FULL)?;
+            table.delete(stream).map_err(|_| FULL)
         }
-        Device::Output | Device::Error => None,
-        Device::Null | Device::Zero | Device::Full | Device::Random => Some(Box::new(Endless(device))),
-    })
+        Device::Output | Device::Error => Err(ErrorCode::BadDescriptor),
+        Device::Null | Device::Zero | Device::Full | Device::Random => Ok(Box::new(Endless { device, random })),
+    }
 }
 
 /// A stream to write to a device.
@@ -33,20 +38,17 @@ pub(super) fn output(
     device: Device,
     cli: &mut WasiCliCtx,
     table: &mut ResourceTable,
-) -> wasmtime::Result<Option<DynOutputStream>> {
+) -> Result<DynOutputStream, ErrorCode> {
     let view = &mut WasiCliCtxView { ctx: cli, table };
-    Ok(match device {
-        Device::Output | Device::Terminal => {
-            let stream = stdout::Host::get_stdout(view)?;
-            Some(view.table.delete(stream)?)
+    let stream = match device {
+        Device::Output | Device::Terminal => stdout::Host::get_stdout(view),
+        Device::Error => stderr::Host::get_stderr(view),
+        Device::Input => return Err(ErrorCode::BadDescriptor),
+        Device::Null | Device::Zero | Device::Full | Device::Random => {
+            return Ok(Box::new(Endless { device, random: 0 }));
         }
-        Device::Error => {
-            let stream = stderr::Host::get_stderr(view)?;
-            Some(view.table.delete(stream)?)
-        }
-        Device::Input => None,
-        Device::Null | Device::Zero | Device::Full | Device::Random => Some(Box::new(Endless(device))),
-    })
+    };
+    view.table.delete(stream.map_err(|_| FULL)?).map_err(|_| FULL)
 }
 
 /// Reads up to `length` bytes; none at the end.
@@ -59,21 +61,33 @@ pub(super) async fn read(mut stream: DynInputStream, length: usize) -> Result<Ve
 }
 
 /// Writes all of it: at most [`WRITE`] bytes.
-pub(super) async fn write(device: Device, mut stream: DynOutputStream, bytes: Vec<u8>) -> Result<(), ErrorCode> {
+pub(super) async fn write(device: Device, mut stream: DynOutputStream, bytes: Vec<u8>) -> FsResult<()> {
     if device == Device::Full && !bytes.is_empty() {
-        return Err(ErrorCode::InsufficientSpace);
+        return Err(ErrorCode::InsufficientSpace.into());
     }
     let mut bytes = Bytes::from(bytes);
     while !bytes.is_empty() {
-        let room = stream.write_ready().await.map_err(|_| ErrorCode::Pipe)?;
+        let room = stream.write_ready().await.map_err(unwritten)?;
         let piece = bytes.split_to(room.min(bytes.len()));
-        stream.write(piece).map_err(|_| ErrorCode::Pipe)?;
+        stream.write(piece).map_err(unwritten)?;
     }
-    stream.flush().map_err(|_| ErrorCode::Pipe)
+    stream.flush().map_err(unwritten)
+}
+
+/// Nobody reads. What ends a program that writes to its standard output ends it here too.
+fn unwritten(error: StreamError) -> FsError {
+    match error {
+        StreamError::Trap(error) => FsError::trap(error),
+        StreamError::Closed | StreamError::LastOperationFailed(_) => ErrorCode::Pipe.into(),
+    }
 }
 
 /// A device that is not a standard stream.
-struct Endless(Device);
+struct Endless {
+    device: Device,
+    /// The most random bytes of one read.
+    random: usize,
+}
 
 #[wasmtime_wasi::async_trait]
 impl Pollable for Endless {
@@ -83,10 +97,10 @@ impl Pollable for Endless {
 impl InputStream for Endless {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
         let length = size.min(READ);
-        match self.0 {
+        match self.device {
             Device::Zero | Device::Full => Ok(vec![0; length].into()),
             Device::Random => {
-                let mut bytes = vec![0; length];
+                let mut bytes = vec![0; length.min(self.random)];
                 getrandom::fill(&mut bytes).map_err(|_| StreamError::LastOperationFailed(ErrorCode::Io.into()))?;
                 Ok(bytes.into())
             }
@@ -100,7 +114,7 @@ impl OutputStream for Endless {
         if bytes.len() > WRITE {
             return Err(StreamError::trap("more was written than check-write allows"));
         }
-        if self.0 == Device::Full && !bytes.is_empty() {
+        if self.device == Device::Full && !bytes.is_empty() {
             return Err(StreamError::LastOperationFailed(ErrorCode::InsufficientSpace.into()));
         }
         Ok(())
@@ -112,5 +126,27 @@ impl OutputStream for Endless {
 
     fn check_write(&mut self) -> StreamResult<usize> {
         Ok(WRITE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn random_bytes_are_limited_for_each_read_and_others_are_not() {
+        // W33
+        let stream = |device| Box::new(Endless { device, random: 64 }) as DynInputStream;
+        assert_eq!(read(stream(Device::Random), 1_000).await.unwrap().len(), 64);
+        assert_eq!(read(stream(Device::Random), 10).await.unwrap().len(), 10);
+        assert_eq!(read(stream(Device::Zero), 1_000).await.unwrap().len(), 1_000);
+    }
+
+    #[test]
+    fn what_ends_a_program_at_its_standard_output_ends_it_at_the_device() {
+        let error = unwritten(StreamError::Trap(crate::host::wasi::stdio::BrokenPipe.into()));
+        let trap = error.downcast().unwrap_err();
+        assert!(trap.is::<crate::host::wasi::stdio::BrokenPipe>(), "{trap:?}");
+        assert!(matches!(unwritten(StreamError::Closed).downcast(), Ok(ErrorCode::Pipe)));
     }
 }

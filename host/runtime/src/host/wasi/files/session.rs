@@ -1,20 +1,23 @@
 //! The files of one session: how many may be open, and how it waits for the disk.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use tokio::runtime::Handle as Runtime;
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 
 use super::convert::error_code;
 use crate::grants::{
-    Counted, Device, Entry, FileSlot, OpenCount, OpenFile, Opening, Position, READ, Refused, Start, Tree,
+    Counted, Device, Entry, FileSlot, OpenCount, OpenFile, Opening, Position, READ, Refused, Start, Times, Tree,
 };
 use crate::host::charges::Charges;
 use crate::host::log::{FileEvent, LogBook};
 use crate::limits::budget::Charge;
 
-/// Longer paths are logged without their beginning.
+/// Longer paths are kept and logged without their beginning.
 const SHOWN: usize = 4 << 10;
 /// The most bytes of one write.
 pub(super) const WRITE: usize = 64 << 10;
@@ -51,12 +54,25 @@ pub(in crate::host) struct Session {
     streams: Arc<OpenCount>,
     /// The most open files.
     most: usize,
+    /// How many removed files are being closed.
+    closing: watch::Sender<usize>,
+    /// Where that is done.
+    runtime: Option<Runtime>,
+}
+
+/// A removed file that is being closed.
+struct Closing(Arc<Session>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.closing.send_modify(|closing| *closing -= 1);
+    }
 }
 
 /// An open file, directory or device of the session.
 pub(super) struct Handle {
     pub(super) opened: OpenFile,
-    /// The path from the root: for the log, and for a path that leads above this one.
+    /// The path from the root, for the log.
     path: String,
     session: Arc<Session>,
     written: AtomicU64,
@@ -79,7 +95,35 @@ impl Session {
         charges: Charges,
         most: usize,
     ) -> Self {
-        Self { tree, standard, log: Arc::clone(log), charges, open: Arc::default(), streams: Arc::default(), most }
+        let (open, streams) = (Arc::default(), Arc::default());
+        let (closing, runtime) = (watch::Sender::new(0), Runtime::try_current().ok());
+        Self { tree, standard, log: Arc::clone(log), charges, open, streams, most, closing, runtime }
+    }
+
+    /// The most random bytes of one read.
+    pub(super) fn random(&self) -> usize {
+        self.log.tenant().limits().random
+    }
+
+    /// Closes a removed file: the system frees then what it holds on the disk, which may take long. So that is done as
+    /// other work on the disk, and what the session does next waits for it: it has the room then.
+    fn close(self: Arc<Self>, entry: Entry) {
+        let Some(runtime) = self.runtime.clone() else { return };
+        self.closing.send_modify(|closing| *closing += 1);
+        let closing = Closing(self);
+        runtime.spawn(async move {
+            // The semaphore is never closed.
+            let turn = Arc::clone(closing.0.tree.turns()).acquire_owned().await.ok();
+            let done = spawn_blocking(move || {
+                let working = closing.0.charges.usage().working();
+                drop(entry);
+                drop(working);
+                drop(turn);
+                drop(closing);
+            });
+            // A panic is reported where it happens.
+            let _ = done.await;
+        });
     }
 
     /// Reserves room for one more open file.
@@ -104,6 +148,10 @@ impl Session {
         self: Arc<Self>,
         work: impl FnOnce(&Session) -> Result<R, Refused> + Send + 'static,
     ) -> Result<R, ErrorCode> {
+        if *self.closing.borrow() > 0 {
+            // The sender is in this value.
+            let _ = self.closing.subscribe().wait_for(|closing| *closing == 0).await;
+        }
         // The semaphore is never closed.
         let turn = Arc::clone(self.tree.turns()).acquire_owned().await.ok();
         let done = spawn_blocking(move || {
@@ -117,7 +165,13 @@ impl Session {
     }
 
     /// Logs what was done, or refused for a reason that the operator should know.
-    fn tell<R>(&self, operation: &'static str, path: &str, bytes: Option<u64>, result: &Result<R, Refused>) {
+    fn tell<R>(
+        &self,
+        operation: &'static str,
+        (path, to): (&str, Option<&str>),
+        bytes: Option<u64>,
+        result: &Result<R, Refused>,
+    ) {
         let refused = match result {
             Ok(_) => None,
             Err(refused) => match error_code(refused) {
@@ -127,7 +181,7 @@ impl Session {
                 _ => return,
             },
         };
-        self.log.file(&FileEvent { operation, path, bytes, refused: refused.as_ref().map(ErrorCode::name) });
+        self.log.file(&FileEvent { operation, path, to, bytes, refused: refused.as_ref().map(ErrorCode::name) });
     }
 }
 
@@ -147,9 +201,9 @@ impl Handle {
         Self::new(session, Tree::root(), String::new())
     }
 
-    /// Where paths begin that are relative to it.
-    pub(super) fn start(&self) -> Start<'_> {
-        Start { opened: &self.opened, path: &self.path }
+    /// Where paths begin that are relative to it. `led_to` gets where one led if its text does not say so.
+    pub(super) fn start<'a>(&'a self, led_to: &'a Cell<Option<String>>) -> Start<'a> {
+        Start { opened: &self.opened, path: &self.path, led_to }
     }
 
     pub(super) fn is_directory(&self) -> bool {
@@ -170,16 +224,17 @@ impl Handle {
     /// Opens an entry below it. Logs that unless it is a device, or a directory, which is usually only a step to
     /// something else.
     pub(super) fn open(&self, path: &str, how: Opening) -> Result<Self, Refused> {
-        let (session, shown) = (&self.session, self.below(path));
-        let (tree, start) = (&session.tree, self.start());
+        let (session, led_to) = (&self.session, Cell::default());
+        let (tree, start) = (&session.tree, self.start(&led_to));
         let result = session.slot().and_then(|slot| tree.open(start, path, how, slot));
+        let shown = self.shown(path, &led_to);
         let operation = match &result {
             Ok((_, true)) => "create",
             Ok((_, false)) if how.truncate => "truncate",
             Ok(_) | Err(_) => "open",
         };
         if !matches!(&result, Ok((opened, _)) if tree.is_directory(opened) || tree.device(opened).is_some()) {
-            session.tell(operation, &shown, None, &result);
+            session.tell(operation, (&shown, None), None, &result);
         }
         let (opened, _) = result?;
         if tree.device(&opened).is_some_and(|device| !session.standard.has(device)) {
@@ -188,13 +243,16 @@ impl Handle {
         Ok(Self::new(session, opened, shown))
     }
 
-    /// The path of an entry below it, for the log.
-    pub(super) fn below(&self, path: &str) -> String {
-        match self.path.as_str() {
-            "" => path.to_owned(),
-            // However deep a plugin goes, the path stays short enough to store.
-            long if long.len() > SHOWN => format!("…/{path}"),
-            directory => format!("{directory}/{path}"),
+    /// The path of an entry below it, for the log: where it led, or else its text without what means nothing.
+    pub(super) fn shown(&self, path: &str, led_to: &Cell<Option<String>>) -> String {
+        let path = led_to.take().unwrap_or_else(|| {
+            let names = self.path.split('/').chain(path.split('/'));
+            names.filter(|name| !matches!(*name, "" | ".")).collect::<Vec<_>>().join("/")
+        });
+        // However deep a plugin goes, the path stays short enough to store.
+        match path.len().checked_sub(SHOWN).filter(|excess| *excess > 0) {
+            None => path,
+            Some(excess) => format!("…{}", &path[path.ceil_char_boundary(excess)..]),
         }
     }
 
@@ -204,14 +262,22 @@ impl Handle {
     }
 
     /// Logs an operation on an entry below it.
-    pub(super) fn tell<R>(&self, operation: &'static str, path: &str, result: &Result<R, Refused>) {
-        self.session.tell(operation, &self.below(path), None, result);
+    /// `to`: where it leads or what it is called now.
+    pub(super) fn tell<R>(&self, operation: &'static str, path: &str, to: Option<&str>, result: &Result<R, Refused>) {
+        self.session.tell(operation, (path, to), None, result);
+    }
+
+    /// Changes its times.
+    pub(super) fn set_times(&self, times: Times) -> Result<(), Refused> {
+        let result = self.session.tree.set_times(&self.opened, times);
+        self.session.tell("times", (&self.path, None), None, &result);
+        result
     }
 
     /// Truncates or extends it.
     pub(super) fn set_size(&self, size: u64) -> Result<(), Refused> {
         let result = self.entry()?.set_size(size);
-        self.session.tell("truncate", &self.path, Some(size), &result);
+        self.session.tell("truncate", (&self.path, None), Some(size), &result);
         result.map(|_| ())
     }
 
@@ -235,7 +301,12 @@ impl Drop for Handle {
         let (bytes, refused) = (*self.written.get_mut(), *self.refused.get_mut());
         if bytes > 0 || refused {
             let refused = refused.then(|| ErrorCode::Quota.name());
-            self.session.log.file(&FileEvent { operation: "write-end", path: &self.path, bytes: Some(bytes), refused });
+            let (operation, path, bytes) = ("write-end", &*self.path, Some(bytes));
+            self.session.log.file(&FileEvent { operation, path, to: None, bytes, refused });
+        }
+        let opened = std::mem::replace(&mut self.opened, Tree::root());
+        if let Some(removed) = opened.into_last().and_then(Entry::close_unless_removed) {
+            Arc::clone(&self.session).close(removed);
         }
     }
 }
