@@ -22,7 +22,7 @@ mod topics;
 mod wasi;
 mod wasi_link;
 
-pub(crate) use channel::{Channel, HandOverCheck, HandOverState};
+pub(crate) use channel::{Channel, HandOverCheck, HandOverState, ORIGINAL_COMMAND};
 pub(crate) use charges::Charges;
 pub(crate) use control::Control;
 pub(crate) use gate::StopGate;

@@ -115,7 +115,10 @@ impl Process {
     /// Lets data flow without a program request: the channel is of a type that has none.
     pub(crate) fn begin_without_program(&mut self, half: &SessionHalf) {
         half.shared().begin_without_program();
-        self.trial.passed();
+        // A program has not run yet.
+        if let Runs::Handler { .. } = self.runs {
+            self.trial.passed();
+        }
     }
 
     /// Repeats the environment and the terminal that an earlier process accepted.

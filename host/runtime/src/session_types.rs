@@ -206,6 +206,29 @@ impl SignalName {
     }
 }
 
+/// What Unix does with a signal that a process does not catch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DefaultAction {
+    Terminate,
+    Stop,
+    Continue,
+    Ignore,
+}
+
+impl DefaultAction {
+    pub(crate) fn of(name: &SignalName) -> Self {
+        match name {
+            SignalName::Other(name) => match name.as_str() {
+                "STOP" | "TSTP" | "TTIN" | "TTOU" => Self::Stop,
+                "CONT" => Self::Continue,
+                // CHLD, URG and WINCH, and names that no Unix knows.
+                _ => Self::Ignore,
+            },
+            _ => Self::Terminate,
+        }
+    }
+}
+
 /// How the session's program ended. RFC 4254 §6.10.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exit {
@@ -343,5 +366,27 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Facts {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(facts: I) -> Self {
         let names = facts.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         Self { names: Arc::new(names), channel: 0, own: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_do_what_they_do_under_unix() {
+        for name in ["ABRT", "ALRM", "FPE", "HUP", "ILL", "INT", "KILL", "PIPE", "QUIT", "SEGV", "TERM", "USR1", "USR2"]
+        {
+            assert_eq!(DefaultAction::of(&SignalName::from_wire(name)), DefaultAction::Terminate, "{name}");
+        }
+        for (names, action) in [
+            (&["STOP", "TSTP", "TTIN", "TTOU"][..], DefaultAction::Stop),
+            (&["CONT"], DefaultAction::Continue),
+            (&["WINCH", "CHLD", "URG", "nonsense"], DefaultAction::Ignore),
+        ] {
+            for name in names {
+                assert_eq!(DefaultAction::of(&SignalName::from_wire(name)), action, "{name}");
+            }
+        }
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::buffer::Buffer;
 use super::lifecycle::Lifecycle;
-use crate::session_types::{ChannelEvent, Ending, SignalName, WindowSize};
+use crate::session_types::{ChannelEvent, DefaultAction, Ending, SignalName, WindowSize};
 use crate::terminal::TerminalFeed;
 
 /// Most requests that may wait, variables not counted.
@@ -24,11 +24,15 @@ const REQUESTS: usize = 64;
 const VARIABLES: usize = 1024;
 /// Most bytes of names and payloads that may wait: a command and all the variables of a session, and room for more.
 const WEIGHT: usize = 1 << 20;
-/// Most signals that may wait, caught ones included.
+/// Most signals that may wait to be delivered. Of one with a default action that is not to ignore it, one more may.
 const SIGNALS: usize = 16;
-/// Most runs of data that may wait. Only a client that changes the type of its extended data all the time reaches this
-/// limit, and none does.
-const RUNS: usize = 1024;
+/// Most caught signals that may wait: as many as a plugin may catch at once.
+const CAUGHT: usize = 64;
+/// Most runs of data that may wait: more than the events that may lie between them. Only a client that changes the type
+/// of its extended data all the time reaches this limit, and none does.
+const RUNS: usize = 2048;
+/// Why a session ends that has as many.
+const TOO_MANY_RUNS: &str = "the input changes its type too often";
 /// Most answers to our own requests that may wait.
 const ANSWERS: usize = 64;
 
@@ -102,8 +106,10 @@ pub(super) struct InputQueue {
     signals: usize,
     /// Signals that the plugin wants to catch.
     catches: Vec<SignalName>,
-    /// Caught signals that the plugin has not taken.
+    /// Caught signals that the plugin has not taken, each once.
     caught: VecDeque<SignalName>,
+    /// SIGCONT has arrived and is caught: a stopped process continues all the same.
+    continues: bool,
     /// The client's answers to our requests.
     answers: VecDeque<bool>,
     /// Answers to come for which nobody waits any more.
@@ -127,8 +133,8 @@ pub(super) struct Inbound {
 
 impl Inbound {
     pub(super) fn data(&mut self, kind: Option<u32>, bytes: &[u8]) {
-        if self.lifecycle.ended().is_none() {
-            self.queue.data(kind, bytes);
+        if self.lifecycle.ended().is_none() && !self.queue.data(kind, bytes) {
+            self.retire(&Arc::from(TOO_MANY_RUNS));
         }
     }
 
@@ -196,9 +202,10 @@ impl Inbound {
 }
 
 impl InputQueue {
-    fn data(&mut self, kind: Option<u32>, bytes: &[u8]) {
+    /// False if there is no room for one more run.
+    fn data(&mut self, kind: Option<u32>, bytes: &[u8]) -> bool {
         if bytes.is_empty() {
-            return;
+            return true;
         }
         if let Some(Item::Data { kind: before, len }) = self.items.back_mut()
             && *before == kind
@@ -208,9 +215,10 @@ impl InputQueue {
             self.runs += 1;
             self.items.push_back(Item::Data { kind, len: bytes.len() });
         } else {
-            return;
+            return false;
         }
         self.bytes.push(bytes);
+        true
     }
 
     /// `started`: a program request was accepted.
@@ -237,9 +245,7 @@ impl InputQueue {
             | ChannelEvent::Break { .. }
             | ChannelEvent::Request { .. } => self.queue(event),
             ChannelEvent::HostVariable { .. } => {
-                self.variables += 1;
-                self.weight += weight(&event);
-                self.items.push_back(Item::Request(Box::new(event)));
+                self.push_request(event);
                 Answer::None
             }
             ChannelEvent::Eof => {
@@ -279,24 +285,25 @@ impl InputQueue {
     /// Queues a request, or refuses it if too many wait.
     fn queue(&mut self, event: ChannelEvent) -> Answer {
         let (weight, variable) = (weight(&event), matches!(event, ChannelEvent::Env { .. }));
-        let (count, most) = if variable { (&mut self.variables, VARIABLES) } else { (&mut self.requests, REQUESTS) };
-        if *count >= most || self.weight + weight > WEIGHT {
+        let (count, most) = if variable { (self.variables, VARIABLES) } else { (self.requests, REQUESTS) };
+        if count >= most || self.weight + weight > WEIGHT {
             return Answer::Host(false);
         }
-        *count += 1;
-        self.weight += weight;
+        self.push_request(event);
+        Answer::Session
+    }
+
+    fn push_request(&mut self, event: ChannelEvent) {
+        let variable = matches!(event, ChannelEvent::Env { .. } | ChannelEvent::HostVariable { .. });
+        *(if variable { &mut self.variables } else { &mut self.requests }) += 1;
+        self.weight += weight(&event);
         self.signals += usize::from(matches!(event, ChannelEvent::Signal(_)));
         self.items.push_back(Item::Request(Box::new(event)));
-        Answer::Session
     }
 
     fn resize(&mut self, size: WindowSize) -> Answer {
         self.size = Some(size);
-        let winch = SignalName::Other("WINCH".to_owned());
-        if self.catches.contains(&winch) {
-            if !self.caught.contains(&winch) {
-                self.caught.push_back(winch);
-            }
+        if self.raise_caught(&SignalName::Other("WINCH".to_owned())) {
             return Answer::Host(true);
         }
         if self.items.iter().any(|item| matches!(item, Item::Size)) {
@@ -307,14 +314,24 @@ impl InputQueue {
     }
 
     fn signal(&mut self, name: SignalName) -> Answer {
-        if self.signals + self.caught.len() >= SIGNALS {
+        if self.raise_caught(&name) {
+            self.continues |= name.as_str() == "CONT";
             return Answer::Host(true);
         }
-        if self.catches.contains(&name) {
-            self.caught.push_back(name);
+        let action = DefaultAction::of(&name);
+        self.continues &= action != DefaultAction::Stop;
+        let event = ChannelEvent::Signal(name);
+        let has_room = self.signals < SIGNALS && self.requests < REQUESTS && self.weight + weight(&event) <= WEIGHT;
+        if !has_room && (action == DefaultAction::Ignore || self.waits(&event)) {
             return Answer::Host(true);
         }
-        self.queue(ChannelEvent::Signal(name))
+        // Nothing that can be ignored keeps one out that ends the process, stops it or lets it continue.
+        self.push_request(event);
+        Answer::Session
+    }
+
+    fn waits(&self, event: &ChannelEvent) -> bool {
+        self.items.iter().any(|item| matches!(item, Item::Request(waiting) if **waiting == *event))
     }
 
     pub(super) fn answered(&mut self, success: bool) {
@@ -344,6 +361,7 @@ impl InputQueue {
     pub(super) fn discard_caught(&mut self) {
         self.catches = Vec::new();
         self.caught.clear();
+        self.continues = false;
     }
 
     pub(super) fn has_caught(&self) -> bool {
@@ -461,9 +479,11 @@ impl InputQueue {
         self.take_event(position)
     }
 
-    /// Takes the entry at this place, which is not data.
+    /// Takes the entry at this place, which is not data. The runs before and after it become one.
     fn take_event(&mut self, position: usize) -> Option<InputItem> {
-        match self.items.remove(position)? {
+        let item = self.items.remove(position)?;
+        self.merge_runs(position);
+        match item {
             Item::Data { .. } => None,
             Item::Size => self.size.map(|size| InputItem::ChannelEvent(ChannelEvent::WindowChange(size))),
             Item::Eof => Some(InputItem::ChannelEvent(ChannelEvent::Eof)),
@@ -475,6 +495,25 @@ impl InputQueue {
                 self.signals -= usize::from(matches!(*event, ChannelEvent::Signal(_)));
                 Some(InputItem::ChannelEvent(*event))
             }
+        }
+    }
+
+    /// Makes one run of the two that meet at this place, if they are of one kind.
+    fn merge_runs(&mut self, position: usize) {
+        let Some(before) = position.checked_sub(1) else { return };
+        let (Some(Item::Data { kind, .. }), Some(Item::Data { kind: next, len })) =
+            (self.items.get(before), self.items.get(position))
+        else {
+            return;
+        };
+        if kind != next {
+            return;
+        }
+        let added = *len;
+        self.items.remove(position);
+        self.runs -= 1;
+        if let Some(Item::Data { len, .. }) = self.items.get_mut(before) {
+            *len += added;
         }
     }
 

@@ -1,7 +1,12 @@
 //! The rules of the inbox, one by one.
 
+use std::future::Future;
+use std::task::{Context, Waker};
+
 use super::super::output::OpenReply;
+use super::stdin::StdinRead;
 use super::*;
+use crate::session_pipes;
 use crate::session_types::Pty;
 
 /// What comes out, in words.
@@ -59,7 +64,7 @@ fn before_the_start_data_and_eof_wait_and_keep_their_order() {
     assert_eq!(drain(&mut input), ["Shell", "Close"]);
     assert!(!input.has_next());
     start(&mut input);
-    assert_eq!(drain(&mut input), ["data one", "data two", "Eof"]);
+    assert_eq!(drain(&mut input), ["data onetwo", "Eof"]);
 }
 
 #[test]
@@ -157,9 +162,113 @@ fn runs_of_ever_changing_kinds_cannot_fill_the_memory() {
     }
     assert_eq!(input.queue.items.len(), RUNS);
     assert_eq!(input.queue.bytes.len(), RUNS);
+    // Nothing in the middle is missing: the session is over.
+    assert_eq!(input.lifecycle.ended().map(|(why, _)| why), Some(Ending::Drained));
+    assert_eq!(input.lifecycle.notice().as_deref(), Some(TOO_MANY_RUNS));
     assert_eq!(drain(&mut input).len(), RUNS);
-    input.data(Some(1), b"there is room again");
-    assert!(input.has_next());
+}
+
+#[test]
+fn runs_are_one_again_when_the_event_between_them_has_left() {
+    let mut input = started();
+    for round in 0..10_000 {
+        input.data(None, b"x");
+        input.event(ChannelEvent::Break { length_ms: 0 });
+        if round % 50 == 49 {
+            while input.queue.next_event().is_some() {}
+            assert_eq!((input.queue.items.len(), input.queue.runs), (1, 1));
+        }
+    }
+    input.data(Some(1), b"yy");
+    input.event(ChannelEvent::Break { length_ms: 0 });
+    input.data(None, b"z");
+    assert!(input.queue.next_event().is_some() && input.queue.next_event().is_none());
+    assert_eq!(input.queue.runs, 3);
+    let (read, taken) = input.queue.read(20_000);
+    assert!(matches!(read, StdinRead::Bytes(bytes) if bytes.len() == 10_000) && taken == 10_000);
+    assert_eq!(input.queue.read(20_000), (StdinRead::Bytes("z".into()), 3));
+    assert_eq!((input.queue.runs, input.queue.bytes.len()), (0, 0));
+    input.data(None, b"second");
+    let mut first = Buffer::default();
+    first.push(b"first ");
+    input.queue.put_back(None, first);
+    assert_eq!(input.queue.runs, 1);
+    assert_eq!(input.queue.read(100), (StdinRead::Bytes("first second".into()), 12));
+}
+
+#[test]
+fn no_signal_that_waits_keeps_out_one_that_ends_the_process_or_stops_it() {
+    let signal = |name: &str| ChannelEvent::Signal(SignalName::from_wire(name));
+    let mut input = started();
+    input.queue.catch(vec![SignalName::Int]);
+    for _ in 0..1000 {
+        assert_eq!(input.event(signal("INT")), Answer::Host(true));
+    }
+    assert_eq!(input.queue.caught.len(), 1);
+    for name in ["URG", "nonsense"].repeat(100) {
+        input.event(signal(name));
+    }
+    assert_eq!(input.queue.signals, SIGNALS);
+    for _ in 0..REQUESTS {
+        input.event(ChannelEvent::Break { length_ms: 0 });
+    }
+    let serious = ["KILL", "TERM", "HUP", "QUIT", "PIPE", "USR1", "TSTP", "STOP", "CONT"];
+    for name in serious.repeat(100) {
+        input.event(signal(name));
+    }
+    assert_eq!(input.queue.signals, SIGNALS + serious.len());
+    assert!(serious.iter().all(|name| input.queue.waits(&signal(name))));
+    drain(&mut input);
+    assert_eq!((input.queue.signals, input.queue.requests, input.queue.weight), (0, 0, 0));
+}
+
+#[test]
+fn a_caught_continue_continues_unless_a_stop_follows() {
+    let signal = |name: &str| ChannelEvent::Signal(SignalName::from_wire(name));
+    let mut input = started();
+    input.queue.catch(vec![SignalName::from_wire("CONT")]);
+    input.event(signal("TSTP"));
+    input.event(signal("CONT"));
+    assert_eq!(input.queue.next_event(), Some(signal("TSTP")));
+    assert!(input.queue.take_continues() && !input.queue.take_continues());
+    assert_eq!(input.queue.take_caught(), Some(SignalName::from_wire("CONT")));
+    input.event(signal("CONT"));
+    input.event(signal("TSTP"));
+    assert!(!input.queue.take_continues());
+}
+
+#[test]
+fn what_only_an_earlier_process_has_caught_is_told_apart() {
+    let mut input = started();
+    input.queue.catch(vec![SignalName::Int, SignalName::Term]);
+    input.event(ChannelEvent::Signal(SignalName::Term));
+    input.event(ChannelEvent::Signal(SignalName::Int));
+    input.queue.catch(vec![SignalName::Term]);
+    assert_eq!(input.queue.take_uncaught(), Some(SignalName::Int));
+    assert_eq!(input.queue.take_uncaught(), None);
+    assert_eq!(input.queue.take_caught(), Some(SignalName::Term));
+}
+
+#[test]
+fn what_was_caught_before_a_program_runs_keeps_nobody_awake() {
+    let (inbox, _outbox, mut half) = session_pipes(1 << 10, Arc::new(|| {}));
+    half.shared().catch(vec![SignalName::Int, SignalName::from_wire("WINCH")]);
+    inbox.event(ChannelEvent::Signal(SignalName::Int));
+    inbox.event(ChannelEvent::WindowChange(WindowSize::default()));
+    assert!(half.has_next() && half.next_early().is_none());
+    let waits = std::pin::pin!(half.arrival()).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(waits.is_pending());
+}
+
+#[test]
+fn a_read_of_no_bytes_is_no_end_while_some_wait() {
+    let (inbox, _outbox, half) = session_pipes(1 << 10, Arc::new(|| {}));
+    inbox.data(None, b"x");
+    inbox.end(Ending::ClientClosed);
+    let pipes = half.shared();
+    assert_eq!(pipes.read_stdin(0), StdinRead::Nothing);
+    assert_eq!(pipes.read_stdin(9), StdinRead::Bytes("x".into()));
+    assert_eq!(pipes.read_stdin(0), StdinRead::End);
 }
 
 #[test]

@@ -333,6 +333,15 @@ impl Lifecycle {
         self.decision = Some(Decision::HandOver(plugin));
     }
 
+    pub(super) fn has_decided(&self) -> bool {
+        self.decision.is_some()
+    }
+
+    /// The process has ended otherwise than it had decided.
+    pub(super) fn forget_decision(&mut self) {
+        self.decision = None;
+    }
+
     /// Whether the process has finished, or the connection's side has ended the session.
     pub(super) fn is_ending(&self) -> bool {
         matches!(self.decision, Some(Decision::Finish { .. })) || self.ended.is_some()

@@ -1,6 +1,7 @@
 //! The session half as a program sees it: events that are handled beside the program, and input that it reads.
 
 use super::half::SessionHalf;
+use super::input::InputItem;
 use super::input::stdin::StdinRead;
 use super::shared::Shared;
 use crate::session_types::{ChannelEvent, SignalName};
@@ -11,6 +12,13 @@ impl SessionHalf {
         let (kind, bytes) = self.take_rest();
         self.shared().inbound(|inbound| inbound.queue.put_back(kind, bytes));
     }
+
+    /// Takes the next entry before a program runs. Signals that its start functions have caught are dropped: nobody
+    /// takes them, and [`arrival`](Self::arrival) does not wait while there are any.
+    pub(crate) fn next_early(&mut self) -> Option<InputItem> {
+        while self.shared().take_signal().is_some() {}
+        self.next()
+    }
 }
 
 impl Shared {
@@ -19,21 +27,33 @@ impl Shared {
         self.inbound(|inbound| inbound.queue.next_event())
     }
 
+    /// Takes the oldest of the signals that only an earlier process has caught.
+    pub(crate) fn take_uncaught(&self) -> Option<SignalName> {
+        self.inbound(|inbound| inbound.queue.take_uncaught())
+    }
+
+    /// Whether a SIGCONT that is caught has arrived since the last call.
+    pub(crate) fn take_continues(&self) -> bool {
+        self.inbound(|inbound| inbound.queue.take_continues())
+    }
+
     /// Raises a signal that does not come from the client. True if the program catches it.
     pub(crate) fn raise_caught(&self, name: &SignalName) -> bool {
         self.inbound(|inbound| inbound.queue.raise_caught(name))
     }
 
     /// Reads at most `most` bytes of a program's standard input, and returns their credit to the client. Nothing more
-    /// comes after the client's EOF, and none after the end of the session.
+    /// comes after the client's EOF, and none arrives after the end of the session.
     pub(crate) fn read_stdin(&self, most: usize) -> StdinRead {
-        let (read, taken, ended) = self.inbound(|inbound| {
+        let (read, taken, is_over) = self.inbound(|inbound| {
             let read = self.read_from_terminal(inbound, most).map(|read| (read, 0));
             let (read, taken) = read.unwrap_or_else(|| inbound.queue.read(most));
-            (read, taken, inbound.lifecycle.ended().is_some())
+            let has_ended = inbound.lifecycle.ended().is_some();
+            let is_over = has_ended && !self.terminal_has_stdin(inbound).unwrap_or_else(|| inbound.queue.has_stdin().0);
+            (read, taken, is_over)
         });
         self.credit(taken);
-        if ended && read == StdinRead::Nothing { StdinRead::End } else { read }
+        if is_over && read == StdinRead::Nothing { StdinRead::End } else { read }
     }
 
     /// Whether a read of standard input would find bytes or the end.

@@ -25,7 +25,7 @@ use super::lifecycle::Stage;
 use super::output::OutputQueue;
 use super::shared::Shared;
 use super::spare;
-use crate::limits::output_charges::Space;
+use crate::limits::output_charges::{OutputCharges, Space};
 use crate::session_types::{Output, SignalName};
 use crate::terminal::{MOST_ECHO, Modes, Read, Received, TerminalFeed, TerminalSignal};
 
@@ -115,6 +115,16 @@ impl Shared {
     /// Queues all of the bytes as the terminal shows them, even beyond the capacity.
     pub(crate) fn push_beyond(&self, to: Output, bytes: &[u8]) {
         self.process(to, bytes, |_| usize::MAX, |_, _| {});
+    }
+
+    /// The same, and charges the accounts for it, which are overdrawn where they have no room.
+    pub(crate) fn push_overdrawn(&self, to: Output, bytes: &[u8], accounts: &OutputCharges) {
+        self.mark_active();
+        let charge = |output: &mut OutputQueue, shown: usize| {
+            output.charge(shown);
+            accounts.overdraw(shown);
+        };
+        self.process(to, bytes, |_| usize::MAX, charge);
     }
 
     fn process(

@@ -223,6 +223,16 @@ impl Shared {
         self.lifecycle(|lifecycle| lifecycle.request_hand_over(plugin));
     }
 
+    /// Whether the process has asked for its end or for a hand-over.
+    pub(crate) fn has_decided(&self) -> bool {
+        self.lifecycle(|lifecycle| lifecycle.has_decided())
+    }
+
+    /// A signal has ended the process, whatever it has decided before.
+    pub(crate) fn forget_decision(&self) {
+        self.lifecycle(|lifecycle| lifecycle.forget_decision());
+    }
+
     /// Whether the process has finished, or the connection's side has ended the session.
     pub(crate) fn is_ending(&self) -> bool {
         self.lifecycle(|lifecycle| lifecycle.is_ending())

@@ -24,6 +24,8 @@ use crate::limits::budget::{Budget, Charge, Total};
 use crate::limits::output_charges::{OutputCharges, Space};
 use crate::session_types::{Facts, Output, Pty, SignalName, WindowSize};
 
+/// The variable with the command that the client sent.
+pub(crate) const ORIGINAL_COMMAND: &str = "SSH_ORIGINAL_COMMAND";
 /// The most signals that a plugin may catch: four times those of RFC 4254 §6.10.
 const CATCHES: usize = 64;
 /// The most names that are read for that: a list may repeat names.
@@ -223,8 +225,11 @@ impl Channel {
         Ok(())
     }
 
-    /// Whether one more variable of the client's fits.
-    pub(crate) fn has_room_for_env(&self, name: &str, value: &[u8]) -> bool {
+    /// Whether the process may have one more variable of the client's: there is room, and the host does not set it.
+    pub(crate) fn admits_env(&self, name: &str, value: &[u8]) -> bool {
+        if name == ORIGINAL_COMMAND {
+            return false;
+        }
         let used: usize = self.hand_over.env.iter().map(|(name, value)| name.len() + value.len()).sum();
         used + name.len() + value.len() <= self.limits().environment_bytes
     }

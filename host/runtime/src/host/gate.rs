@@ -23,7 +23,7 @@ impl StopGate {
         self.closed.store(!open, Ordering::Relaxed);
     }
 
-    /// Waits until the gate is open. Nothing is woken: the task that opens the gate polls the process next.
+    /// Waits until the gate is open. It registers no waker: the gate is opened in the poll that then polls this.
     pub(crate) async fn pass(&self) {
         poll_fn(|_| if self.is_open() { Poll::Ready(()) } else { Poll::Pending }).await;
     }

@@ -65,16 +65,20 @@ impl State {
     /// What the process has of WASI, made now if this is its first use.
     pub(super) fn wasi(&mut self) -> &mut Wasi {
         let (log, charges, temporary) = (&self.log, &self.charges, &self.temporary);
+        let is_program = self.gate.is_some();
         self.wasi.get_or_insert_with(|| {
-            let mut wasi = Box::new(Wasi::new(log, charges));
-            wasi.show_files(log, charges, temporary, None);
+            let mut wasi = Box::new(Wasi::new(log, charges, is_program));
+            // A program sees its own files once it runs.
+            if !is_program {
+                wasi.show_files(log, charges, temporary, None);
+            }
             wasi
         })
     }
 
     /// Gives a program its arguments, its environment and its standard streams, which are returned. None if the tenant
     /// has no memory left to keep them in.
-    pub(crate) fn begin_program(&mut self, start: &ProgramStart) -> Option<Arc<Streams>> {
+    pub(crate) fn begin_program(&mut self, start: ProgramStart) -> Option<Arc<Streams>> {
         let gate = self.gate.get_or_insert_default();
         let (streams, charges) = (Streams::new(&self.channel, gate), self.charges.clone());
         let (log, temporary) = (Arc::clone(&self.log), Arc::clone(&self.temporary));

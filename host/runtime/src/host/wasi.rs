@@ -17,6 +17,7 @@ use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::pipe::ClosedOutputStream;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::sockets::WasiSocketsCtxView;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView};
@@ -63,22 +64,31 @@ pub(crate) struct ProgramStart {
     pub(crate) directory: &'static str,
 }
 
+/// Bytes that a string takes in the host beside its text: itself, and what the allocator takes for it.
+const STRING: usize = 2 * size_of::<String>();
+
 impl ProgramStart {
     /// Bytes that arguments and environment take in the host.
     fn bytes(&self) -> usize {
-        let text = |text: &String| text.len() + size_of::<String>();
+        let text = |text: &String| text.len() + STRING;
         let arguments: usize = self.arguments.iter().map(text).sum();
         arguments + self.environment.iter().map(|(name, value)| text(name) + text(value)).sum::<usize>()
     }
 }
 
 impl Wasi {
-    pub(super) fn new(log: &Arc<LogBook>, charges: &Charges) -> Self {
+    /// `is_program`: it has no standard streams and no environment until it runs.
+    pub(super) fn new(log: &Arc<LogBook>, charges: &Charges, is_program: bool) -> Self {
         let (limits, grants) = (log.tenant().limits(), log.tenant().grants());
         let mut table = ResourceTable::new();
         table.set_max_capacity(count(limits.resources).saturating_mul(ENTRIES));
         let mut context = context(log);
-        context.envs(&grants.environment).stdout(Printed::new(log, Level::Info)).stderr(Printed::new(log, Level::Warn));
+        if is_program {
+            context.stdout(Closed).stderr(Closed);
+        } else {
+            context.envs(&grants.environment);
+            context.stdout(Printed::new(log, Level::Info)).stderr(Printed::new(log, Level::Warn));
+        }
         Self {
             context: context.build(),
             table,
@@ -91,19 +101,24 @@ impl Wasi {
 
     /// Gives a program its arguments, its environment and its standard streams. False if the tenant has no memory left
     /// to keep them in.
-    pub(super) fn begin_program(&mut self, start: &ProgramStart, streams: &Arc<Streams>, charges: &Charges) -> bool {
+    pub(super) fn begin_program(&mut self, start: ProgramStart, streams: &Arc<Streams>, charges: &Charges) -> bool {
         let Some(charge) = charges.memory(start.bytes()) else { return false };
         let stream = || Arc::clone(streams);
         // A terminal has one stream of output.
         let stderr = if streams.has_terminal() { Output::Stdout } else { Output::Stderr };
         let mut context = context(charges.log());
         context
-            .args(&start.arguments)
-            .envs(&start.environment)
             .initial_cwd(start.directory)
             .stdin(Stdin { streams: stream() })
-            .stdout(Stdout { streams: stream(), to: Output::Stdout })
-            .stderr(Stdout { streams: stream(), to: stderr });
+            .stdout(Stdout { streams: stream(), to: Output::Stdout, is_error: false })
+            .stderr(Stdout { streams: stream(), to: stderr, is_error: true });
+        // Each is dropped once it is copied.
+        for argument in start.arguments {
+            context.arg(argument);
+        }
+        for (name, value) in start.environment {
+            context.env(name, value);
+        }
         self.context = context.build();
         self.start = Some(charge);
         true
@@ -182,6 +197,25 @@ fn context(log: &Arc<LogBook>) -> WasiCtxBuilder {
         sockets::allow(&mut context, allowed, log);
     }
     context
+}
+
+/// stdout or stderr of a program that does not run yet.
+struct Closed;
+
+impl IsTerminal for Closed {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Closed {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(tokio::io::sink())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(ClosedOutputStream)
+    }
 }
 
 /// stdout or stderr of a plugin.

@@ -37,6 +37,41 @@ impl Space<'_> {
             permit.forget(used);
         }
     }
+
+    /// Keeps it for longer than the accounts are borrowed.
+    pub(crate) fn keep(self, accounts: &Arc<OutputCharges>) -> KeptSpace {
+        let bytes = self.bytes;
+        self.spend(bytes);
+        KeptSpace { bytes, accounts: Arc::clone(accounts) }
+    }
+}
+
+/// Room that was waited for and is kept for a write; given back on drop.
+pub(crate) struct KeptSpace {
+    bytes: usize,
+    accounts: Arc<OutputCharges>,
+}
+
+impl KeptSpace {
+    /// How many bytes there is room for.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes so many of them, or all if there are fewer.
+    pub(crate) fn take(&mut self, most: usize) -> Space<'_> {
+        let bytes = most.min(self.bytes);
+        self.bytes -= bytes;
+        Space { bytes, permits: self.accounts.accounts().map(|(account, _)| account.remembered(bytes)) }
+    }
+}
+
+impl Drop for KeptSpace {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.accounts.give(self.bytes);
+        }
+    }
 }
 
 impl OutputCharges {
@@ -86,6 +121,13 @@ impl OutputCharges {
         self.tenant.output_rate.take(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 
+    /// Charges bytes for which there is no room: the next writes wait until others have left.
+    pub(crate) fn overdraw(&self, bytes: usize) {
+        for (account, _) in self.accounts() {
+            account.overdraw(bytes);
+        }
+    }
+
     /// Bytes have left the queue.
     pub(crate) fn give(&self, bytes: usize) {
         for (account, _) in self.accounts() {
@@ -133,6 +175,43 @@ mod tests {
         charges.space(60).unwrap().spend(60);
         assert_eq!(charges.space(41).err(), Some(Total::AllOutput));
         charges.give(60);
+        assert!(charges.space(100).is_ok());
+    }
+
+    #[tokio::test]
+    async fn room_that_was_waited_for_stays_until_it_is_used_or_given_back() {
+        let charges = Arc::new(charges(100, 1000, 100));
+        charges.space(60).unwrap().spend(60);
+        let other = Arc::clone(&charges);
+        let second = tokio::spawn(async move { other.wait(60).await.keep(&other) });
+        let third = {
+            let other = Arc::clone(&charges);
+            tokio::spawn(async move { other.wait(60).await.keep(&other) })
+        };
+        tokio::task::yield_now().await;
+        charges.give(60);
+        let mut second = second.await.unwrap();
+        assert_eq!(second.bytes(), 60);
+        // The next in line does not take it away.
+        tokio::task::yield_now().await;
+        assert!(!third.is_finished());
+        second.take(50).spend(20);
+        assert_eq!(second.bytes(), 10);
+        drop(second);
+        assert!(!third.is_finished());
+        charges.give(20);
+        drop(third.await.unwrap());
+        assert_eq!(charges.space(100).unwrap().bytes(), 100);
+    }
+
+    #[tokio::test]
+    async fn what_is_overdrawn_keeps_others_waiting_until_it_has_left() {
+        let charges = charges(100, 1000, 100);
+        charges.space(90).unwrap().spend(90);
+        charges.overdraw(30);
+        charges.give(20);
+        assert_eq!(charges.space(1).err(), Some(Total::AllOutput));
+        charges.give(100);
         assert!(charges.space(100).is_ok());
     }
 

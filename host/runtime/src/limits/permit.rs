@@ -113,8 +113,8 @@ impl Wake for Later {
     fn wake(self: Arc<Self>) {}
 }
 
-/// The gate that a call passes each time before it runs.
-pub(crate) struct Gate<'p> {
+/// Where a call waits for its permits each time before it runs.
+pub(crate) struct PermitQueue<'p> {
     tenant: &'p Permits,
     engine: &'p Permits,
     /// The call waits.
@@ -123,7 +123,7 @@ pub(crate) struct Gate<'p> {
     wants: Option<Wanting<'p>>,
 }
 
-impl<'p> Gate<'p> {
+impl<'p> PermitQueue<'p> {
     pub(crate) fn new(tenant: &'p Permits, engine: &'p Permits) -> Self {
         Self { tenant, engine, waiting: None, wants: None }
     }
@@ -136,10 +136,10 @@ impl<'p> Gate<'p> {
         }
     }
 
-    /// Lets the call pass, or queues it; the task of `context` is woken when it should poll again. The request is fixed
-    /// when it is queued: a call that is past its first tick is `long`, and one whose session has used up its processor
-    /// time waits until `before`.
-    pub(crate) fn poll_pass(
+    /// Gives the call its turn, or queues it; the task of `context` is woken when it should poll again. The request is
+    /// fixed when it is queued: a call that is past its first tick is `long`, and one whose session has used up its
+    /// processor time waits until `before`.
+    pub(crate) fn poll_turn(
         &mut self,
         context: &mut Context<'_>,
         long: bool,
@@ -183,7 +183,7 @@ async fn in_line<'p>(tenant: &'p Permits, engine: &'p Permits, long: bool, momen
     if let Some(moment) = moment {
         sleep_until(moment).await;
     }
-    // One that comes from a wait for processor time is not counted by its gate.
+    // One that comes from a wait for processor time is not counted by its queue.
     let _wants = (long && moment.is_some()).then(|| Wanting::new([tenant, engine]));
     let tenant = tenant.in_line().await;
     let engine = if long { Some(engine.in_line().await) } else { None };
@@ -247,10 +247,10 @@ mod tests {
         }
     }
 
-    /// Passes the gate, runs while it holds its turn, and releases it, as a call does each time that it is polled.
-    async fn turn(gate: &mut Gate<'_>, long: bool, ticked: bool, room: &Room) {
+    /// Waits for its turn, runs while it holds it, and releases it, as a call does each time that it is polled.
+    async fn turn(queue: &mut PermitQueue<'_>, long: bool, ticked: bool, room: &Room) {
         poll_fn(|context| {
-            let turn = ready!(gate.poll_pass(context, long, || None));
+            let turn = ready!(queue.poll_turn(context, long, || None));
             room.visit();
             if ticked {
                 turn.end_later();
@@ -280,10 +280,11 @@ mod tests {
                     let mut dice = Dice(seed * 1_000 + number + 1);
                     runtime.spawn(async move {
                         for _ in 0..200 {
-                            let mut gate = Gate::new(&tenant, &engine);
+                            let mut queue = PermitQueue::new(&tenant, &engine);
                             let long = dice.throw(2) == 0;
                             let ticked = dice.throw(2) == 0;
-                            let mut pass = pin!(turn(&mut gate, long, ticked, if long { &engine_room } else { &room }));
+                            let mut pass =
+                                pin!(turn(&mut queue, long, ticked, if long { &engine_room } else { &room }));
                             // Some give up after a few polls.
                             let mut looks = dice.throw(4);
                             let long_waits = dice.throw(3) > 0;
@@ -338,17 +339,17 @@ mod tests {
                 for _ in 0..spinners {
                     let (a, engine, noise) = (Arc::clone(&a), Arc::clone(&engine), Arc::clone(&noise));
                     tokio::spawn(async move {
-                        let mut gate = Gate::new(&a, &engine);
+                        let mut queue = PermitQueue::new(&a, &engine);
                         loop {
-                            turn(&mut gate, long, true, &noise).await;
+                            turn(&mut queue, long, true, &noise).await;
                             yield_now().await;
                         }
                     });
                 }
                 let quiet = Room::default();
-                let mut gate = Gate::new(&b, &engine);
+                let mut queue = PermitQueue::new(&b, &engine);
                 for _ in 0..100 {
-                    turn(&mut gate, false, false, &quiet).await;
+                    turn(&mut queue, false, false, &quiet).await;
                     yield_now().await;
                 }
             });
@@ -375,7 +376,8 @@ mod tests {
             for number in 0..10 {
                 let (tenant, engine, order) = (Arc::clone(&tenant), Arc::clone(&engine), Arc::clone(&order));
                 tasks.push(tokio::spawn(async move {
-                    turn(&mut Gate::new(&tenant, &engine), number % 2 == 0, number % 3 == 0, &Room::default()).await;
+                    turn(&mut PermitQueue::new(&tenant, &engine), number % 2 == 0, number % 3 == 0, &Room::default())
+                        .await;
                     order.lock().unwrap().push(number);
                 }));
                 yield_now().await;
@@ -393,12 +395,12 @@ mod tests {
     async fn a_throttled_call_waits_without_a_permit() {
         let (tenant, engine) = (Permits::new(2), Permits::new(2));
         let start = Instant::now();
-        let mut gate = Gate::new(&tenant, &engine);
+        let mut queue = PermitQueue::new(&tenant, &engine);
         let moment = start + std::time::Duration::from_millis(4);
-        let look = poll_fn(|context| Poll::Ready(gate.poll_pass(context, true, || Some(moment)).is_ready()));
+        let look = poll_fn(|context| Poll::Ready(queue.poll_turn(context, true, || Some(moment)).is_ready()));
         assert!(!look.await);
         assert!(all_free(&tenant, 2) && all_free(&engine, 2));
-        let _turn = poll_fn(|context| gate.poll_pass(context, true, || None)).await;
+        let _turn = poll_fn(|context| queue.poll_turn(context, true, || None)).await;
         assert!(start.elapsed() >= moment - start);
         assert!(!all_free(&tenant, 2) && !all_free(&engine, 2));
     }

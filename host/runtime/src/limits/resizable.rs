@@ -68,6 +68,18 @@ impl ResizableSemaphore {
         self.semaphore.add_permits(permits.saturating_sub(surplus));
     }
 
+    /// Takes permits whether they are free or not: as many as are missing are removed as others are returned. They come
+    /// back by [`give`](Self::give).
+    pub fn overdraw(&self, permits: usize) {
+        self.surplus.fetch_add(permits, Ordering::AcqRel);
+        self.settle();
+    }
+
+    /// Permits that were forgotten, to be returned on drop again.
+    pub fn remembered<S: Deref<Target = Self>>(semaphore: S, permits: usize) -> ResizablePermit<S> {
+        ResizablePermit { semaphore, permits }
+    }
+
     /// Changes the size. Two calls must not run at the same time.
     pub fn resize(&self, size: usize) {
         let size = size.clamp(1, Semaphore::MAX_PERMITS);
@@ -121,6 +133,21 @@ mod tests {
 
     fn taken(semaphore: &ResizableSemaphore, permits: u32) -> ResizablePermit<&ResizableSemaphore> {
         ResizableSemaphore::try_acquire(semaphore, permits).unwrap()
+    }
+
+    #[test]
+    fn what_is_overdrawn_is_paid_by_the_next_permits_that_come_back() {
+        let resizable = ResizableSemaphore::new(10);
+        let held = taken(&resizable, 8);
+        resizable.overdraw(7);
+        assert_eq!(resizable.available(), 0);
+        drop(held);
+        assert_eq!(resizable.available(), 3);
+        resizable.give(7);
+        assert_eq!(resizable.available(), 10);
+        taken(&resizable, 6).forget(6);
+        drop(ResizableSemaphore::remembered(&resizable, 6));
+        assert_eq!(resizable.available(), 10);
     }
 
     #[test]

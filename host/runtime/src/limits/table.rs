@@ -61,7 +61,8 @@ pub struct Limits {
         Session cpu_closed: Time = s(1), ms(1) => s(60), "W3";
         /// Processor time of a program (`wasi:cli/run`), after which it is killed. `cpu_call` does not apply to it.
         Session cpu_program: Time = s(600), ms(10) => s(86_400 * 30), "W1, W2";
-        /// Processor time of a session, after which its program is killed.
+        /// Processor time of a session, that of its handlers included, after which its program is killed: at its first
+        /// tick if nothing is left when it starts. Handlers are not killed by it.
         Session cpu_session: Time = s(3600), ms(10) => s(86_400 * 30), "W1, W2";
         /// Processor time that a session may use without a pause. When it has used this up, it waits until it has more
         /// (a program: see `cpu_hard`); it is not killed ...
@@ -182,7 +183,8 @@ pub struct Limits {
         /// CPU time to compile one plugin. The wall-clock limit is twenty times as much.
         Server compile_time: Time = s(60), s(1) => s(3600), "W34";
         /// Memory to compile one plugin: a small program in Go takes 1.1 GiB. Lowered to what the machine or its
-        /// control group has, if that is less.
+        /// control group has, if that is less. Four compilers may run at once, of which `memory_total` leaves out an
+        /// eighth of the memory at most: with less than 64 GiB, lower this if tenants are strangers.
         Server compile_memory: Bytes = 2 * GIB, 128 * MIB => 64 * GIB, "W34";
         /// The largest plugin when it is compiled.
         Server compile_code: Bytes = 256 * MIB, MIB => 4 * GIB, "W34";

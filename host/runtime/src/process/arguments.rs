@@ -5,6 +5,9 @@ use std::fmt;
 use crate::process::pause::{Selection, StartRequest};
 use crate::session_types::ProgramRequest;
 
+/// Most words of a command: each takes the host more than the client.
+const MOST_WORDS: usize = 4096;
+
 /// Why no arguments can be made of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BadCommand {
@@ -14,6 +17,7 @@ pub(super) enum BadCommand {
     Nul,
     /// A quote or a backslash at the end.
     Unclosed,
+    TooManyWords,
 }
 
 impl BadCommand {
@@ -21,7 +25,7 @@ impl BadCommand {
     pub(super) fn status(self) -> u32 {
         match self {
             Self::Unclosed => 2,
-            Self::NotText | Self::Nul => 126,
+            Self::NotText | Self::Nul | Self::TooManyWords => 126,
         }
     }
 }
@@ -32,6 +36,7 @@ impl fmt::Display for BadCommand {
             Self::NotText => "the command is not UTF-8",
             Self::Nul => "the command has a zero byte in it",
             Self::Unclosed => "the command ends inside quotes or after a backslash",
+            Self::TooManyWords => "argument list too long",
         })
     }
 }
@@ -56,7 +61,7 @@ pub(super) fn arguments(
             match templates.and_then(|templates| templates.of_command(command)) {
                 Some(arguments) => (named, arguments),
                 None => {
-                    let words = shlex::split(command).ok_or(BadCommand::Unclosed)?;
+                    let words = words(command)?;
                     let has_name = matches!(request.selection, Selection::Route | Selection::Command);
                     (if has_name { Vec::new() } else { named }, words)
                 }
@@ -65,13 +70,24 @@ pub(super) fn arguments(
         ProgramRequest::Shell => (named, templates.map(|templates| templates.shell.clone()).unwrap_or_default()),
         ProgramRequest::Subsystem(_) => (named, Vec::new()),
     };
-    Ok([first, rest].concat())
+    Ok(first.into_iter().chain(rest).collect())
 }
 
 /// A command as text.
 fn text(command: &[u8]) -> Result<&str, BadCommand> {
     let command = str::from_utf8(command).map_err(|_| BadCommand::NotText)?;
     if command.contains('\0') { Err(BadCommand::Nul) } else { Ok(command) }
+}
+
+/// The words of a command. A `#` at the beginning of a word begins a comment, as in a shell.
+fn words(command: &str) -> Result<Vec<String>, BadCommand> {
+    let mut splitter = shlex::Shlex::new(command);
+    let words: Vec<String> = splitter.by_ref().take(MOST_WORDS + 1).collect();
+    match words.len() {
+        _ if splitter.had_error => Err(BadCommand::Unclosed),
+        0..=MOST_WORDS => Ok(words),
+        _ => Err(BadCommand::TooManyWords),
+    }
 }
 
 #[cfg(test)]
@@ -141,6 +157,9 @@ mod tests {
 
     #[test]
     fn a_command_that_no_shell_would_run_has_a_reason_and_a_status() {
+        let words = |count: usize| "a ".repeat(count).into_bytes();
+        assert_eq!(exec(&words(4096), Selection::Route).unwrap().len(), 4096);
+        assert_eq!(exec(&words(4097), Selection::User), Err(BadCommand::TooManyWords));
         for (command, status) in
             [(&b"a 'b"[..], 2), (b"a \"b", 2), (b"a \\", 2), (b"a \xff", 126), (b"a\0b", 126), (b"'\xff", 126)]
         {

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::host::ORIGINAL_COMMAND;
 use crate::session_types::{Facts, ProgramRequest, Pty};
 
-/// The variable with the command that the client sent.
-pub(super) const ORIGINAL_COMMAND: &str = "SSH_ORIGINAL_COMMAND";
 /// The home directory, which is the root of what a program sees, and where it starts.
 pub(super) const HOME: &str = "/";
 
@@ -36,7 +35,8 @@ impl Sources<'_> {
             set(name, value);
         }
         set("LOGNAME", user);
-        // Kept as accepted unless it is set here: with a forced command it is the host's.
+        // With a forced command the accepted variable has the client's, and it is the host's: no client may set it
+        // (`Channel::admits_env`).
         if let Some(ProgramRequest::Exec(command)) = self.request
             && let Ok(command) = str::from_utf8(command)
         {

@@ -18,7 +18,7 @@ use crate::error::{Error, Limit, Stop, judge, judge_start};
 use crate::host::State;
 use crate::limits::budget::Budget;
 use crate::limits::meter::Meter;
-use crate::limits::permit::Gate;
+use crate::limits::permit::PermitQueue;
 use crate::limits::ticks;
 use crate::plugin::Plugin;
 use crate::supervise::catch;
@@ -52,8 +52,38 @@ pub(crate) enum Failure {
     Overdue,
     /// The host panicked, in an import or around the call, with this message.
     Panicked(String),
-    /// Who watches the call has ended it.
+    /// Its [`Watch`] has ended the call.
     Ended,
+}
+
+/// Who watches a call that lasts as long as its session.
+pub(crate) trait Watch {
+    /// Whether the call ends here. Asked before each poll of the call, and so at each tick; it registers the task's
+    /// waker for what it looks at.
+    fn must_end(&mut self, context: &Context<'_>) -> bool;
+    /// The call was polled and goes on. `waits`: it waits in an import; otherwise it computes or is stopped.
+    fn polled(&mut self, waits: bool);
+    /// Whether it waits for a signal to continue, wherever it is.
+    fn is_stopped(&self) -> bool;
+    /// Whether the call should return now: it has the grace period from then on.
+    fn is_over(&self) -> bool;
+}
+
+/// Nobody.
+impl Watch for () {
+    fn must_end(&mut self, _: &Context<'_>) -> bool {
+        false
+    }
+
+    fn polled(&mut self, _: bool) {}
+
+    fn is_stopped(&self) -> bool {
+        false
+    }
+
+    fn is_over(&self) -> bool {
+        false
+    }
 }
 
 impl Guest {
@@ -152,28 +182,27 @@ impl CallLimits {
         bounded: bool,
         call: Pin<&mut impl Future<Output = wasmtime::Result<R>>>,
     ) -> Result<R, Failure> {
-        self.run_watched(bounded, call, |_| false).await
+        self.run_watched(bounded, call, &mut ()).await
     }
 
-    /// The same for a call that lasts as long as its session: `watch` is asked before each poll of the call, and at
-    /// each tick, whether the call ends there. It registers the task's waker for what it looks at.
+    /// The same for a call that is watched.
     pub(crate) async fn run_watched<R>(
         &self,
         bounded: bool,
         mut call: Pin<&mut impl Future<Output = wasmtime::Result<R>>>,
-        mut watch: impl FnMut(&Context<'_>) -> bool,
+        watch: &mut impl Watch,
     ) -> Result<R, Failure> {
         let ticker = self.engine.ticker();
         let (tenant, engine) = (self.budget.permits(self.engine.workers()), self.engine.permits());
-        let mut gate = Gate::new(tenant, engine);
+        let mut permits = PermitQueue::new(tenant, engine);
         let must_wait = || self.meter.wait_until(|| engine.are_contended(tenant));
         let mut grace = GraceTimer { grace: self.grace, deadline: None, paused_since: None };
         poll_fn(|context| {
-            if watch(context) {
+            if watch.must_end(context) {
                 return Poll::Ready(Err(Failure::Ended));
             }
-            let pass = gate.poll_pass(context, self.meter.is_long(), must_wait);
-            let Poll::Ready(turn) = pass else {
+            let long = self.meter.is_long() && !watch.is_stopped();
+            let Poll::Ready(turn) = permits.poll_turn(context, long, must_wait) else {
                 grace.pause();
                 return Poll::Pending;
             };
@@ -189,11 +218,16 @@ impl CallLimits {
             }
             match polled {
                 Ok(Poll::Ready(result)) => return Poll::Ready(result.map_err(Failure::Wasm)),
-                Ok(Poll::Pending) => gate.polled(self.meter.is_long()),
+                Ok(Poll::Pending) => {
+                    let (long, stopped) = (self.meter.is_long(), watch.is_stopped());
+                    permits.polled(long && !stopped);
+                    watch.polled(!long && !stopped);
+                }
                 Err(message) => return Poll::Ready(Err(Failure::Panicked(message))),
             }
             self.pipes.register_waker(context);
-            grace.poll_end(context, bounded || self.pipes.ended().is_some()).map(|()| Err(Failure::Overdue))
+            let counts = bounded || self.pipes.ended().is_some() || watch.is_over();
+            grace.poll_end(context, counts).map(|()| Err(Failure::Overdue))
         })
         .await
     }

@@ -340,7 +340,7 @@ impl Handler<'_> {
 
     async fn env(&mut self, name: String, value: Vec<u8>) -> Result<bool, Stop> {
         let is_early = self.half.shared().stage() == Stage::Waiting;
-        if !is_early || !self.guest.state().channel.has_room_for_env(&name, &value) {
+        if !is_early || !self.guest.state().channel.admits_env(&name, &value) {
             return Ok(false);
         }
         self.trial.told();

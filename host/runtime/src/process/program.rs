@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::task::Context;
 
 use super::arguments::arguments;
-use super::environment::{HOME, ORIGINAL_COMMAND, Sources};
-use super::guest::{Failure, Guest};
+use super::environment::{HOME, Sources};
+use super::guest::{Failure, Guest, Watch};
 use super::pause::{Pause, ProcessEnd, Selection, StartRequest};
 use crate::channel::{InputItem, NextAction, SessionHalf, Shared, Stage};
 use crate::engine::Engine;
@@ -19,7 +19,7 @@ use crate::host::bindings::run;
 use crate::host::{BrokenPipe, HandOverState, LogBook, ProgramStart, StopGate, Streams};
 use crate::limits::{Limits, ticks};
 use crate::plugin::health::trial::Trial;
-use crate::session_types::{ChannelEvent, Ending, Exit, Output, ProgramRequest, Pty, SignalName};
+use crate::session_types::{ChannelEvent, DefaultAction, Ending, Exit, Output, ProgramRequest, Pty, SignalName};
 use crate::terminal::Modes;
 
 /// A process of this world, for as long as it is served without a pause.
@@ -48,29 +48,6 @@ enum Killed {
     Signal(SignalName),
     /// The connection's side has ended the session.
     HungUp(Ending),
-}
-
-/// What Unix does with a signal that a program does not catch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum DefaultAction {
-    Terminate,
-    Stop,
-    Continue,
-    Ignore,
-}
-
-impl DefaultAction {
-    fn of(name: &SignalName) -> Self {
-        match name {
-            SignalName::Other(name) => match name.as_str() {
-                "STOP" | "TSTP" | "TTIN" | "TTOU" => Self::Stop,
-                "CONT" => Self::Continue,
-                // CHLD, URG and WINCH, and names that no Unix knows.
-                _ => Self::Ignore,
-            },
-            _ => Self::Terminate,
-        }
-    }
 }
 
 impl Program<'_> {
@@ -109,10 +86,10 @@ impl Program<'_> {
             match self.half.shared().next_action() {
                 NextAction::Finish(exit) => return Pause::Ended(ProcessEnd::Finished(exit)),
                 NextAction::Ended(why, _) => return Pause::Ended(ProcessEnd::HungUp(why)),
-                // It has run no code yet that could have asked for one.
+                // Its start functions have no program request that they could hand over.
                 NextAction::Continue | NextAction::HandOver(_) => {}
             }
-            match self.half.next() {
+            match self.half.next_early() {
                 None => self.half.arrival().await,
                 Some(InputItem::Data { .. }) => self.half.taken(),
                 Some(InputItem::ChannelEvent(event)) => {
@@ -149,10 +126,10 @@ impl Program<'_> {
         self.half.shared().reply(answer);
     }
 
-    /// Whether the client's variable becomes one of the program's. The host sets the one with the original command.
+    /// Whether the client's variable becomes one of the program's.
     fn env(&mut self, name: String, value: Vec<u8>) -> bool {
         let channel = &mut self.guest.state().channel;
-        let accepted = name != ORIGINAL_COMMAND && channel.has_room_for_env(&name, &value);
+        let accepted = channel.admits_env(&name, &value);
         if accepted {
             channel.keep_env(name, value);
             self.trial.told();
@@ -217,39 +194,36 @@ impl Program<'_> {
         let ran = {
             let (call_limits, store) = guest.begin_run(ticks(limits.cpu_program), ticks(limits.cpu_session));
             let call = pin!(functions.call_run(store));
-            let watch = |context: &Context<'_>| {
-                if events.streams.were_used() {
-                    trial.passed();
-                }
-                events.handle(context)
-            };
-            call_limits.run_watched(false, call, watch).await
+            call_limits.run_watched(false, call, &mut Watched { events: &mut events, trial }).await
         };
+        if events.streams.were_used() {
+            trial.passed();
+        }
         let killed = match (&ran, events.killed) {
             (Err(Failure::Wasm(error)), _) if error.is::<BrokenPipe>() => Some(Killed::Signal(SignalName::Pipe)),
             (Err(Failure::Overdue), None) => pipes.ended().map(|(why, _)| Killed::HungUp(why)),
             (_, killed) => killed,
         };
-        match killed {
-            Some(Killed::HungUp(why)) => Pause::Ended(ProcessEnd::HungUp(why)),
-            Some(Killed::Signal(name)) => {
-                trial.passed();
-                by_signal(name, &pipes)
+        let exit = match (killed, ran) {
+            (Some(Killed::HungUp(why)), _) => return Pause::Ended(ProcessEnd::HungUp(why)),
+            (Some(Killed::Signal(name)), _) => {
+                pipes.forget_decision();
+                return by_signal(name, &pipes);
             }
-            None => {
-                let exit = match guest.leave(ran) {
-                    Ok(Ok(())) => Exit::Status(0),
-                    Ok(Err(())) => Exit::Status(1),
-                    Err(Stop::Exited(status)) => Exit::Status(status),
-                    Err(stop) => {
-                        trial.saw(&stop);
-                        return Pause::Ended(ProcessEnd::Stopped(stop));
-                    }
-                };
-                trial.passed();
-                ended(exit, &pipes)
-            }
-        }
+            // It did not return after `finish` or `hand-over`.
+            (None, Err(Failure::Overdue)) if pipes.has_decided() => Exit::Status(0),
+            (None, ran) => match guest.leave(ran) {
+                Ok(Ok(())) => Exit::Status(0),
+                Ok(Err(())) => Exit::Status(1),
+                Err(Stop::Exited(status)) => Exit::Status(status),
+                Err(stop) => {
+                    trial.saw(&stop);
+                    return Pause::Ended(ProcessEnd::Stopped(stop));
+                }
+            },
+        };
+        trial.passed();
+        ended(exit, &pipes)
     }
 }
 
@@ -270,10 +244,10 @@ fn begin(
         request,
     }
     .environment();
-    let streams = state.begin_program(&ProgramStart { arguments, environment, directory: HOME })?;
+    let streams = state.begin_program(ProgramStart { arguments, environment, directory: HOME })?;
     let gate = Arc::clone(state.gate.get_or_insert_default());
     let (pipes, log) = (Arc::clone(pipes), Arc::clone(&state.log));
-    Some(Events { engine, pipes, streams, gate, log, killed: None, hung_up: false })
+    Some(Events { engine, pipes, streams, gate, log, killed: None, hung_up: false, is_first: true })
 }
 
 /// What follows a program that has ended by itself: what it asked for with `finish` or `hand-over`, or else this exit.
@@ -313,12 +287,48 @@ struct Events {
     killed: Option<Killed>,
     /// The program was told that the session ends, by a SIGHUP that it catches.
     hung_up: bool,
+    /// Nothing was handled yet.
+    is_first: bool,
+}
+
+/// The events, and the trial that shows whether the program has started well.
+struct Watched<'e> {
+    events: &'e mut Events,
+    trial: &'e mut Trial,
+}
+
+impl Watch for Watched<'_> {
+    fn must_end(&mut self, context: &Context<'_>) -> bool {
+        self.events.handle(context)
+    }
+
+    /// It has started well once it has waited for something, read or written.
+    fn polled(&mut self, waits: bool) {
+        if waits || self.events.streams.were_used() {
+            self.trial.passed();
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        !self.events.gate.is_open()
+    }
+
+    /// It has called `finish` or `hand-over`: what is left to do has the grace period.
+    fn is_over(&self) -> bool {
+        self.events.pipes.has_decided()
+    }
 }
 
 impl Events {
     /// Handles what has arrived. True if the program is to end.
     fn handle(&mut self, context: &Context<'_>) -> bool {
         self.pipes.register_waker(context);
+        if std::mem::take(&mut self.is_first) {
+            // A process before this one has caught them, and taken nothing more.
+            while let Some(name) = self.pipes.take_uncaught() {
+                self.signal(name);
+            }
+        }
         while self.killed.is_none()
             && let Some(event) = self.pipes.next_event()
         {
@@ -329,14 +339,13 @@ impl Events {
         {
             self.signal(name);
         }
+        if self.pipes.take_continues() {
+            self.gate.set_open(true);
+        }
         if self.killed.is_none()
             && let Some((why, _)) = self.pipes.ended()
         {
             self.session_ended(why);
-        }
-        if !self.gate.is_open() {
-            // An import that the program waits in may return now. The epoch is over before it runs far.
-            self.engine.wasmtime().increment_epoch();
         }
         self.killed.is_some()
     }
@@ -369,15 +378,28 @@ impl Events {
     fn signal(&mut self, name: SignalName) {
         match DefaultAction::of(&name) {
             DefaultAction::Terminate => self.killed = Some(Killed::Signal(name)),
-            DefaultAction::Stop => self.gate.set_open(false),
+            DefaultAction::Stop => self.stop(),
             DefaultAction::Continue => self.gate.set_open(true),
             DefaultAction::Ignore => {}
         }
     }
 
+    /// The program waits at the next point of its own code.
+    fn stop(&mut self) {
+        if self.gate.is_open() {
+            self.gate.set_open(false);
+            self.streams.give_back_space();
+            // An import that the program waits in may return at any time. The epoch is over then, until the program
+            // comes to the gate.
+            self.engine.wasmtime().increment_epoch();
+        }
+    }
+
     /// The session is over. Without a terminal a client that has left is only a pipe whose other end is closed: the
     /// program reads what has come and then the end, and its next write is its last. A terminal that hangs up, and a
-    /// server that stops, end it by SIGHUP. Whatever it makes of that, it has the grace period.
+    /// server that stops, end it by SIGHUP. Whatever it makes of that, it has the grace period from now on, however
+    /// much there is still to read, and also while it is stopped: then it ends by SIGHUP. Under Unix it would go on,
+    /// but nobody is left whose session it is, and its place is for others.
     fn session_ended(&mut self, why: Ending) {
         let is_pipe = matches!(why, Ending::ClientClosed | Ending::ConnectionLost) && !self.streams.has_terminal();
         if is_pipe || self.hung_up {
@@ -386,28 +408,6 @@ impl Events {
         self.hung_up = self.pipes.raise_caught(&SignalName::Hup);
         if !self.hung_up {
             self.killed = Some(Killed::HungUp(why));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn signals_do_what_they_do_under_unix() {
-        for name in ["ABRT", "ALRM", "FPE", "HUP", "ILL", "INT", "KILL", "PIPE", "QUIT", "SEGV", "TERM", "USR1", "USR2"]
-        {
-            assert_eq!(DefaultAction::of(&SignalName::from_wire(name)), DefaultAction::Terminate, "{name}");
-        }
-        for (names, action) in [
-            (&["STOP", "TSTP", "TTIN", "TTOU"][..], DefaultAction::Stop),
-            (&["CONT"], DefaultAction::Continue),
-            (&["WINCH", "CHLD", "URG", "nonsense"], DefaultAction::Ignore),
-        ] {
-            for name in names {
-                assert_eq!(DefaultAction::of(&SignalName::from_wire(name)), action, "{name}");
-            }
         }
     }
 }

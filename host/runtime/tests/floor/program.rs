@@ -126,6 +126,11 @@ async fn the_environment_is_what_was_accepted_and_what_is_known() {
     let expected = "HOME=/\nLANG=C.UTF-8\nLOGNAME=somebody\nPATH=/usr/bin:/bin\nPWD=/\nSSH_ORIGINAL_COMMAND=envs\n\
                     USER=somebody\n";
     assert_eq!(recorder.text(), expected);
+    // A handler, which may hand over to a program, has it neither.
+    let mut client = Client::new(&[]);
+    client.happen(ChannelEvent::Env { name: "LANG".to_owned(), value: b"C".to_vec() });
+    client.happen(ChannelEvent::Env { name: "SSH_ORIGINAL_COMMAND".to_owned(), value: b"forged".to_vec() });
+    assert_eq!(client.until_replies(2).await, [true, false]);
 }
 
 #[tokio::test]

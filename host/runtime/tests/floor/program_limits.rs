@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::yield_now;
 use tokio::time::Instant;
 use whelk_runtime::{
-    ChannelEvent, Ending, Engine, EngineSettings, Error, Exit, Grants, Limit, Limits, Output, Plugin, Registry,
-    SignalName, Tenant,
+    ChannelEvent, Drained, Ending, Engine, EngineSettings, Error, Exit, Grants, Limit, Limits, Output, Plugin,
+    Registry, SignalName, Tenant,
 };
 
 use crate::client::{CAPACITY, Client, Heard};
@@ -146,8 +147,12 @@ async fn a_flood_to_a_client_that_does_not_read_fills_the_outbox_and_waits() {
 #[tokio::test]
 async fn a_program_that_crashes_at_once_is_given_up_for_a_while() {
     // W25
+    // It has used some processor time by then, as every start of a large runtime has.
     let crash = r#"(component
-        (core module $m (func (export "run") (result i32) unreachable))
+        (core module $m (func (export "run") (result i32) (local $left i32)
+            (local.set $left (i32.const 30_000_000))
+            (loop (br_if 0 (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+            unreachable))
         (core instance $c (instantiate $m))
         (func $run (result (result)) (canon lift (core func $c "run")))
         (instance $i (export "run" (func $run)))
@@ -155,15 +160,12 @@ async fn a_program_that_crashes_at_once_is_given_up_for_a_while() {
     let pause = Duration::from_secs(3600);
     let limits = Limits { crashes: 2, crash_pause: pause, crash_pause_longest: pause, ..Limits::default() };
     // Any 0.2.
+    let client = |registry: &Registry| Client::with(&registry.get("name").unwrap(), &[], &Limits::default());
     for version in ["0", "6", "12", "99"] {
         let registry = Registry::new(&limits);
         let wasm = wat::parse_str(crash.replace("VERSION", version)).unwrap();
         registry.publish(&Plugin::load(guests::engine(), "name", &wasm).unwrap());
-        let start = async || {
-            let client = Client::with(&registry.get("name").unwrap(), &[], &Limits::default());
-            client.happen(ChannelEvent::Shell);
-            client.end().await
-        };
+        let start = async || client(&registry).and(ChannelEvent::Shell).end().await;
         for _ in 0..2 {
             let (recorder, report) = start().await;
             assert!(matches!(report.error, Some(Error::Trap { .. })), "{report:?}");
@@ -173,6 +175,38 @@ async fn a_program_that_crashes_at_once_is_given_up_for_a_while() {
         assert!(matches!(report.error, Some(Error::Suspended)), "{report:?}");
         assert_eq!(recorder.heard, [Heard::Opened(false)]);
     }
+}
+
+#[tokio::test]
+async fn programs_that_wait_for_room_in_the_accounts_all_get_it() {
+    // W15
+    let limits = Limits { tenant_output: 200_000, user_output_share: 100, ..Limits::default() };
+    let tenant = tenant("tests", &limits);
+    let start = |command_line: &str| {
+        let mut client = Client::of(&tenant, &command(), &[]);
+        client.recorder.room = 0;
+        client.run(command_line);
+        client
+    };
+    let mut hog = start("'flood 100000'");
+    while !hog.task.is_finished() {
+        yield_now().await;
+    }
+    let mut waiting: Vec<Client> = (0..5).map(|_| start("'flood 30000'")).collect();
+    for client in &mut waiting {
+        client.until_replies(1).await;
+    }
+    for _ in 0..1000 {
+        yield_now().await;
+    }
+    hog.recorder.room = 70_000;
+    hog.until_stdout(70_000).await;
+    for mut client in waiting {
+        client.recorder.room = usize::MAX;
+        let (recorder, report) = client.end().await;
+        assert_eq!((recorder.stdout().len(), recorder.exit()), (30_000, Some(Exit::Status(0))), "{report:?}");
+    }
+    assert!(hog.outbox.drain(&mut hog.recorder) == Drained::More);
 }
 
 #[tokio::test]
@@ -222,6 +256,31 @@ async fn a_stopped_program_does_nothing_until_it_continues() {
     client.happen(ChannelEvent::Signal(SignalName::Term));
     let (recorder, _) = client.end().await;
     assert_eq!(recorder.exit(), Some(signal(SignalName::Term)));
+    // A program that catches SIGCONT continues, and then gets it.
+    let mut client = exec("'catch CONT' 'print ready' flush await 'exit 5'");
+    client.until_stdout(5).await;
+    client.happen(stop());
+    client.until_replies(2).await;
+    client.happen(ChannelEvent::Signal(SignalName::Other("CONT".to_owned())));
+    let (recorder, _) = client.end().await;
+    assert_eq!((recorder.text().as_str(), recorder.exit()), ("readycaught\n", Some(Exit::Status(5))));
+}
+
+#[tokio::test]
+async fn finish_ends_a_program_that_does_not_return_and_a_signal_ends_it_otherwise() {
+    let limits = Limits { grace: Duration::from_millis(20), ..Limits::default() };
+    for command_line in ["'finish 3' 'sleep 10000000'", "'finish 3' spin"] {
+        let (exit, _, error, _) = end(&limits, command_line).await;
+        assert!(exit == Exit::Status(3) && error.is_none(), "{command_line} {exit:?} {error:?}");
+    }
+    // Within the grace period it may write.
+    let (exit, text, ..) = end(&Limits::default(), "'finish 3' 'sleep 5' 'print last'").await;
+    assert_eq!((exit, text.as_str()), (Exit::Status(3), "last"));
+    let mut client = exec("'finish 0' 'print ready' flush 'sleep 10000000'");
+    client.until_stdout(5).await;
+    client.happen(ChannelEvent::Signal(SignalName::Kill));
+    let (recorder, _) = client.end().await;
+    assert_eq!(recorder.exit(), Some(signal(SignalName::Kill)));
 }
 
 #[tokio::test]
@@ -233,7 +292,7 @@ async fn a_program_catches_what_it_asks_for_and_nothing_that_unix_lets_nobody_ca
     assert_eq!((recorder.text().as_str(), recorder.exit()), ("readycaught\nNone\n", Some(Exit::Status(0))));
     let mut client = exec("'catch INT HUP KILL' 'print ready' flush spin");
     client.until_stdout(5).await;
-    client.happen(ChannelEvent::Signal(SignalName::Int));
+    (0..100).for_each(|_| client.happen(ChannelEvent::Signal(SignalName::Int)));
     client.happen(ChannelEvent::Signal(SignalName::Kill));
     let (recorder, _) = client.end().await;
     assert_eq!(recorder.exit(), Some(signal(SignalName::Kill)));

@@ -74,9 +74,8 @@ impl RequestLimits {
 
     /// Whether the host sets a variable of this name.
     fn is_host_variable(&self, name: &[u8]) -> bool {
-        let Restrictions { forced_command, environment, .. } = &*self.restrictions;
-        (forced_command.is_some() && name == ORIGINAL_COMMAND.as_bytes())
-            || environment.iter().any(|(other, _)| other.as_bytes() == name)
+        name == ORIGINAL_COMMAND.as_bytes()
+            || self.restrictions.environment.iter().any(|(other, _)| other.as_bytes() == name)
     }
 
     /// Whether a variable may be set. One that may not is not counted. The error says why not.
@@ -85,7 +84,7 @@ impl RequestLimits {
             return Err("the name is not admitted: see `environment_names`");
         }
         if self.is_host_variable(name) {
-            return Err("the server sets it, as the options of the key or the certificate say");
+            return Err("the server sets it");
         }
         let sound = name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') && !value.contains(&0);
         if !sound {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{InputItem, InputQueue, Item};
+use super::{CAUGHT, InputItem, InputQueue, Item};
 use crate::channel::buffer::Buffer;
 use crate::session_types::{ChannelEvent, SignalName};
 
@@ -27,14 +27,24 @@ impl InputQueue {
         }
     }
 
-    /// Raises a signal that does not come from the client. True if the program catches it: then the signal waits,
-    /// unless it waits already.
+    /// Raises a signal. True if the process catches it: then the signal waits, unless it waits already.
     pub(in crate::channel) fn raise_caught(&mut self, name: &SignalName) -> bool {
         let is_caught = self.catches.contains(name);
-        if is_caught && !self.caught.contains(name) {
+        if is_caught && !self.caught.contains(name) && self.caught.len() < CAUGHT {
             self.caught.push_back(name.clone());
         }
         is_caught
+    }
+
+    /// Takes the oldest of the signals that only an earlier process has caught.
+    pub(in crate::channel) fn take_uncaught(&mut self) -> Option<SignalName> {
+        let position = self.caught.iter().position(|name| !self.catches.contains(name))?;
+        self.caught.remove(position)
+    }
+
+    /// Whether a SIGCONT that is caught has arrived since the last call.
+    pub(in crate::channel) fn take_continues(&mut self) -> bool {
+        std::mem::take(&mut self.continues)
     }
 
     /// Reads at most `most` bytes of standard input. Data of other streams that come first are dropped: a program has
@@ -75,6 +85,7 @@ impl InputQueue {
             self.bytes = bytes;
             self.items.push_front(Item::Data { kind, len });
             self.runs += 1;
+            self.merge_runs(1);
         }
     }
 

@@ -7,8 +7,8 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -20,12 +20,13 @@ use crate::channel::{Shared, StdinRead};
 use crate::host::channel::{Channel, free_space, space};
 use crate::host::charges::Charges;
 use crate::host::gate::StopGate;
-use crate::limits::output_charges::{OutputCharges, Space};
+use crate::limits::output_charges::{KeptSpace, OutputCharges, Space};
 use crate::session_types::{Ending, Output, SignalName};
 
 /// Most bytes of one read, and of one write to which `check-write` agrees.
 const PIECE: usize = 64 << 10;
-/// Most bytes beyond the outbox's capacity, of writes that `check-write` agreed to before others filled it.
+/// Most bytes that the streams of a program may write beyond the outbox's capacity before it has room again. Each
+/// stream may have been allowed a piece when there was room for one.
 const EXCESS: usize = 2 * PIECE;
 
 /// What the three streams of one program share.
@@ -36,10 +37,13 @@ pub(crate) struct Streams {
     accounts: Arc<OutputCharges>,
     gate: Arc<StopGate>,
     has_terminal: bool,
-    /// The program has read standard input or written standard output.
-    used: AtomicBool,
     /// Bytes that were written beyond the outbox's capacity since it last had room.
     excess: AtomicUsize,
+    /// Room in the accounts that a write has waited for. It is kept until the next write, so that another who waits
+    /// does not take it in between: at most a piece, given back when the program is stopped or ends.
+    waited: Mutex<Option<KeptSpace>>,
+    /// The program has read from standard input or written to standard output.
+    used: AtomicBool,
 }
 
 /// A program has written to a client that reads no more, and does not catch SIGPIPE.
@@ -63,16 +67,31 @@ impl Streams {
             accounts: Arc::clone(&channel.output),
             gate: Arc::clone(gate),
             has_terminal: channel.has_terminal(),
-            used: AtomicBool::new(false),
             excess: AtomicUsize::new(0),
+            waited: Mutex::default(),
+            used: AtomicBool::new(false),
         })
+    }
+
+    /// Gives room back that a write has waited for.
+    pub(crate) fn give_back_space(&self) {
+        drop(self.take_waited());
+    }
+
+    fn take_waited(&self) -> Option<KeptSpace> {
+        self.lock_waited().take()
+    }
+
+    fn lock_waited(&self) -> MutexGuard<'_, Option<KeptSpace>> {
+        self.waited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn has_terminal(&self) -> bool {
         self.has_terminal
     }
 
-    /// Whether the program has read standard input or written standard output: it has started well.
+    /// Whether the program has read standard input or written standard output: it has started well. The message of a
+    /// panic, on standard error, is no sign of that.
     pub(crate) fn were_used(&self) -> bool {
         self.used.load(Ordering::Relaxed)
     }
@@ -100,64 +119,85 @@ impl Streams {
     /// Sends as many of the bytes as there is room for, and returns how many.
     fn send(&self, to: Output, bytes: &[u8]) -> StreamResult<usize> {
         self.check_reader(to)?;
+        let mut waited = self.take_waited();
         let room = self.pipes.room().min(bytes.len());
-        let Some(space) = self.space(room) else { return Ok(0) };
-        let taken = self.pipes.push(to, bytes, space);
-        // The message of a panic is no sign that it has started well.
-        if to == Output::Stdout {
-            self.used.store(true, Ordering::Relaxed);
+        if room == 0 {
+            return Ok(0);
         }
-        self.charges.tenant().budget().output_rate.take(u64::try_from(taken).unwrap_or(u64::MAX));
-        self.accounts.relieve();
+        let space = match &mut waited {
+            Some(kept) => kept.take(room),
+            None => match free_space(self.charges.tenant().budget(), &self.accounts, room) {
+                Ok(space) => space,
+                Err(_) => return Ok(0),
+            },
+        };
+        let taken = self.pipes.push(to, bytes, space);
+        self.count_sent(taken);
         Ok(taken)
     }
 
-    /// Sends all of the bytes, to which [`room`](Self::room) agreed before.
-    fn send_agreed(&self, to: Output, bytes: &[u8]) -> StreamResult<()> {
+    /// Sends all of the bytes, as many as `check-write` has allowed before.
+    fn send_allowed(&self, to: Output, bytes: &[u8]) -> StreamResult<()> {
         let rest = &bytes[self.send(to, bytes)?..];
         if rest.is_empty() {
             return Ok(());
         }
         let excess = self.excess.fetch_add(rest.len(), Ordering::Relaxed) + rest.len();
         if excess > EXCESS {
-            return Err(StreamError::trap("more was written than check-write allows"));
+            return Err(too_much());
         }
-        self.pipes.push_beyond(to, rest);
+        self.pipes.push_overdrawn(to, rest, &self.accounts);
+        self.count_sent(rest.len());
         Ok(())
     }
 
-    /// Room for one write now, in bytes.
+    fn count_sent(&self, bytes: usize) {
+        self.accounts.count_sent(bytes);
+        self.accounts.relieve();
+    }
+
+    /// Room for one write now, in bytes. A client that reads no more takes any: the write fails, not the question.
     fn room(&self, to: Output) -> StreamResult<usize> {
+        if self.has_reader_left(to) {
+            return Ok(PIECE);
+        }
         self.check_reader(to)?;
-        let room = self.space(self.pipes.room().min(PIECE)).map_or(0, |space| space.bytes());
+        let room = self.pipes.room().min(PIECE);
+        if room == 0 {
+            return Ok(0);
+        }
+        let waited = self.lock_waited().as_ref().map(KeptSpace::bytes);
+        let room = match waited {
+            Some(bytes) => room.min(bytes),
+            None => free_space(self.charges.tenant().budget(), &self.accounts, room).map_or(0, |space| space.bytes()),
+        };
         if room > 0 {
             self.excess.store(0, Ordering::Relaxed);
         }
         Ok(room)
     }
 
-    /// Room for so many bytes in the accounts that are charged; none if they have none now.
-    fn space(&self, bytes: usize) -> Option<Space<'_>> {
-        if bytes == 0 {
-            return None;
-        }
-        free_space(self.charges.tenant().budget(), &self.accounts, bytes).ok()
-    }
-
-    /// Waits until there may be room, or nobody reads any more. A stopped program waits until it continues.
+    /// Waits until there is room, or nobody reads any more. A stopped program waits until it continues.
     async fn writable(&self) {
         loop {
             self.room_in_outbox().await;
+            let room = self.pipes.room().min(PIECE);
             if self.pipes.is_closed() {
                 return;
             }
-            let room = self.pipes.room().min(PIECE);
+            if room == 0 {
+                continue;
+            }
+            if self.lock_waited().is_some() {
+                return;
+            }
             match free_space(self.charges.tenant().budget(), &self.accounts, room) {
-                Ok(_) if room > 0 => return,
-                Ok(_) => {}
+                Ok(_) => return,
                 Err(total) => {
                     self.charges.log().log_exhausted(total);
-                    self.room_in_accounts(room).await;
+                    if self.room_in_accounts(room).await {
+                        return;
+                    }
                 }
             }
         }
@@ -172,8 +212,9 @@ impl Streams {
         .await;
     }
 
-    /// Waits in the lines of the accounts. A stopped program leaves them, so that others are served.
-    async fn room_in_accounts(&self, bytes: usize) {
+    /// Waits in the lines of the accounts, and keeps what it gets for the next write. A stopped program leaves them, so
+    /// that others are served. False if nobody reads any more.
+    async fn room_in_accounts(&self, bytes: usize) -> bool {
         let mut waiting: Option<Pin<Box<dyn Future<Output = Space<'_>> + Send + '_>>> = None;
         poll_fn(|context| {
             self.pipes.register_waker(context);
@@ -182,27 +223,40 @@ impl Streams {
                 return Poll::Pending;
             }
             if self.pipes.is_closed() {
-                return Poll::Ready(());
+                return Poll::Ready(false);
             }
             let budget = self.charges.tenant().budget();
             let waiting = waiting.get_or_insert_with(|| Box::pin(space(budget, &self.accounts, bytes)));
-            waiting.as_mut().poll(context).map(drop)
+            waiting.as_mut().poll(context).map(|space| {
+                *self.lock_waited() = Some(space.keep(&self.accounts));
+                true
+            })
         })
-        .await;
+        .await
+    }
+
+    /// Whether the client reads no more of this stream, or has left.
+    fn has_reader_left(&self, to: Output) -> bool {
+        (to == Output::Stdout && self.pipes.is_output_unread())
+            || matches!(self.pipes.ended(), Some((Ending::ClientClosed | Ending::ConnectionLost, _)))
     }
 
     /// Writes to a client that reads no more raise SIGPIPE, as under Unix. A program that catches it gets an error.
     fn check_reader(&self, to: Output) -> StreamResult<()> {
-        let unread = to == Output::Stdout && self.pipes.is_output_unread();
-        if !unread && self.pipes.open_output().is_ok() {
+        let has_left = self.has_reader_left(to);
+        if !has_left && self.pipes.open_output().is_ok() {
             return Ok(());
         }
-        let left = matches!(self.pipes.ended(), Some((Ending::ClientClosed | Ending::ConnectionLost, _)));
-        if (left || unread) && !self.pipes.raise_caught(&SignalName::Pipe) {
+        if has_left && !self.pipes.raise_caught(&SignalName::Pipe) {
             return Err(StreamError::Trap(BrokenPipe.into()));
         }
         Err(StreamError::Closed)
     }
+}
+
+/// A write of more bytes than `check-write` has allowed.
+fn too_much() -> StreamError {
+    StreamError::trap("more was written than check-write allows")
 }
 
 /// Descriptor 0.
@@ -231,6 +285,8 @@ impl StdinStream for Stdin {
 pub(super) struct Stdout {
     pub(super) streams: Arc<Streams>,
     pub(super) to: Output,
+    /// It is descriptor 2.
+    pub(super) is_error: bool,
 }
 
 impl IsTerminal for Stdout {
@@ -246,7 +302,7 @@ impl StdoutStream for Stdout {
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(Writer { streams: Arc::clone(&self.streams), to: self.to })
+        Box::new(Writer { streams: Arc::clone(&self.streams), to: self.to, is_error: self.is_error, allowed: 0 })
     }
 }
 
@@ -273,6 +329,18 @@ impl InputStream for Reader {
 struct Writer {
     streams: Arc<Streams>,
     to: Output,
+    is_error: bool,
+    /// Bytes that the last `check-write` has allowed and that were not written yet.
+    allowed: usize,
+}
+
+impl Writer {
+    /// Bytes were written.
+    fn wrote(&self, bytes: usize) {
+        if bytes > 0 && !self.is_error {
+            self.streams.used.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 #[wasmtime_wasi::async_trait]
@@ -285,11 +353,9 @@ impl Pollable for Writer {
 #[wasmtime_wasi::async_trait]
 impl OutputStream for Writer {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        // A larger one would be memory that nobody is charged for.
-        if bytes.len() > PIECE {
-            return Err(StreamError::trap("more was written than check-write allows"));
-        }
-        self.streams.send_agreed(self.to, &bytes)
+        self.allowed = self.allowed.checked_sub(bytes.len()).ok_or_else(too_much)?;
+        self.wrote(bytes.len());
+        self.streams.send_allowed(self.to, &bytes)
     }
 
     /// What was written is on its way: there is no buffer in front of the outbox.
@@ -298,12 +364,14 @@ impl OutputStream for Writer {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        self.streams.room(self.to)
+        self.allowed = self.streams.room(self.to)?;
+        Ok(self.allowed)
     }
 
     async fn blocking_write_and_flush(&mut self, mut bytes: Bytes) -> StreamResult<()> {
         loop {
             let sent = self.streams.send(self.to, &bytes)?;
+            self.wrote(sent);
             if sent == bytes.len() {
                 return Ok(());
             }
@@ -312,10 +380,9 @@ impl OutputStream for Writer {
         }
     }
 
-    /// Others of the tenant may take the room before this task runs, any number of times.
     async fn write_ready(&mut self) -> StreamResult<usize> {
         loop {
-            let room = self.streams.room(self.to)?;
+            let room = self.check_write()?;
             if room > 0 {
                 return Ok(room);
             }

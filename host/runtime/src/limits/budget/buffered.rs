@@ -34,6 +34,16 @@ impl Buffered {
         ResizableSemaphore::acquire(&self.room, permits(bytes)).await
     }
 
+    /// Takes this many bytes, even if they are not free.
+    pub(crate) fn overdraw(&self, bytes: usize) {
+        self.room.overdraw(bytes);
+    }
+
+    /// So many of the bytes that are taken, to be freed on drop.
+    pub(crate) fn remembered(&self, bytes: usize) -> ResizablePermit<&ResizableSemaphore> {
+        ResizableSemaphore::remembered(&self.room, bytes)
+    }
+
     /// Frees bytes.
     pub(crate) fn give(&self, bytes: usize) {
         self.room.give(bytes);

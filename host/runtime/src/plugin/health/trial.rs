@@ -42,7 +42,8 @@ impl Trial {
         self.cause = Cause::Client;
     }
 
-    /// The program request was accepted.
+    /// It has started well: a handler has accepted the program request; a program has waited for something, read,
+    /// written or ended by itself.
     pub(crate) fn passed(&mut self) {
         if std::mem::replace(&mut self.over, true) {
             return;

@@ -3,7 +3,7 @@
 //! It can if it is a command of WASI 0.1, as C, Go and Rust's target wasm32-wasip1 build programs, or if it carries the
 //! WIT world that it was made for (a section that wit-bindgen writes), as a component does.
 
-use wasmparser::{ExternalKind, Parser, Payload};
+use wasmparser::{Chunk, ExternalKind, Parser, Payload};
 
 /// The module whose functions are WASI 0.1.
 pub(crate) const PREVIEW1: &str = "wasi_snapshot_preview1";
@@ -44,11 +44,21 @@ pub(crate) struct CoreModule<'w> {
 
 impl<'w> CoreModule<'w> {
     /// Reads the imports, the exports and the names of the sections. Of a damaged file, what comes before the damage.
+    /// The code is skipped: it may have millions of functions.
     pub(crate) fn read(wasm: &'w [u8]) -> Self {
         let mut module = Self::default();
-        for payload in Parser::new(0).parse_all(wasm) {
-            let Ok(payload) = payload else { break };
-            module.add(payload);
+        let (mut parser, mut rest) = (Parser::new(0), wasm);
+        while let Ok(Chunk::Parsed { consumed, payload }) = parser.parse(rest, true) {
+            rest = &rest[consumed..];
+            match payload {
+                Payload::CodeSectionStart { size, .. } => {
+                    parser.skip_section();
+                    let Some(after) = usize::try_from(size).ok().and_then(|size| rest.get(size..)) else { break };
+                    rest = after;
+                }
+                Payload::End(_) => break,
+                payload => module.add(payload),
+            }
         }
         module
     }
@@ -183,6 +193,8 @@ mod tests {
             (import("wbg"), "wasm-bindgen"),
             (import("gojs"), "GOOS=wasip1"),
             (format!("{preview1} (@custom \"linking\" \"\\02\")"), "object file"),
+            // What comes after the code is read, too.
+            (format!("{START_AND_MEMORY} (@custom \"linking\" (after last) \"\\02\")"), "object file"),
         ] {
             let reason = check(&format!("(module {fields})")).unwrap_err();
             assert!(reason.contains(words), "{fields}: {reason}");
