@@ -188,23 +188,24 @@ async fn programs_that_wait_for_room_in_the_accounts_all_get_it() {
         client.run(command_line);
         client
     };
-    let mut hog = start("'flood 100000'");
+    let mut hog = start("'flood 120000'");
     while !hog.task.is_finished() {
         yield_now().await;
     }
-    let mut waiting: Vec<Client> = (0..5).map(|_| start("'flood 30000'")).collect();
+    // Each asks for 64 KiB at a time, and all that the others write fits beside that.
+    let mut waiting: Vec<Client> = (0..5).map(|_| start("'flood 20000'")).collect();
     for client in &mut waiting {
         client.until_replies(1).await;
     }
     for _ in 0..1000 {
         yield_now().await;
     }
-    hog.recorder.room = 70_000;
-    hog.until_stdout(70_000).await;
+    hog.recorder.room = 100_000;
+    hog.until_stdout(100_000).await;
     for mut client in waiting {
         client.recorder.room = usize::MAX;
         let (recorder, report) = client.end().await;
-        assert_eq!((recorder.stdout().len(), recorder.exit()), (30_000, Some(Exit::Status(0))), "{report:?}");
+        assert_eq!((recorder.stdout().len(), recorder.exit()), (20_000, Some(Exit::Status(0))), "{report:?}");
     }
     assert!(hog.outbox.drain(&mut hog.recorder) == Drained::More);
 }
