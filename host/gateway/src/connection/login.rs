@@ -1,4 +1,4 @@
-//! The login of one connection: hands each attempt to [`Access`](crate::auth::access::Access), one at a time, and logs
+//! The login of one connection: hands each attempt to [`Access`], one at a time, and logs
 //! how it ended.
 //!
 //! From the packet to the decision:

@@ -1,6 +1,6 @@
 //! A folder of programs (`bin` in a plugin folder) between those who need programs and the task that loads them.
 //!
-//! A program is loaded when somebody needs it for the first time. Whoever needs it asks here ([`ProgramFolder::need`])
+//! A program is loaded when somebody needs it for the first time. Whoever needs it asks here (`ProgramFolder::need`)
 //! and waits for the registry; the reload task takes the request, loads the file in the line of the tenant who asked,
 //! and publishes it. The task also lists the folder and loads what is loaded already and has changed.
 //!
