@@ -55,7 +55,7 @@ async fn a_loop_is_stopped_at_the_limit_of_a_program_or_of_its_session_and_not_o
 /// How long this work waits by the clock, which stands still while it is done.
 async fn wait_of(limits: &Limits) -> Duration {
     let began = Instant::now();
-    let (exit, _, error, ticks) = end(limits, "'work 100000000'").await;
+    let (exit, _, error, ticks) = end(limits, "'work 300000000'").await;
     assert_eq!((exit, ticks >= 20), (Exit::Status(0), true), "{error:?} {ticks}");
     began.elapsed()
 }
