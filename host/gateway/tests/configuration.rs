@@ -126,7 +126,7 @@ failed_attempts = 0
             r#"whelk.toml:4: banner: must have no control characters, has '\u{1b}'"#,
             r#"whelk.toml:6: users.alice.plugin: there is no plugin "ecko" (did you mean "echo"?)"#,
             r#"whelk.toml:7: users.alice.password: must be a hash of argon2 ($argon2id$...), yescrypt ($y$...), bcrypt ($2b$...) or SHA-crypt ($6$..., $5$...), never the password itself: `whelk hash-password` makes one"#,
-            r#"whelk.toml:8: users.alice.shell: there is no such setting"#,
+            r#"whelk.toml:8: users.alice.shell: there is no such setting here: it belongs in [programs.NAME] or [tenants.NAME.programs.NAME]"#,
             r#"whelk.toml:9: users.bob: has no plugin: add plugin = "NAME" here or in [tenants.default]"#,
             r#"whelk.toml:12: limits.sesions: there is no such setting (did you mean `sessions`?)"#,
             r#"whelk.toml:13: limits.window: must be a size such as "64 KiB" (B, KiB, MiB or GiB), is "lots""#,

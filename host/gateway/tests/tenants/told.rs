@@ -56,7 +56,7 @@ fn the_reference_marks_what_a_tenant_may_set_and_nothing_else() {
 fn the_example_of_the_readme_is_accepted() {
     let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
     let blocks = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
-    let example = blocks.filter(|block| block.contains("[tenants.")).collect::<Vec<_>>();
+    let example = blocks.filter(|block| block.contains("\n[tenants.")).collect::<Vec<_>>();
     assert_eq!(example.len(), 1, "one example");
     let place = Place::new();
     fs::create_dir_all(place.root.join("tenants/acme/plugins")).unwrap();
