@@ -132,7 +132,7 @@ impl Granter {
         let each = Quota { bytes: limits.tmp_bytes as u64, files: limits.tmp_files.into() };
         let quota = HomeQuota { each, total_bytes: limits.tenant_tmp_bytes as u64 };
         let folders = || SessionFolders::new(&self.state, tenant, quota, &self.directories);
-        FileTree::new(&TreeSettings {
+        FileTree::new(TreeSettings {
             mounts,
             for_handlers: granted.system_folders,
             // It has to be counted.

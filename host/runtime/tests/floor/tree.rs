@@ -81,7 +81,7 @@ impl World {
             path: path.to_owned(),
             directory: Directory::open_mount(place).unwrap(),
         };
-        let tree = FileTree::new(&TreeSettings {
+        let tree = FileTree::new(TreeSettings {
             mounts: vec![at("/usr/share/data", &data)],
             for_handlers: true,
             temporary: Some(Arc::clone(&temporary) as _),

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Semaphore;
 
@@ -54,9 +54,14 @@ pub struct TreeSettings {
 
 /// The trees of a tenant: that of its programs, and that of its handlers.
 #[derive(Debug, Clone)]
-pub struct FileTree {
-    programs: Arc<Plan>,
-    handlers: Arc<Plan>,
+pub struct FileTree(Arc<Trees>);
+
+/// Each is made when a session first sees it: most tenants run no programs, or no handlers.
+#[derive(Debug)]
+struct Trees {
+    settings: TreeSettings,
+    programs: OnceLock<Arc<Plan>>,
+    handlers: OnceLock<Arc<Plan>>,
 }
 
 /// The kind of something that the host makes.
@@ -101,30 +106,33 @@ struct Node {
 impl FileTree {
     /// The trees with these parts.
     #[must_use]
-    pub fn new(settings: &TreeSettings) -> Self {
-        let programs = Arc::new(Plan::new(settings, true));
-        let handlers = if settings.for_handlers { Arc::clone(&programs) } else { Arc::new(Plan::new(settings, false)) };
-        Self { programs, handlers }
+    pub fn new(settings: TreeSettings) -> Self {
+        Self(Arc::new(Trees { settings, programs: OnceLock::new(), handlers: OnceLock::new() }))
     }
 
     pub(super) fn of_programs(&self) -> &Arc<Plan> {
-        &self.programs
+        let Trees { settings, programs, .. } = &*self.0;
+        programs.get_or_init(|| Arc::new(Plan::new(settings, true)))
     }
 
     pub(super) fn of_handlers(&self) -> &Arc<Plan> {
-        &self.handlers
+        let Trees { settings, handlers, .. } = &*self.0;
+        if settings.for_handlers {
+            return self.of_programs();
+        }
+        handlers.get_or_init(|| Arc::new(Plan::new(settings, false)))
     }
 
     /// The names in the root that hide what the granted directory has there, for programs or for handlers.
     pub fn root_names(&self, is_program: bool) -> impl Iterator<Item = &str> {
-        let plan = if is_program { &self.programs } else { &self.handlers };
+        let plan = if is_program { self.of_programs() } else { self.of_handlers() };
         plan.children(Plan::ROOT).map(|(name, _)| name)
     }
 }
 
 impl Default for FileTree {
     fn default() -> Self {
-        Self::new(&TreeSettings::default())
+        Self::new(TreeSettings::default())
     }
 }
 
@@ -256,7 +264,7 @@ mod tests {
         let directory = Directory::open_mount(place.path()).unwrap();
         let mount = |path: &str| Mount { path: path.to_owned(), directory: Arc::clone(&directory) };
         let mounts = vec![mount("/usr/share/data/more"), mount("/usr/share/data"), mount("/opt")];
-        let tree = FileTree::new(&TreeSettings { mounts, ..TreeSettings::default() });
+        let tree = FileTree::new(TreeSettings { mounts, ..TreeSettings::default() });
         let (programs, handlers) = (tree.of_programs(), tree.of_handlers());
         assert_eq!(children(programs, Plan::ROOT), ["dev", "opt", "usr"]);
         assert_eq!(tree.root_names(false).collect::<Vec<_>>(), ["opt", "usr"]);

@@ -104,7 +104,7 @@ fn first_name(mount: &MountConfig) -> &str {
 
 /// The names that the tree of a program has in its root.
 fn root_names(mounts: &[MountConfig]) -> Vec<String> {
-    let tree = FileTree::new(&TreeSettings::default());
+    let tree = FileTree::new(TreeSettings::default());
     let own = tree.root_names(true).chain(["tmp"]).map(str::to_owned);
     let mut names: Vec<_> = own.chain(mounts.iter().map(|mount| first_name(mount).to_owned())).collect();
     names.sort();
