@@ -20,7 +20,7 @@ use crate::bindings::command::wasi::cli::exit;
 /// * [`std::process::exit`] and the [`ExitCode`](std::process::ExitCode) of `main` keep their status, 0 to 255;
 /// * [`std::env::current_dir`] is the session's directory, and relative paths begin there.
 ///
-/// ```
+/// ```no_run
 /// use std::io::{Read, stdin};
 /// use std::process::ExitCode;
 ///
