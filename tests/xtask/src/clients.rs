@@ -122,6 +122,10 @@ impl Clients {
         if fs::read_to_string(&script).is_ok_and(|there| there == text) {
             return Ok(());
         }
+        // Never through a link, which may lead to a program of the system.
+        if script.is_symlink() {
+            doing(script.display(), fs::remove_file(&script))?;
+        }
         doing(script.display(), fs::write(&script, text))?;
         doing(script.display(), fs::set_permissions(&script, PermissionsExt::from_mode(0o755)))
     }
