@@ -122,13 +122,15 @@ fn go_accepts_a_channel_that_the_plugin_opens_and_answers_its_request() {
 /// C3: what a client never answers takes no place of a session, and the plugin goes on.
 #[test]
 fn a_client_that_never_answers_an_open_keeps_its_sessions() {
-    // One for an open that waits, one for a session, and one for the session before, which the client may know to be
-    // over a moment before it is counted as that.
-    let gateway = gateway("[tenants.acme.limits]\nclient_answer = \"50 ms\"\nsessions_per_user = 3\n");
+    let gateway = gateway("[tenants.acme.limits]\nclient_answer = \"50 ms\"\nsessions_per_user = 2\n");
     let mut client = Connection::new(&gateway);
     for number in 1..=16 {
         client.does(&format!("request open@example.org silent@example.org {number}"), "success no answer");
         client.does(&format!("session exit {number}"), &format!("session {number} "));
+        // The client knows that its session is over a moment before the session is no longer counted.
+        gateway.wait_all("the end of a session", |events| {
+            (events.iter().filter(|event| event.message == "session ended").count() == number).then_some(())
+        });
     }
     client.does("request open@example.org silent@example.org 17", "success too many");
     client.does("open thing@example.org why", "opened thing@example.org 776879");
