@@ -51,8 +51,9 @@ fn document() -> String {
              While the destination fails, up to 32 MiB of records wait. In the place of those that find no room there is\n\
              `audit_left_out`: how many (`left_out`), and the numbers of the first (`seq`) and the last. File events are\n\
              left out beyond three quarters of that room, those of one tenant beyond 5,000 a second and beyond an eighth of\n\
-             it, failures of clients that have not logged in beyond 1,000 a second and beyond a quarter. With `required = true` nobody can log in, open a session or start\n\
-             a command while writing fails or the queue is half full. Running sessions continue.\n\n\
+             it, failures of clients that have not logged in beyond 1,000 a second and beyond a quarter. With\n\
+             `required = true` nobody can log in, open a session or start a command while writing fails or the queue is half\n\
+             full. Running sessions continue.\n\n\
              ## Events\n\n";
     for event in descriptions().filter(|event| AUDITED.contains(&event.name)) {
         let common = |name: &&str| !COMMON.iter().any(|(common, _)| common == name);
