@@ -1,7 +1,7 @@
 //! `build`: the program for this machine and the plugins for WebAssembly.
 
 use crate::step::{Outcome, doing, output, run as step};
-use crate::workspace::{Workspace, cargo};
+use crate::workspace::{PluginPackage, Workspace, cargo};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -9,9 +9,9 @@ use std::process::Command;
 pub(crate) const HELP: &str = "\
 cargo xtask build
 
-Builds the program (target/release/whelk) and every package in plugins/ (plugins/NAME.wasm). Adds the target wasm32-wasip2
-with rustup when the compiler lacks it. A plugin's file changes only when its bytes do, and by renaming: a running gateway
-sees a whole file or none.";
+Builds the program (target/release/whelk) and every package in plugins/: plugins/NAME.wasm, and plugins/bin/NAME.wasm
+of a program (a package with src/main.rs). Adds the target wasm32-wasip2 with rustup when the compiler lacks it. A
+plugin's file changes only when its bytes do, and by renaming: a running gateway sees a whole file or none.";
 
 const TARGET: &str = "wasm32-wasip2";
 
@@ -40,14 +40,18 @@ pub(crate) fn build(workspace: &Workspace) -> Outcome {
     step(cargo().current_dir(&workspace.root).args(["build", "--release", "--workspace", "--bin", "whelk"]))?;
     let mut plugins = cargo();
     plugins.current_dir(&workspace.root).args(["build", "--profile", "plugin", "--target", TARGET]);
-    for name in &workspace.plugins {
-        plugins.args(["--package", name]);
+    for plugin in &workspace.plugins {
+        plugins.args(["--package", &plugin.name]);
     }
     step(&mut plugins)?;
-    for name in &workspace.plugins {
-        let file = format!("{}.wasm", name.replace('-', "_"));
-        let built = workspace.target.join(TARGET).join("plugin").join(file);
-        install(&built, &workspace.root.join("plugins").join(format!("{name}.wasm")))?;
+    let folder = workspace.root.join("plugins");
+    for PluginPackage { name, is_program } in &workspace.plugins {
+        // Cargo replaces the hyphens in the name of a library, not in that of a program.
+        let (file, folder) =
+            if *is_program { (name.clone(), folder.join("bin")) } else { (name.replace('-', "_"), folder.clone()) };
+        doing(folder.display(), fs::create_dir_all(&folder))?;
+        let built = workspace.target.join(TARGET).join("plugin").join(format!("{file}.wasm"));
+        install(&built, &folder.join(format!("{name}.wasm")))?;
     }
     Ok(())
 }

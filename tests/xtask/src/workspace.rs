@@ -11,8 +11,17 @@ pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
     /// `target`, wherever CARGO_TARGET_DIR or a setting has put it.
     pub(crate) target: PathBuf,
-    /// The packages in `plugins/`.
-    pub(crate) plugins: Vec<String>,
+    /// The packages in `plugins/`, in the order of their names.
+    pub(crate) plugins: Vec<PluginPackage>,
+}
+
+/// A package in `plugins/`.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PluginPackage {
+    /// Its name.
+    pub(crate) name: String,
+    /// Whether it is a program (`src/main.rs`). If not, it is a plugin that implements a world of `wit/`.
+    pub(crate) is_program: bool,
 }
 
 /// A new call of cargo, the one that runs us.
@@ -35,8 +44,7 @@ impl Workspace {
         let is_plugin = |package: &&Value| {
             package["manifest_path"].as_str().is_some_and(|path| Path::new(path).starts_with(&folder))
         };
-        let mut plugins: Vec<String> =
-            packages.filter(is_plugin).filter_map(|package| package["name"].as_str().map(str::to_owned)).collect();
+        let mut plugins: Vec<PluginPackage> = packages.filter(is_plugin).filter_map(plugin_package).collect();
         plugins.sort();
         Ok(Self { root, target, plugins })
     }
@@ -45,4 +53,12 @@ impl Workspace {
     pub(crate) fn program(&self) -> PathBuf {
         self.target.join("release/whelk")
     }
+}
+
+/// `None` for a package without a name, of which cargo has none.
+fn plugin_package(package: &Value) -> Option<PluginPackage> {
+    let name = package["name"].as_str()?.to_owned();
+    let targets = package["targets"].as_array().into_iter().flatten();
+    let is_program = targets.flat_map(|target| target["kind"].as_array()).flatten().any(|kind| kind == "bin");
+    Some(PluginPackage { name, is_program })
 }
