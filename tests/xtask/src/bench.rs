@@ -2,7 +2,7 @@
 //!
 //! The two servers are tied to core 0 and the clients to core 1; runs alternate between the servers; each figure is the
 //! median of three, beside another build of five. What counts is server CPU per unit of work, and the ratio: absolute
-//! figures are those of this machine today.
+//! figures are those of this machine today. Some rows compare two loads of Whelk with each other.
 
 mod load;
 mod meter;
@@ -19,15 +19,17 @@ use std::path::PathBuf;
 pub(crate) const HELP: &str = "\
 cargo xtask bench [--against PROGRAM] [PART..]
 
-Measures Whelk and OpenSSH's sshd in turns: server CPU (user and system) for each handshake, session, echo, line typed into a terminal, GB down
-and GB up, and the memory of an idle session. PART is one or more of handshake, session, echo, typed, down, up, idle; all of them by
-default.
-Prints both and their ratio. --against compares with another build of Whelk instead, such as that of the last release. Needs two cores and, to fetch sshd where it is missing, root on Debian.";
+Measures Whelk and OpenSSH's sshd in turns: server CPU (user and system) for each handshake, session, echo, line typed
+into a terminal, GB down and GB up, and the memory of an idle session. Then Whelk alone: a terminal that edits lines
+beside a raw one (cooked), and the session of a program beside that of a handler (program). PART is one or more of
+handshake, session, echo, typed, down, up, idle, cooked, program; all of them by default.
+Prints both and their ratio. --against compares with another build of Whelk instead, such as that of the last release.
+Needs two cores and, to fetch sshd where it is missing, root on Debian.";
 
 /// Runs beside sshd, and beside another build, where small differences count.
 const RUNS: usize = 3;
 const RUNS_OF_BUILDS: usize = 5;
-const PARTS: [&str; 7] = ["handshake", "session", "echo", "typed", "down", "up", "idle"];
+const PARTS: [&str; 9] = ["handshake", "session", "echo", "typed", "down", "up", "idle", "cooked", "program"];
 
 /// One line of the table: the same work for both servers.
 struct Row {
@@ -54,6 +56,34 @@ fn rows() -> Vec<Row> {
     rows.push(row("idle", "idle session, anonymous KiB", Load::Idle(200)));
     rows.push(row("idle", "no session, resident MiB", Load::Nothing));
     rows
+}
+
+/// One line of the other table: two kinds of work for Whelk.
+struct Pair {
+    part: &'static str,
+    title: &'static str,
+    load: Load,
+    beside: Load,
+}
+
+fn pairs() -> Vec<Pair> {
+    let echo = |width, count| Load::Echoes { width, count };
+    let typed = |width, count| Load::Typed { width, count };
+    vec![
+        Pair { part: "cooked", title: "line typed / echo, 1 session, us", load: typed(1, 5000), beside: echo(1, 5000) },
+        Pair {
+            part: "cooked",
+            title: "line typed / echo, 8 sessions, us",
+            load: typed(8, 2000),
+            beside: echo(8, 2000),
+        },
+        Pair {
+            part: "program",
+            title: "session, program / handler, ms",
+            load: Load::ProgramSessions(500),
+            beside: Load::Sessions(500),
+        },
+    ]
 }
 
 pub(crate) fn run(arguments: &[String]) -> Outcome {
@@ -83,13 +113,28 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         "ours",
     ]))?;
     let place = Place::prepare(&workspace, clients, other)?;
+    let is_wanted = |part: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == part);
     let mut lines = Vec::new();
-    for row in rows().iter().filter(|row| arguments.is_empty() || arguments.iter().any(|part| part == row.part)) {
-        lines.push(measure(&place, row)?);
+    for row in rows().iter().filter(|row| is_wanted(row.part)) {
+        let runs = if place.peer() == Kind::Other { RUNS_OF_BUILDS } else { RUNS };
+        lines.push(measure(&place, &row.title, runs, (Kind::Whelk, &row.load), (place.peer(), &row.load))?);
+    }
+    let mut paired = Vec::new();
+    for Pair { title, load, beside, .. } in pairs().iter().filter(|pair| is_wanted(pair.part)) {
+        paired.push(measure(&place, title, RUNS_OF_BUILDS, (Kind::Whelk, load), (Kind::Whelk, beside))?);
+    }
+    if !paired.is_empty() {
+        let title = format!("CPU of whelk, medians of {RUNS_OF_BUILDS}");
+        println!("\n{title:<34}{:>12}{:>12}{:>9}   least and most", "first", "second", "ratio");
+        paired.iter().for_each(|line| println!("{line}"));
+    }
+    if lines.is_empty() {
+        println!("\nCPU time is from {}.", place.source());
+        return Ok(());
     }
     let (runs, peer) = if place.peer() == Kind::Other { (RUNS_OF_BUILDS, "other") } else { (RUNS, "sshd") };
     let title = format!("server CPU, medians of {runs}");
-    println!("\n{title:<32}{:>12}{peer:>12}{:>9}   least and most", "whelk", "ratio");
+    println!("\n{title:<34}{:>12}{peer:>12}{:>9}   least and most", "whelk", "ratio");
     lines.iter().for_each(|line| println!("{line}"));
     println!("\nCPU time is from {}.", place.source());
     if place.peer() == Kind::Other {
@@ -103,23 +148,22 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     Ok(())
 }
 
-fn measure(place: &Place, row: &Row) -> Outcome<String> {
-    let (mut whelk, mut other) = (Vec::new(), Vec::new());
-    let runs = if place.peer() == Kind::Other { RUNS_OF_BUILDS } else { RUNS };
+/// Measures two kinds of work in turns: the line of the table.
+fn measure(place: &Place, title: &str, runs: usize, first: (Kind, &Load), second: (Kind, &Load)) -> Outcome<String> {
+    let (mut left, mut right) = (Vec::new(), Vec::new());
     for time in 1..=runs {
-        for (kind, figures) in [(Kind::Whelk, &mut whelk), (place.peer(), &mut other)] {
+        for ((kind, load), figures) in [(first, &mut left), (second, &mut right)] {
             let mut server = Server::start(place, kind)?;
-            let figure = load::run(place, &mut server, &row.load);
+            let figure = load::run(place, &mut server, load);
             server.stop()?;
-            let figure = figure.map_err(|error| format!("{}, {kind:?}: {error}", row.title))?;
-            eprintln!("{} {time}/{runs} {kind:?}: {figure:.4}", row.title);
+            let figure = figure.map_err(|error| format!("{title}, {kind:?}: {error}"))?;
+            eprintln!("{title} {time}/{runs} {kind:?}: {figure:.4}");
             figures.push(figure);
         }
     }
-    let ((low, ours, high), (least, theirs, most)) = (spread(whelk), spread(other));
+    let ((low, ours, high), (least, theirs, most)) = (spread(left), spread(right));
     let ratio = ours / theirs;
-    let title = &row.title;
-    Ok(format!("{title:<32}{ours:>12.3}{theirs:>12.3}{ratio:>9.3}   {low:.3}-{high:.3}, {least:.3}-{most:.3}"))
+    Ok(format!("{title:<34}{ours:>12.3}{theirs:>12.3}{ratio:>9.3}   {low:.3}-{high:.3}, {least:.3}-{most:.3}"))
 }
 
 /// Least, median and most.

@@ -1,7 +1,7 @@
 //! The work that is measured, from core 1: our own client for many small things, OpenSSH's for great ones. Both servers
 //! get the same.
 
-use super::server::{Place, Server};
+use super::server::{PROGRAM, Place, Server};
 use crate::step::{Outcome, doing, line};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -14,6 +14,8 @@ pub(crate) enum Load {
     Handshakes(u32),
     /// Open, exec, 6 bytes of output, status, close, on a standing connection.
     Sessions(u32),
+    /// The same with a program, which is run once for each session.
+    ProgramSessions(u32),
     /// 16 bytes there and back, `count` times in each of `width` sessions of one connection.
     Echoes { width: u32, count: u32 },
     /// A line of 16 bytes that the terminal of each of `width` sessions of one connection echoes, `count` times.
@@ -34,6 +36,7 @@ pub(crate) fn run(place: &Place, server: &mut Server, load: &Load) -> Outcome<f6
     match load {
         Load::Handshakes(count) => Ok(cpu(place, server, "handshake", *count, 1)? * 1e3 / f64::from(*count)),
         Load::Sessions(count) => Ok(cpu(place, server, "session", *count, 1)? * 1e3 / f64::from(*count)),
+        Load::ProgramSessions(count) => Ok(cpu(place, server, "program", *count, 1)? * 1e3 / f64::from(*count)),
         Load::Echoes { width, count } => {
             let echoes = f64::from(*width) * f64::from(*count);
             Ok(cpu(place, server, "echo", *count, *width)? * 1e6 / echoes)
@@ -123,6 +126,12 @@ struct Driver {
 
 impl Driver {
     fn start(place: &Place, server: &Server, work: &str, count: u32, width: u32) -> Outcome<Self> {
+        let (work, user, whelk, sshd) = match work {
+            "typed" => (work, server.user(), "lines", "cat > /dev/null"),
+            // The arguments of the program are the words of the command.
+            "program" => ("session", PROGRAM, "123456", "printf 123456"),
+            work => (work, server.user(), "print 123456", "printf 123456"),
+        };
         let mut command = on_core_1();
         command.arg(place.load()).args([
             "--load",
@@ -133,9 +142,7 @@ impl Driver {
             &width.to_string(),
         ]);
         command.args(["--kex", "curve25519-sha256", "--cipher", SMALL_CIPHER, "--identity"]).arg(place.file("key"));
-        command.args(["-p", &server.port().to_string(), &format!("{}@127.0.0.1", server.user())]);
-        let (whelk, sshd) =
-            if work == "typed" { ("lines", "cat > /dev/null") } else { ("print 123456", "printf 123456") };
+        command.args(["-p", &server.port().to_string(), &format!("{user}@127.0.0.1")]);
         command.arg(server.says(whelk.to_owned(), sshd.to_owned()));
         let mut child = doing("taskset", command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn())?;
         let tell = child.stdin.take().ok_or("stdin was asked to be a pipe")?;

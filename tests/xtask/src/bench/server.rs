@@ -11,6 +11,11 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+/// The plugin, and the user, of the program that is measured: it prints its first argument.
+pub(crate) const PROGRAM: &str = "print";
+/// Its source.
+const PROGRAM_SOURCE: &str = r#"fn main() { print!("{}", std::env::args().nth(1).unwrap_or_default()) }"#;
+
 /// Which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -47,13 +52,20 @@ impl Place {
                 step(generate.args(["-q", "-t", "ed25519", "-N", "", "-C", "bench", "-f"]).arg(place.file(name)))?;
             }
         }
-        let config =
-            format!("[users.probe]\nplugin = \"probe\"\nauthorized_keys = \"{}\"\n", place.file("key.pub").display());
+        let key = place.file("key.pub");
+        let user =
+            |name| format!("[users.{name}]\nplugin = \"{name}\"\nauthorized_keys = {:?}\n", key.display().to_string());
+        let config = [user("probe"), user(PROGRAM)].concat();
         doing("whelk.toml", fs::write(place.file("whelk.toml"), config))?;
         // A copy: with a configuration the server refuses a folder that others may write to, as that of a clone may be.
         let (plugins, name) = (place.file("plugins"), "probe.wasm");
         doing(plugins.display(), fs::create_dir_all(&plugins))?;
         doing(name, fs::copy(place.repository.join("plugins").join(name), plugins.join(name)))?;
+        let source = place.file("print.rs");
+        doing(source.display(), fs::write(&source, PROGRAM_SOURCE))?;
+        let mut compile = Command::new("rustc");
+        compile.args(["--edition", "2024", "--target", "wasm32-wasip2", "-O", "-C", "strip=symbols", "-o"]);
+        step(compile.arg(plugins.join(PROGRAM).with_extension("wasm")).arg(&source))?;
         Ok(place)
     }
 
