@@ -1,0 +1,58 @@
+//! The program: serves SFTP on standard input and output until the client sends no more.
+//!
+//! It exits with 0 at the end of the input, and with 1 and a line on standard error if that is no SFTP. In the sandbox
+//! the files are those of the session (`wasi:filesystem`). Built for Unix it serves the machine's, for `sftp -D` and
+//! for comparisons.
+
+#[cfg(unix)]
+mod on_unix;
+#[cfg(target_os = "wasi")]
+mod on_wasi;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+#[cfg(unix)]
+use on_unix as platform;
+#[cfg(target_os = "wasi")]
+use on_wasi as platform;
+
+use sftp::{Account, Server};
+
+/// The start of relative paths, if neither the environment nor the system names another.
+const ROOT: &str = "/";
+
+fn main() -> ExitCode {
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sftp: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve() -> Result<(), Box<dyn Error>> {
+    let (mut input, mut output) = (platform::Input::new(), platform::Output::new());
+    let mut server = Server::new(platform::files()?, account());
+    loop {
+        let mut piece = input.read()?;
+        if piece.is_empty() {
+            return Ok(());
+        }
+        while !piece.is_empty() {
+            let fed = server.feed(piece);
+            output.write(server.output())?;
+            server.sent(server.output().len());
+            piece = &piece[fed?..];
+        }
+    }
+}
+
+/// The user is the one that the environment names, and paths begin at the working directory.
+fn account() -> Account {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let user = variable("USER").or_else(|| variable("LOGNAME")).unwrap_or_else(|| "user".to_owned());
+    let home = platform::directory().or_else(|| variable("PWD")).or_else(|| variable("HOME"));
+    Account { user, home: home.filter(|home| home.starts_with('/')).unwrap_or_else(|| ROOT.to_owned()) }
+}

@@ -1,0 +1,208 @@
+//! The server: packets in, requests executed, replies out.
+
+mod extensions;
+mod files;
+mod names;
+mod paths;
+mod realpath;
+mod reply;
+
+use std::fmt;
+
+pub use paths::Account;
+use paths::Paths;
+use reply::Replies;
+
+use crate::filesystem::FileSystem;
+use crate::handles::Handles;
+use crate::request::{Request, kind};
+use crate::status::Failure;
+use crate::wire::{Fields, MAX_PACKET, PutFields};
+
+/// [`Server::feed`] executes no further request while so many bytes of replies wait to be sent.
+pub const OUTPUT_HIGH: usize = 64 << 10;
+
+/// The version of the protocol. As OpenSSH's sftp-server, the server says this one to every client, and those of other
+/// versions end the session if they cannot speak it.
+const VERSION: u32 = 3;
+
+/// The extensions and their versions, in the order of OpenSSH's sftp-server.
+const EXTENSIONS: [(&str, &str); 11] = [
+    ("posix-rename@openssh.com", "1"),
+    ("statvfs@openssh.com", "2"),
+    ("fstatvfs@openssh.com", "2"),
+    ("hardlink@openssh.com", "1"),
+    ("fsync@openssh.com", "1"),
+    ("lsetstat@openssh.com", "1"),
+    ("limits@openssh.com", "1"),
+    ("expand-path@openssh.com", "1"),
+    ("copy-data", "1"),
+    ("home-directory", "1"),
+    ("users-groups-by-id@openssh.com", "1"),
+];
+
+/// Bytes that are no SFTP. The session cannot go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProtocolError {
+    /// A packet announces more bytes than [`MAX_PACKET`].
+    TooLong(u32),
+    /// A packet is too short for its type and the number of the request, so no reply is possible.
+    TooShort(u32),
+    /// A request of this type came before INIT.
+    NoInit(u8),
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong(length) => write!(f, "a packet of {length} bytes arrived; at most {MAX_PACKET} are allowed"),
+            Self::TooShort(length) => write!(f, "a packet of {length} bytes arrived, too short for any request"),
+            Self::NoInit(kind) => {
+                write!(f, "a request of type {kind} arrived before INIT: is the client speaking SFTP?")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ProtocolError {}
+
+/// The server of one session.
+pub struct Server<F: FileSystem> {
+    files: F,
+    paths: Paths,
+    handles: Handles<F::File, F::Listing>,
+    /// The beginning of a packet, with its length.
+    partial: Vec<u8>,
+    replies: Replies,
+    /// INIT has arrived.
+    has_begun: bool,
+}
+
+impl<F: FileSystem> Server<F> {
+    /// A session that waits for INIT.
+    pub fn new(files: F, account: Account) -> Self {
+        Self {
+            files,
+            paths: Paths::new(account),
+            handles: Handles::new(),
+            partial: Vec::new(),
+            replies: Replies::default(),
+            has_begun: false,
+        }
+    }
+
+    /// Takes bytes of the client, in pieces of any size, and executes the requests that are whole. Returns how many
+    /// bytes it took: fewer than all only if replies wait to be sent, `OUTPUT_HIGH` bytes or more.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are no SFTP. The replies until then can be sent; nothing more is to be fed.
+    pub fn feed(&mut self, input: &[u8]) -> Result<usize, ProtocolError> {
+        let mut rest = input;
+        while !rest.is_empty() && self.output().len() < OUTPUT_HIGH {
+            if self.partial.is_empty()
+                && let Some(length) = packet_length(rest)?
+                && let Some((packet, after)) = rest[4..].split_at_checked(length)
+            {
+                self.receive(packet)?;
+                rest = after;
+                continue;
+            }
+            let missing = match packet_length(&self.partial)? {
+                None => 4 - self.partial.len(),
+                Some(length) => 4 + length - self.partial.len(),
+            };
+            let (more, after) = rest.split_at(missing.min(rest.len()));
+            self.partial.extend_from_slice(more);
+            rest = after;
+            if packet_length(&self.partial)?.is_some_and(|length| self.partial.len() == 4 + length) {
+                let mut packet = std::mem::take(&mut self.partial);
+                self.receive(&packet[4..])?;
+                packet.clear();
+                self.partial = packet;
+            }
+        }
+        Ok(input.len() - rest.len())
+    }
+
+    /// The replies that wait to be sent.
+    pub fn output(&self) -> &[u8] {
+        self.replies.waiting()
+    }
+
+    /// So many bytes of [`output`](Self::output) were sent.
+    pub fn sent(&mut self, bytes: usize) {
+        self.replies.sent(bytes);
+    }
+
+    /// Executes one packet.
+    fn receive(&mut self, packet: &[u8]) -> Result<(), ProtocolError> {
+        let too_short = |_| ProtocolError::TooShort(crate::wire::length(packet.len()));
+        let mut fields = Fields(packet);
+        let kind = fields.u8().map_err(too_short)?;
+        // For INIT it is the client's version.
+        let number = fields.u32().map_err(too_short)?;
+        if kind == kind::INIT {
+            self.has_begun = true;
+            self.replies.put(kind::VERSION, VERSION, |reply| {
+                for (name, version) in EXTENSIONS {
+                    reply.put_string(name.as_bytes());
+                    reply.put_string(version.as_bytes());
+                }
+            });
+            return Ok(());
+        }
+        if !self.has_begun {
+            return Err(ProtocolError::NoInit(kind));
+        }
+        let begin = self.replies.len();
+        if let Err(failure) = Request::parse(kind, fields.0).and_then(|request| self.execute(number, request)) {
+            self.replies.truncate(begin);
+            self.replies.put_status(number, failure);
+        }
+        Ok(())
+    }
+
+    /// Executes one request and writes its reply, unless it fails.
+    fn execute(&mut self, id: u32, request: Request<'_>) -> Result<(), Failure> {
+        match request {
+            Request::Open { path, mode } => self.open(id, path, mode),
+            Request::Close { handle } => self.close(id, handle),
+            Request::Read { handle, offset, length } => self.read(id, handle, offset, length),
+            Request::Write { handle, offset, data } => self.write(id, handle, offset, data),
+            Request::Stat { path, follow } => self.stat(id, path, follow),
+            Request::FileStat { handle } => self.file_stat(id, handle),
+            Request::SetStat { path, follow, attributes } => self.set_stat(id, path, follow, attributes),
+            Request::FileSetStat { handle, attributes } => self.file_set_stat(id, handle, attributes),
+            Request::OpenDirectory { path } => self.open_directory(id, path),
+            Request::ReadDirectory { handle } => self.read_directory(id, handle),
+            Request::Remove { path } => self.remove(id, path),
+            Request::MakeDirectory { path } => self.make_directory(id, path),
+            Request::RemoveDirectory { path } => self.remove_directory(id, path),
+            Request::RealPath { path } => self.real_path(id, path),
+            Request::Rename { old, new, replace } => self.rename(id, old, new, replace),
+            Request::ReadLink { path } => self.read_link(id, path),
+            Request::Symlink { target, path } => self.symlink(id, target, path),
+            Request::Space { path } => self.space(id, path),
+            Request::FileSpace { handle } => self.file_space(id, handle),
+            Request::Link { old, new } => self.link(id, old, new),
+            Request::Sync { handle } => self.sync(id, handle),
+            Request::Limits => self.limits(id),
+            Request::ExpandPath { path } => self.expand_path(id, path),
+            Request::CopyData { from, offset, length, to, at } => self.copy_data(id, (from, offset, length), (to, at)),
+            Request::HomeDirectory { user } => self.home_directory(id, user),
+            Request::Names { users, groups } => self.names_of_numbers(id, users, groups),
+        }
+    }
+}
+
+/// The bytes of a packet behind its length, if that is there.
+fn packet_length(bytes: &[u8]) -> Result<Option<usize>, ProtocolError> {
+    let Some(length) = bytes.first_chunk() else { return Ok(None) };
+    let length = u32::from_be_bytes(*length);
+    match usize::try_from(length) {
+        Ok(0) => Err(ProtocolError::TooShort(0)),
+        Ok(bytes) if bytes <= MAX_PACKET => Ok(Some(bytes)),
+        _ => Err(ProtocolError::TooLong(length)),
+    }
+}

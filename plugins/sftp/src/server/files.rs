@@ -1,0 +1,184 @@
+//! Requests on files and directories that are open.
+
+use super::Server;
+use super::reply::set_length;
+use crate::attributes::{Attributes, put_metadata};
+use crate::filesystem::{FileSystem, Metadata, OpenMode};
+use crate::handles::{Open, OpenDirectory, OpenFile};
+use crate::longname;
+use crate::request::kind;
+use crate::status::{Failure, FileError};
+use crate::wire::{MAX_READ, PutFields};
+
+/// A reply to READDIR takes no further name once it has so many bytes.
+const NAMES: usize = 64 << 10;
+
+impl<F: FileSystem> Server<F> {
+    pub(super) fn open(&mut self, id: u32, path: &str, mode: OpenMode) -> Result<(), Failure> {
+        self.handles.check_room()?;
+        let path = self.paths.absolute(path)?;
+        let file = self.files.open(path, mode).map_err(open_failure)?;
+        let open = OpenFile { file, append: mode.append, path: path.into() };
+        self.put_handle(id, Open::File(open));
+        Ok(())
+    }
+
+    pub(super) fn open_directory(&mut self, id: u32, path: &str) -> Result<(), Failure> {
+        self.handles.check_room()?;
+        let listing = self.files.list(self.paths.absolute(path)?).map_err(open_failure)?;
+        self.put_handle(id, Open::Directory(OpenDirectory { listing: Some(listing) }));
+        Ok(())
+    }
+
+    fn put_handle(&mut self, id: u32, open: Open<F::File, F::Listing>) {
+        let handle = self.handles.insert(open);
+        self.replies.put(kind::HANDLE, id, |reply| reply.put_string(&handle));
+    }
+
+    pub(super) fn close(&mut self, id: u32, handle: &[u8]) -> Result<(), Failure> {
+        drop(self.handles.remove(handle)?);
+        self.replies.put_ok(id);
+        Ok(())
+    }
+
+    /// Reads at most `MAX_READ` bytes, straight into the reply.
+    pub(super) fn read(&mut self, id: u32, handle: &[u8], offset: u64, length: u32) -> Result<(), Failure> {
+        let (files, open) = (&mut self.files, self.handles.file(handle)?);
+        let length = usize::try_from(length).unwrap_or(usize::MAX).min(MAX_READ);
+        self.replies.try_put(kind::DATA, id, |reply| {
+            let begin = reply.len();
+            reply.put_u32(0);
+            let mut left = length;
+            while left > 0 {
+                let at = offset.saturating_add(u64::from(crate::wire::length(length - left)));
+                let asked = left.min(F::PIECE);
+                let got = match files.read(&mut open.file, at, asked, reply) {
+                    Ok(got) => got,
+                    Err(error) if left == length => return Err(error.into()),
+                    // The client asks again for what is missing, and gets the error then.
+                    Err(_) => break,
+                };
+                left -= got;
+                if got < asked {
+                    break;
+                }
+            }
+            if left == length && length > 0 {
+                return Err(Failure::EOF);
+            }
+            set_length(reply, begin);
+            Ok(())
+        })
+    }
+
+    pub(super) fn write(&mut self, id: u32, handle: &[u8], offset: u64, data: &[u8]) -> Result<(), Failure> {
+        write_all(&mut self.files, self.handles.file(handle)?, offset, data)?;
+        self.replies.put_ok(id);
+        Ok(())
+    }
+
+    pub(super) fn file_stat(&mut self, id: u32, handle: &[u8]) -> Result<(), Failure> {
+        let metadata = self.files.file_metadata(&self.handles.file(handle)?.file)?;
+        self.put_attributes(id, &metadata);
+        Ok(())
+    }
+
+    pub(super) fn put_attributes(&mut self, id: u32, metadata: &Metadata) {
+        self.replies.put(kind::ATTRS, id, |reply| put_metadata(reply, metadata));
+    }
+
+    /// Sets size and times. The file system has no permissions and no owners: to set them succeeds without effect.
+    pub(super) fn file_set_stat(&mut self, id: u32, handle: &[u8], attributes: Attributes) -> Result<(), Failure> {
+        let file = &self.handles.file(handle)?.file;
+        if let Some(size) = attributes.size {
+            self.files.set_file_size(file, size)?;
+        }
+        if let Some(times) = attributes.times {
+            self.files.set_file_times(file, times)?;
+        }
+        self.replies.put_ok(id);
+        Ok(())
+    }
+
+    pub(super) fn sync(&mut self, id: u32, handle: &[u8]) -> Result<(), Failure> {
+        let open = self.handles.file(handle).map_err(|_| FileError::BadDescriptor)?;
+        self.files.sync(&open.file)?;
+        self.replies.put_ok(id);
+        Ok(())
+    }
+
+    /// As many names as fit into one reply.
+    pub(super) fn read_directory(&mut self, id: u32, handle: &[u8]) -> Result<(), Failure> {
+        let now = self.files.now();
+        let files = &mut self.files;
+        let directory = self.handles.directory(handle)?;
+        let user = &self.paths.account.user;
+        let Some(listing) = &mut directory.listing else { return Err(Failure::EOF) };
+        let mut is_end = false;
+        let result = self.replies.try_put(kind::NAME, id, |reply| {
+            let (begin, mut count) = (reply.len(), 0_u32);
+            reply.put_u32(0);
+            while reply.len() - begin < NAMES {
+                let (name, metadata) = match files.next(listing) {
+                    Ok(Some(entry)) => entry,
+                    Ok(None) => {
+                        is_end = true;
+                        break;
+                    }
+                    Err(error) if count == 0 => return Err(error.into()),
+                    Err(_) => break,
+                };
+                reply.put_string(name.as_bytes());
+                let line = reply.len();
+                reply.put_u32(0);
+                longname::put(reply, &name, &metadata, user, now);
+                set_length(reply, line);
+                put_metadata(reply, &metadata);
+                count += 1;
+            }
+            if count == 0 {
+                return Err(Failure::EOF);
+            }
+            reply[begin..begin + 4].copy_from_slice(&count.to_be_bytes());
+            Ok(())
+        });
+        if is_end {
+            // Closes it: a client may keep the handle for long.
+            directory.listing = None;
+        }
+        result
+    }
+}
+
+/// Writes all of it, in as many pieces as the file system wants. If one fails, those before it stay written.
+pub(super) fn write_all<F: FileSystem>(
+    files: &mut F,
+    open: &mut OpenFile<F::File>,
+    mut offset: u64,
+    mut data: &[u8],
+) -> Result<(), FileError> {
+    loop {
+        let piece = &data[..data.len().min(F::PIECE)];
+        let taken = if open.append {
+            files.append(&mut open.file, piece)?
+        } else {
+            files.write(&mut open.file, offset, piece)?
+        };
+        data = &data[taken.min(piece.len())..];
+        offset = offset.saturating_add(u64::from(crate::wire::length(taken)));
+        if data.is_empty() {
+            return Ok(());
+        }
+        if taken == 0 {
+            return Err(FileError::Io);
+        }
+    }
+}
+
+/// The host counts open files as a quota too.
+fn open_failure(error: FileError) -> Failure {
+    match error {
+        FileError::Quota => Failure::OPEN_QUOTA,
+        error => error.into(),
+    }
+}

@@ -1,0 +1,53 @@
+//! The path without links, `.` and `..`: REALPATH, as OpenSSH's sftp-server answers it.
+
+use crate::filesystem::FileSystem;
+use crate::status::FileError;
+
+/// The most links on the way, as under Linux.
+const MAX_LINKS: usize = 40;
+/// The longest path, in bytes, as under Linux.
+const MAX_PATH: usize = 4096;
+
+/// Resolves an absolute path. Its last name need not exist.
+pub(super) fn resolve(files: &mut impl FileSystem, path: &str) -> Result<String, FileError> {
+    if path.len() > MAX_PATH {
+        return Err(FileError::NameTooLong);
+    }
+    let mut resolved = String::from("/");
+    let mut links = 0;
+    // The names that follow, the next one last.
+    let mut names: Vec<String> = path.rsplit('/').map(str::to_owned).collect();
+    while let Some(name) = names.pop() {
+        let parent = resolved.len();
+        match &*name {
+            "" | "." => continue,
+            ".." => {
+                resolved.truncate(resolved.rfind('/').unwrap_or(0).max(1));
+                continue;
+            }
+            name if resolved.len() == 1 => resolved.push_str(name),
+            name => {
+                resolved.push('/');
+                resolved.push_str(name);
+            }
+        }
+        if resolved.len() > MAX_PATH {
+            return Err(FileError::NameTooLong);
+        }
+        match files.read_link(&resolved) {
+            Ok(target) => {
+                links += 1;
+                if links > MAX_LINKS {
+                    return Err(FileError::Loop);
+                }
+                resolved.truncate(if target.starts_with('/') { 1 } else { parent });
+                names.extend(target.rsplit('/').map(str::to_owned));
+            }
+            // It is there, and no link.
+            Err(FileError::Invalid) => {}
+            Err(FileError::NoEntry) if names.iter().all(|name| name.is_empty()) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(resolved)
+}
