@@ -104,14 +104,8 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     let workspace = Workspace::find()?;
     let clients = Clients::bring(&workspace)?;
     build(&workspace)?;
-    step(cargo().current_dir(&workspace.root).args([
-        "build",
-        "--release",
-        "--package",
-        "whelk-tests",
-        "--bin",
-        "ours",
-    ]))?;
+    let ours = ["build", "--release", "--package", "whelk-tests", "--bin", "ours"];
+    step(cargo().current_dir(&workspace.root).args(ours))?;
     let place = Place::prepare(&workspace, clients, other)?;
     let is_wanted = |part: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == part);
     let mut lines = Vec::new();
