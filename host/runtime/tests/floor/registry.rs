@@ -260,7 +260,9 @@ async fn an_instance_that_cannot_be_made_is_found_before_anybody_logs_in() {
     let error = plugin.smoke(&Tenant::new("trial", small, Grants::default())).await.unwrap_err();
     assert!(error.to_string().contains("takes more than limits.memory (1024 bytes)"), "{error}");
     // W2, W4, W25
-    let error = load("stuck").smoke(&tenant("trial")).await.unwrap_err();
+    // Far below the bound of the clock, which a busy machine would meet first.
+    let brief = Limits { cpu_start: Duration::from_millis(20), ..Limits::default() };
+    let error = load("stuck").smoke(&Tenant::new("trial", brief, Grants::default())).await.unwrap_err();
     let words = "making an instance of it takes more processor time than limits.cpu_start (";
     assert!(error.to_string().starts_with(words), "{error}");
     let error = load("unborn").smoke(&tenant("trial")).await.unwrap_err();
