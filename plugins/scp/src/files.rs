@@ -1,0 +1,94 @@
+//! Files, as the two roles need them.
+
+#[cfg(not(target_family = "wasm"))]
+mod native;
+#[cfg(target_family = "wasm")]
+mod wasi;
+
+use std::borrow::Cow;
+
+#[cfg(not(target_family = "wasm"))]
+pub use native::NativeFiles;
+#[cfg(target_family = "wasm")]
+pub(crate) use wasi::WasiFiles;
+
+/// Longest path in bytes, as under Linux. It bounds how deep a client can nest directories.
+pub(crate) const PATH: usize = 4096;
+
+/// What is at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// What it is.
+    pub kind: Kind,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was modified and read.
+    pub times: Times,
+}
+
+/// What something is. The kind of a link is that of what it leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A device, a pipe or a socket.
+    Other,
+}
+
+/// Two times, in seconds since 1970. Earlier ones are 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// When it was modified.
+    pub modified: u64,
+    /// When it was last read.
+    pub accessed: u64,
+}
+
+/// Why something failed, in the words of strerror(3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileError(pub Cow<'static, str>);
+
+impl FileError {
+    pub(crate) const LOOP: Self = Self(Cow::Borrowed("Too many levels of symbolic links"));
+    pub(crate) const NAME_TOO_LONG: Self = Self(Cow::Borrowed("File name too long"));
+    pub(crate) const NOT_DIRECTORY: Self = Self(Cow::Borrowed("Not a directory"));
+    pub(crate) const NOT_REGULAR: Self = Self(Cow::Borrowed("not a regular file"));
+    /// A file ended before its size. OpenSSH's scp has this word for it.
+    pub(crate) const SHRUNK: Self = Self(Cow::Borrowed("Broken pipe"));
+}
+
+/// Access to files. Paths are those of the client: relative ones begin at home, and links are followed.
+pub trait Files {
+    /// An open file or directory, closed when it is dropped.
+    type File;
+
+    /// What is at the path.
+    fn look(&mut self, path: &str) -> Result<Found, FileError>;
+    /// Opens a file for reading, or a directory.
+    fn open(&mut self, path: &str) -> Result<(Self::File, Found), FileError>;
+    /// Opens a file for writing, and makes it if there is none. Its contents stay.
+    fn create(&mut self, path: &str) -> Result<Self::File, FileError>;
+    /// Reads up to `most` bytes at this offset. None: the end of the file.
+    fn read(&mut self, file: &mut Self::File, offset: u64, most: usize) -> Result<Vec<u8>, FileError>;
+    /// Writes all of the bytes at this offset.
+    fn write(&mut self, file: &mut Self::File, offset: u64, bytes: &[u8]) -> Result<(), FileError>;
+    /// Truncates or extends a file.
+    fn set_size(&mut self, file: &mut Self::File, size: u64) -> Result<(), FileError>;
+    /// Sets the times of what is at the path.
+    fn set_times(&mut self, path: &str, times: Times) -> Result<(), FileError>;
+    /// Makes a directory.
+    fn make_directory(&mut self, path: &str) -> Result<(), FileError>;
+    /// The names in an open directory but `.` and `..`, each followed by a slash, and closes it. One text, since there
+    /// may be a million.
+    fn list(&mut self, directory: Self::File) -> Result<String, FileError>;
+    /// A number that no other directory has.
+    fn identity(&mut self, directory: &Self::File) -> Result<u128, FileError>;
+}
+
+/// A name in a directory.
+pub(crate) fn join(directory: &str, name: &str) -> String {
+    let slash = if directory.is_empty() || directory.ends_with('/') { "" } else { "/" };
+    [directory, slash, name].concat()
+}

@@ -1,0 +1,148 @@
+//! Files by WASI's own functions: one call of the host for each operation, and pieces as large as it takes.
+
+use std::borrow::Cow;
+
+use wasip2::filesystem::preopens::get_directories;
+use wasip2::filesystem::types::{
+    Datetime, Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, ErrorCode, NewTimestamp, OpenFlags,
+    PathFlags,
+};
+
+use super::{FileError, Files, Found, Kind, Times};
+
+/// The files that the session sees.
+pub(crate) struct WasiFiles {
+    /// Directories with their absolute paths; in a session one, the root.
+    roots: Vec<(Descriptor, String)>,
+    home: String,
+}
+
+impl WasiFiles {
+    /// Relative paths begin in this directory, an absolute path.
+    pub(crate) fn new(home: String) -> Self {
+        Self { roots: get_directories(), home }
+    }
+
+    /// The root that holds the path, and the path from there.
+    fn at(&self, path: &str) -> Result<(&Descriptor, String), FileError> {
+        let path = if path.starts_with('/') { Cow::Borrowed(path) } else { Cow::Owned(super::join(&self.home, path)) };
+        let below = |root: &str| {
+            let rest = path.strip_prefix(root.trim_end_matches('/'))?;
+            (rest.is_empty() || rest.starts_with('/')).then(|| rest.trim_start_matches('/').to_owned())
+        };
+        let roots = self.roots.iter().filter_map(|(root, name)| Some((root, below(name)?)));
+        let (root, rest) = roots.min_by_key(|(_, rest)| rest.len()).ok_or_else(|| error(ErrorCode::NoEntry))?;
+        Ok((root, if rest.is_empty() { ".".to_owned() } else { rest }))
+    }
+
+    fn open_at(&self, path: &str, how: OpenFlags, access: DescriptorFlags) -> Result<Descriptor, FileError> {
+        let (root, path) = self.at(path)?;
+        root.open_at(PathFlags::SYMLINK_FOLLOW, &path, how, access).map_err(error)
+    }
+}
+
+/// The words of strerror(3) under Linux.
+fn error(code: ErrorCode) -> FileError {
+    let text = match code {
+        ErrorCode::Access => "Permission denied",
+        ErrorCode::BadDescriptor => "Bad file descriptor",
+        ErrorCode::Busy => "Device or resource busy",
+        ErrorCode::CrossDevice => "Invalid cross-device link",
+        ErrorCode::Exist => "File exists",
+        ErrorCode::FileTooLarge => "File too large",
+        ErrorCode::IllegalByteSequence => "Invalid or incomplete multibyte or wide character",
+        ErrorCode::InsufficientMemory => "Cannot allocate memory",
+        ErrorCode::InsufficientSpace => "No space left on device",
+        ErrorCode::Invalid => "Invalid argument",
+        ErrorCode::Io => "Input/output error",
+        ErrorCode::IsDirectory => "Is a directory",
+        ErrorCode::Loop => "Too many levels of symbolic links",
+        ErrorCode::NameTooLong => "File name too long",
+        ErrorCode::NoEntry => "No such file or directory",
+        ErrorCode::NoDevice | ErrorCode::NoSuchDevice => "No such device",
+        ErrorCode::NotDirectory => "Not a directory",
+        ErrorCode::NotPermitted => "Operation not permitted",
+        ErrorCode::Overflow => "Value too large for defined data type",
+        ErrorCode::Quota => "Quota exceeded",
+        ErrorCode::ReadOnly => "Read-only file system",
+        ErrorCode::TextFileBusy => "Text file busy",
+        ErrorCode::Unsupported => "Operation not supported",
+        other => other.name(),
+    };
+    FileError(text.into())
+}
+
+fn found(stat: &DescriptorStat) -> Found {
+    let kind = match stat.type_ {
+        DescriptorType::RegularFile => Kind::File,
+        DescriptorType::Directory => Kind::Directory,
+        _ => Kind::Other,
+    };
+    let seconds = |time: &Option<Datetime>| time.as_ref().map_or(0, |time| time.seconds);
+    let (modified, accessed) = (&stat.data_modification_timestamp, &stat.data_access_timestamp);
+    Found { kind, size: stat.size, times: Times { modified: seconds(modified), accessed: seconds(accessed) } }
+}
+
+impl Files for WasiFiles {
+    type File = Descriptor;
+
+    fn look(&mut self, path: &str) -> Result<Found, FileError> {
+        let (root, path) = self.at(path)?;
+        root.stat_at(PathFlags::SYMLINK_FOLLOW, &path).map(|stat| found(&stat)).map_err(error)
+    }
+
+    fn open(&mut self, path: &str) -> Result<(Self::File, Found), FileError> {
+        let file = self.open_at(path, OpenFlags::empty(), DescriptorFlags::READ)?;
+        let found = found(&file.stat().map_err(error)?);
+        Ok((file, found))
+    }
+
+    fn create(&mut self, path: &str) -> Result<Self::File, FileError> {
+        self.open_at(path, OpenFlags::CREATE, DescriptorFlags::WRITE)
+    }
+
+    fn read(&mut self, file: &mut Self::File, offset: u64, most: usize) -> Result<Vec<u8>, FileError> {
+        file.read(most as u64, offset).map(|(bytes, _)| bytes).map_err(error)
+    }
+
+    fn write(&mut self, file: &mut Self::File, mut offset: u64, mut bytes: &[u8]) -> Result<(), FileError> {
+        while !bytes.is_empty() {
+            let count = file.write(bytes, offset).map_err(error)?;
+            let taken = usize::try_from(count).ok().filter(|taken| *taken > 0);
+            bytes = taken.and_then(|taken| bytes.get(taken..)).ok_or_else(|| error(ErrorCode::Io))?;
+            offset += count;
+        }
+        Ok(())
+    }
+
+    fn set_size(&mut self, file: &mut Self::File, size: u64) -> Result<(), FileError> {
+        file.set_size(size).map_err(error)
+    }
+
+    fn set_times(&mut self, path: &str, times: Times) -> Result<(), FileError> {
+        let (root, path) = self.at(path)?;
+        let time = |seconds| NewTimestamp::Timestamp(Datetime { seconds, nanoseconds: 0 });
+        let (modified, accessed) = (time(times.modified), time(times.accessed));
+        root.set_times_at(PathFlags::SYMLINK_FOLLOW, &path, accessed, modified).map_err(error)
+    }
+
+    fn make_directory(&mut self, path: &str) -> Result<(), FileError> {
+        let (root, path) = self.at(path)?;
+        root.create_directory_at(&path).map_err(error)
+    }
+
+    fn list(&mut self, directory: Self::File) -> Result<String, FileError> {
+        let entries = directory.read_directory().map_err(error)?;
+        let mut names = String::new();
+        while let Some(entry) = entries.read_directory_entry().map_err(error)? {
+            names.push_str(&entry.name);
+            names.push('/');
+        }
+        Ok(names)
+    }
+
+    fn identity(&mut self, directory: &Self::File) -> Result<u128, FileError> {
+        let hash = directory.metadata_hash().map_err(error)?;
+        Ok(u128::from(hash.upper) << 64 | u128::from(hash.lower))
+    }
+}

@@ -1,0 +1,73 @@
+//! The program: a role between the standard streams and the files.
+
+#[cfg(not(target_family = "wasm"))]
+mod native;
+#[cfg(target_family = "wasm")]
+mod wasi;
+
+use std::env;
+
+use crate::arguments::{Request, Role};
+use crate::expand::expand_paths;
+use crate::files::Files;
+use crate::sink::Sink;
+use crate::source::{Source, Step};
+
+#[cfg(not(target_family = "wasm"))]
+use native::{Streams, files};
+#[cfg(target_family = "wasm")]
+use wasi::{Streams, files};
+
+/// Runs the program with the arguments of the process, and returns its exit status: 0, or 1 if anything failed.
+pub fn run() -> u8 {
+    let arguments: Result<Vec<String>, _> = env::args_os().skip(1).map(std::ffi::OsString::into_string).collect();
+    let request = arguments.map_err(|word| format!("{}: not UTF-8", word.display())).and_then(Request::parse);
+    let mut request = match request {
+        Ok(request) => request,
+        Err(error) => {
+            eprintln!("scp: {error}\nusage: scp -t [-dprqv] target | scp -f [-prqv] source ...");
+            return 1;
+        }
+    };
+    let home = env::var("HOME").ok().filter(|home| home.starts_with('/')).unwrap_or_else(|| "/".to_owned());
+    let mut files = files(&home);
+    request.paths = expand_paths(&mut files, &home, &request.paths);
+    match request.role {
+        Role::Sink => receive(Sink::new(files, request), Streams::new()),
+        Role::Source => send(Source::new(files, request), Streams::new()),
+    }
+}
+
+fn receive<F: Files>(mut sink: Sink<F>, mut streams: Streams) -> u8 {
+    loop {
+        show(&sink.take_shown());
+        if !streams.write(&sink.take_reply()) || sink.is_done() {
+            return sink.status();
+        }
+        match streams.read() {
+            Some(bytes) => sink.feed(&bytes),
+            None => sink.end(),
+        }
+    }
+}
+
+fn send<F: Files>(mut source: Source<F>, mut streams: Streams) -> u8 {
+    loop {
+        match source.step() {
+            Step::Send(bytes) if streams.write(bytes) => {}
+            Step::Send(_) => source.end(),
+            Step::Reply => match streams.read() {
+                Some(bytes) => source.feed(&bytes),
+                None => source.end(),
+            },
+            Step::Done => return source.status(),
+        }
+        show(&source.take_shown());
+    }
+}
+
+fn show(text: &str) {
+    if !text.is_empty() {
+        eprint!("{text}");
+    }
+}
