@@ -39,6 +39,7 @@ mod recipe;
 mod regress;
 mod reload;
 mod revocation;
+mod scp;
 mod service;
 mod slow;
 mod stdio;

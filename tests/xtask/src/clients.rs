@@ -37,7 +37,7 @@ struct Tool {
     package: &'static str,
 }
 
-const TOOLS: [Tool; 13] = [
+const TOOLS: [Tool; 14] = [
     Tool { program: "ssh-keygen", package: "openssh-client" },
     Tool { program: "ssh-keyscan", package: "openssh-client" },
     Tool { program: "curl", package: "curl" },
@@ -45,6 +45,7 @@ const TOOLS: [Tool; 13] = [
     Tool { program: "dropbearconvert", package: "dropbear-bin" },
     Tool { program: "dropbearkey", package: "dropbear-bin" },
     Tool { program: "plink", package: "putty-tools" },
+    Tool { program: "pscp", package: "putty-tools" },
     Tool { program: "puttygen", package: "putty-tools" },
     Tool { program: "systemd-analyze", package: "systemd" },
     Tool { program: "systemd-socket-activate", package: "systemd" },

@@ -1,0 +1,239 @@
+//! The program `scp` with clients that speak scp's own protocol: OpenSSH's `scp -O`, pscp, AsyncSSH and libssh2.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, UNIX_EPOCH};
+
+use whelk_tests::{
+    Call, Client, Finished, Gateway, Input, LATER, MIB, Output, Running, SOON, Setup, client_program, figure,
+    repository, shipped_plugins, size,
+};
+
+/// `guest` has a directory, `small` one with a quota.
+const CONFIGURATION: &str = "\
+[users.guest]
+tenant = \"wide\"
+auth = \"none\"
+[users.small]
+tenant = \"narrow\"
+auth = \"none\"
+[tenants.wide]
+plugin = \"scp\"
+routes.exec = { scp = \"scp\" }
+grants.directory = { path = \"wide\", access = \"read-write\" }
+[tenants.narrow]
+plugin = \"scp\"
+routes.exec = { scp = \"scp\" }
+grants.directory = { path = \"narrow\", access = \"read-write\", bytes = \"300 KiB\" }
+";
+
+/// The versions of OpenSSH, as the names of the programs end.
+const VERSIONS: [&str; 2] = ["9.2", "10.0"];
+
+fn gateway() -> Gateway {
+    let setup = Setup::default();
+    let plugins = setup.folder().join("programs");
+    for folder in ["programs", "programs/bin", "wide", "narrow"] {
+        fs::DirBuilder::new().mode(0o755).create(setup.folder().join(folder)).expect("our own folder");
+    }
+    let program = fs::read(shipped_plugins().join("bin/scp.wasm")).expect("it is built");
+    fs::write(plugins.join("bin/scp.wasm"), program).expect("our own folder");
+    setup.plugins(plugins).configuration(CONFIGURATION).start()
+}
+
+/// OpenSSH's scp with its own protocol.
+fn openssh(version: &str, gateway: &Gateway) -> Command {
+    let mut command = Command::new(client_program(&format!("scp-{version}")));
+    command.arg("-O").arg("-S").arg(client_program(&format!("ssh-{version}"))).args(["-F", "none"]);
+    command.args(["-oStrictHostKeyChecking=no", "-oUserKnownHostsFile=/dev/null", "-oBatchMode=yes"]);
+    command.args(["-oLogLevel=ERROR", "-P", &gateway.port().to_string()]);
+    command
+}
+
+/// Runs it with these arguments.
+fn copy(version: &str, gateway: &Gateway, arguments: &[&str]) -> Finished {
+    let mut command = openssh(version, gateway);
+    command.args(arguments);
+    Running::run(command, Input::Nothing, SOON)
+}
+
+/// Makes a tree of files, some of whose names are hard on shells, lines or patterns.
+fn make_tree(folder: &Path) {
+    let make = |path: &str, bytes: &[u8]| {
+        let path = folder.join(path);
+        fs::create_dir_all(path.parent().expect("it is below")).expect("our own folder");
+        fs::write(&path, bytes).expect("our own folder");
+        let time = UNIX_EPOCH + Duration::from_secs(1_500_000_000 + bytes.len() as u64);
+        let file = fs::File::open(&path).expect("it was made");
+        file.set_times(fs::FileTimes::new().set_modified(time)).expect("our own folder");
+    };
+    make("empty", b"");
+    make("a b/C0644 1 x", b"\x01\x02\0E\n");
+    make("a b/'quoted' $HOME", b"text");
+    make("[ab]*.txt", b"pattern");
+    make("d/e/f/é ü.txt", "text".repeat(10_000).as_bytes());
+    for size in [1, 65_535, 65_536, 65_537, 1_000_003] {
+        make(&format!("sizes/{size}"), &vec![b'x'; size]);
+    }
+    (0..100).for_each(|number| make(&format!("many/{number}"), number.to_string().as_bytes()));
+    fs::create_dir(folder.join("nothing")).expect("our own folder");
+}
+
+/// The files below a folder with their contents and times, and its directories.
+fn tree(folder: &Path) -> BTreeMap<PathBuf, Option<(Vec<u8>, i64)>> {
+    let mut found = BTreeMap::new();
+    let mut waiting = vec![folder.to_owned()];
+    while let Some(path) = waiting.pop() {
+        let name = path.strip_prefix(folder).expect("it is below").to_owned();
+        let metadata = fs::metadata(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        if metadata.is_dir() {
+            waiting.extend(fs::read_dir(&path).expect("it is there").flatten().map(|entry| entry.path()));
+            found.insert(name, None);
+        } else {
+            found.insert(name, Some((fs::read(&path).expect("it is there"), metadata.mtime())));
+        }
+    }
+    found
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("it is UTF-8")
+}
+
+#[test]
+fn a_tree_goes_there_and_back_with_each_client() {
+    let gateway = gateway();
+    let from = gateway.folder().join("tree");
+    make_tree(&from);
+    let sent = tree(&from);
+    let port = gateway.port().to_string();
+    for name in ["scp-9.2", "scp-10.0", "pscp", "asyncssh"] {
+        let (back, remote) = (gateway.folder().join(format!("back-{name}")), format!("guest@127.0.0.1:{name}"));
+        fs::create_dir(&back).expect("our own folder");
+        for places in [[text(&from), &remote], [&remote, text(&back)]] {
+            let mut command = match name {
+                "pscp" => {
+                    let mut command = Command::new(client_program("pscp"));
+                    command.env("PUTTYSESSIONS", repository().join("tests/interop/putty"));
+                    command.args(["-batch", "-scp", "-r", "-p", "-q", "-P", &port]);
+                    command.args(gateway.fingerprints().iter().flat_map(|fingerprint| ["-hostkey", fingerprint]));
+                    command
+                }
+                "asyncssh" => {
+                    let mut command = Command::new(client_program("python"));
+                    command.arg(repository().join("tests/interop/asyncssh_scp.py")).arg(&port);
+                    command
+                }
+                _ => {
+                    let mut command = openssh(&name["scp-".len()..], &gateway);
+                    command.arg("-rp");
+                    command
+                }
+            };
+            command.args(places);
+            let finished = Running::run(command, Input::Nothing, SOON);
+            assert_eq!(finished.status, Some(0), "{name}: {}", finished.err);
+        }
+        assert!(tree(&gateway.folder().join("wide").join(name)) == sent, "{name}: there");
+        assert!(tree(&back.join(name)) == sent, "{name}: back");
+    }
+    gateway.end();
+}
+
+#[test]
+fn openssh_gets_what_its_patterns_match_and_is_told_what_failed() {
+    let gateway = gateway();
+    let wide = gateway.folder().join("wide");
+    for name in ["a.txt", "b.txt", "c.md", ".hidden.txt"] {
+        fs::write(wide.join(name), name).expect("our own folder");
+    }
+    symlink("..", wide.join("up")).expect("our own folder");
+    symlink("/a.txt", wide.join("link")).expect("our own folder");
+    for version in VERSIONS {
+        let back = gateway.folder().join(format!("back-{version}"));
+        fs::create_dir(&back).expect("our own folder");
+        let back = text(&back);
+        let names = || tree(Path::new(back)).into_keys().map(|path| text(&path).to_owned()).collect::<Vec<_>>();
+        let finished = copy(version, &gateway, &["guest@127.0.0.1:*.txt", "guest@127.0.0.1:~/{c,d}.md", back]);
+        assert_eq!(finished.status, Some(1), "{version}: {}", finished.err);
+        assert!(finished.err.contains("scp: /d.md: No such file or directory"), "{version}: {}", finished.err);
+        assert_eq!(names(), ["", "a.txt", "b.txt", "c.md"], "{version}");
+        // A link to the file, one to the root, and what is not a file.
+        let finished =
+            copy(version, &gateway, &["guest@127.0.0.1:link", "guest@127.0.0.1:up", "guest@127.0.0.1:/dev/zero", back]);
+        assert_eq!(finished.status, Some(1), "{version}: {}", finished.err);
+        for error in ["up: not a regular file", "/dev/zero: not a regular file"] {
+            assert!(finished.err.contains(error), "{version}: {}", finished.err);
+        }
+        assert_eq!(fs::read_to_string(Path::new(back).join("link")).ok().as_deref(), Some("a.txt"), "{version}");
+        let finished = copy(version, &gateway, &[&*format!("{back}/a.txt"), "guest@127.0.0.1:absent/x"]);
+        assert_eq!(finished.status, Some(1), "{version}");
+        assert!(finished.err.contains("scp: absent/x: No such file or directory"), "{version}: {}", finished.err);
+        // A loop of links ends, and nothing is above the root.
+        let finished = copy(version, &gateway, &["-r", "guest@127.0.0.1:/up/../../link", back]);
+        assert_eq!(finished.status, Some(0), "{version}: {}", finished.err);
+        fs::create_dir_all(wide.join("loop/in")).expect("our own folder");
+        let _ = symlink("..", wide.join("loop/in/again"));
+        let finished = copy(version, &gateway, &["-r", "guest@127.0.0.1:loop", back]);
+        assert!(finished.err.contains("loop/in/again: Too many levels of symbolic links"), "{}", finished.err);
+        assert_eq!(finished.status, Some(1), "{version}");
+    }
+    gateway.end();
+}
+
+#[test]
+fn a_file_beyond_the_quota_is_told_and_the_next_one_is_stored() {
+    for version in VERSIONS {
+        let gateway = gateway();
+        let own = gateway.folder().join("own");
+        fs::create_dir(&own).expect("our own folder");
+        fs::write(own.join("1-big"), vec![7; 1 << 20]).expect("our own folder");
+        fs::write(own.join("2-next"), "next").expect("our own folder");
+        let finished = copy(version, &gateway, &["-r", text(&own), "small@127.0.0.1:new"]);
+        assert_eq!(finished.status, Some(1), "{version}: {}", finished.err);
+        assert!(finished.err.contains("scp: new/1-big: Quota exceeded"), "{version}: {}", finished.err);
+        let new = gateway.folder().join("narrow/new");
+        assert_eq!(fs::read_to_string(new.join("2-next")).ok().as_deref(), Some("next"), "{version}");
+        let big = fs::metadata(new.join("1-big")).expect("it was made").len();
+        assert!((200_000..300 << 10).contains(&big), "{version}: {big}");
+        gateway.end();
+    }
+}
+
+#[test]
+fn a_client_that_is_lost_leaves_what_it_has_sent_and_no_session() {
+    let gateway = gateway();
+    let call = Call::new(Client::OpenSsh100, &gateway, "guest").exec("scp -t .");
+    let mut running = call.start();
+    running.type_in(b"C0644 1000000 part\n0123456789");
+    gateway.wait("the file", |event| (event.field("operation") == "create").then_some(()));
+    running.kill_and_wait();
+    gateway.wait("the end of the session", |event| (event.message == "session ended").then_some(()));
+    assert!(gateway.folder().join("wide/part").exists());
+    gateway.end();
+}
+
+#[test]
+fn a_large_file_goes_each_way_in_little_memory() {
+    let gateway = gateway();
+    let bytes = size(32, 1024) * MIB;
+    let (there, back) = (gateway.folder().join("large"), gateway.folder().join("copy"));
+    let file = fs::File::create(&there).expect("our own folder");
+    file.set_len(bytes).expect("our own folder");
+    let remote = "guest@127.0.0.1:large";
+    for (way, places) in [("up", [text(&there), remote]), ("down", [remote, text(&back)])] {
+        let mut command = openssh("10.0", &gateway);
+        command.args(places);
+        let before = gateway.processor_time();
+        let finished = Running::start(command, Input::Nothing, Output::Read, LATER).finish();
+        assert_eq!(finished.status, Some(0), "{}", finished.err);
+        let took = gateway.processor_time().saturating_sub(before);
+        figure(&format!("scp -O {} MiB {way}, processor time of the server", bytes / MIB), format!("{took:?}"));
+    }
+    assert_eq!(fs::metadata(back).map(|metadata| metadata.len()).ok(), Some(bytes));
+    assert!(gateway.peak_memory() < 96 * MIB, "{} MiB", gateway.peak_memory() / MIB);
+    gateway.end();
+}
