@@ -120,6 +120,17 @@ pub mod command {
     });
 }
 
+/// What a program has to know of its files beside WASI. A world of its own: only who calls it imports it.
+pub mod space {
+    wit_bindgen::generate!({
+        path: "../wit",
+        inline: "package whelk:guest; world space { import whelk:ssh/space@0.1.0; }",
+        world: "whelk:guest/space",
+        generate_all,
+        additional_derives: [PartialEq, Eq],
+    });
+}
+
 /// Interfaces that need a grant, or whose contents the operator writes. Only a plugin that calls them imports them.
 pub mod granted {
     wit_bindgen::generate!({

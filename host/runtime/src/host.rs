@@ -15,6 +15,7 @@ mod imports;
 mod keyvalue;
 mod log;
 mod reserved;
+mod space;
 mod state;
 mod terminal;
 mod timers;
@@ -44,6 +45,7 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     wasi_link::link(linker)?;
     channel::link(linker)?;
     control::link(linker)?;
+    space::link(linker)?;
     topics::link(linker)?;
     keyvalue::link(linker)?;
     wasmtime_wasi_config::add_to_linker(linker, |state: &mut State| state.grants().config.variables().into())?;

@@ -30,6 +30,7 @@ mod entry;
 mod inode;
 mod quota;
 mod refused;
+mod room;
 mod slots;
 #[cfg(test)]
 pub(super) mod tests;
@@ -40,6 +41,7 @@ pub(crate) use inode::{Id, Position};
 pub use quota::{Quota, Usage};
 pub(crate) use quota::{QuotaAccount, TotalAccount};
 pub(crate) use refused::Refused;
+pub(crate) use room::FileRoom;
 pub(crate) use slots::{Counted, FileSlot, OpenCount};
 
 use std::collections::HashMap;
@@ -54,6 +56,7 @@ use std::time::SystemTime;
 use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt, SystemTimeSpec};
 use cap_std::fs::{Dir, Metadata, MetadataExt, OpenOptions};
 use cap_std::{ambient_authority, time::SystemTime as CapTime};
+use rustix::fs::fstatvfs;
 use rustix::io::Errno;
 use tokio::sync::Semaphore;
 
@@ -280,6 +283,12 @@ impl Directory {
     #[must_use]
     pub fn quota(&self) -> Quota {
         self.account.quota()
+    }
+
+    /// How much room it has now. Blocks.
+    pub(super) fn room(&self) -> Result<FileRoom, Refused> {
+        let disk = fstatvfs(self.root.directory()?).map_err(io::Error::from)?;
+        Ok(FileRoom::of_quota(self.account.room(), !self.allows_changes()).on(&disk))
     }
 
     /// Its access mode.

@@ -26,6 +26,7 @@ mod device;
 mod listing;
 mod parts;
 mod plan;
+mod room;
 #[cfg(test)]
 mod tests;
 mod walk;

@@ -24,7 +24,11 @@ const WASI: &str = "0.2.12";
 
 /// The interfaces that can be imported: package, version, interfaces.
 const PROVIDED: [(&str, &str, &[&str]); 9] = [
-    ("whelk:ssh", VERSION, &["types", "channel", "terminal", "connection", "connection-control", "timers", "log"]),
+    (
+        "whelk:ssh",
+        VERSION,
+        &["types", "channel", "terminal", "connection", "connection-control", "timers", "log", "space"],
+    ),
     ("wasi:io", WASI, &["error", "poll", "streams"]),
     (
         "wasi:cli",

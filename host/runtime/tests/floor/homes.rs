@@ -164,6 +164,28 @@ async fn first_sessions_at_once_make_one_home_and_all_are_in_it() {
 }
 
 #[tokio::test]
+async fn the_room_of_a_home_is_its_quota_or_what_all_homes_have_left() {
+    for lifetime in [HomeLifetime::Persistent, HomeLifetime::Connection, HomeLifetime::Session] {
+        let place = Place::new();
+        place.skeleton(".profile", "hello");
+        let village = place.village(lifetime, quota(100, 9, 150));
+        let (mut alice, mut bob) = (village.session("alice"), village.session("bob"));
+        assert_eq!(alice.run("room .;fill f 80;room .").await, "100 95 9 8 0\nok\n100 15 9 7 0", "{lifetime:?}");
+        // All homes together have 90 bytes.
+        assert_eq!(bob.run("room .;fill f 61;fill f 60;room .").await, "100 60 9 8 0\nio\nok\n100 0 9 7 0");
+        assert_eq!(alice.run("room .;remove f;room .").await, "100 0 9 7 0\nok\n100 80 9 8 0");
+        alice.end().await;
+        bob.end().await;
+    }
+    // The total is the smaller one.
+    let place = Place::new();
+    let village = place.village(HomeLifetime::Persistent, quota(100, 9, 40));
+    let mut alice = village.session("alice");
+    assert_eq!(alice.run("write f 12345;room .").await, "ok\n40 35 9 8 0");
+    alice.end().await;
+}
+
+#[tokio::test]
 async fn a_copy_that_meets_the_quota_leaves_no_half_home_and_is_told() {
     let place = Place::new();
     (0..10).for_each(|number| place.skeleton(&number.to_string(), "1234567890"));

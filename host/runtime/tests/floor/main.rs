@@ -34,6 +34,7 @@ mod registry;
 mod retire;
 mod routing;
 mod session;
+mod space;
 mod tcp;
 mod tenant;
 mod terminal;

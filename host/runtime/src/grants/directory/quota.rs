@@ -103,6 +103,20 @@ impl QuotaAccount {
         Usage { bytes, files }
     }
 
+    /// The most that there may be, and how much of that is not there: the smaller figures of its own and of the total
+    /// that it shares.
+    pub(super) fn room(&self) -> (Usage, Usage) {
+        let (Quota { bytes, files }, used) = (self.quota(), self.usage());
+        let mut total = Usage { bytes, files };
+        let mut free = Usage { bytes: bytes.saturating_sub(used.bytes), files: files.saturating_sub(used.files) };
+        if let Some(shared) = &self.total {
+            let most = shared.most.load(Ordering::Relaxed);
+            total.bytes = total.bytes.min(most);
+            free.bytes = free.bytes.min(most.saturating_sub(shared.used()));
+        }
+        (total, free)
+    }
+
     /// Charges this many more bytes if they fit.
     pub(crate) fn charge_bytes(&self, bytes: u64) -> bool {
         if !charge(&self.used.bytes, bytes, self.quota().bytes) {
@@ -160,14 +174,19 @@ mod tests {
     #[test]
     fn accounts_with_a_total_have_it_together_and_give_back_no_more_than_they_had() {
         let total = Arc::new(TotalAccount::new(10));
+        let of = |bytes, files| Usage { bytes, files };
         let account = |bytes| QuotaAccount::within(Quota { bytes: 8, files: 9 }, Usage { bytes, files: 0 }, &total);
         let (one, two) = (account(3), account(0));
+        let room = |account: &QuotaAccount| account.room().1.bytes;
+        assert_eq!((one.room(), room(&two)), ((of(8, 9), of(5, 9)), 7));
         assert!(two.charge_bytes(7) && total.used() == 10);
+        assert_eq!((room(&one), room(&two)), (0, 0));
         assert!(!one.charge_bytes(1) && !two.charge_bytes(1));
         assert_eq!((one.usage().bytes, two.usage().bytes), (3, 7));
         one.give_back(Usage { bytes: 99, files: 0 });
         assert_eq!(total.used(), 7);
         total.change(6);
+        assert_eq!((one.room(), room(&two)), ((of(6, 9), of(0, 9)), 0));
         assert!(one.charge_bytes(0) && !one.charge_bytes(1));
         two.give_back(two.usage());
         assert!(one.charge_bytes(6) && !two.charge_bytes(1));
@@ -180,6 +199,7 @@ mod tests {
         account.give_back(Usage { bytes: 0, files: 1 });
         account.change(Quota { bytes: 10, files: 1 });
         assert_eq!(account.quota(), Quota { bytes: 10, files: 1 });
+        assert_eq!(account.room(), (Usage { bytes: 10, files: 1 }, Usage::default()));
         assert!(account.charge_bytes(0));
         assert!(!account.charge_bytes(1));
         account.give_back(Usage { bytes: 30, files: 6 });

@@ -65,6 +65,11 @@ impl<'a> Files<'a> {
         Self { session, cli, table }
     }
 
+    /// The session, if it sees files.
+    pub(in crate::host) fn into_session(self) -> Option<Arc<Session>> {
+        self.session
+    }
+
     fn handle(&self, descriptor: &Resource<Descriptor>) -> Result<Arc<Handle>, ResourceTableError> {
         // wasmtime-wasi's type of the resource, with our value behind it.
         self.table.get(&Resource::<Arc<Handle>>::new_borrow(descriptor.rep())).cloned()

@@ -11,7 +11,8 @@ use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 
 use super::convert::error_code;
 use crate::grants::{
-    Counted, Device, Entry, FileSlot, OpenCount, OpenFile, Opening, Position, READ, Refused, Start, Times, Tree,
+    Counted, Device, Entry, FileRoom, FileSlot, OpenCount, OpenFile, Opening, Position, READ, Refused, Start, Times,
+    Tree,
 };
 use crate::host::charges::Charges;
 use crate::host::log::{FileEvent, LogBook};
@@ -162,6 +163,11 @@ impl Session {
             result
         });
         done.await.map_err(|_| ErrorCode::Io)?.map_err(|refused| error_code(&refused))
+    }
+
+    /// How much room there is where a path leads, and a number of that part of the tree.
+    pub(in crate::host) async fn room(self: Arc<Self>, path: String) -> Result<(usize, FileRoom), ErrorCode> {
+        self.run(move |session| session.tree.room(&path)).await
     }
 
     /// Logs what was done, or refused for a reason that the operator should know.

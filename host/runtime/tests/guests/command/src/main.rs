@@ -27,7 +27,7 @@ use std::time::Duration;
 use std::{env, process, thread};
 
 use whelk::ssh::types::{Exit, ExitSignal, Output, SignalName, TerminalMode};
-use whelk::ssh::{channel, terminal};
+use whelk::ssh::{channel, space, terminal};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -153,6 +153,10 @@ fn use_file(word: &str, rest: &str) -> Option<io::Result<()>> {
     Some(match word {
         "show" => File::open(path).and_then(|mut file| io::copy(&mut file, &mut io::stdout().lock())).map(|_| ()),
         "put" => File::create(path).and_then(|mut file| file.write_all(text.as_bytes())),
+        "room" => match space::statvfs(path) {
+            Ok(room) => Ok(println!("{} {} {}", room.free_bytes, room.free_files, room.name_max)),
+            Err(error) => Ok(println!("{}", error.name())),
+        },
         "ls" => fs::read_dir(path).map(|names| {
             names.for_each(|entry| println!("{}", entry.unwrap().file_name().to_string_lossy()));
         }),

@@ -1,7 +1,18 @@
 //! A plugin that runs file operations on demand: data is actions separated by `;`, each answered by a line. A zero byte
 //! ends the answers to one piece of data.
 
-wit_bindgen::generate!({ path: "../../../../../wit", world: "whelk:ssh/session-plugin", generate_all });
+wit_bindgen::generate!({
+    path: "../../../../../wit",
+    inline: "
+        package whelk:test;
+        world files {
+            include whelk:ssh/session-plugin@0.1.0;
+            import whelk:ssh/space@0.1.0;
+        }
+    ",
+    world: "whelk:test/files",
+    generate_all,
+});
 
 mod attack;
 mod churn;
@@ -14,7 +25,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use exports::whelk::ssh::session::{Ending, Guest, Pty, SignalName, WindowSize};
 use wasip2::filesystem::types::{Descriptor, DescriptorFlags, ErrorCode, OpenFlags, PathFlags, filesystem_error_code};
 use wasip2::io::streams::StreamError;
-use whelk::ssh::{channel, types};
+use whelk::ssh::{channel, space, types};
 
 thread_local! {
     static HELD: RefCell<Vec<File>> = const { RefCell::new(Vec::new()) };
@@ -133,6 +144,7 @@ fn names(word: &str, first: &str, second: &str) -> io::Result<String> {
             File::open(first)?.read(&mut bytes).map(|read| read.to_string())
         }
         "same" => said_of(same(first, second)),
+        "room" => Ok(room(first)),
         "sync" => File::open(first)?.sync_all().map(|()| done()),
         other => panic!("no such action: {other}"),
     }
@@ -154,6 +166,22 @@ fn kind(kind: fs::FileType) -> &'static str {
         () if kind.is_file() => "file",
         () if kind.is_symlink() => "link",
         () => "other",
+    }
+}
+
+/// Bytes, free bytes, files, free files, the part, and `ro` if nothing can be changed.
+fn room(path: &str) -> String {
+    match space::statvfs(path) {
+        Ok(room) => format!(
+            "{} {} {} {} {}{}",
+            room.total_bytes,
+            room.free_bytes,
+            room.total_files,
+            room.free_files,
+            room.part,
+            if room.read_only { " ro" } else { "" }
+        ),
+        Err(error) => error.name().to_owned(),
     }
 }
 
