@@ -127,7 +127,7 @@ fn list<F: Files>(files: &mut F, path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files::NativeFiles;
+    use crate::files::native::NativeFiles;
     use std::fs;
 
     fn expanded(word: &str) -> Vec<String> {

@@ -1,16 +1,11 @@
 //! Files, as the two roles need them.
 
 #[cfg(not(target_family = "wasm"))]
-mod native;
+pub(crate) mod native;
 #[cfg(target_family = "wasm")]
-mod wasi;
+pub(crate) mod wasi;
 
 use std::borrow::Cow;
-
-#[cfg(not(target_family = "wasm"))]
-pub use native::NativeFiles;
-#[cfg(target_family = "wasm")]
-pub(crate) use wasi::WasiFiles;
 
 /// Longest path in bytes, as under Linux. It bounds how deep a client can nest directories.
 pub(crate) const PATH: usize = 4096;

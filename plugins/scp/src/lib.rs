@@ -22,7 +22,7 @@ mod text;
 pub use arguments::{Request, Role};
 pub use expand::expand_paths;
 #[cfg(not(target_family = "wasm"))]
-pub use files::NativeFiles;
+pub use files::native::NativeFiles;
 pub use files::{FileError, Files, Found, Kind, Times};
 pub use program::run;
 pub use sink::Sink;

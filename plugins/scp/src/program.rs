@@ -14,9 +14,9 @@ use crate::sink::Sink;
 use crate::source::{Source, Step};
 
 #[cfg(not(target_family = "wasm"))]
-use native::{Streams, files};
+use native::{NativeStreams as Streams, files};
 #[cfg(target_family = "wasm")]
-use wasi::{Streams, files};
+use wasi::{WasiStreams as Streams, files};
 
 /// Runs the program with the arguments of the process, and returns its exit status: 0, or 1 if anything failed.
 pub fn run() -> u8 {

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write, stdin, stdout};
 
-use crate::files::NativeFiles;
+use crate::files::native::NativeFiles;
 
 /// Most bytes of one read.
 const PIECE: usize = 256 << 10;
@@ -13,11 +13,11 @@ pub(super) fn files(_: &str) -> NativeFiles {
 }
 
 /// Standard input and output.
-pub(super) struct Streams {
+pub(super) struct NativeStreams {
     buffer: Vec<u8>,
 }
 
-impl Streams {
+impl NativeStreams {
     pub(super) fn new() -> Self {
         Self { buffer: vec![0; PIECE] }
     }

@@ -4,7 +4,7 @@ use wasip2::cli::stdin::get_stdin;
 use wasip2::cli::stdout::get_stdout;
 use wasip2::io::streams::{InputStream, OutputStream};
 
-use crate::files::WasiFiles;
+use crate::files::wasi::WasiFiles;
 
 /// Most bytes of one read. The host gives no more than 64 KiB today.
 const PIECE: u64 = 256 << 10;
@@ -15,12 +15,12 @@ pub(super) fn files(home: &str) -> WasiFiles {
 }
 
 /// Standard input and output.
-pub(super) struct Streams {
+pub(super) struct WasiStreams {
     input: InputStream,
     output: OutputStream,
 }
 
-impl Streams {
+impl WasiStreams {
     pub(super) fn new() -> Self {
         Self { input: get_stdin(), output: get_stdout() }
     }

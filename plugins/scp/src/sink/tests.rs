@@ -2,7 +2,7 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
-use crate::files::NativeFiles;
+use crate::files::native::NativeFiles;
 use tempfile::TempDir;
 
 /// Files of which only so many bytes can be written.

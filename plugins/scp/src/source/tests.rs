@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
-use crate::files::{NativeFiles, Times};
+use crate::files::Times;
+use crate::files::native::NativeFiles;
 use tempfile::TempDir;
 
 fn folder() -> TempDir {
