@@ -160,8 +160,8 @@ enum Verb {
         milliseconds: u64,
         code: usize,
         instance_memory: usize,
-        /// Core instances, tables, elements of a table, memories, bytes of memory
-        #[arg(num_args = 5, required = true)]
+        /// Core instances, tables, elements of a table, memories, bytes of memory, the same of a program
+        #[arg(num_args = 6, required = true)]
         instance_limits: Vec<usize>,
     },
 }
@@ -191,7 +191,7 @@ pub fn main() -> ExitCode {
     };
     if let Verb::Compile { memory, milliseconds, code, instance_memory, instance_limits } = verb {
         let settings = CompileSettings::from_arguments(memory, milliseconds, code, instance_memory);
-        let limits = <[usize; 5]>::try_from(instance_limits).expect("clap takes five");
+        let limits = <[usize; 6]>::try_from(instance_limits).expect("clap takes six");
         return ExitCode::from(compile_stdin(&settings, InstanceLimits::from_arguments(limits)));
     }
     let format = verb.format();

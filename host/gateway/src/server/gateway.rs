@@ -546,9 +546,12 @@ fn own_folders(
 /// have. A tenant with less learns so when a session starts.
 #[must_use]
 pub fn trial_limits(config: &Config) -> Limits {
-    let most = config.tenants.values().map(|tenant| tenant.limits.plugins.memory).max().unwrap_or_default();
     let mut limits = config.limits.clone();
-    limits.plugins.memory = limits.plugins.memory.max(most);
+    for tenant in config.tenants.values() {
+        let (plugins, theirs) = (&mut limits.plugins, &tenant.limits.plugins);
+        plugins.memory = plugins.memory.max(theirs.memory);
+        plugins.memory_program = plugins.memory_program.max(theirs.memory_program);
+    }
     limits
 }
 

@@ -17,6 +17,19 @@ pub(crate) fn around(module: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
+/// A program that begins with this many pages of memory.
+pub(crate) fn program(pages: usize) -> Vec<u8> {
+    let text = format!(
+        r#"(component
+            (core module $m (memory {pages}) (func (export "run") (result i32) i32.const 0))
+            (core instance $c (instantiate $m))
+            (func $run (result (result)) (canon lift (core func $c "run")))
+            (instance $i (export "run" (func $run)))
+            (export "wasi:cli/run@0.2.6" (instance $i)))"#
+    );
+    wat::parse_str(text).unwrap()
+}
+
 /// Very many functions.
 pub(crate) fn many_functions(count: usize) -> Vec<u8> {
     around(&"(func (param i64) (result i64) local.get 0 i64.const 3 i64.mul i64.clz)".repeat(count))

@@ -182,7 +182,7 @@ fn the_child_offers_itself_to_the_oom_killer_and_keeps_inherited_limits() {
     let inherited = "ulimit -t 7; ulimit -v 2000000; exec \"$0\" \"$@\"";
     let mut child = Command::new("sh")
         .args(["-c", inherited, env!("CARGO_BIN_EXE_whelk"), "compile", "4294967296", "60000", "1000000", "1000000"])
-        .args(["64", "8", "20000", "1", "67108864"])
+        .args(["64", "8", "20000", "1", "67108864", "67108864"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -229,6 +229,21 @@ async fn a_file_that_no_pool_can_hold_or_that_is_damaged_is_refused_before_it_is
         let reason = refusal(short.clone(), bombs::one_large_function_beside(40_000, fields)).await;
         assert!(reason.contains(words), "{words}: {reason}");
     }
+}
+
+#[tokio::test]
+async fn a_program_may_begin_with_as_much_memory_as_a_program_may_have() {
+    // In pages of 64 KiB; handlers may have 64 MiB, programs 256 MiB.
+    for pages in [1025, 4000] {
+        let plugin = load(&loader(&engine(), settings(), None), bombs::program(pages)).await.unwrap();
+        assert_eq!(plugin.world_name(), "program");
+        let reason = refusal(settings(), bombs::around(&format!("(memory {pages})"))).await;
+        assert!(reason.contains(" of memory to begin with, and limits.memory is 64 MiB"), "{reason}");
+    }
+    let reason = refusal(settings(), bombs::program(4097)).await;
+    let words = "it needs 256.1 MiB of memory to begin with, and limits.memory_program (at most limits.memory_slot) is \
+                 256 MiB: build it smaller, or raise the limit";
+    assert_eq!(reason, words);
 }
 
 #[tokio::test]

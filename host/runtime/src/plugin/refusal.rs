@@ -19,11 +19,11 @@ pub(crate) fn not_compiled(error: &wasmtime::Error) -> Error {
 const POOL: [(&str, &str); 9] = [
     (
         "memory has a minimum byte size",
-        "it needs more memory to begin with than limits.memory allows (at most limits.memory_slot)",
+        "it needs more memory to begin with than limits.memory or limits.memory_program allow (at most limits.memory_slot)",
     ),
     (
         "memory minimum size",
-        "it needs more memory to begin with than limits.memory allows (at most limits.memory_slot)",
+        "it needs more memory to begin with than limits.memory or limits.memory_program allow (at most limits.memory_slot)",
     ),
     ("defined memories count", "it needs more memories than limits.memories allows"),
     ("Wasm linear memories, which exceeds", "it needs more memories than limits.memories allows"),

@@ -93,6 +93,11 @@ impl WorldKind {
     }
 }
 
+/// Whether a component with these exports is a program.
+pub(crate) fn is_program(exports: &[&str]) -> bool {
+    WorldKind::of(exports) == Ok(WorldKind::Program)
+}
+
 /// Tells what it is built for, and names everything that is missing, strange or of another version, before the linker
 /// stops at the first.
 pub(super) fn check_interfaces(engine: &Engine, component: &Component) -> Result<WorldKind, Error> {

@@ -10,7 +10,8 @@ use super::names;
 use super::preview1;
 use super::settings::CompileSettings;
 use crate::engine;
-use crate::plugin::compile::requirements::{InstanceLimits, Requirements};
+use crate::plugin::compile::requirements::{InstanceLimits, Requirements, exports};
+use crate::plugin::world::is_program;
 use crate::plugin::{check_valid, not_compiled};
 
 /// Niceness of the child.
@@ -80,7 +81,8 @@ fn compile(settings: &CompileSettings, limits: InstanceLimits) -> Result<(), Fai
     names::check(&wasm).map_err(Failure::File)?;
     let wasm = preview1::convert(&wasm).map_err(Failure::File)?;
     // Before compiling: a file that does not fit into the pool, or that is damaged, should not occupy a compile job.
-    Requirements::at_least(&wasm).check(limits).map_err(Failure::File)?;
+    let is_program = is_program(&exports(&wasm));
+    Requirements::at_least(&wasm).check(is_program, limits).map_err(Failure::File)?;
     check_valid(&wasm).map_err(|error| Failure::File(error.to_string()))?;
     let code = engine.precompile_component(&wasm).map_err(|error| Failure::File(not_compiled(&error).to_string()))?;
     if code.len() > settings.code {

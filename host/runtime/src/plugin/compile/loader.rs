@@ -95,7 +95,7 @@ impl Loader {
     /// [`Error::Killed`] when there was no verdict this time; [`Error::Host`] when the file is not at fault.
     pub async fn load(&self, name: &str, source: &Source, terms: Terms<'_>) -> Result<Arc<Plugin>, Error> {
         let component = self.component(source, terms).await?;
-        check_component(&component, self.limits())?;
+        check_component(self.engine.wasmtime(), &component, self.limits())?;
         let plugin = Plugin::assemble(&self.engine, name, source.digest, &component)?;
         match plugin.smoke(&self.trial).await {
             // A full server must not prevent the repair of a plugin; then its first sessions are the trial.

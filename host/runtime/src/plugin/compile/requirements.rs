@@ -6,12 +6,14 @@
 
 mod scan;
 
+use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::error::Error;
 use crate::limits::{Limits, count};
+use crate::plugin::world::is_program;
 use scan::PAGE;
-pub(crate) use scan::Requirements;
+pub(crate) use scan::{Requirements, exports};
 
 /// The limits of one instance that the pool makes room for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub struct InstanceLimits {
     pub memories: usize,
     /// All linear memories together, bytes.
     pub memory: usize,
+    /// The same for a program.
+    pub memory_program: usize,
 }
 
 impl InstanceLimits {
@@ -37,27 +41,28 @@ impl InstanceLimits {
             table_elements: count(limits.table_elements),
             memories: count(limits.memories),
             memory: limits.memory,
+            memory_program: limits.memory_program.min(limits.memory_slot),
         }
     }
 
     /// For the command line of the compiler, in the order of [`from_arguments`](Self::from_arguments).
-    pub(crate) fn arguments(self) -> [String; 5] {
-        [self.core_instances, self.tables, self.table_elements, self.memories, self.memory]
+    pub(crate) fn arguments(self) -> [String; 6] {
+        [self.core_instances, self.tables, self.table_elements, self.memories, self.memory, self.memory_program]
             .map(|limit| limit.to_string())
     }
 
-    /// Core instances, tables, elements of a table, memories, bytes of memory.
+    /// Core instances, tables, elements of a table, memories, bytes of memory, bytes of memory of a program.
     #[must_use]
-    pub fn from_arguments(numbers: [usize; 5]) -> Self {
-        let [core_instances, tables, table_elements, memories, memory] = numbers;
-        Self { core_instances, tables, table_elements, memories, memory }
+    pub fn from_arguments(numbers: [usize; 6]) -> Self {
+        let [core_instances, tables, table_elements, memories, memory, memory_program] = numbers;
+        Self { core_instances, tables, table_elements, memories, memory, memory_program }
     }
 }
 
 impl Requirements {
-    /// Checks the requirements against the limits of an instance. The error names each limit that is exceeded, its
-    /// value and what is needed.
-    pub(crate) fn check(self, limits: InstanceLimits) -> Result<(), String> {
+    /// Checks the requirements against the limits of an instance, of a program if `is_program`. The error names each
+    /// limit that is exceeded, its value and what is needed.
+    pub(crate) fn check(self, is_program: bool, limits: InstanceLimits) -> Result<(), String> {
         let counts = [
             (self.core_instances, limits.core_instances, "core module instances", "core_instances"),
             (self.tables, limits.tables, "tables", "tables"),
@@ -69,9 +74,14 @@ impl Requirements {
         let mut reasons: Vec<String> = counts
             .map(|(needs, limit, what, setting)| format!("it needs {needs} {what}, and limits.{setting} is {limit}"))
             .collect();
-        if over(self.memory, limits.memory) {
-            let (needs, limit) = (bytes(self.memory), bytes(u64::try_from(limits.memory).unwrap_or(u64::MAX)));
-            reasons.push(format!("it needs {needs} of memory to begin with, and limits.memory is {limit}"));
+        let (memory, setting) = if is_program {
+            (limits.memory_program, "limits.memory_program (at most limits.memory_slot)")
+        } else {
+            (limits.memory, "limits.memory")
+        };
+        if over(self.memory, memory) {
+            let (needs, limit) = (bytes(self.memory), bytes(u64::try_from(memory).unwrap_or(u64::MAX)));
+            reasons.push(format!("it needs {needs} of memory to begin with, and {setting} is {limit}"));
         }
         if reasons.is_empty() {
             return Ok(());
@@ -81,7 +91,7 @@ impl Requirements {
 }
 
 /// Whether an instance of a compiled component may take what it takes.
-pub(crate) fn check_component(component: &Component, limits: InstanceLimits) -> Result<(), Error> {
+pub(crate) fn check_component(engine: &Engine, component: &Component, limits: InstanceLimits) -> Result<(), Error> {
     // None: it instantiates modules that it imports, which nothing provides.
     let Some(needs) = component.resources_required() else { return Ok(()) };
     let needs = Requirements {
@@ -91,7 +101,9 @@ pub(crate) fn check_component(component: &Component, limits: InstanceLimits) -> 
         memories: u64::from(needs.num_memories),
         memory: needs.max_initial_memory_size.unwrap_or_default().saturating_mul(PAGE),
     };
-    needs.check(limits).map_err(Error::Refused)
+    let ty = component.component_type();
+    let exports: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
+    needs.check(is_program(&exports), limits).map_err(Error::Refused)
 }
 
 /// A size for people: `64 MiB`, `1.5 MiB`, `100 bytes`.
@@ -112,11 +124,17 @@ fn bytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Engine, EngineSettings};
+    use crate::engine::{self, EngineSettings};
     use crate::plugin::not_compiled;
 
-    const LIMITS: InstanceLimits =
-        InstanceLimits { core_instances: 4, tables: 2, table_elements: 100, memories: 2, memory: 2 << 20 };
+    const LIMITS: InstanceLimits = InstanceLimits {
+        core_instances: 4,
+        tables: 2,
+        table_elements: 100,
+        memories: 2,
+        memory: 2 << 20,
+        memory_program: 3 << 20,
+    };
 
     fn module(fields: &str) -> Vec<u8> {
         wat::parse_str(format!("(component (core module $m {fields}) (core instance (instantiate $m)))")).unwrap()
@@ -133,24 +151,30 @@ mod tests {
                 "it needs 2.1 MiB of memory to begin with, and limits.memory is 2 MiB",
             ),
         ] {
-            let reason = Requirements::at_least(&module(fields)).check(LIMITS).unwrap_err();
+            let reason = Requirements::at_least(&module(fields)).check(false, LIMITS).unwrap_err();
             assert_eq!(reason, format!("{words}: build it smaller, or raise the limit"));
         }
         let five = "(core instance (instantiate $m))".repeat(5);
         let five = wat::parse_str(format!("(component (core module $m (table 1 funcref)) {five})")).unwrap();
-        let reason = Requirements::at_least(&five).check(LIMITS).unwrap_err();
+        let reason = Requirements::at_least(&five).check(false, LIMITS).unwrap_err();
         let both = "it needs 5 core module instances, and limits.core_instances is 4; \
                     it needs 5 tables, and limits.tables is 2: build it smaller, or raise the limit";
         assert_eq!(reason, both);
+        let large = Requirements::at_least(&module("(memory 49)"));
+        let memory = "it needs 3.1 MiB of memory to begin with, and limits.memory_program (at most limits.memory_slot) is \
+                      3 MiB: build it smaller, or raise the limit";
+        assert_eq!(large.check(true, LIMITS).unwrap_err(), memory);
+        let program = Requirements::at_least(&module("(memory 48)"));
+        assert!(program.check(true, LIMITS).is_ok() && program.check(false, LIMITS).is_err());
         let fits = module("(table 100 funcref) (table 1 funcref) (memory 16) (memory 16)");
-        assert_eq!(Requirements::at_least(&fits).check(LIMITS), Ok(()));
+        assert_eq!(Requirements::at_least(&fits).check(false, LIMITS), Ok(()));
     }
 
     /// The words of the compiler are wasmtime's and may change with it.
     #[test]
     fn the_pools_refusals_name_the_setting() {
         let settings = EngineSettings::of(&Limits { instances: 1, memory_slot: 1 << 20, ..Limits::default() });
-        let engine = Engine::new(&settings).unwrap();
+        let engine = engine::Engine::new(&settings).unwrap();
         let reason = |wasm: &[u8]| not_compiled(&Component::new(engine.wasmtime(), wasm).err().unwrap()).to_string();
         let count = |number: usize| "(core instance (instantiate $m))".repeat(number);
         let many = |fields: &str, number: usize| {

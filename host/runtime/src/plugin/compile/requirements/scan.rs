@@ -50,6 +50,22 @@ impl Requirements {
     }
 }
 
+/// The names of the exports of a component, read from its bytes. Of an unreadable file those that come before the fault.
+pub(crate) fn exports(wasm: &[u8]) -> Vec<&str> {
+    let (mut names, mut depth) = (Vec::new(), 0_u32);
+    for payload in Parser::new(0).parse_all(wasm).map_while(Result::ok) {
+        match payload {
+            Payload::Version { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentExportSection(section) if depth == 1 => {
+                names.extend(section.into_iter().map_while(Result::ok).map(|export| export.name.name));
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
 /// The resources of instantiating a file. `None`: it is truncated.
 fn scan(wasm: &[u8]) -> Option<Requirements> {
     let mut scopes: Vec<Scope> = Vec::new();
