@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
-use whelk_tests::{Call, Client, Event, Gateway, Input, MIB, Setup, build_guest};
+use whelk_tests::{Call, Client, Event, Gateway, Input, MIB, Running, SOON, Setup, build_guest};
 
 /// A gateway whose plugin `command` is a plain `fn main`, which does what its arguments say.
 fn serve() -> Gateway {
@@ -45,7 +46,27 @@ fn openssh_runs_a_program_with_arguments_input_environment_and_status() {
     gateway.end();
 }
 
-/// OpenSSH's client reads on when nobody takes its own output, unless the server calls itself OpenSSH: so it is killed.
+/// OpenSSH's client goes on when nobody reads its own output, and sends `eow@openssh.com`. The others end then.
+#[test]
+fn an_endless_program_ends_when_the_reader_of_its_client_has_enough() {
+    let gateway = serve();
+    let clients = [Client::OpenSsh92, Client::OpenSsh100, Client::AsyncSsh, Client::Plink];
+    for (number, client) in clients.into_iter().enumerate() {
+        let call = call(client, &gateway, "flood").command();
+        let mut pipeline = Command::new("bash");
+        pipeline.args(["-c", "\"$@\" | head -c 1; exit \"${PIPESTATUS[0]}\"", "bash"]);
+        pipeline.arg(call.get_program()).args(call.get_args());
+        pipeline.envs(call.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let finished = Running::run(pipeline, Input::Nothing, SOON);
+        assert_eq!(finished.out.text(), "y", "{client:?}: {}", finished.err);
+        if matches!(client, Client::OpenSsh92 | Client::OpenSsh100) {
+            assert_eq!(finished.status, Some(255), "{client:?}: exit-signal: {}", finished.err);
+        }
+        wait_for_ends(&gateway, "PIPE", number + 1);
+    }
+    gateway.end();
+}
+
 #[test]
 fn a_program_whose_client_is_killed_ends_by_the_signal_of_unix() {
     let gateway = serve();

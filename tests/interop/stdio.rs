@@ -80,7 +80,12 @@ fn a_socket_on_standard_input_tells_who_the_client_is_and_carries_no_line_of_the
 fn a_client_that_sends_nothing_and_closes_its_direction_hears_the_identification() {
     let gateway = Gateway::demonstration();
     let finished = Running::run(one_connection(&gateway), Input::Bytes(Vec::new()), SOON);
-    assert!(finished.out.kept.starts_with(b"SSH-2.0-Whelk_"), "{:?}, {}", finished.out.text(), finished.err);
+    assert!(
+        finished.out.kept.starts_with(b"SSH-2.0-OpenSSH_compatible_Whelk_"),
+        "{:?}, {}",
+        finished.out.text(),
+        finished.err
+    );
     gateway.end();
 }
 

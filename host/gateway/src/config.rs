@@ -27,6 +27,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use toml::de::DeTable;
 use whelk_ssh::algorithm::Preferences;
+use whelk_ssh::message::Role;
+use whelk_ssh::transport::SoftwareVersion;
 
 pub use problem::{Problem, Refused};
 use reader::{Findings, Section};
@@ -77,6 +79,8 @@ pub struct Config {
     pub host_keys: HostKeyFiles,
     /// The banner: whole lines, without control characters except LF and tab.
     pub banner: Option<String>,
+    /// What clients are told of the server's software.
+    pub software_version: SoftwareVersion,
     /// The environment variables that a client may set.
     pub environment_names: EnvironmentNames,
     /// Whether erasing a character in a terminal moves back by the columns that it takes.
@@ -181,6 +185,7 @@ impl Config {
                 state,
                 host_keys: HostKeyFiles::default(),
                 banner: Some(format!("{DEMONSTRATION}\n")),
+                software_version: SoftwareVersion::of(Role::Server),
                 environment_names: EnvironmentNames::default(),
                 erase_by_width: true,
                 login_policy: LoginPolicy::Demonstration,
@@ -293,6 +298,7 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
         let read = setting::text(item.value).and_then(banner_lines);
         findings.keep(&item, read)
     });
+    let software_version = read_software_version(&mut top, findings);
     let methods = top.take("methods").and_then(|item| sections::login::methods::read(&item, findings));
     let (environment_names, erase_by_width) = sections::environment::read(&mut top, findings);
     let algorithms = match top.take("algorithms") {
@@ -326,6 +332,7 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
         state: state?,
         host_keys,
         banner,
+        software_version,
         environment_names,
         erase_by_width,
         login_policy,
@@ -465,6 +472,14 @@ fn read_plugins(
         (Err(what), None, None) => findings.add(&(0..0), "plugins", what),
     }
     (path, None)
+}
+
+fn read_software_version(top: &mut Section<'_>, findings: &mut Findings) -> SoftwareVersion {
+    let read = top.take("software_version").and_then(|item| {
+        let read = setting::text(item.value).and_then(|text| SoftwareVersion::new(text).map_err(|bad| bad.to_string()));
+        findings.keep(&item, read)
+    });
+    read.unwrap_or_else(|| SoftwareVersion::of(Role::Server))
 }
 
 fn read_state(top: &mut Section<'_>, folder: &Path, overrides: &Overrides, findings: &mut Findings) -> Option<PathBuf> {

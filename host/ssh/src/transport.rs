@@ -17,7 +17,7 @@ use std::time::Instant;
 
 pub use compression::COMPRESSION_MEMORY;
 pub use deadline::Timeouts;
-pub use settings::{Party, RekeyPolicy, Settings};
+pub use settings::{BadSoftwareVersion, Party, RekeyPolicy, Settings, SoftwareVersion};
 
 use crate::algorithm::Negotiated;
 use crate::crypto::agreement::{Agreed, CostlyExchange};
@@ -106,7 +106,7 @@ impl Transport {
             authenticated: false,
             settings,
         };
-        transport.outgoing.raw(transport.settings.identification.as_bytes());
+        transport.outgoing.raw(transport.settings.software.line().as_bytes());
         transport.outgoing.raw(b"\r\n");
         transport.deadlines.begin(Stage::Identification, now, transport.settings.timeouts.identification);
         transport.start_kex();
@@ -450,7 +450,7 @@ impl Transport {
     fn handle_kexinit(&mut self, step: ExpectKexInit, payload: &[u8], sequence: u32) -> Result<(), Error> {
         let theirs = self.peer_identification().unwrap_or_default();
         let identifications =
-            Identifications { role: self.role(), ours: self.settings.identification.as_bytes(), theirs };
+            Identifications { role: self.role(), ours: self.settings.software.line().as_bytes(), theirs };
         let host_keys = self.settings.party.host_key_algorithms(&self.settings.preferences);
         let negotiation = step.handle(payload, &identifications, &self.settings.preferences, &host_keys)?;
         if !self.keyed() {

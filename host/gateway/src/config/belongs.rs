@@ -15,7 +15,7 @@ const SETTINGS: [(&str, &[&str]); 15] = [
     (TOP, &["proxies", "penalty_exempt"]),
     (TOP, &["listen", "plugins", "state", "host_key_files", "host_certificates", "banner", "environment_names"]),
     (TOP, &["methods", "users", "tenants", "algorithms", "limits", "trusted_user_ca_keys", "revoked_keys"]),
-    (TOP, &["authenticators", "end_revoked", "audit", "erase_by_width", "programs"]),
+    (TOP, &["authenticators", "end_revoked", "audit", "erase_by_width", "programs", "software_version"]),
     ("in [users.NAME]", &["tenant", "plugin", "password", "keys", "authorized_keys", "auth", "principals", "methods"]),
     ("in [tenants.NAME]", &["plugin", "connection_plugin", "plugins", "methods", "routes", "limits", "grants"]),
     ("in [tenants.NAME]", &["trusted_user_ca_keys", "exec_programs", "programs"]),
@@ -38,7 +38,7 @@ const SETTINGS: [(&str, &[&str]); 15] = [
 const AUDIT: [&str; 7] = ["to", "file", "size", "keep", "age", "server", "required"];
 
 /// What sshd_config(5) calls otherwise, and what it is here.
-const OF_SSHD: [(&str, &str); 29] = [
+const OF_SSHD: [(&str, &str); 30] = [
     ("Port", "`listen`"),
     ("ListenAddress", "`listen`"),
     ("HostKey", "`host_key_files`"),
@@ -67,6 +67,7 @@ const OF_SSHD: [(&str, &str); 29] = [
     ("ClientAliveInterval", "`keepalive` in [limits]"),
     ("ClientAliveCountMax", "`keepalive_count` in [limits]"),
     ("RekeyLimit", "`rekey_bytes` and `rekey_time` in [limits]"),
+    ("VersionAddendum", "`software_version`"),
     ("LogLevel", "the environment variable WHELK_LOG"),
 ];
 

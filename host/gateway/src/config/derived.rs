@@ -84,7 +84,7 @@ pub(crate) fn protocol(config: &Config, host_keys: &HostKeys) -> connection::Set
     // here.
     let transport::Settings {
         party,
-        identification,
+        software: _,
         preferences: _,
         rekey: RekeyPolicy { bytes: _, packets, time: _ },
         timeouts: _,
@@ -94,7 +94,7 @@ pub(crate) fn protocol(config: &Config, host_keys: &HostKeys) -> connection::Set
     } = transport::Settings::new(party);
     let transport = transport::Settings {
         party,
-        identification,
+        software: config.software_version.clone(),
         preferences: config.algorithms.clone(),
         rekey: RekeyPolicy {
             bytes: u64::try_from(limits.rekey_bytes).unwrap_or(u64::MAX),

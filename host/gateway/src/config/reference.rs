@@ -4,13 +4,16 @@
 
 use std::fmt::Write;
 
+use whelk_ssh::message::Role;
+use whelk_ssh::transport::SoftwareVersion;
+
 use crate::config::sections::algorithms;
 use crate::config::sections::grants;
 use crate::config::sections::limits::{LimitRow, Limits};
 use crate::config::sections::listen;
 
 /// Everything but the two tables that are printed from what is declared elsewhere. `LISTEN` stands for the default
-/// address, `DIRECTORY` and `KEYVALUE` for what these may hold.
+/// address, `SOFTWARE` for the name of ours, `DIRECTORY` and `KEYVALUE` for what these may hold.
 const GENERAL: &str = r##"# The configuration of whelk: every setting, each with its default.
 #
 # `# ` begins a remark, `#` alone a setting that has its default: take the `#` away and change it.
@@ -51,6 +54,12 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 
 # A text shown before login. There is none by default.
 #banner = "Authorised use only."
+
+# What clients are told of the server's software in the first line of a connection, after SSH-2.0- (sshd adds its
+# VersionAddendum there): at most 245 characters of US-ASCII, without spaces and minus signs. Unless it begins with
+# OpenSSH, `ssh HOST PROGRAM | head -1` does not end a program that writes for ever: OpenSSH's client tells only such
+# servers that nobody reads its output any more.
+#software_version = "SOFTWARE"
 
 # Lists of methods of authentication (AuthenticationMethods of sshd_config). A user must succeed with every method of one list, in
 # the order of the list. publickey twice means two different keys, and "any" means any one method for which a user has a credential.
@@ -235,6 +244,7 @@ const LIMITS: &str = "
 pub fn reference() -> String {
     let [directory, homes, keyvalue] = grants::defaults();
     let mut text = GENERAL.replace("LISTEN", &listen::DEFAULT.to_string());
+    text = text.replace("SOFTWARE", SoftwareVersion::of(Role::Server).as_str());
     text = text.replace("DIRECTORY", &directory).replace("HOMES", &homes).replace("KEYVALUE", &keyvalue);
     text += &algorithms::reference();
     text += LIMITS;

@@ -313,7 +313,7 @@ impl Gateway {
 
     /// Our identification line.
     pub(crate) fn identification(&self) -> &str {
-        &self.protocol.transport.identification
+        self.protocol.transport.software.line()
     }
 
     /// Whether the instance pool is full.

@@ -1,5 +1,7 @@
 //! The settings that all transports of a server share.
 
+mod software;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +9,8 @@ use crate::algorithm::Preferences;
 use crate::crypto::key::{HostCertificate, PublicKey};
 use crate::message::Role;
 use crate::transport::deadline::Timeouts;
+
+pub use software::{BadSoftwareVersion, SoftwareVersion};
 
 /// What a transport needs to start: its role and what the role requires.
 #[derive(Clone, Debug)]
@@ -126,8 +130,8 @@ impl RekeyPolicy {
 pub struct Settings {
     /// Our side.
     pub party: Party,
-    /// The identification line without its end, at most 253 bytes of printable ASCII. RFC 4253 §4.2.
-    pub identification: String,
+    /// What the other side is told of our software.
+    pub software: SoftwareVersion,
     /// The algorithms that we offer.
     pub preferences: Preferences,
     /// When to change keys.
@@ -147,8 +151,8 @@ impl Settings {
     /// The defaults for this role.
     pub fn new(party: Party) -> Settings {
         Settings {
+            software: SoftwareVersion::of(party.role()),
             party,
-            identification: concat!("SSH-2.0-Whelk_", env!("CARGO_PKG_VERSION_MAJOR")).to_owned(),
             preferences: Preferences::default(),
             rekey: RekeyPolicy::default(),
             timeouts: Timeouts::default(),

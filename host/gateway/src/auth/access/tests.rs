@@ -65,6 +65,7 @@ pub(super) fn config(login_policy: LoginPolicy, limits: Limits) -> Config {
         banner: None,
         environment_names,
         erase_by_width: true,
+        software_version: whelk_ssh::transport::SoftwareVersion::of(whelk_ssh::message::Role::Server),
         login_policy,
         authenticators: Vec::new(),
         tenants,

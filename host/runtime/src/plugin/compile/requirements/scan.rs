@@ -50,7 +50,7 @@ impl Requirements {
     }
 }
 
-/// The names of the exports of a component, read from its bytes. Of an unreadable file those that come before the fault.
+/// The names of the exports of a component, read from its bytes. Of an unreadable file: those before the fault.
 pub(crate) fn exports(wasm: &[u8]) -> Vec<&str> {
     let (mut names, mut depth) = (Vec::new(), 0_u32);
     for payload in Parser::new(0).parse_all(wasm).map_while(Result::ok) {
