@@ -7,7 +7,7 @@ use crate::filesystem::{FileSystem, Metadata, OpenMode};
 use crate::handles::{Open, OpenDirectory, OpenFile};
 use crate::longname;
 use crate::request::kind;
-use crate::status::{Failure, FileError};
+use crate::status::{Failure, FileError, Status};
 use crate::wire::{MAX_READ, PutFields};
 
 /// A reply to READDIR takes no further name once it has so many bytes.
@@ -36,7 +36,8 @@ impl<F: FileSystem> Server<F> {
     }
 
     pub(super) fn close(&mut self, id: u32, handle: &[u8]) -> Result<(), Failure> {
-        drop(self.handles.remove(handle)?);
+        let status = Status::NoSuchFile;
+        drop(self.handles.remove(handle).map_err(|failure| Failure { status, ..failure })?);
         self.replies.put_ok(id);
         Ok(())
     }
@@ -90,12 +91,10 @@ impl<F: FileSystem> Server<F> {
     /// Sets size and times. The file system has no permissions and no owners: to set them succeeds without effect.
     pub(super) fn file_set_stat(&mut self, id: u32, handle: &[u8], attributes: Attributes) -> Result<(), Failure> {
         let file = &self.handles.file(handle)?.file;
-        if let Some(size) = attributes.size {
-            self.files.set_file_size(file, size)?;
-        }
-        if let Some(times) = attributes.times {
-            self.files.set_file_times(file, times)?;
-        }
+        let sized = attributes.size.map_or(Ok(()), |size| self.files.set_file_size(file, size));
+        // Even if the size cannot be set.
+        let timed = attributes.times.map_or(Ok(()), |times| self.files.set_file_times(file, times));
+        timed.and(sized)?;
         self.replies.put_ok(id);
         Ok(())
     }

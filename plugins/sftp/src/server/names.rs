@@ -21,16 +21,16 @@ impl<F: FileSystem> Server<F> {
         attributes: Attributes,
     ) -> Result<(), Failure> {
         let path = self.paths.absolute(path)?;
-        let Attributes { size, times, .. } = attributes;
-        match size {
-            Some(size) if follow => self.files.set_size(path, size)?,
-            Some(_) => return Err(Failure::malformed("the size of a link cannot be set")),
-            None => {}
+        let Attributes { size, times, owner, permissions } = attributes;
+        if size.is_some() && !follow {
+            return Err(Failure::malformed("the size of a link cannot be set"));
         }
-        if let Some(times) = times {
-            self.files.set_times(path, follow, times)?;
-        }
-        if size.is_none() && times.is_none() {
+        let sized = size.map_or(Ok(()), |size| self.files.set_size(path, size));
+        // Even if the size cannot be set.
+        let timed = times.map_or(Ok(()), |times| self.files.set_times(path, follow, times));
+        timed.and(sized)?;
+        let is_effective = size.is_some() || times.is_some();
+        if !is_effective && (owner.is_some() || permissions.is_some()) {
             // `chmod` of what is not there fails.
             self.files.metadata(path, follow)?;
         }

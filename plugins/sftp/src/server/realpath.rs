@@ -8,7 +8,7 @@ const MAX_LINKS: usize = 40;
 /// The longest path, in bytes, as under Linux.
 const MAX_PATH: usize = 4096;
 
-/// Resolves an absolute path. Its last name need not exist.
+/// Resolves an absolute path. Its last name need not exist if no slash follows it.
 pub(super) fn resolve(files: &mut impl FileSystem, path: &str) -> Result<String, FileError> {
     if path.len() > MAX_PATH {
         return Err(FileError::NameTooLong);
@@ -45,7 +45,7 @@ pub(super) fn resolve(files: &mut impl FileSystem, path: &str) -> Result<String,
             }
             // It is there, and no link.
             Err(FileError::Invalid) => {}
-            Err(FileError::NoEntry) if names.iter().all(|name| name.is_empty()) => {}
+            Err(FileError::NoEntry) if names.is_empty() => {}
             Err(error) => return Err(error),
         }
     }
