@@ -13,6 +13,10 @@ use wasip2::filesystem::types::{
     OpenFlags, PathFlags, filesystem_error_code,
 };
 use wasip2::io::streams::{OutputStream, StreamError};
+use whelk_guest::space::{self, SpaceError};
+
+/// The unit in which free room is told, in bytes.
+const BLOCK: u64 = 4096;
 
 /// The files below `/`.
 pub(crate) struct SandboxFiles {
@@ -181,8 +185,22 @@ impl FileSystem for SandboxFiles {
         self.root.readlink_at(below_root(path)).map_err(error_of)
     }
 
-    fn space(&mut self, _: &str) -> Result<Space, FileError> {
-        Err(FileError::Unsupported)
+    fn space(&mut self, path: &str) -> Result<Space, FileError> {
+        let found = space::statvfs(path).map_err(space_error)?;
+        let (blocks, free) = (found.total_bytes / BLOCK, found.free_bytes / BLOCK);
+        Ok(Space {
+            block: BLOCK,
+            fragment: BLOCK,
+            blocks,
+            free,
+            available: free,
+            files: found.total_files,
+            free_files: found.free_files,
+            available_files: found.free_files,
+            identifier: found.part,
+            read_only: found.read_only,
+            name_length: found.name_max.into(),
+        })
     }
 
     fn now(&mut self) -> u64 {
@@ -223,6 +241,23 @@ fn stream_error(error: &StreamError) -> FileError {
     match error {
         StreamError::Closed => FileError::Io,
         StreamError::LastOperationFailed(error) => filesystem_error_code(error).map_or(FileError::Io, error_of),
+    }
+}
+
+fn space_error(error: SpaceError) -> FileError {
+    match error {
+        SpaceError::Access => FileError::Access,
+        SpaceError::Busy => FileError::Busy,
+        SpaceError::InsufficientMemory => FileError::NoMemory,
+        SpaceError::InsufficientSpace => FileError::NoSpace,
+        SpaceError::Invalid => FileError::Invalid,
+        SpaceError::Io => FileError::Io,
+        SpaceError::Loop => FileError::Loop,
+        SpaceError::NameTooLong => FileError::NameTooLong,
+        SpaceError::NoEntry => FileError::NoEntry,
+        SpaceError::NotDirectory => FileError::NotDirectory,
+        SpaceError::NotPermitted => FileError::NotPermitted,
+        SpaceError::Quota => FileError::Quota,
     }
 }
 
