@@ -22,7 +22,9 @@ mod tree;
 pub use configuration::Configuration;
 pub use directories::Directories;
 pub use directory::{Access, Directory, DirectoryError, Quota, Usage};
-pub(crate) use directory::{Counted, Entry, FileRoom, FileSlot, OpenCount, Opening, Position, READ, Refused, Times};
+pub(crate) use directory::{
+    Counted, DiskWait, Entry, FileRoom, FileSlot, OpenCount, Opening, Position, READ, Refused, Times,
+};
 pub(crate) use directory::{QuotaAccount, TotalAccount};
 pub(crate) use homes::HomeError;
 pub use homes::{ConnectionHome, HomeLifetime, HomeQuota, HomeSettings, Homes, Skeleton, SkeletonError};

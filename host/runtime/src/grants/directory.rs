@@ -28,21 +28,25 @@
 pub(super) mod count;
 mod entry;
 mod inode;
+mod name;
 mod quota;
 mod refused;
 mod room;
 mod slots;
 #[cfg(test)]
 pub(super) mod tests;
+mod wait;
 
 pub(crate) use entry::{Entry, Listing, READ};
 pub(super) use inode::Inodes;
 pub(crate) use inode::{Id, Position};
+pub(super) use name::{Name, PATH, look, open_at_once};
 pub use quota::{Quota, Usage};
 pub(crate) use quota::{QuotaAccount, TotalAccount};
 pub(crate) use refused::Refused;
 pub(crate) use room::FileRoom;
 pub(crate) use slots::{Counted, FileSlot, OpenCount};
+pub(crate) use wait::{DiskQueue, DiskWait};
 
 use std::collections::HashMap;
 use std::fmt;
@@ -50,24 +54,24 @@ use std::fs::{File, FileTimes};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
-use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt, SystemTimeSpec};
-use cap_std::fs::{Dir, Metadata, MetadataExt, OpenOptions};
+use cap_fs_ext::{DirExt, SystemTimeSpec};
+use cap_std::fs::{Dir, Metadata, MetadataExt};
 use cap_std::{ambient_authority, time::SystemTime as CapTime};
 use rustix::fs::fstatvfs;
 use rustix::io::Errno;
-use tokio::sync::Semaphore;
 
-use entry::{Node, reopen};
+use entry::{Node, OpenedFor, reopen};
 use inode::Inode;
+use name::open;
+use wait::is_local;
 
 /// The longest path: Linux's `PATH_MAX` without the final zero.
-const PATH: usize = 4095;
-/// Concurrent disk operations of one tenant. Further ones queue, so that a slow disk cannot block the threads of all
-/// tenants.
-const TURNS: usize = 4;
+const LONGEST_PATH: usize = 4095;
+/// The largest file that is removed or emptied at once, in bytes: the system frees what it holds on the disk.
+const LARGE: u64 = 1 << 20;
 
 /// The access mode of a granted directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +121,9 @@ pub struct Directory {
     inodes: Arc<Inodes>,
     /// Held while a name is looked up to be opened, created, moved or removed.
     names: Arc<Mutex<()>>,
-    turns: Arc<Semaphore>,
+    queue: Arc<DiskQueue>,
+    /// Whether it is on a file system that waits for nothing but a disk of this machine.
+    is_local: bool,
     /// The secret of the hashes that plugins see instead of inode numbers.
     secret: RandomState,
     /// The one that was opened and counted, whose counts this one shares: keeps the entry in `Directories`
@@ -134,15 +140,10 @@ pub(super) struct CountedFolder {
     pub(super) id: Id,
     /// Its open files, with the account.
     pub(super) inodes: Arc<Inodes>,
-    /// The queue of blocking operations.
-    pub(super) turns: Arc<Semaphore>,
+    /// The tenant's operations on disks.
+    pub(super) queue: Arc<DiskQueue>,
     /// What ends with the directory.
     pub(super) held: Option<Box<dyn Send + Sync>>,
-}
-
-/// A queue of blocking operations on the disk, for one tenant.
-pub(super) fn turns() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(TURNS))
 }
 
 /// How to open a path.
@@ -166,18 +167,22 @@ pub(crate) struct Times {
     pub(crate) modified: Option<SystemTime>,
 }
 
-/// One name in a directory, without a slash.
-#[derive(Clone, Copy)]
-pub(super) struct Name<'a> {
-    pub(super) dir: &'a Dir,
-    pub(super) name: &'a Path,
-}
-
 /// An entry that is about to be removed or replaced.
 struct PendingDelete {
     found: Metadata,
     /// The open file, if it is open.
     open: Option<Arc<Inode>>,
+}
+
+impl PendingDelete {
+    /// Holds the names of the open file still; fails if it is large and may not be removed at once.
+    fn hold_names(&self, wait: DiskWait) -> Result<Option<MutexGuard<'_, ()>>, Refused> {
+        let is_freed = self.open.is_none() && self.found.nlink() == 1;
+        if wait != DiskWait::Any && is_freed && self.found.len() > LARGE {
+            return Err(Refused::would_wait());
+        }
+        self.open.as_deref().map(|open| open.remove_names(wait)).transpose()
+    }
 }
 
 impl Directory {
@@ -204,7 +209,7 @@ impl Directory {
         let id = Id::of(&dir.dir_metadata().map_err(wrong)?);
         let account = Arc::new(QuotaAccount::new(Quota { bytes: 0, files: 0 }, Usage::default()));
         let inodes = Arc::new(Inodes::new(account, HashMap::new()));
-        let folder = CountedFolder { dir, id, inodes, turns: turns(), held: None };
+        let folder = CountedFolder { dir, id, inodes, queue: DiskQueue::new(), held: None };
         Ok(Self::counted(folder, path, Access::ReadOnly, "/"))
     }
 
@@ -220,26 +225,28 @@ impl Directory {
         let metadata = dir.dir_metadata().map_err(|error| wrong(None, error))?;
         let contents = count::count(&dir).map_err(|(below, error)| wrong(Some(below), error))?;
         let account = Arc::new(QuotaAccount::new(quota, contents.usage));
-        let (id, turns) = (Id::of(&metadata), turns());
+        let (id, queue) = (Id::of(&metadata), DiskQueue::new());
         let inodes = Arc::new(Inodes::new(account, contents.names));
-        let counted = CountedFolder { dir, id, inodes, turns, held: None };
+        let counted = CountedFolder { dir, id, inodes, queue, held: None };
         Ok(Self::counted(counted, path, access, guest_path))
     }
 
     /// The same for one whose contents are counted already.
     pub(super) fn counted(folder: CountedFolder, path: &Path, access: Access, guest_path: &str) -> Arc<Self> {
-        let CountedFolder { dir, id, inodes, turns, held } = folder;
+        let CountedFolder { dir, id, inodes, queue, held } = folder;
+        let is_local = is_local(&dir);
         let account = Arc::clone(inodes.account());
         let inode = inodes.track(id, 0);
         Arc::new(Self {
-            root: Arc::new(Entry::new(Node::Directory(dir), inode, true, access == Access::ReadWrite, None)),
+            root: Arc::new(root_entry(dir, inode, access, is_local)),
             path: path.to_owned(),
             access,
             guest_path: guest_path.to_owned(),
             account,
             inodes,
             names: Arc::default(),
-            turns,
+            queue,
+            is_local,
             secret: RandomState::new(),
             _first: None,
             _held: held,
@@ -254,14 +261,15 @@ impl Directory {
         }
         let inode = Arc::clone(self.root.inode());
         Arc::new(Self {
-            root: Arc::new(Entry::new(Node::Directory(dir), inode, true, access == Access::ReadWrite, None)),
+            root: Arc::new(root_entry(dir, inode, access, self.is_local)),
             path: path.to_owned(),
             access,
             guest_path: guest_path.to_owned(),
             account: Arc::clone(&self.account),
             inodes: Arc::clone(&self.inodes),
             names: Arc::clone(&self.names),
-            turns: Arc::clone(&self.turns),
+            queue: Arc::clone(&self.queue),
+            is_local: self.is_local,
             secret: self.secret.clone(),
             _first: Some(self._first.clone().unwrap_or(self)),
             _held: None,
@@ -314,9 +322,14 @@ impl Directory {
         &self.root
     }
 
-    /// The queue of blocking operations.
-    pub(crate) fn turns(&self) -> &Arc<Semaphore> {
-        &self.turns
+    /// The tenant's operations on disks.
+    pub(crate) fn queue(&self) -> &Arc<DiskQueue> {
+        &self.queue
+    }
+
+    /// Whether it is on a file system that waits for nothing but a disk of this machine.
+    pub(super) fn is_local(&self) -> bool {
+        self.is_local
     }
 
     /// Whether plugins may change it.
@@ -356,7 +369,7 @@ impl Directory {
         };
         let entry = self.entry(file, how, slot)?;
         if how.truncate {
-            entry.set_size(0)?;
+            entry.set_size(0, at.wait)?;
         }
         Ok((entry, made))
     }
@@ -378,7 +391,8 @@ impl Directory {
         let bytes = if metadata.is_file() { metadata.len() } else { 0 };
         let inode = self.inodes.track(Id::of(&metadata), bytes);
         let node = if metadata.is_dir() { Node::Directory(Dir::from_std_file(file)) } else { Node::File(file) };
-        Ok(Entry::new(node, inode, how.read, how.write, Some(slot)))
+        let is_local = self.is_local && inode.id().is_beside(self.root.id());
+        Ok(Entry::new(node, inode, how.into(), Some(slot)).on_local(is_local))
     }
 
     fn make(&self, at: Name<'_>, how: Opening) -> Result<File, Refused> {
@@ -392,7 +406,7 @@ impl Directory {
     /// Creates a directory.
     pub(super) fn create_directory(&self, at: Name<'_>) -> Result<(), Refused> {
         self.allow_changes()?;
-        let _names = self.names();
+        let _names = self.names(at.wait)?;
         self.charge(at, 0, || at.dir.create_dir(at.name))
     }
 
@@ -401,14 +415,14 @@ impl Directory {
         self.allow_changes()?;
         let target = checked(target)?;
         let bytes = u64::try_from(target.as_os_str().len()).unwrap_or(u64::MAX);
-        let _names = self.names();
+        let _names = self.names(at.wait)?;
         self.charge(at, bytes, || at.dir.symlink_contents(target, at.name))
     }
 
     /// Gives a file a second name in this directory. The name counts as one more file, the bytes count once.
     pub(super) fn link(&self, old: Name<'_>, new: Name<'_>) -> Result<(), Refused> {
         self.allow_changes()?;
-        let _names = self.names();
+        let _names = self.names(old.wait)?;
         let found = look(old)?;
         if !found.is_file() && !found.is_symlink() {
             return Err(Refused::NotPermitted);
@@ -421,12 +435,12 @@ impl Directory {
     /// Removes anything except a directory.
     pub(super) fn remove_file(&self, at: Name<'_>) -> Result<(), Refused> {
         self.allow_changes()?;
-        let _names = self.names();
+        let _names = self.names(at.wait)?;
         let pending = self.pending_delete(at)?;
         if pending.found.is_dir() {
             return Err(Refused::IsDirectory);
         }
-        let names = pending.open.as_deref().map(Inode::remove_names);
+        let names = pending.hold_names(at.wait)?;
         at.dir.remove_file(at.name)?;
         self.release(&pending);
         drop(names);
@@ -436,7 +450,7 @@ impl Directory {
     /// Removes an empty directory.
     pub(super) fn remove_directory(&self, at: Name<'_>) -> Result<(), Refused> {
         self.allow_changes()?;
-        let _names = self.names();
+        let _names = self.names(at.wait)?;
         let pending = self.pending_delete(at)?;
         if !pending.found.is_dir() {
             return Err(Refused::NotDirectory);
@@ -450,13 +464,17 @@ impl Directory {
     /// refused.
     pub(super) fn rename(&self, old: Name<'_>, new: Name<'_>, directory: bool) -> Result<(), Refused> {
         self.allow_changes()?;
-        let _names = self.names();
+        let _names = self.names(old.wait)?;
         let moved = look(old)?;
         if directory && !moved.is_dir() {
             return Err(Refused::NotDirectory);
         }
-        let replaced = self.pending_delete(new).ok().filter(|pending| Id::of(&pending.found) != Id::of(&moved));
-        let names = replaced.as_ref().and_then(|replaced| replaced.open.as_deref()).map(Inode::remove_names);
+        let replaced = match self.pending_delete(new) {
+            Ok(pending) => Some(pending).filter(|pending| Id::of(&pending.found) != Id::of(&moved)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error.into()),
+            Err(_) => None,
+        };
+        let names = replaced.as_ref().map(|replaced| replaced.hold_names(old.wait)).transpose()?;
         old.dir.rename(old.name, new.dir, new.name)?;
         if let Some(replaced) = &replaced {
             self.release(replaced);
@@ -511,14 +529,18 @@ impl Directory {
     }
 
     /// Holds the names still, so that an operation opens, removes or replaces what it has found.
-    pub(super) fn names(&self) -> MutexGuard<'_, ()> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn names(&self, wait: DiskWait) -> Result<MutexGuard<'_, ()>, Refused> {
+        wait.lock(&self.names)
     }
 
     /// Creates an entry with so many bytes at this name; charges it first, and refunds it if creation fails. A name
     /// that exists is reported as that, also when the quota is met: programs make locks in this way.
     fn charge<R>(&self, at: Name<'_>, bytes: u64, make: impl FnOnce() -> io::Result<R>) -> Result<R, Refused> {
-        let met = || if look(at).is_ok() { Refused::Exists } else { Refused::Quota };
+        let met = || match look(at) {
+            Ok(_) => Refused::Exists,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => error.into(),
+            Err(_) => Refused::Quota,
+        };
         if !self.account.charge_file() {
             return Err(met());
         }
@@ -594,7 +616,7 @@ impl From<Times> for FileTimes {
 
 /// Checks a path before it is passed to the system.
 pub(super) fn checked(path: &str) -> Result<&Path, Refused> {
-    if path.len() > PATH {
+    if path.len() > LONGEST_PATH {
         return Err(Refused::NameTooLong);
     }
     if path.contains('\0') {
@@ -603,17 +625,8 @@ pub(super) fn checked(path: &str) -> Result<&Path, Refused> {
     Ok(Path::new(path))
 }
 
-/// The metadata of a name, without following a link.
-pub(super) fn look(at: Name<'_>) -> io::Result<Metadata> {
-    at.dir.symlink_metadata(at.name)
-}
-
-/// Opens it without following a link, and without blocking, even if it has become a FIFO.
-fn open(at: Name<'_>, how: Opening) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(how.read || !how.write).write(how.write).follow(FollowSymlinks::No).nonblock(true);
-    if how.create {
-        options.create(!how.exclusive).create_new(how.exclusive);
-    }
-    Ok(at.dir.open_with(at.name, &options)?.into_std())
+/// The entry of a directory that is granted.
+fn root_entry(dir: Dir, inode: Arc<Inode>, access: Access, is_local: bool) -> Entry {
+    let how = OpenedFor { read: true, write: access == Access::ReadWrite };
+    Entry::new(Node::Directory(dir), inode, how, None).on_local(is_local)
 }

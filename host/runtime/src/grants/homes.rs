@@ -245,8 +245,7 @@ impl Homes {
         usage: &Arc<ProcessUsage>,
         work: impl FnOnce(&Self, &NewHome<'_>) -> Result<R, HomeError> + Send + 'static,
     ) -> Result<R, HomeError> {
-        // The semaphore is never closed.
-        let turn = Arc::clone(self.place.turns()).acquire_owned().await.ok();
+        let turn = self.place.queue().turn().await;
         let (homes, usage, waits) = (Arc::clone(self), Arc::clone(usage), Waits::default());
         let is_waited_for = Arc::clone(&waits.0);
         let done = spawn_blocking(move || {

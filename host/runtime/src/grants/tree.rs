@@ -44,12 +44,13 @@ use std::sync::Arc;
 
 use cap_std::fs::Metadata;
 use rustix::io::Errno;
-use tokio::sync::Semaphore;
 
-use super::directory::{Directory, Entry, FileSlot, Id, Name, Opening, Refused, Times, checked, look};
+use super::directory::{
+    Directory, DiskQueue, DiskWait, Entry, FileSlot, Id, Name, Opening, Refused, Times, checked, look,
+};
 use parts::{Parts, absent};
 use plan::Plan;
-use walk::{Resolved, direct, walk};
+use walk::{Held, Resolved, direct, walk};
 
 /// How often a path is resolved anew because its last part has become a link meanwhile.
 const ATTEMPTS: usize = 8;
@@ -97,9 +98,9 @@ impl Tree {
         self.0.home.as_ref().map_or("/", |home| home.guest_path())
     }
 
-    /// The queue of blocking operations.
-    pub(crate) fn turns(&self) -> &Arc<Semaphore> {
-        self.0.home.as_ref().map_or(self.0.plan.turns(), |home| home.turns())
+    /// The tenant's operations on disks.
+    pub(crate) fn queue(&self) -> &Arc<DiskQueue> {
+        self.0.home.as_ref().map_or(self.0.plan.queue(), |home| home.queue())
     }
 
     /// The device that this is.
@@ -123,6 +124,14 @@ impl Tree {
         match opened {
             OpenFile::Part { part, .. } => self.0.plan.is_folder(*part),
             OpenFile::Entry { entry, .. } => entry.is_directory(),
+        }
+    }
+
+    /// Whether nothing in its directory waits for anything but a disk of this machine.
+    pub(crate) fn is_local(&self, opened: &OpenFile) -> bool {
+        match opened {
+            OpenFile::Part { part, .. } => self.0.is_local(*part),
+            OpenFile::Entry { entry, .. } => entry.is_local(),
         }
     }
 
@@ -197,7 +206,7 @@ impl Tree {
                 let entry = Arc::new(directory.open_again(dir, how, slot)?);
                 Ok((OpenFile::Entry { part, entry }, false))
             }
-            Spot::Part(part) => Ok((self.open_part(part, how, slot)?, false)),
+            Spot::Part(part) => Ok((self.open_part(part, how, slot, start.wait)?, false)),
             Spot::Listed { .. } if how.create && how.exclusive => Err(Refused::Exists),
             Spot::Listed { .. } => Err(Refused::NotPermitted),
             Spot::Absent if how.create => Err(Refused::ReadOnly),
@@ -205,7 +214,7 @@ impl Tree {
         })
     }
 
-    fn open_part(&self, part: usize, how: Opening, slot: FileSlot) -> Result<OpenFile, Refused> {
+    fn open_part(&self, part: usize, how: Opening, slot: FileSlot, wait: DiskWait) -> Result<OpenFile, Refused> {
         let Opening { read, write, create, exclusive, truncate, directory, .. } = how;
         if create && exclusive {
             return Err(Refused::Exists);
@@ -215,7 +224,7 @@ impl Tree {
                 return Err(Refused::IsDirectory);
             }
             // A `/tmp` that cannot be made is reported where it is opened.
-            self.0.directory(part)?;
+            self.0.reach(part, wait)?;
         } else if directory {
             return Err(Refused::NotDirectory);
         }
@@ -226,7 +235,7 @@ impl Tree {
     pub(crate) fn create_directory(&self, start: Start<'_>, path: &str) -> Result<(), Refused> {
         match self.locate(start, path, false)? {
             Resolved::Name { part, dir, name, .. } => {
-                self.0.mounted(part)?.create_directory(Name { dir: dir.dir()?, name: Path::new(&*name) })
+                self.0.mounted(part)?.create_directory(named(&dir, &name, start)?)
             }
             Resolved::Part(_) | Resolved::Directory { .. } | Resolved::Listed { .. } => Err(Refused::Exists),
             Resolved::Absent => Err(Refused::ReadOnly),
@@ -237,9 +246,7 @@ impl Tree {
     pub(crate) fn symlink(&self, target: &str, start: Start<'_>, path: &str) -> Result<(), Refused> {
         match self.locate(start, path, false)? {
             Resolved::Name { slash: true, .. } => Err(absent()),
-            Resolved::Name { part, dir, name, .. } => {
-                self.0.mounted(part)?.symlink(target, Name { dir: dir.dir()?, name: Path::new(&*name) })
-            }
+            Resolved::Name { part, dir, name, .. } => self.0.mounted(part)?.symlink(target, named(&dir, &name, start)?),
             Resolved::Part(_) | Resolved::Directory { .. } | Resolved::Listed { .. } => Err(Refused::Exists),
             Resolved::Absent => Err(Refused::ReadOnly),
         }
@@ -249,7 +256,7 @@ impl Tree {
     pub(crate) fn remove_file(&self, start: Start<'_>, path: &str) -> Result<(), Refused> {
         match self.locate(start, path, false)? {
             Resolved::Name { part, dir, name, slash } => {
-                let (directory, at) = (self.0.mounted(part)?, Name { dir: dir.dir()?, name: Path::new(&*name) });
+                let (directory, at) = (self.0.mounted(part)?, named(&dir, &name, start)?);
                 if slash && !look(at)?.is_dir() {
                     return Err(Refused::NotDirectory);
                 }
@@ -266,7 +273,7 @@ impl Tree {
     pub(crate) fn remove_directory(&self, start: Start<'_>, path: &str) -> Result<(), Refused> {
         match self.locate(start, path, false)? {
             Resolved::Name { part, dir, name, .. } => {
-                self.0.mounted(part)?.remove_directory(Name { dir: dir.dir()?, name: Path::new(&*name) })
+                self.0.mounted(part)?.remove_directory(named(&dir, &name, start)?)
             }
             // As under POSIX for a path that ends in a dot.
             Resolved::Directory { .. } => Err(Refused::Invalid),
@@ -291,8 +298,7 @@ impl Tree {
                 if part != other {
                     return Err(Refused::CrossDevice);
                 }
-                let old = Name { dir: dir.dir()?, name: Path::new(&**name) };
-                let new = Name { dir: to.dir()?, name: Path::new(&**new) };
+                let (old, new) = (named(dir, name, from)?, named(to, new, from)?);
                 self.0.mounted(*part)?.rename(old, new, *slash || *new_slash)
             }
         }
@@ -322,7 +328,7 @@ impl Tree {
                 if part != *other {
                     return Err(Refused::CrossDevice);
                 }
-                directory.link(at, Name { dir: dir.dir()?, name: Path::new(&**name) })
+                directory.link(at, named(dir, name, from)?)
             }
         })
     }
@@ -347,7 +353,7 @@ impl Tree {
                 if slash && !found.is_dir() { Err(Refused::NotDirectory) } else { Ok(Found::Real(found.clone())) }
             }
             Spot::Directory { dir, .. } => Ok(Found::Real(dir.dir_metadata()?)),
-            Spot::Part(part) => match self.0.directory(part)? {
+            Spot::Part(part) => match self.0.reach(part, start.wait)? {
                 Some(directory) => Ok(Found::Real(directory.root().metadata()?)),
                 None => Ok(Found::Made(self.0.plan.made(part))),
             },
@@ -373,7 +379,7 @@ impl Tree {
         self.at(start, path, follow, true, |spot| match spot {
             Spot::Name { directory, at, found, .. } => directory.set_times_at(at, found, times),
             Spot::Directory { directory, dir, .. } => directory.set_times_of(dir, times),
-            Spot::Part(part) => match self.0.directory(part)? {
+            Spot::Part(part) => match self.0.reach(part, start.wait)? {
                 Some(directory) => directory.set_times(directory.root(), times),
                 None => Err(Refused::ReadOnly),
             },
@@ -421,17 +427,26 @@ impl Tree {
                 Resolved::Listed { part, name } => return work(Spot::Listed { part: *part, name }),
                 Resolved::Absent => return work(Spot::Absent),
             };
-            let (directory, at) = (self.0.mounted(part)?, Name { dir: dir.dir()?, name: Path::new(&**name) });
-            let names = lock.then(|| directory.names());
+            let (directory, at) = (self.0.mounted(part)?, named(dir, name, start)?);
+            let names = lock.then(|| directory.names(start.wait)).transpose()?;
             let found = look(at);
             if follow && found.as_ref().is_ok_and(Metadata::is_symlink) {
                 drop(names);
                 place = walk(&self.0, start, path, true)?;
                 continue;
             }
+            if start.wait != DiskWait::Any && matches!(&found, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+            {
+                return Err(Refused::would_wait());
+            }
             let found = found.as_ref().map_err(|error| Errno::from_io_error(error).unwrap_or(Errno::IO));
             return work(Spot::Name { part, directory, at, found, slash });
         }
         Err(Refused::Link)
     }
+}
+
+/// A name where a path has led.
+fn named<'n>(dir: &'n Held<'_>, name: &'n OsStr, start: Start<'_>) -> Result<Name<'n>, Refused> {
+    Ok(Name { dir: dir.dir()?, name: Path::new(name), wait: start.wait })
 }

@@ -1,7 +1,8 @@
 //! The session's files: `wasi:filesystem`, with descriptors and offsets.
 //!
 //! A path goes to the host as the client wrote it: the host resolves links, `.` and `..` in the session's tree. Every
-//! call that reaches the disk costs the host a change of threads, so each request makes as few as it can.
+//! call costs the host a few system calls, or a change of threads if it has to wait for the disk, so each request makes
+//! as few as it can.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

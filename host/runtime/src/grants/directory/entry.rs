@@ -1,18 +1,26 @@
 //! One open file or directory of a grant, and the operations on it that need no name.
 
 use std::fs::{File, FileTimes};
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::io::{self, IoSliceMut};
 use std::sync::Arc;
 
 use cap_std::fs::{Dir, FileType, Metadata, OpenOptions, ReadDir};
+use rustix::buffer::spare_capacity;
+use rustix::fs::fstat;
+use rustix::io::{Errno, ReadWriteFlags, pread, preadv2};
 
+use super::Opening;
 use super::inode::{Id, Inode, Position};
 use super::refused::Refused;
 use super::slots::FileSlot;
+use super::wait::DiskWait;
 
-/// The most bytes of one read.
+/// The most bytes of one read that waits for the disk: no budget counts them until the plugin takes them.
 pub(crate) const READ: usize = 64 << 10;
+/// The most bytes of one read that is done at once.
+pub(crate) const READ_AT_ONCE: usize = 256 << 10;
+/// The buffer of a read behind what was the end of the file a moment ago.
+const MIN_READ: usize = 512;
 /// The most names that a listing reads ahead.
 const NAMES: usize = 128;
 
@@ -26,14 +34,38 @@ pub(super) enum Node {
 pub(crate) struct Entry {
     node: Node,
     inode: Arc<Inode>,
-    readable: bool,
-    writable: bool,
+    how: OpenedFor,
+    /// Whether it is on a file system that waits for nothing but a disk of this machine.
+    is_local: bool,
     _slot: Option<FileSlot>,
 }
 
+/// What an entry was opened for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OpenedFor {
+    pub(super) read: bool,
+    pub(super) write: bool,
+}
+
+impl From<Opening> for OpenedFor {
+    fn from(how: Opening) -> Self {
+        Self { read: how.read, write: how.write }
+    }
+}
+
 impl Entry {
-    pub(super) fn new(node: Node, inode: Arc<Inode>, readable: bool, writable: bool, slot: Option<FileSlot>) -> Self {
-        Self { node, inode, readable, writable, _slot: slot }
+    pub(super) fn new(node: Node, inode: Arc<Inode>, how: OpenedFor, slot: Option<FileSlot>) -> Self {
+        Self { node, inode, how, is_local: false, _slot: slot }
+    }
+
+    /// Whether it is on a file system that waits for nothing but a disk of this machine.
+    pub(super) fn on_local(self, is_local: bool) -> Self {
+        Self { is_local, ..self }
+    }
+
+    /// Whether it is on a file system that waits for nothing but a disk of this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        self.is_local
     }
 
     pub(super) fn inode(&self) -> &Arc<Inode> {
@@ -66,12 +98,12 @@ impl Entry {
 
     /// Opened for reading.
     pub(crate) fn readable(&self) -> bool {
-        self.readable
+        self.how.read
     }
 
     /// Opened for writing.
     pub(crate) fn writable(&self) -> bool {
-        self.writable
+        self.how.write
     }
 
     pub(in crate::grants) fn directory(&self) -> Result<&Dir, Refused> {
@@ -91,27 +123,33 @@ impl Entry {
     }
 
     /// Reads up to `length` bytes; none at the end of the file.
-    pub(crate) fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, Refused> {
-        let file = self.file(self.readable)?;
-        let mut bytes = vec![0; length.min(READ)];
-        let read = loop {
-            match file.read_at(&mut bytes, offset) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => break result?,
+    pub(crate) fn read(&self, offset: u64, length: usize, wait: DiskWait) -> Result<Vec<u8>, Refused> {
+        let file = self.file(self.how.read)?;
+        if length == 0 {
+            return Ok(Vec::new());
+        }
+        loop {
+            let read = if wait == DiskWait::Never {
+                read_cached(file, offset, length.min(READ_AT_ONCE))
+            } else {
+                let mut bytes = Vec::with_capacity(length.min(READ));
+                pread(file, spare_capacity(&mut bytes), offset).map(|_| bytes)
+            };
+            match read {
+                Err(Errno::INTR) => {}
+                read => return Ok(read.map_err(io::Error::from)?),
             }
-        };
-        bytes.truncate(read);
-        Ok(bytes)
+        }
     }
 
     /// Writes all of it, or nothing if the quota refuses it. Returns the offset behind the bytes.
-    pub(crate) fn write(&self, position: Position, data: &[u8]) -> Result<u64, Refused> {
-        self.inode.write(self.file(self.writable)?, position, data)
+    pub(crate) fn write(&self, position: Position, data: &[u8], wait: DiskWait) -> Result<u64, Refused> {
+        self.inode.write(self.file(self.how.write)?, position, data, wait)
     }
 
     /// Truncates or extends the file. Returns its previous size.
-    pub(crate) fn set_size(&self, size: u64) -> Result<u64, Refused> {
-        self.inode.set_size(self.file(self.writable)?, size)
+    pub(crate) fn set_size(&self, size: u64, wait: DiskWait) -> Result<u64, Refused> {
+        self.inode.set_size(self.file(self.how.write)?, size, wait)
     }
 
     pub(crate) fn metadata(&self) -> Result<Metadata, Refused> {
@@ -141,8 +179,23 @@ impl Entry {
 
     /// Lists the directory in small portions.
     pub(crate) fn list(&self, slot: FileSlot) -> Result<Listing, Refused> {
-        Ok(Listing { entries: self.directory()?.entries()?, _slot: slot })
+        Ok(Listing { entries: self.directory()?.entries()?, is_local: self.is_local, _slot: slot })
     }
+}
+
+/// Reads what the kernel has in memory: `EAGAIN` if that is not all of it, since programs take a short read of a file
+/// for its end.
+fn read_cached(file: &File, offset: u64, length: usize) -> Result<Vec<u8>, Errno> {
+    // Most files are shorter than what is asked for, and the buffer has to be filled with zeros.
+    let left = u64::try_from(fstat(file)?.st_size).unwrap_or(0).saturating_sub(offset);
+    let there = length.min(usize::try_from(left).unwrap_or(usize::MAX));
+    let mut bytes = vec![0; length.min(there.max(MIN_READ))];
+    let read = preadv2(file, &mut [IoSliceMut::new(&mut bytes)], offset, ReadWriteFlags::NOWAIT)?;
+    if read < there {
+        return Err(Errno::AGAIN);
+    }
+    bytes.truncate(read);
+    Ok(bytes)
 }
 
 /// Opens the same directory again, because the system allows listing only for such a handle.
@@ -153,10 +206,16 @@ pub(super) fn reopen(dir: &Dir) -> io::Result<File> {
 /// A listing in progress.
 pub(crate) struct Listing {
     entries: ReadDir,
+    is_local: bool,
     _slot: FileSlot,
 }
 
 impl Listing {
+    /// Whether its directory is on a file system that waits for nothing but a disk of this machine.
+    pub(in crate::grants) fn is_local(&self) -> bool {
+        self.is_local
+    }
+
     /// The next names and their types; none at the end. Concurrent changes may be seen or not. Names that are not text
     /// are skipped, because WASI cannot express them.
     pub(crate) fn next(&mut self) -> Result<Vec<(FileType, String)>, Refused> {

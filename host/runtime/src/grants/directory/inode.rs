@@ -10,8 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use cap_std::fs::{Metadata, MetadataExt};
 use rustix::fs::Stat;
 
+use super::LARGE;
 use super::quota::{QuotaAccount, Usage};
 use super::refused::Refused;
+use super::wait::DiskWait;
 
 /// The longest file: the system's offsets are signed.
 const LONGEST: u64 = i64::MAX as u64;
@@ -26,6 +28,11 @@ pub(crate) struct Id {
 impl Id {
     pub(crate) fn of(metadata: &Metadata) -> Self {
         Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+
+    /// Whether it is on the same device.
+    pub(super) fn is_beside(self, other: Self) -> bool {
+        self.device == other.device
     }
 
     pub(super) fn of_stat(stat: &Stat) -> Self {
@@ -148,8 +155,8 @@ impl Inode {
     }
 
     /// Held while a name of it is removed.
-    pub(super) fn remove_names(&self) -> MutexGuard<'_, ()> {
-        lock(&self.names)
+    pub(super) fn remove_names(&self, wait: DiskWait) -> Result<MutexGuard<'_, ()>, Refused> {
+        wait.lock(&self.names)
     }
 
     pub(super) fn id(&self) -> Id {
@@ -158,8 +165,8 @@ impl Inode {
 
     /// Writes all of it. Growth is charged first, and refunded as far as the file did not grow. Returns the offset
     /// behind the bytes.
-    pub(super) fn write(&self, file: &File, position: Position, data: &[u8]) -> Result<u64, Refused> {
-        self.resize(file, |size| {
+    pub(super) fn write(&self, file: &File, position: Position, data: &[u8], wait: DiskWait) -> Result<u64, Refused> {
+        self.resize(file, wait, |size| {
             let start = match position {
                 Position::At(offset) => offset,
                 Position::End => size,
@@ -173,10 +180,13 @@ impl Inode {
     }
 
     /// Truncates or extends it. Returns its previous size.
-    pub(super) fn set_size(&self, file: &File, size: u64) -> Result<u64, Refused> {
-        self.resize(file, |before| {
+    pub(super) fn set_size(&self, file: &File, size: u64, wait: DiskWait) -> Result<u64, Refused> {
+        self.resize(file, wait, |before| {
             if size > LONGEST {
                 return Err(Refused::TooLarge);
+            }
+            if wait != DiskWait::Any && before.saturating_sub(size) > LARGE {
+                return Err(Refused::would_wait());
             }
             Ok((size, move || file.set_len(size).map(|()| before)))
         })
@@ -184,11 +194,16 @@ impl Inode {
 
     /// Runs an operation that may change the size. `plan` gets the size and returns the new one and the operation; the
     /// size cannot change meanwhile.
-    fn resize<R, W>(&self, file: &File, plan: impl FnOnce(u64) -> Result<(u64, W), Refused>) -> Result<R, Refused>
+    fn resize<R, W>(
+        &self,
+        file: &File,
+        wait: DiskWait,
+        plan: impl FnOnce(u64) -> Result<(u64, W), Refused>,
+    ) -> Result<R, Refused>
     where
         W: FnOnce() -> std::io::Result<R>,
     {
-        let mut bytes = lock(&self.bytes);
+        let mut bytes = wait.lock(&self.bytes)?;
         let account = &self.inodes.account;
         let before = file.metadata()?.len();
         let (wanted, work) = plan(before)?;
@@ -250,14 +265,14 @@ mod tests {
     fn growth_is_charged_once_and_overwriting_is_free() {
         let file = tempfile::tempfile().unwrap();
         let (account, inode) = tracked(&file);
-        assert_eq!(inode.write(&file, Position::At(10), &[1; 20]).unwrap(), 30);
-        assert_eq!(inode.write(&file, Position::At(0), &[1; 30]).unwrap(), 30);
-        assert_eq!(inode.write(&file, Position::End, &[1; 10]).unwrap(), 40);
+        assert_eq!(inode.write(&file, Position::At(10), &[1; 20], DiskWait::Any).unwrap(), 30);
+        assert_eq!(inode.write(&file, Position::At(0), &[1; 30], DiskWait::Any).unwrap(), 30);
+        assert_eq!(inode.write(&file, Position::End, &[1; 10], DiskWait::Any).unwrap(), 40);
         assert_eq!(account.usage().bytes, 40);
-        assert!(matches!(inode.write(&file, Position::End, &[1; 61]), Err(Refused::Quota)));
-        assert!(matches!(inode.set_size(&file, 101), Err(Refused::Quota)));
-        assert!(matches!(inode.write(&file, Position::At(u64::MAX), &[1]), Err(Refused::TooLarge)));
-        assert_eq!(inode.set_size(&file, 5).unwrap(), 40);
+        assert!(matches!(inode.write(&file, Position::End, &[1; 61], DiskWait::Any), Err(Refused::Quota)));
+        assert!(matches!(inode.set_size(&file, 101, DiskWait::Any), Err(Refused::Quota)));
+        assert!(matches!(inode.write(&file, Position::At(u64::MAX), &[1], DiskWait::Any), Err(Refused::TooLarge)));
+        assert_eq!(inode.set_size(&file, 5, DiskWait::Any).unwrap(), 40);
         assert_eq!(account.usage().bytes, 5);
     }
 
@@ -268,7 +283,7 @@ mod tests {
         std::fs::write(&path, b"").unwrap();
         let file = File::open(&path).unwrap();
         let (account, inode) = tracked(&file);
-        assert!(matches!(inode.write(&file, Position::End, &[1; 10]), Err(Refused::System(_))));
+        assert!(matches!(inode.write(&file, Position::End, &[1; 10], DiskWait::Any), Err(Refused::System(_))));
         assert_eq!(account.usage().bytes, 0);
     }
 
@@ -293,9 +308,9 @@ mod tests {
     fn a_file_removed_while_open_stays_charged_until_it_is_closed() {
         let file = tempfile::tempfile().unwrap();
         let (account, inode) = tracked(&file);
-        inode.write(&file, Position::End, &[1; 10]).unwrap();
+        inode.write(&file, Position::End, &[1; 10], DiskWait::Any).unwrap();
         inode.unlinked();
-        inode.write(&file, Position::End, &[1; 10]).unwrap();
+        inode.write(&file, Position::End, &[1; 10], DiskWait::Any).unwrap();
         assert_eq!(account.usage(), Usage { bytes: 20, files: 1 });
         drop(inode);
         assert_eq!(account.usage(), Usage::default());

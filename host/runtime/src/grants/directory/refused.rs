@@ -2,6 +2,8 @@
 
 use std::io;
 
+use rustix::io::Errno;
+
 /// The plugin gets the error; nothing was changed.
 #[derive(Debug)]
 pub(crate) enum Refused {
@@ -39,6 +41,23 @@ pub(crate) enum Refused {
     NoText,
     /// An error of the operating system. A path that would lead out is `PermissionDenied`.
     System(io::Error),
+}
+
+impl Refused {
+    /// It would have to wait for a disk, and may not: nothing was changed.
+    pub(crate) fn would_wait() -> Self {
+        Self::System(Errno::AGAIN.into())
+    }
+
+    /// Whether it may be tried again where waiting is allowed.
+    pub(crate) fn is_would_wait(&self) -> bool {
+        matches!(self, Self::System(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Whether the file system cannot say whether it would have to wait.
+    pub(crate) fn is_unknown(&self) -> bool {
+        matches!(self, Self::System(error) if Errno::from_io_error(error) == Some(Errno::OPNOTSUPP))
+    }
 }
 
 impl From<io::Error> for Refused {

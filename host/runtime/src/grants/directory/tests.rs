@@ -32,7 +32,7 @@ fn open(directory: &Directory, name: &str, how: Opening) -> Result<Entry, Refuse
 }
 
 fn at<'a>(directory: &'a Directory, name: &'a str) -> Name<'a> {
-    Name { dir: directory.root().directory().unwrap(), name: Path::new(name) }
+    Name { dir: directory.root().directory().unwrap(), name: Path::new(name), wait: DiskWait::Any }
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_file_is_closed_elsewhere_only_if_its_last_name_is_gone_or_going() {
     directory.remove_file(at(&directory, "removed")).unwrap();
     directory.rename(at(&directory, "kept"), at(&directory, "replaced"), false).unwrap();
     let inode = Arc::clone(going.inode());
-    let names = inode.remove_names();
+    let names = inode.remove_names(DiskWait::Any).unwrap();
     let (removed, going) = (removed.close_unless_removed(), going.close_unless_removed());
     assert!(removed.is_some() && replaced.close_unless_removed().is_some() && going.is_some());
     drop(names);
@@ -132,4 +132,44 @@ fn the_times_of_a_file_with_a_name_outside_are_not_changed() {
     assert!(matches!(directory.set_times_at(at(&directory, "file"), Ok(&found), times), Err(Refused::NotPermitted)));
     std::fs::remove_file(outside.path().join("file")).unwrap();
     directory.set_times(&entry, times).unwrap();
+}
+
+#[test]
+fn what_would_have_to_wait_fails_before_anything_has_changed() {
+    // W28
+    let place = tempfile::tempdir().unwrap();
+    let large = LARGE + 1;
+    std::fs::File::create(place.path().join("large")).unwrap().set_len(large).unwrap();
+    let directory = granted(place.path(), Access::ReadWrite, Quota { bytes: large, files: 9 });
+    let brief = |name| Name { wait: DiskWait::Brief, ..at(&directory, name) };
+    let would_wait = |refused: Refused| refused.is_would_wait();
+    // Somebody changes names, or the size of the file.
+    let names = directory.names(DiskWait::Any).unwrap();
+    assert!(directory.create_directory(brief("d")).is_err_and(would_wait));
+    assert!(directory.remove_file(brief("large")).is_err_and(would_wait));
+    drop(names);
+    directory.create_directory(brief("d")).unwrap();
+    // The system would free much.
+    assert!(directory.remove_file(brief("large")).is_err_and(would_wait));
+    assert!(directory.rename(brief("d"), brief("large"), false).is_err_and(would_wait));
+    let file = open(&directory, "large", Opening { write: true, ..READING }).unwrap();
+    assert!(file.set_size(0, DiskWait::Brief).is_err_and(would_wait));
+    file.set_size(large - 1, DiskWait::Brief).unwrap();
+    assert_eq!(directory.usage(), Usage { bytes: large - 1, files: 2 });
+    assert_eq!(file.write(Position::At(0), b"text", DiskWait::Brief).unwrap(), 4);
+    assert_eq!(file.read(0, 4, DiskWait::Any).unwrap(), b"text");
+    file.set_size(0, DiskWait::Any).unwrap();
+    directory.remove_file(brief("large")).unwrap();
+    drop(file);
+    assert_eq!(directory.usage(), Usage { bytes: 0, files: 1 });
+}
+
+#[test]
+fn nothing_is_done_at_once_on_a_file_system_that_is_mounted_below() {
+    let root = Dir::open_ambient_dir("/", ambient_authority()).unwrap();
+    let proc = |wait| look(Name { dir: &root, name: Path::new("proc"), wait });
+    assert!(proc(DiskWait::Any).unwrap().is_dir());
+    for wait in [DiskWait::Never, DiskWait::Brief] {
+        assert_eq!(proc(wait).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
 }

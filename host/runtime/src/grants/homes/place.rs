@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use cap_std::fs::Dir;
 use rustix::fs::{FlockOperation, Mode, flock, fstat, openat};
 use rustix::io::Errno;
-use tokio::sync::{OwnedMutexGuard, Semaphore, watch};
+use tokio::sync::{OwnedMutexGuard, watch};
 
 use super::error::HomeError;
 use super::marked::{MarkedFolder, Removed};
@@ -28,7 +28,7 @@ use super::reaper::{FolderReaper, Work};
 use super::skeleton::{self, Skeleton, SkeletonError};
 use crate::event::{LogEvent, emit};
 use crate::grants::directory::count::{self, DIRECTORY};
-use crate::grants::directory::{CountedFolder, Id, Inodes, turns};
+use crate::grants::directory::{CountedFolder, DiskQueue, Id, Inodes};
 use crate::grants::{Access, Directory, Quota, QuotaAccount, TotalAccount, Usage};
 
 /// How long a session waits for the count of all homes.
@@ -60,7 +60,7 @@ pub(in crate::grants) struct HomesPlace {
     total: Arc<TotalAccount>,
     quota: Mutex<HomeQuota>,
     homes: Mutex<HashMap<String, HomeSlot>>,
-    turns: Arc<Semaphore>,
+    queue: Arc<DiskQueue>,
     reaper: Arc<FolderReaper>,
     /// Whether the homes are counted.
     counted: watch::Sender<bool>,
@@ -119,7 +119,7 @@ impl HomesPlace {
             total: Arc::new(TotalAccount::new(quota.total_bytes)),
             quota: Mutex::new(quota),
             homes: Mutex::default(),
-            turns: turns(),
+            queue: DiskQueue::new(),
             reaper: Arc::clone(reaper),
             counted: watch::Sender::new(false),
             removals: watch::Sender::new(0),
@@ -144,9 +144,9 @@ impl HomesPlace {
         &self.path
     }
 
-    /// The queue of blocking operations.
-    pub(super) fn turns(&self) -> &Arc<Semaphore> {
-        &self.turns
+    /// The tenant's operations on disks.
+    pub(super) fn queue(&self) -> &Arc<DiskQueue> {
+        &self.queue
     }
 
     /// The bytes of all homes, as far as they are counted.
@@ -307,7 +307,7 @@ impl HomesPlace {
         };
         inodes.account().change(self.quota().each);
         let counted =
-            CountedFolder { dir, id, inodes: Arc::clone(&inodes), turns: Arc::clone(&self.turns), held: None };
+            CountedFolder { dir, id, inodes: Arc::clone(&inodes), queue: Arc::clone(&self.queue), held: None };
         let path = self.path.join(name);
         let directory = Directory::counted(counted, &path, Access::ReadWrite, new.guest_path);
         *known = Some(KnownHome { id, inodes, open: Arc::downgrade(&directory) });
@@ -333,8 +333,8 @@ impl HomesPlace {
             Ok((dir, id))
         });
         let (dir, id) = opened.map_err(|error| HomeError::Disk(path.clone(), error))?;
-        let (inodes, turns) = (Arc::new(Inodes::new(account, HashMap::new())), Arc::clone(&self.turns));
-        let counted = CountedFolder { dir, id, inodes, turns, held: Some(Box::new(temporary)) };
+        let (inodes, queue) = (Arc::new(Inodes::new(account, HashMap::new())), Arc::clone(&self.queue));
+        let counted = CountedFolder { dir, id, inodes, queue, held: Some(Box::new(temporary)) };
         let directory = Directory::counted(counted, &path, Access::ReadWrite, new.guest_path);
         Ok(MadeHome { directory, made: Some((path, skeleton)) })
     }

@@ -45,6 +45,11 @@ impl TreeListing {
         Self { made, hidden_by: Some((Arc::clone(plan), part)), entries }
     }
 
+    /// Whether nothing in it waits for anything but a disk of this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        self.entries.as_ref().is_none_or(Listing::is_local)
+    }
+
     /// The next names; none at the end.
     pub(crate) fn next(&mut self) -> Result<Vec<(ListedKind, String)>, Refused> {
         if !self.made.is_empty() {

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::plan::{NodeKind, Plan};
-use crate::grants::directory::{Counted, Directory, Entry, Refused};
+use crate::grants::directory::{Counted, Directory, DiskWait, Entry, Refused};
 
 /// The parts of a tree.
 pub(super) struct Parts {
@@ -39,6 +39,8 @@ pub(crate) struct Start<'a> {
     pub(crate) path: &'a str,
     /// Gets the path of where it led in the tree, if links or `..` were on the way.
     pub(crate) led_to: &'a Cell<Option<String>>,
+    /// Whether the operation may wait for the disk.
+    pub(crate) wait: DiskWait,
 }
 
 /// The error for a name that is not there.
@@ -49,12 +51,39 @@ pub(super) fn absent() -> Refused {
 impl Parts {
     /// The directory of a part; `None` if the host makes what is there.
     pub(super) fn directory(&self, part: usize) -> Result<Option<&Arc<Directory>>, Refused> {
-        Ok(match self.plan.kind(part) {
+        match self.plan.kind(part) {
+            NodeKind::Temporary(folders) => self.temporary.get_or_make(|| folders.make()).map(Some),
+            _ => Ok(self.known(part)),
+        }
+    }
+
+    /// The same for an operation that may not wait for everything: it is done at once on a local file system only.
+    pub(super) fn reach(&self, part: usize, wait: DiskWait) -> Result<Option<&Arc<Directory>>, Refused> {
+        if wait == DiskWait::Any {
+            return self.directory(part);
+        }
+        if !self.is_local(part) {
+            return Err(Refused::would_wait());
+        }
+        Ok(self.known(part))
+    }
+
+    /// Whether a part is there, and nothing in it waits for anything but a disk of this machine.
+    pub(super) fn is_local(&self, part: usize) -> bool {
+        match (self.known(part), self.plan.kind(part)) {
+            (Some(directory), _) => directory.is_local(),
+            (None, kind) => !matches!(kind, NodeKind::Temporary(_) | NodeKind::Names(_)),
+        }
+    }
+
+    /// The directory of a part if it was made.
+    fn known(&self, part: usize) -> Option<&Arc<Directory>> {
+        match self.plan.kind(part) {
             NodeKind::Home => self.home.as_ref(),
             NodeKind::Mount(directory) => Some(directory),
-            NodeKind::Temporary(folders) => Some(self.temporary.get_or_make(|| folders.make())?),
+            NodeKind::Temporary(_) => self.temporary.made.get(),
             NodeKind::Folder | NodeKind::Device(_) | NodeKind::Names(_) => None,
-        })
+        }
     }
 
     /// The directory of a part that has one.

@@ -6,10 +6,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use tokio::sync::Semaphore;
-
 use super::device::{DEVICES, Device, STREAMS};
-use crate::grants::directory::{Directory, turns};
+use crate::grants::directory::{Directory, DiskQueue};
 
 /// A folder that the host fills, with names of files that can be looked at and not read.
 pub trait NameFolder: Send + Sync + fmt::Debug {
@@ -90,7 +88,7 @@ pub(super) enum NodeKind {
 #[derive(Debug)]
 pub(crate) struct Plan {
     nodes: Vec<Node>,
-    turns: Arc<Semaphore>,
+    queue: Arc<DiskQueue>,
     /// The secret of the hashes of what the host makes.
     secret: RandomState,
 }
@@ -142,7 +140,7 @@ impl Plan {
 
     fn new(settings: &TreeSettings, whole: bool) -> Self {
         let root = Node { parent: Self::ROOT, children: Vec::new(), kind: NodeKind::Home };
-        let mut plan = Self { nodes: vec![root], turns: turns(), secret: RandomState::new() };
+        let mut plan = Self { nodes: vec![root], queue: DiskQueue::new(), secret: RandomState::new() };
         if whole {
             let dev = plan.add("dev", NodeKind::Folder);
             for (name, device) in DEVICES {
@@ -240,8 +238,8 @@ impl Plan {
         if self.is_folder(part) { Kind::Folder } else { Kind::Device }
     }
 
-    pub(super) fn turns(&self) -> &Arc<Semaphore> {
-        &self.turns
+    pub(super) fn queue(&self) -> &Arc<DiskQueue> {
+        &self.queue
     }
 
     /// Identifies something that the host makes.

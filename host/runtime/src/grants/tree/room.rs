@@ -4,7 +4,7 @@ use std::io;
 
 use super::plan::NodeKind;
 use super::{Spot, Start, Tree, absent};
-use crate::grants::directory::{FileRoom, Refused};
+use crate::grants::directory::{DiskWait, FileRoom, Refused};
 
 impl Tree {
     /// The room in the part to which a path from the root leads, and a number of that part. Links are followed. As
@@ -12,16 +12,16 @@ impl Tree {
     pub(crate) fn room(&self, path: &str) -> Result<(usize, FileRoom), Refused> {
         let path = below(self.guest_path(), path).ok_or_else(absent)?;
         let (root, led_to) = (Self::root(), std::cell::Cell::default());
-        let part =
-            self.at(Start { opened: &root, path: "", led_to: &led_to }, path, true, false, |spot| match spot {
-                Spot::Name { part, found, slash, .. } => {
-                    let found = found.map_err(io::Error::from)?;
-                    if slash && !found.is_dir() { Err(Refused::NotDirectory) } else { Ok(part) }
-                }
-                Spot::Directory { part, .. } | Spot::Listed { part, .. } => Ok(part),
-                Spot::Part(part) => Ok(part),
-                Spot::Absent => Err(absent()),
-            })?;
+        let start = Start { opened: &root, path: "", led_to: &led_to, wait: DiskWait::Any };
+        let part = self.at(start, path, true, false, |spot| match spot {
+            Spot::Name { part, found, slash, .. } => {
+                let found = found.map_err(io::Error::from)?;
+                if slash && !found.is_dir() { Err(Refused::NotDirectory) } else { Ok(part) }
+            }
+            Spot::Directory { part, .. } | Spot::Listed { part, .. } => Ok(part),
+            Spot::Part(part) => Ok(part),
+            Spot::Absent => Err(absent()),
+        })?;
         let room = self.0.directory(part)?.map_or_else(|| Ok(FileRoom::none()), |directory| directory.room())?;
         // All devices are in one part.
         let is_device = matches!(self.0.plan.kind(part), NodeKind::Device(_));

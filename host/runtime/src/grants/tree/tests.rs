@@ -25,12 +25,27 @@ impl Home {
         self.place.path().join("home").join(name)
     }
 
-    /// Opens a path from something open. Also returns where it led, if its text does not say so.
+    /// Opens a path from something open. Also returns where it led, if its text does not say so. What is done at once
+    /// comes to the same.
     fn open(&self, from: (&OpenFile, &str), path: &str) -> Result<(OpenFile, Option<String>), Refused> {
-        let led_to = Cell::default();
-        let start = Start { opened: from.0, path: from.1, led_to: &led_to };
-        let (opened, _) = self.tree.open(start, path, Opening { follow: true, ..READING }, slot())?;
-        Ok((opened, led_to.take()))
+        let open = |wait| {
+            let led_to = Cell::default();
+            let start = Start { opened: from.0, path: from.1, led_to: &led_to, wait };
+            let (opened, _) = self.tree.open(start, path, Opening { follow: true, ..READING }, slot())?;
+            Ok((opened, led_to.take()))
+        };
+        let opened = open(DiskWait::Any);
+        let seen = |opened: &Result<(OpenFile, Option<String>), Refused>| match opened {
+            Ok((opened, led_to)) => format!("{:?} {led_to:?}", self.tree.identity(opened)),
+            Err(refused) => format!("{refused:?}"),
+        };
+        for wait in [DiskWait::Never, DiskWait::Brief] {
+            let at_once = open(wait);
+            if !at_once.as_ref().is_err_and(Refused::is_would_wait) {
+                assert_eq!(seen(&at_once), seen(&opened), "{path} {wait:?}");
+            }
+        }
+        opened
     }
 }
 
@@ -89,4 +104,22 @@ fn a_device_and_the_root_of_a_part_take_a_slot() {
         let (opened, _) = home.open((&root, ""), path).unwrap();
         assert!(matches!(opened, OpenFile::Part { _slot: Some(_), .. }), "{path}");
     }
+}
+
+#[test]
+fn what_the_kernel_has_in_memory_is_found_at_once_also_through_links() {
+    let (home, root) = (Home::new(), Tree::root());
+    fs::write(home.path("a/file"), "text").unwrap();
+    symlink("/a/b/../file", home.path("link")).unwrap();
+    let led_to = Cell::default();
+    let start = |wait| Start { opened: &root, path: "", led_to: &led_to, wait };
+    for path in ["a/file", "link", "a", "."] {
+        home.tree.metadata(start(DiskWait::Any), path, true).unwrap();
+        let found = home.tree.metadata(start(DiskWait::Never), path, true).unwrap();
+        assert!(matches!(found, Found::Real(_)), "{path}");
+    }
+    // A long way is not gone at once, and `/tmp` is not made.
+    let long = "a/../".repeat(100);
+    assert!(home.tree.metadata(start(DiskWait::Brief), &long, true).is_err_and(|refused| refused.is_would_wait()));
+    assert!(home.tree.metadata(start(DiskWait::Any), &long, true).is_ok());
 }

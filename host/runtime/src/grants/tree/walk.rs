@@ -19,7 +19,7 @@ use rustix::io::Errno;
 
 use super::parts::{OpenFile, Parts, Start, absent};
 use super::plan::{NodeKind, Plan};
-use crate::grants::directory::{Entry, Id, Refused};
+use crate::grants::directory::{DiskWait, Entry, Id, PATH, Refused, open_at_once};
 
 /// As many links as Linux follows, path_resolution(7).
 const LINKS: usize = 40;
@@ -27,8 +27,10 @@ const LINKS: usize = 40;
 const COMPONENTS: usize = 8 << 10;
 /// The most directories above one that is open, up to the root of its part.
 const DEPTH: usize = 4 << 10;
-/// Opens a name without following it, and without any effect on what it is.
-const PATH: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// The most components, and directories above, of a path that is resolved at once.
+const AT_ONCE: usize = 64;
+/// Longer targets of links may lie on the disk, beside what the system keeps of the link itself.
+const SHORT_LINK: u64 = 32;
 /// Opens a directory only.
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
@@ -70,7 +72,7 @@ pub(super) fn direct<'a>(tree: &'a Parts, start: Start<'a>, path: &'a str) -> Re
     let (part, entry) = match start.opened {
         OpenFile::Entry { part, entry } => (*part, &**entry),
         OpenFile::Part { part, .. } => {
-            let Some(directory) = tree.directory(*part)? else { return Ok(None) };
+            let Some(directory) = tree.reach(*part, start.wait)? else { return Ok(None) };
             let mut names = path.split('/').filter(|name| !matches!(*name, "" | "."));
             if names.next().is_some_and(|first| tree.plan.child(*part, OsStr::new(first)).is_some()) {
                 return Ok(None);
@@ -87,11 +89,17 @@ pub(super) fn direct<'a>(tree: &'a Parts, start: Start<'a>, path: &'a str) -> Re
     }
     // No link: where it leads is recorded, and may be another part.
     let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS;
-    match openat2(entry.directory()?, parent, DIRECTORY, Mode::empty(), beneath) {
-        Ok(fd) => {
-            let dir = Held::Own(Dir::from_std_file(File::from(fd)));
+    let dir = entry.directory()?;
+    let opened = match start.wait {
+        DiskWait::Any => openat2(dir, parent, DIRECTORY, Mode::empty(), beneath).map(File::from),
+        wait => open_at_once(dir, parent, DIRECTORY, beneath, wait),
+    };
+    match opened {
+        Ok(file) => {
+            let dir = Held::Own(Dir::from_std_file(file));
             Ok(Some(Resolved::Name { part, dir, name, slash: false }))
         }
+        Err(Errno::AGAIN) if start.wait != DiskWait::Any => Err(Refused::would_wait()),
         // It leads out, or over a link; it was renamed meanwhile; or the kernel cannot do this.
         Err(Errno::XDEV | Errno::LOOP | Errno::AGAIN | Errno::NOSYS | Errno::PERM) => Ok(None),
         Err(error) => Err(std::io::Error::from(error).into()),
@@ -101,7 +109,8 @@ pub(super) fn direct<'a>(tree: &'a Parts, start: Start<'a>, path: &'a str) -> Re
 /// Resolves a path, one component at a time. A link in its last part is followed if `follow`.
 pub(super) fn walk<'a>(tree: &'a Parts, start: Start<'a>, path: &str, follow: bool) -> Result<Resolved<'a>, Refused> {
     let position = Position::at(tree, start)?;
-    let mut walk = Walk { tree, start, position, ahead: Vec::new(), left: COMPONENTS, slash: false, links: 0 };
+    let left = if start.wait == DiskWait::Any { COMPONENTS } else { AT_ONCE };
+    let mut walk = Walk { tree, start, position, ahead: Vec::new(), left, slash: false, links: 0 };
     walk.push(path.as_bytes());
     walk.run(follow)
 }
@@ -122,7 +131,7 @@ struct Position<'a> {
 impl<'a> Position<'a> {
     fn at(tree: &'a Parts, start: Start<'a>) -> Result<Self, Refused> {
         match start.opened {
-            OpenFile::Part { part, .. } if tree.plan.is_folder(*part) => Self::root(tree, *part),
+            OpenFile::Part { part, .. } if tree.plan.is_folder(*part) => Self::root(tree, *part, start.wait),
             OpenFile::Part { .. } => Err(Refused::NotDirectory),
             OpenFile::Entry { part, entry } => {
                 entry.directory()?;
@@ -133,8 +142,8 @@ impl<'a> Position<'a> {
     }
 
     /// The root of a part.
-    fn root(tree: &'a Parts, part: usize) -> Result<Self, Refused> {
-        let dir = tree.directory(part)?.map(|directory| held(directory.root()));
+    fn root(tree: &'a Parts, part: usize, wait: DiskWait) -> Result<Self, Refused> {
+        let dir = tree.reach(part, wait)?.map(|directory| held(directory.root()));
         Ok(Self { part, dir, above: Vec::new(), origin: None, path: tree.plan.path(part) })
     }
 
@@ -201,7 +210,10 @@ impl<'a> Walk<'a> {
     /// Takes the next component.
     fn next(&mut self) -> Result<Option<OsString>, Refused> {
         let Some(Rest { text, at }) = self.ahead.last_mut() else { return Ok(None) };
-        self.left = self.left.checked_sub(1).ok_or(Refused::NameTooLong)?;
+        self.left = self.left.checked_sub(1).ok_or_else(|| match self.start.wait {
+            DiskWait::Any => Refused::NameTooLong,
+            _ => Refused::would_wait(),
+        })?;
         *at += text[*at..].iter().take_while(|byte| **byte == b'/').count();
         let part = text[*at..].split(|byte| *byte == b'/').next().unwrap_or_default();
         *at += part.len();
@@ -241,7 +253,7 @@ impl<'a> Walk<'a> {
                 if is_last {
                     return Ok(Some(Resolved::Part(child)));
                 }
-                self.position = Position::root(self.tree, child)?;
+                self.position = Position::root(self.tree, child, self.start.wait)?;
                 return Ok(None);
             }
             if let NodeKind::Names(folder) = self.tree.plan.kind(part) {
@@ -259,14 +271,17 @@ impl<'a> Walk<'a> {
         if is_last && !follow {
             return Ok(self.end(name));
         }
-        let file = match openat(dir.dir()?, &*name, PATH, Mode::empty()) {
-            Ok(fd) => File::from(fd),
+        let file = match step(dir.dir()?, &name, PATH, self.start.wait) {
+            Ok(file) => file,
             // It can still be created.
             Err(Errno::NOENT) if is_last => return Ok(self.end(name)),
             Err(error) => return Err(std::io::Error::from(error).into()),
         };
         let found = Metadata::from_file(&file)?;
         if found.is_symlink() {
+            if found.len() > SHORT_LINK && self.start.wait == DiskWait::Never {
+                return Err(Refused::would_wait());
+            }
             self.follow(&file)?;
         } else if is_last {
             return Ok(self.end(name));
@@ -292,7 +307,7 @@ impl<'a> Walk<'a> {
         let target = readlinkat(link, c"", Vec::new()).map_err(std::io::Error::from)?;
         let target = target.into_bytes();
         if target.starts_with(b"/") {
-            self.position = Position::root(self.tree, Plan::ROOT)?;
+            self.position = Position::root(self.tree, Plan::ROOT, self.start.wait)?;
         }
         self.push(&target);
         Ok(())
@@ -307,7 +322,7 @@ impl<'a> Walk<'a> {
         let length = self.position.path.rfind('/').unwrap_or(0);
         let position = &mut self.position;
         let Some(id) = position.above.pop() else {
-            self.position = Position::root(self.tree, self.tree.plan.parent(position.part))?;
+            self.position = Position::root(self.tree, self.tree.plan.parent(position.part), self.start.wait)?;
             return Ok(());
         };
         position.path.truncate(length);
@@ -317,7 +332,7 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         let Some((dir, _)) = &position.dir else { return Err(absent()) };
-        let (parent, found) = above(dir.dir()?)?;
+        let (parent, found) = above(dir.dir()?, self.start.wait)?;
         // It was moved since the walk came from there, perhaps out of the tree.
         if found != id {
             return Err(absent());
@@ -333,7 +348,10 @@ impl<'a> Walk<'a> {
         let root = self.tree.mounted(self.position.part)?.root().id();
         let (mut ids, mut id, mut dir) = (Vec::new(), origin.id(), None);
         while id != root {
-            let (parent, found) = above(dir.as_ref().map_or_else(|| origin.directory(), Ok)?)?;
+            if ids.len() == AT_ONCE && self.start.wait != DiskWait::Any {
+                return Err(Refused::would_wait());
+            }
+            let (parent, found) = above(dir.as_ref().map_or_else(|| origin.directory(), Ok)?, self.start.wait)?;
             // The root of the disk is above itself.
             if found == id || ids.len() == DEPTH {
                 return Err(absent());
@@ -347,10 +365,17 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// Opens one component of a path.
+fn step(dir: &Dir, name: &OsStr, flags: OFlags, wait: DiskWait) -> Result<File, Errno> {
+    match wait {
+        DiskWait::Any => openat(dir, name, flags, Mode::empty()).map(File::from),
+        wait => open_at_once(dir, name, flags, ResolveFlags::empty(), wait),
+    }
+}
+
 /// Opens the directory above one.
-fn above(dir: &Dir) -> Result<(Dir, Id), Refused> {
-    let parent = openat(dir, c"..", DIRECTORY, Mode::empty()).map_err(std::io::Error::from)?;
-    let parent = File::from(parent);
+fn above(dir: &Dir, wait: DiskWait) -> Result<(Dir, Id), Refused> {
+    let parent = step(dir, OsStr::new(".."), DIRECTORY, wait).map_err(std::io::Error::from)?;
     let id = Id::of(&Metadata::from_file(&parent)?);
     Ok((Dir::from_std_file(parent), id))
 }

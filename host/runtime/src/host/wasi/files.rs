@@ -11,8 +11,10 @@ mod convert;
 mod device;
 mod session;
 mod streams;
+mod write;
 
 pub(in crate::host) use session::{Session, StandardDevices};
+pub(in crate::host) use write::link;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -27,9 +29,9 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 };
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
-use crate::grants::{Position, Refused, Start, TreeListing};
+use crate::grants::{DiskWait, Position, Refused, Start, TreeListing};
 use convert::{error_code, follow, listed_type, opening, stat, times};
-use session::{Handle, WRITE};
+use session::Handle;
 use streams::{Reader, Writer};
 
 /// The state that one call uses.
@@ -80,14 +82,16 @@ impl<'a> Files<'a> {
         self.table.push(thing).map_err(|_| ErrorCode::InsufficientMemory)
     }
 
-    /// Runs an operation on one handle.
+    /// Runs an operation on one handle. `first`: how long it may wait at least.
     async fn with<R: Send + 'static>(
         &mut self,
         descriptor: &Resource<Descriptor>,
-        work: impl FnOnce(&Session, &Handle) -> Result<R, Refused> + Send + 'static,
+        first: DiskWait,
+        work: impl Fn(&Session, &Handle, DiskWait) -> Result<R, Refused> + Send + 'static,
     ) -> FsResult<R> {
         let handle = self.handle(descriptor)?;
-        Ok(handle.session().run(move |session| work(session, &handle)).await?)
+        let (session, is_local) = (handle.session(), handle.is_local());
+        Ok(session.run(first, is_local, move |session, wait| work(session, &handle, wait)).await?)
     }
 
     /// Runs an operation that changes this path below a handle, and logs it.
@@ -96,11 +100,11 @@ impl<'a> Files<'a> {
         descriptor: &Resource<Descriptor>,
         operation: &'static str,
         path: String,
-        work: impl FnOnce(&Session, Start<'_>, &str) -> Result<(), Refused> + Send + 'static,
+        work: impl Fn(&Session, Start<'_>, &str) -> Result<(), Refused> + Send + 'static,
     ) -> FsResult<()> {
-        self.with(descriptor, move |session, handle| {
+        self.with(descriptor, DiskWait::Brief, move |session, handle, wait| {
             let led_to = Cell::default();
-            let result = work(session, handle.start(&led_to), &path);
+            let result = work(session, handle.start(&led_to, wait), &path);
             handle.tell(operation, &handle.shown(&path, &led_to), None, &result);
             result
         })
@@ -133,6 +137,11 @@ impl<'a> Files<'a> {
         let writer: DynOutputStream = Box::new(Writer::new(handle, position, stream));
         Ok(self.push(writer)?)
     }
+}
+
+/// How long an operation may wait at least that changes names in two directories, of which this is the second.
+fn both(to: &Handle) -> DiskWait {
+    if to.is_local() { DiskWait::Brief } else { DiskWait::Any }
 }
 
 impl preopens::Host for Files<'_> {
@@ -187,11 +196,11 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn sync_data(&mut self, descriptor: Resource<Descriptor>) -> FsResult<()> {
-        self.with(&descriptor, |_, handle| handle.entry()?.sync(false)).await
+        self.with(&descriptor, DiskWait::Any, |_, handle, _| handle.entry()?.sync(false)).await
     }
 
     async fn sync(&mut self, descriptor: Resource<Descriptor>) -> FsResult<()> {
-        self.with(&descriptor, |_, handle| handle.entry()?.sync(true)).await
+        self.with(&descriptor, DiskWait::Any, |_, handle, _| handle.entry()?.sync(true)).await
     }
 
     async fn get_flags(&mut self, descriptor: Resource<Descriptor>) -> FsResult<DescriptorFlags> {
@@ -219,7 +228,7 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn set_size(&mut self, descriptor: Resource<Descriptor>, size: u64) -> FsResult<()> {
-        self.with(&descriptor, move |_, handle| handle.set_size(size)).await
+        self.with(&descriptor, DiskWait::Brief, move |_, handle, wait| handle.set_size(size, wait)).await
     }
 
     async fn set_times(
@@ -229,7 +238,7 @@ impl HostDescriptor for Files<'_> {
         modified: NewTimestamp,
     ) -> FsResult<()> {
         let times = times(accessed, modified)?;
-        self.with(&descriptor, move |_, handle| handle.set_times(times)).await
+        self.with(&descriptor, DiskWait::Brief, move |_, handle, _| handle.set_times(times)).await
     }
 
     async fn read(&mut self, descriptor: Resource<Descriptor>, length: u64, offset: u64) -> FsResult<(Vec<u8>, bool)> {
@@ -241,16 +250,17 @@ impl HostDescriptor for Files<'_> {
                 let stream = device::input(device, handle.session().random(), self.cli, self.table)?;
                 device::read(stream, length).await?
             }
-            None => self.with(&descriptor, move |_, handle| handle.entry()?.read(offset, length)).await?,
+            None => {
+                let read = move |_: &Session, handle: &Handle, wait| handle.entry()?.read(offset, length, wait);
+                self.with(&descriptor, DiskWait::Never, read).await?
+            }
         };
         let end = bytes.is_empty() && length > 0;
         Ok((bytes, end))
     }
 
-    async fn write(&mut self, descriptor: Resource<Descriptor>, mut bytes: Vec<u8>, offset: u64) -> FsResult<u64> {
-        // The rest is for another call: no budget counts what waits here.
-        bytes.truncate(WRITE);
-        bytes.shrink_to_fit();
+    /// Writes where that may wait: [`link`] replaces it by what tries it at once.
+    async fn write(&mut self, descriptor: Resource<Descriptor>, bytes: Vec<u8>, offset: u64) -> FsResult<u64> {
         let handle = self.handle(&descriptor)?;
         if let Some(device) = handle.device() {
             if !handle.opened.writable() {
@@ -261,12 +271,13 @@ impl HostDescriptor for Files<'_> {
             device::write(device, stream, bytes).await?;
             return Ok(length);
         }
-        self.with(&descriptor, move |_, handle| Ok(handle.write(Position::At(offset), &bytes)? - offset)).await
+        let write = move |_: &Session, handle: &Handle, wait| handle.write(Position::At(offset), &bytes, wait);
+        Ok(self.with(&descriptor, DiskWait::Any, write).await? - offset)
     }
 
     async fn read_directory(&mut self, descriptor: Resource<Descriptor>) -> FsResult<Resource<DirectoryEntryStream>> {
-        let listing =
-            self.with(&descriptor, |session, handle| session.tree.list(&handle.opened, session.slot()?)).await?;
+        let list = |session: &Session, handle: &Handle, _| session.tree.list(&handle.opened, session.slot()?);
+        let listing = self.with(&descriptor, DiskWait::Brief, list).await?;
         let session = self.handle(&descriptor)?.session();
         let list = self.push(List { session, listing: Some(listing), ahead: VecDeque::new() })?;
         Ok(Resource::new_own(list.rep()))
@@ -278,7 +289,8 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn stat(&mut self, descriptor: Resource<Descriptor>) -> FsResult<DescriptorStat> {
-        Ok(stat(&self.with(&descriptor, |session, handle| session.tree.stat(&handle.opened)).await?))
+        let look = |session: &Session, handle: &Handle, _| session.tree.stat(&handle.opened);
+        Ok(stat(&self.with(&descriptor, DiskWait::Never, look).await?))
     }
 
     async fn stat_at(
@@ -287,10 +299,10 @@ impl HostDescriptor for Files<'_> {
         flags: PathFlags,
         path: String,
     ) -> FsResult<DescriptorStat> {
-        let look = move |session: &Session, handle: &Handle| {
-            session.tree.metadata(handle.start(&Cell::default()), &path, follow(flags))
+        let look = move |session: &Session, handle: &Handle, wait| {
+            session.tree.metadata(handle.start(&Cell::default(), wait), &path, follow(flags))
         };
-        Ok(stat(&self.with(&descriptor, look).await?))
+        Ok(stat(&self.with(&descriptor, DiskWait::Never, look).await?))
     }
 
     async fn set_times_at(
@@ -317,9 +329,9 @@ impl HostDescriptor for Files<'_> {
         new: String,
     ) -> FsResult<()> {
         let to = self.handle(&new_descriptor)?;
-        self.with(&descriptor, move |session, from| {
+        self.with(&descriptor, both(&to), move |session, from, wait| {
             let (old_led_to, new_led_to) = (Cell::default(), Cell::default());
-            let (at, new_at) = (from.start(&old_led_to), to.start(&new_led_to));
+            let (at, new_at) = (from.start(&old_led_to, wait), to.start(&new_led_to, wait));
             let result = session.tree.link(at, &old, follow(flags), new_at, &new);
             from.tell("link", &from.shown(&old, &old_led_to), Some(&to.shown(&new, &new_led_to)), &result);
             result
@@ -337,15 +349,18 @@ impl HostDescriptor for Files<'_> {
     ) -> FsResult<Resource<Descriptor>> {
         let how = opening(path_flags, open_flags, flags)?;
         let handle = self.handle(&descriptor)?;
-        let session = handle.session();
-        let open = session.run(move |_| handle.open(&path, how));
+        let (session, is_local) = (handle.session(), handle.is_local());
+        let first = if how.create || how.truncate { DiskWait::Brief } else { DiskWait::Never };
+        let open = session.run(first, is_local, move |_, wait| handle.open(&path, how, wait));
         let opened = self.push(Arc::new(open.await?))?;
         Ok(Resource::new_own(opened.rep()))
     }
 
     async fn readlink_at(&mut self, descriptor: Resource<Descriptor>, path: String) -> FsResult<String> {
-        self.with(&descriptor, move |session, handle| session.tree.read_link(handle.start(&Cell::default()), &path))
-            .await
+        let read = move |session: &Session, handle: &Handle, wait| {
+            session.tree.read_link(handle.start(&Cell::default(), wait), &path)
+        };
+        self.with(&descriptor, DiskWait::Brief, read).await
     }
 
     async fn remove_directory_at(&mut self, descriptor: Resource<Descriptor>, path: String) -> FsResult<()> {
@@ -361,9 +376,9 @@ impl HostDescriptor for Files<'_> {
         new: String,
     ) -> FsResult<()> {
         let to = self.handle(&new_descriptor)?;
-        self.with(&descriptor, move |session, from| {
+        self.with(&descriptor, both(&to), move |session, from, wait| {
             let (old_led_to, new_led_to) = (Cell::default(), Cell::default());
-            let result = session.tree.rename(from.start(&old_led_to), &old, to.start(&new_led_to), &new);
+            let result = session.tree.rename(from.start(&old_led_to, wait), &old, to.start(&new_led_to, wait), &new);
             from.tell("rename", &from.shown(&old, &old_led_to), Some(&to.shown(&new, &new_led_to)), &result);
             result
         })
@@ -371,9 +386,9 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn symlink_at(&mut self, descriptor: Resource<Descriptor>, target: String, path: String) -> FsResult<()> {
-        self.with(&descriptor, move |session, handle| {
+        self.with(&descriptor, DiskWait::Brief, move |session, handle, wait| {
             let led_to = Cell::default();
-            let result = session.tree.symlink(&target, handle.start(&led_to), &path);
+            let result = session.tree.symlink(&target, handle.start(&led_to, wait), &path);
             handle.tell("symlink", &handle.shown(&path, &led_to), Some(&target), &result);
             result
         })
@@ -407,10 +422,10 @@ impl HostDescriptor for Files<'_> {
         flags: PathFlags,
         path: String,
     ) -> FsResult<MetadataHashValue> {
-        let look = move |session: &Session, handle: &Handle| {
-            session.tree.hash_at(handle.start(&Cell::default()), &path, follow(flags))
+        let look = move |session: &Session, handle: &Handle, wait| {
+            session.tree.hash_at(handle.start(&Cell::default(), wait), &path, follow(flags))
         };
-        let (lower, upper) = self.with(&descriptor, look).await?;
+        let (lower, upper) = self.with(&descriptor, DiskWait::Never, look).await?;
         Ok(MetadataHashValue { lower, upper })
     }
 
@@ -429,8 +444,11 @@ impl HostDirectoryEntryStream for Files<'_> {
         if list.ahead.is_empty()
             && let Some(mut listing) = list.listing.take()
         {
-            let read = Arc::clone(&list.session).run(move |_| Ok((listing.next()?, listing)));
-            let (names, listing) = read.await?;
+            let session = Arc::clone(&list.session);
+            let (names, listing) = match session.next_names(&mut listing) {
+                Some(names) => (names?, listing),
+                None => session.run_blocking(move |_| Ok((listing.next()?, listing))).await?,
+            };
             // Closing the directory ends the listing.
             list.listing = Some(listing).filter(|_| !names.is_empty());
             list.ahead =

@@ -11,8 +11,8 @@ use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 
 use super::convert::error_code;
 use crate::grants::{
-    Counted, Device, Entry, FileRoom, FileSlot, OpenCount, OpenFile, Opening, Position, READ, Refused, Start, Times,
-    Tree,
+    Counted, Device, DiskWait, Entry, FileRoom, FileSlot, ListedKind, OpenCount, OpenFile, Opening, Position, READ,
+    Refused, Start, Times, Tree, TreeListing,
 };
 use crate::host::charges::Charges;
 use crate::host::log::{FileEvent, LogBook};
@@ -20,8 +20,10 @@ use crate::limits::budget::Charge;
 
 /// Longer paths are kept and logged without their beginning.
 const SHOWN: usize = 4 << 10;
-/// The most bytes of one write.
+/// The most bytes of one write that waits for the disk, and of one to a stream.
 pub(super) const WRITE: usize = 64 << 10;
+/// The most bytes of one write that is done at once, from the plugin's memory.
+pub(super) const WRITE_AT_ONCE: usize = 256 << 10;
 /// The most bytes of its file that one stream buffers.
 const PIECE: usize = if READ > WRITE { READ } else { WRITE };
 
@@ -113,8 +115,7 @@ impl Session {
         self.closing.send_modify(|closing| *closing += 1);
         let closing = Closing(self);
         runtime.spawn(async move {
-            // The semaphore is never closed.
-            let turn = Arc::clone(closing.0.tree.turns()).acquire_owned().await.ok();
+            let turn = closing.0.tree.queue().turn().await;
             let done = spawn_blocking(move || {
                 let working = closing.0.charges.usage().working();
                 drop(entry);
@@ -142,10 +143,54 @@ impl Session {
         Ok(Stream { _counted: counted, _charge: charge })
     }
 
+    /// Does an operation at once if it need not wait (`grants/directory/wait.rs`); `None` if it has to be run where it
+    /// may. Its processor time is that of the call that asks for it. `first`: how long it may wait at least, `Never`
+    /// for one that changes nothing. `is_local`: whether what it begins with is on a local file system.
+    pub(super) fn at_once<R>(
+        &self,
+        first: DiskWait,
+        is_local: bool,
+        mut work: impl FnMut(&Session, DiskWait) -> Result<R, Refused>,
+    ) -> Option<Result<R, ErrorCode>> {
+        if first == DiskWait::Any || !is_local || *self.closing.borrow() > 0 {
+            return None;
+        }
+        let mut done = Err(Refused::would_wait());
+        if first == DiskWait::Never {
+            done = work(self, first);
+        }
+        if first == DiskWait::Brief || matches!(&done, Err(refused) if refused.is_unknown()) {
+            let _turn = self.tree.queue().brief(self.charges.totals())?;
+            done = work(self, DiskWait::Brief);
+        }
+        match done {
+            Err(refused) if refused.is_would_wait() => None,
+            done => Some(done.map_err(|refused| error_code(&refused))),
+        }
+    }
+
+    /// The next names of a listing at once; `None` if that has to be run where it may wait.
+    pub(super) fn next_names(&self, listing: &mut TreeListing) -> Option<Result<Vec<(ListedKind, String)>, ErrorCode>> {
+        self.at_once(DiskWait::Brief, listing.is_local(), |_, _| listing.next())
+    }
+
+    /// Runs an operation at once, or else where it may wait.
+    pub(super) async fn run<R: Send + 'static>(
+        self: Arc<Self>,
+        first: DiskWait,
+        is_local: bool,
+        work: impl Fn(&Session, DiskWait) -> Result<R, Refused> + Send + 'static,
+    ) -> Result<R, ErrorCode> {
+        match self.at_once(first, is_local, &work) {
+            Some(done) => done,
+            None => self.run_blocking(move |session| work(session, DiskWait::Any)).await,
+        }
+    }
+
     /// Runs a blocking operation on a thread where that is allowed, in the tenant's turn, and charges its processor
     /// time to the session. The operation is completed even if its caller no longer waits, so that its charges are
     /// right.
-    pub(super) async fn run<R: Send + 'static>(
+    pub(super) async fn run_blocking<R: Send + 'static>(
         self: Arc<Self>,
         work: impl FnOnce(&Session) -> Result<R, Refused> + Send + 'static,
     ) -> Result<R, ErrorCode> {
@@ -153,8 +198,7 @@ impl Session {
             // The sender is in this value.
             let _ = self.closing.subscribe().wait_for(|closing| *closing == 0).await;
         }
-        // The semaphore is never closed.
-        let turn = Arc::clone(self.tree.turns()).acquire_owned().await.ok();
+        let turn = self.tree.queue().turn().await;
         let done = spawn_blocking(move || {
             let working = self.charges.usage().working();
             let result = work(&self);
@@ -167,7 +211,7 @@ impl Session {
 
     /// How much room there is where a path leads, and a number of that part of the tree.
     pub(in crate::host) async fn room(self: Arc<Self>, path: String) -> Result<(usize, FileRoom), ErrorCode> {
-        self.run(move |session| session.tree.room(&path)).await
+        self.run_blocking(move |session| session.tree.room(&path)).await
     }
 
     /// Logs what was done, or refused for a reason that the operator should know.
@@ -208,8 +252,13 @@ impl Handle {
     }
 
     /// Where paths begin that are relative to it. `led_to` gets where one led if its text does not say so.
-    pub(super) fn start<'a>(&'a self, led_to: &'a Cell<Option<String>>) -> Start<'a> {
-        Start { opened: &self.opened, path: &self.path, led_to }
+    pub(super) fn start<'a>(&'a self, led_to: &'a Cell<Option<String>>, wait: DiskWait) -> Start<'a> {
+        Start { opened: &self.opened, path: &self.path, led_to, wait }
+    }
+
+    /// Whether nothing in it waits for anything but a disk of this machine.
+    pub(super) fn is_local(&self) -> bool {
+        self.session.tree.is_local(&self.opened)
     }
 
     pub(super) fn is_directory(&self) -> bool {
@@ -229,9 +278,9 @@ impl Handle {
 
     /// Opens an entry below it. Logs that unless it is a device, or a directory, which is usually only a step to
     /// something else.
-    pub(super) fn open(&self, path: &str, how: Opening) -> Result<Self, Refused> {
+    pub(super) fn open(&self, path: &str, how: Opening, wait: DiskWait) -> Result<Self, Refused> {
         let (session, led_to) = (&self.session, Cell::default());
-        let (tree, start) = (&session.tree, self.start(&led_to));
+        let (tree, start) = (&session.tree, self.start(&led_to, wait));
         let result = session.slot().and_then(|slot| tree.open(start, path, how, slot));
         let shown = self.shown(path, &led_to);
         let operation = match &result {
@@ -281,15 +330,15 @@ impl Handle {
     }
 
     /// Truncates or extends it.
-    pub(super) fn set_size(&self, size: u64) -> Result<(), Refused> {
-        let result = self.entry()?.set_size(size);
+    pub(super) fn set_size(&self, size: u64, wait: DiskWait) -> Result<(), Refused> {
+        let result = self.entry()?.set_size(size, wait);
         self.session.tell("truncate", (&self.path, None), Some(size), &result);
         result.map(|_| ())
     }
 
     /// Writes all of it or nothing, and returns the offset behind the bytes.
-    pub(super) fn write(&self, position: Position, data: &[u8]) -> Result<u64, Refused> {
-        let result = self.entry().and_then(|entry| entry.write(position, data));
+    pub(super) fn write(&self, position: Position, data: &[u8], wait: DiskWait) -> Result<u64, Refused> {
+        let result = self.entry().and_then(|entry| entry.write(position, data, wait));
         match &result {
             Ok(_) => {
                 self.written.fetch_add(u64::try_from(data.len()).unwrap_or(u64::MAX), Ordering::Relaxed);

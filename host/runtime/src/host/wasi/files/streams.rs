@@ -1,5 +1,4 @@
-//! Files as streams: input is read a piece at a time; output is charged and written by a task of its own, one piece at
-//! a time.
+//! Files as streams: a piece at a time is read, or charged and written, at once or else by a task of its own.
 
 use std::sync::Arc;
 
@@ -8,8 +7,8 @@ use tokio::task::JoinHandle;
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
-use super::session::{Handle, Stream, WRITE};
-use crate::grants::{Position, READ};
+use super::session::{Handle, Session, Stream, WRITE};
+use crate::grants::{DiskWait, Position, READ};
 
 /// Bytes to read when the plugin waits without having said how many it wants.
 const READ_AHEAD: usize = 4 << 10;
@@ -36,22 +35,35 @@ impl Reader {
     }
 
     fn begin(&mut self, length: usize) {
-        let (handle, offset, stream) = (Arc::clone(&self.handle), self.offset, Arc::clone(&self.stream));
-        let read = self.handle.session().run(move |_| {
-            let read = handle.entry().and_then(|entry| entry.read(offset, length.min(READ)));
-            drop(stream);
-            read
-        });
-        self.state = Reading::Waiting(tokio::spawn(read));
+        let (handle, offset, length) = (Arc::clone(&self.handle), self.offset, length.min(READ));
+        let session = self.handle.session();
+        let read = move |wait| handle.entry().and_then(|entry| entry.read(offset, length, wait));
+        self.state = match session.at_once(DiskWait::Never, self.handle.is_local(), |_, wait| read(wait)) {
+            Some(done) => done.into(),
+            None => {
+                let stream = Arc::clone(&self.stream);
+                Reading::Waiting(tokio::spawn(session.run_blocking(move |_| {
+                    let read = read(DiskWait::Any);
+                    drop(stream);
+                    read
+                })))
+            }
+        };
     }
 
     async fn receive_result(&mut self) {
         if let Reading::Waiting(read) = &mut self.state {
-            self.state = match read.await.unwrap_or(Err(ErrorCode::Io)) {
-                Ok(bytes) if bytes.is_empty() => Reading::End,
-                Ok(bytes) => Reading::Ready(bytes.into()),
-                Err(code) => Reading::Failed(code),
-            };
+            self.state = read.await.unwrap_or(Err(ErrorCode::Io)).into();
+        }
+    }
+}
+
+impl From<Result<Vec<u8>, ErrorCode>> for Reading {
+    fn from(read: Result<Vec<u8>, ErrorCode>) -> Self {
+        match read {
+            Ok(bytes) if bytes.is_empty() => Self::End,
+            Ok(bytes) => Self::Ready(bytes.into()),
+            Err(code) => Self::Failed(code),
         }
     }
 }
@@ -69,11 +81,10 @@ impl Pollable for Reader {
 #[wasmtime_wasi::async_trait]
 impl InputStream for Reader {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
+        if matches!(self.state, Reading::Idle) && size > 0 {
+            self.begin(size);
+        }
         match &mut self.state {
-            Reading::Idle if size > 0 => {
-                self.begin(size);
-                Ok(Bytes::new())
-            }
             Reading::Idle | Reading::Waiting(_) => Ok(Bytes::new()),
             Reading::Ready(bytes) => {
                 let piece = bytes.split_to(size.min(bytes.len()));
@@ -125,6 +136,19 @@ impl Writer {
         Self { handle, position, state: Writing::Ready, stream: Arc::new(stream) }
     }
 
+    /// A piece was written, or not.
+    fn wrote(&mut self, done: Result<u64, ErrorCode>) {
+        self.state = match done {
+            Ok(end) => {
+                if let Position::At(offset) = &mut self.position {
+                    *offset = end;
+                }
+                Writing::Ready
+            }
+            Err(code) => Writing::Failed(code),
+        };
+    }
+
     /// The error, reported once.
     fn check(&mut self) -> StreamResult<()> {
         match self.state {
@@ -142,15 +166,8 @@ impl Writer {
 impl Pollable for Writer {
     async fn ready(&mut self) {
         if let Writing::Waiting(write) = &mut self.state {
-            self.state = match write.await.unwrap_or(Err(ErrorCode::Io)) {
-                Ok(end) => {
-                    if let Position::At(offset) = &mut self.position {
-                        *offset = end;
-                    }
-                    Writing::Ready
-                }
-                Err(code) => Writing::Failed(code),
-            };
+            let done = write.await.unwrap_or(Err(ErrorCode::Io));
+            self.wrote(done);
         }
     }
 }
@@ -162,14 +179,19 @@ impl OutputStream for Writer {
         if matches!(self.state, Writing::Waiting(_)) || bytes.len() > WRITE {
             return Err(StreamError::trap("more was written than check-write allows"));
         }
-        let (handle, position, stream) = (Arc::clone(&self.handle), self.position, Arc::clone(&self.stream));
-        let write = self.handle.session().run(move |_| {
-            let written = handle.write(position, &bytes);
+        let (handle, position, session) = (Arc::clone(&self.handle), self.position, self.handle.session());
+        let write = |_: &Session, wait| self.handle.write(position, &bytes, wait);
+        if let Some(done) = session.at_once(DiskWait::Brief, self.handle.is_local(), write) {
+            self.wrote(done);
+            return Ok(());
+        }
+        let stream = Arc::clone(&self.stream);
+        self.state = Writing::Waiting(tokio::spawn(session.run_blocking(move |_| {
+            let written = handle.write(position, &bytes, DiskWait::Any);
             // The piece stays charged until it is written, even if the plugin no longer waits.
             drop((bytes, stream));
             written
-        });
-        self.state = Writing::Waiting(tokio::spawn(write));
+        })));
         Ok(())
     }
 
