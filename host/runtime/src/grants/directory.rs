@@ -40,6 +40,7 @@ mod wait;
 pub(crate) use entry::{Entry, Listing, READ};
 pub(super) use inode::Inodes;
 pub(crate) use inode::{Id, Position};
+pub(crate) use name::Opening;
 pub(super) use name::{Name, PATH, look, open_at_once};
 pub use quota::{Quota, Usage};
 pub(crate) use quota::{QuotaAccount, TotalAccount};
@@ -66,12 +67,10 @@ use rustix::io::Errno;
 use entry::{Node, OpenedFor, reopen};
 use inode::Inode;
 use name::open;
-use wait::is_local;
+use wait::{LARGE, is_local};
 
 /// The longest path: Linux's `PATH_MAX` without the final zero.
 const LONGEST_PATH: usize = 4095;
-/// The largest file that is removed or emptied at once, in bytes: the system frees what it holds on the disk.
-const LARGE: u64 = 1 << 20;
 
 /// The access mode of a granted directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,20 +143,6 @@ pub(super) struct CountedFolder {
     pub(super) queue: Arc<DiskQueue>,
     /// What ends with the directory.
     pub(super) held: Option<Box<dyn Send + Sync>>,
-}
-
-/// How to open a path.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Opening {
-    pub(crate) read: bool,
-    pub(crate) write: bool,
-    pub(crate) create: bool,
-    pub(crate) exclusive: bool,
-    pub(crate) truncate: bool,
-    /// Fails unless it is a directory.
-    pub(crate) directory: bool,
-    /// Follows a link in the last part of the path.
-    pub(crate) follow: bool,
 }
 
 /// New times of last access and last change; `None` leaves a time unchanged.

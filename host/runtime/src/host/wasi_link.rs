@@ -51,7 +51,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     // Files are our own implementation, which counts what a tenant's directory holds.
     filesystem::types::add_to_linker::<_, HasFiles>(linker, State::files)?;
     filesystem::preopens::add_to_linker::<_, HasFiles>(linker, State::files)?;
-    files::link(linker)?;
+    files::write::link(linker, State::files)?;
     link_requests(linker)?;
     link_sockets(linker)?;
     linker.allow_shadowing(false);

@@ -9,8 +9,8 @@ use rustix::buffer::spare_capacity;
 use rustix::fs::fstat;
 use rustix::io::{Errno, ReadWriteFlags, pread, preadv2};
 
-use super::Opening;
 use super::inode::{Id, Inode, Position};
+use super::name::Opening;
 use super::refused::Refused;
 use super::slots::FileSlot;
 use super::wait::DiskWait;

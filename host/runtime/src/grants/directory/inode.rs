@@ -10,10 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use cap_std::fs::{Metadata, MetadataExt};
 use rustix::fs::Stat;
 
-use super::LARGE;
 use super::quota::{QuotaAccount, Usage};
 use super::refused::Refused;
-use super::wait::DiskWait;
+use super::wait::{DiskWait, LARGE};
 
 /// The longest file: the system's offsets are signed.
 const LONGEST: u64 = i64::MAX as u64;

@@ -10,13 +10,26 @@ use cap_std::fs::{Dir, Metadata, OpenOptions};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 
-use super::Opening;
 use super::wait::DiskWait;
 
 /// Opens a name without following it, and without any effect on what it is.
 pub(in crate::grants) const PATH: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// What the system sets aside of for everybody: the mode that the process's mask is applied to.
 const MODE: Mode = Mode::RUSR.union(Mode::WUSR).union(Mode::RGRP).union(Mode::WGRP).union(Mode::ROTH).union(Mode::WOTH);
+
+/// How to open a path.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Opening {
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+    pub(crate) create: bool,
+    pub(crate) exclusive: bool,
+    pub(crate) truncate: bool,
+    /// Fails unless it is a directory.
+    pub(crate) directory: bool,
+    /// Follows a link in the last part of the path.
+    pub(crate) follow: bool,
+}
 
 /// One name in a directory, without a slash, and how long looking at it may take.
 #[derive(Clone, Copy)]

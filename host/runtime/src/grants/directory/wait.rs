@@ -46,6 +46,8 @@ use crate::limits::usage::thread_time;
 /// Concurrent disk operations of one tenant. Further ones queue, so that a slow disk cannot block the threads of all
 /// tenants.
 const TURNS: usize = 4;
+/// The largest file that is removed or emptied at once, in bytes: the system frees what it holds on the disk.
+pub(super) const LARGE: u64 = 1 << 20;
 /// How long an operation takes at most on a disk that is quick: more than the kernel gives other threads in between.
 const QUICK: Duration = Duration::from_millis(5);
 /// After one that took longer, nothing is done at once for this many times as long.

@@ -11,10 +11,9 @@ mod convert;
 mod device;
 mod session;
 mod streams;
-mod write;
+pub(in crate::host) mod write;
 
 pub(in crate::host) use session::{Session, StandardDevices};
-pub(in crate::host) use write::link;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -259,7 +258,7 @@ impl HostDescriptor for Files<'_> {
         Ok((bytes, end))
     }
 
-    /// Writes where that may wait: [`link`] replaces it by what tries it at once.
+    /// Writes where that may wait: `write.rs` tries it at once before.
     async fn write(&mut self, descriptor: Resource<Descriptor>, bytes: Vec<u8>, offset: u64) -> FsResult<u64> {
         let handle = self.handle(&descriptor)?;
         if let Some(device) = handle.device() {
