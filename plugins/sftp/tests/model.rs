@@ -145,11 +145,7 @@ impl Model {
                 }
                 self.nodes.insert((*path).to_owned(), Node::Directory);
             }
-            Step::RemoveDirectory(path) => match self.found(path)? {
-                Node::File(_) => return Err(Answer::Status(NO_SUCH_FILE)),
-                Node::Directory if !self.is_empty(path) => return Err(Answer::Status(FAILURE)),
-                Node::Directory => drop(self.nodes.remove(*path)),
-            },
+            Step::RemoveDirectory(path) => self.remove_directory(path)?,
             Step::Rename(old, new) => {
                 self.found(old)?;
                 self.parent(new)?;
@@ -164,6 +160,17 @@ impl Model {
             }
         }
         Ok(Answer::Status(OK))
+    }
+
+    fn remove_directory(&mut self, path: &str) -> Result<(), Answer> {
+        match self.found(path)? {
+            Node::File(_) => Err(Answer::Status(NO_SUCH_FILE)),
+            Node::Directory if !self.is_empty(path) => Err(Answer::Status(FAILURE)),
+            Node::Directory => {
+                self.nodes.remove(path);
+                Ok(())
+            }
+        }
     }
 
     fn open(&mut self, path: &str, flags: u32) -> Result<Answer, Answer> {

@@ -71,7 +71,8 @@ impl FileSystem for SandboxFiles {
         how.set(OpenFlags::EXCLUSIVE, mode.exclusive);
         how.set(OpenFlags::TRUNCATE, mode.truncate);
         access.set(DescriptorFlags::READ, mode.read);
-        access.set(DescriptorFlags::WRITE, mode.write);
+        // To truncate is to write, whatever the flags say, as under Linux.
+        access.set(DescriptorFlags::WRITE, mode.write || mode.truncate);
         Ok(SandboxFile { end: None, descriptor: self.open_at(path, how, access)? })
     }
 
