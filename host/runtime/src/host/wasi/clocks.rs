@@ -11,7 +11,7 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 /// Too coarse for cache timing attacks.
 const RESOLUTION: Duration = Duration::from_millis(1);
 
-/// Time in whole milliseconds since the first use of WASI.
+/// Time in whole milliseconds since the first use of WASI, from 1 on: Go's runtime takes 0 for a clock that is broken.
 #[derive(Clone, Copy)]
 pub(in crate::host) struct CoarseClock {
     start: Instant,
@@ -51,7 +51,8 @@ impl HostMonotonicClock for CoarseClock {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(coarse(self.start.elapsed()).as_nanos()).unwrap_or(u64::MAX)
+        let now = coarse(self.start.elapsed()).saturating_add(RESOLUTION);
+        u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
     }
 }
 
@@ -64,6 +65,7 @@ mod tests {
         assert_eq!(coarse(Duration::from_nanos(1_999_999)), Duration::from_millis(1));
         assert_eq!(coarse(Duration::from_nanos(2_000_000)), Duration::from_millis(2));
         let clock = CoarseClock::start();
+        assert!(HostMonotonicClock::now(&clock) >= 1_000_000, "Go programs end at once");
         for _ in 0..1000 {
             assert_eq!(HostMonotonicClock::now(&clock) % 1_000_000, 0);
             assert_eq!(HostWallClock::now(&clock).subsec_nanos() % 1_000_000, 0);
