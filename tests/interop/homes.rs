@@ -3,8 +3,11 @@
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use whelk_tests::{Access, Call, Client, Finished, Gateway, Input, Running, Setup, build_guest};
+use whelk_tests::{
+    Access, Call, Client, Finished, Gateway, Input, Running, SOON, Setup, build_guest, client_program, shipped_plugins,
+};
 
 /// Who logs in is whom the authenticator grants: it does what the password says. The user `guest` needs no credentials.
 const CONFIGURATION: &str = "\
@@ -16,6 +19,8 @@ plugin = \"files\"
 grants.directory = { path = \"homes/{principal}\", from = \"skel\" }
 [tenants.brief]
 plugin = \"files\"
+routes.exec = { scp = \"scp\" }
+routes.subsystem = { sftp = \"sftp\" }
 grants.directory = { ephemeral = true, from = \"skel\" }
 [[authenticators]]
 name = \"door\"
@@ -28,13 +33,17 @@ fn gateway() -> Gateway {
     let setup = Setup::default();
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
     let plugins = setup.folder().join("own");
-    for folder in ["own", "homes", "skel"] {
+    for folder in ["own", "own/bin", "homes", "skel"] {
         fs::DirBuilder::new().mode(0o755).create(setup.folder().join(folder)).expect("our own folder");
     }
     fs::write(setup.folder().join("skel/.profile"), "welcome").expect("our own folder");
     for name in ["files", "doorman"] {
         let wasm = build_guest(&format!("host/runtime/tests/guests/{name}"), name, &target);
         fs::write(plugins.join(name).with_extension("wasm"), wasm).expect("our own folder");
+    }
+    for name in ["bin/scp.wasm", "bin/sftp.wasm"] {
+        let program = fs::read(shipped_plugins().join(name)).expect("it is built");
+        fs::write(plugins.join(name), program).expect("our own folder");
     }
     setup.plugins(plugins).configuration(CONFIGURATION).start()
 }
@@ -119,6 +128,52 @@ fn sessions_of_one_connection_share_an_ephemeral_home_that_is_gone_with_it() {
         let third = call("no").run(Input::Bytes(b"read sent".to_vec()));
         assert_eq!(answers(&third), ["datamore"]);
         let other = Call::new(client, &gateway, "guest").run(Input::Bytes(b"stat sent;read .profile".to_vec()));
+        assert_eq!(answers(&other), ["none", "welcome"]);
+        assert_eq!(first.finish().status, Some(0));
+        wait_for_removals(&gateway, 2 * (round + 1));
+        assert_eq!(names(&ephemeral(&gateway)), [""; 0]);
+    }
+    gateway.end();
+}
+
+/// Runs `scp -O` (`scp`, by its own protocol) or `sftp` over the connection of this socket.
+fn copy(program: &str, version: &str, gateway: &Gateway, socket: &str, places: [&str; 2]) {
+    let mut command = Command::new(client_program(&format!("{program}-{version}")));
+    command.args(["-F", "none", "-o", socket, "-oControlMaster=no", "-oBatchMode=yes", "-oLogLevel=ERROR"]);
+    command.args(["-oStrictHostKeyChecking=no", "-oUserKnownHostsFile=/dev/null", "-oPubkeyAuthentication=no"]);
+    command.arg("-S").arg(client_program(&format!("ssh-{version}"))).args(["-P", &gateway.port().to_string()]);
+    if program == "scp" {
+        command.arg("-O");
+    }
+    command.args(places);
+    let finished = Running::run(command, Input::Nothing, SOON);
+    assert_eq!(finished.status, Some(0), "{program} {version}: {}", finished.err);
+}
+
+#[test]
+fn scp_and_sftp_and_then_ssh_over_one_connection_see_the_same_ephemeral_home() {
+    let gateway = gateway();
+    let (own, back) = (gateway.folder().join("own-file"), gateway.folder().join("back"));
+    let text = |path: &Path| path.to_str().expect("it is UTF-8").to_owned();
+    for (round, (client, version)) in [(Client::OpenSsh92, "9.2"), (Client::OpenSsh100, "10.0")].into_iter().enumerate()
+    {
+        let socket = format!("ControlPath={}", gateway.folder().join(format!("master-{version}")).display());
+        let call = |master: &str| {
+            let call = Call::new(client, &gateway, "guest").option("-o").option(&socket);
+            call.option("-o").option(&format!("ControlMaster={master}"))
+        };
+        let first = held(&call("yes"), "data");
+        fs::write(&own, format!("of {version}")).expect("our own folder");
+        copy("scp", version, &gateway, &socket, [&text(&own), "guest@127.0.0.1:copied"]);
+        let second = call("no").run(Input::Bytes(b"read copied;write new made;read sent".to_vec()));
+        assert_eq!(answers(&second), [&*format!("of {version}"), "ok", "data"]);
+        for (program, name) in [("scp", "new"), ("sftp", "new"), ("sftp", "copied")] {
+            let _ = fs::remove_file(&back);
+            copy(program, version, &gateway, &socket, [&format!("guest@127.0.0.1:{name}"), &text(&back)]);
+            let expected = if name == "new" { "made".to_owned() } else { format!("of {version}") };
+            assert_eq!(fs::read_to_string(&back).ok(), Some(expected), "{program} {version}: {name}");
+        }
+        let other = Call::new(client, &gateway, "guest").run(Input::Bytes(b"stat copied;read .profile".to_vec()));
         assert_eq!(answers(&other), ["none", "welcome"]);
         assert_eq!(first.finish().status, Some(0));
         wait_for_removals(&gateway, 2 * (round + 1));
