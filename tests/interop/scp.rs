@@ -22,7 +22,7 @@ tenant = \"narrow\"
 auth = \"none\"
 [tenants.wide]
 plugin = \"scp\"
-routes.exec = { scp = \"scp\" }
+exec_programs = true
 grants.directory = { path = \"wide\", access = \"read-write\" }
 [tenants.narrow]
 plugin = \"scp\"
@@ -201,6 +201,18 @@ fn a_file_beyond_the_quota_is_told_and_the_next_one_is_stored() {
         assert!((200_000..300 << 10).contains(&big), "{version}: {big}");
         gateway.end();
     }
+}
+
+/// What a client of rsync runs. There is no such program here.
+#[test]
+fn rsync_is_told_that_there_is_none() {
+    let gateway = gateway();
+    for client in [Client::OpenSsh92, Client::OpenSsh100] {
+        let call = Call::new(client, &gateway, "guest").exec("rsync --server -logDtpre.iLsfxCIvu . folder");
+        let finished = call.run(Input::Nothing);
+        assert_eq!((finished.err.as_str(), finished.status), ("rsync: not found\n", Some(127)), "{client:?}");
+    }
+    gateway.end();
 }
 
 #[test]
