@@ -471,16 +471,19 @@ events! {
         ) {
             #[display] error: &'a io::Error,
         }
-        /// What a plugin did to a file, or was refused. Lines are bounded by `log_rate`; programs in this process hear
-        /// of all.
+        /// What a plugin did to a file, or was refused. `write-end` and `read-end` come once for each open file, when
+        /// it is closed: `write-end` if it was written to, otherwise `read-end` if it was read. Lines are bounded by
+        /// `log_rate`; programs in this process hear of all.
         FileUsed("file_used", INFO, "audit", "file") {
             tenant: &'a str,
+            user: &'a str,
             plugin: &'a str,
             connection: Option<u64>,
             channel: u32,
             operation: &'a str,
             path: &'a str,
             bytes: Option<u64>,
+            read: Option<u64>,
             refused: Option<&'a str>,
         }
         /// There were more file events than `log_rate` lets through to the log.

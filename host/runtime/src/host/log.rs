@@ -47,7 +47,10 @@ pub(super) struct FileEvent<'a> {
     pub(super) path: &'a str,
     /// The new path of a rename or link, the target of a symbolic link.
     pub(super) to: Option<&'a str>,
+    /// The new size, or how many bytes were written until it was closed.
     pub(super) bytes: Option<u64>,
+    /// How many bytes were read until it was closed.
+    pub(super) read: Option<u64>,
     /// The error that the plugin was given.
     pub(super) refused: Option<&'static str>,
 }
@@ -101,12 +104,14 @@ impl LogBook {
         if allowed.is_none() && !has_subscriber() {
             return;
         }
-        let FileEvent { operation, path, to, bytes, refused } = *event;
+        let FileEvent { operation, path, to, bytes, read, refused } = *event;
         let (tenant, plugin, connection, channel) = self.speaker();
+        let user = &*printable(&self.user, USER);
         // Quoted, so that no name looks like two.
         let both = to.map(|to| format!("{path:?} to {to:?}"));
         let path = &*printable(both.as_deref().unwrap_or(path), self.tenant.limits().log_line);
-        let event = LogEvent::FileUsed { tenant, plugin, connection, channel, operation, path, bytes, refused };
+        let event =
+            LogEvent::FileUsed { tenant, user, plugin, connection, channel, operation, path, bytes, read, refused };
         match allowed {
             Some(left_out) => {
                 self.sum_up(left_out);

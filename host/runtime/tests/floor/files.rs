@@ -143,7 +143,7 @@ async fn file_events_are_logged() {
             assert_eq!((field("tenant"), field("plugin"), field("channel")), {
                 ("acme".to_owned(), "files".to_owned(), "7".to_owned())
             });
-            let told = ["operation", "path", "bytes", "refused"].map(field);
+            let told = ["operation", "path", "bytes", "read", "refused"].map(field);
             told.into_iter().filter(|field| !field.is_empty()).collect::<Vec<_>>().join(" ")
         })
         .collect();
@@ -152,6 +152,7 @@ async fn file_events_are_logged() {
         "create d/a",
         "write-end d/a 4",
         "open d/a",
+        "read-end d/a 4",
         "open d/a",
         "truncate d/a 2",
         "rename \"d/a\" to \"b\"",
@@ -172,6 +173,35 @@ async fn file_events_are_logged() {
         "write-end line\\u{1b}[1mx 1",
     ];
     assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn what_was_read_and_written_is_told_once_when_the_file_is_closed() {
+    log::listen();
+    let place = Place::with(Access::ReadWrite, AMPLE, |path| {
+        fs::write(path.join("big"), vec![b'x'; 300_000]).unwrap();
+        fs::write(path.join("empty"), b"").unwrap();
+    });
+    let mut shell = place.shell();
+    let told = |shell: &crate::shell::Shell| {
+        let line = |line: &log::Line| {
+            let field = |name| line.fields.get(name).cloned().unwrap_or_default();
+            ["operation", "path", "bytes", "read"].map(field).join(" ")
+        };
+        log::lines(&shell.client.id).iter().map(line).collect::<Vec<_>>()
+    };
+    shell.run("read big;bytes big 10;read empty;read-from big 299990;stat big;list .").await;
+    let read = ["open big  ", "read-end big  300000", "open big  ", "read-end big  10", "open empty  ", "open big  "];
+    assert_eq!(told(&shell)[..6], read);
+    assert_eq!(told(&shell)[6..], ["read-end big  10"]);
+    // Of one that is read and written there is one line, and that of one that stays open comes with the end.
+    shell.run("hold big;held 12345;held 12345").await;
+    assert_eq!(told(&shell)[7..], ["open big  "]);
+    let id = shell.client.id.clone();
+    shell.end().await;
+    let last = log::lines(&id).pop().unwrap();
+    let field = |name: &str| last.fields.get(name).cloned().unwrap_or_default();
+    assert_eq!((field("operation"), field("bytes")), ("write-end".to_owned(), "10".to_owned()));
 }
 
 #[tokio::test]

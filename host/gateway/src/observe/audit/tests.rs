@@ -152,19 +152,21 @@ fn a_record_says_whose_its_connection_and_session_are() {
     record(&recorder, SessionEvent::Opened { connection: 7, channel: 0, session: 3, user, tenant, plugin, generation });
     let used = Event::Runtime(LogEvent::FileUsed {
         tenant: "acme",
+        user: "alice",
         plugin: "files",
         connection: Some(7),
         channel: 0,
-        operation: "open",
+        operation: "read-end",
         path: "a/b",
         bytes: None,
+        read: Some(5),
         refused: None,
     });
     let used = record(&recorder, used);
     for (field, value) in [("user", "alice"), ("principal", "alice"), ("peer", "192.0.2.1:5000"), ("path", "a/b")] {
         assert_eq!(used[field], value, "{used}");
     }
-    assert_eq!(used["session"], 3, "{used}");
+    assert_eq!((&used["session"], &used["read"]), (&3.into(), &5.into()), "{used}");
     let (peer, reason, level) = (Peer::Unknown, escape(b"end"), Level::INFO);
     let closed = ConnectionEvent::Closed {
         connection: 7,

@@ -68,7 +68,11 @@ const FIELDS: &[(&str, &str)] = &[
     ("number", "which plugin folder it is, from 0 on"),
     ("of_source", "how many connections or lines there are of the source"),
     ("opened_by", "who began a channel: `the client` or `the server`"),
-    ("operation", "what a plugin did to a file"),
+    (
+        "operation",
+        "what a plugin did to a file: `open`, `create`, `truncate`, `read-end`, `write-end`, `rename`, `remove`, \
+         `mkdir`, `rmdir`, `link`, `symlink` or `times`",
+    ),
     ("others", "how many attempts of other methods were refused"),
     ("panic", "what a panic said"),
     ("passwords", "how many passwords were refused"),
@@ -79,6 +83,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("plugin", "the name of a plugin"),
     ("plugins", "how many plugins are served"),
     ("principal", "the account of a user; in `login_succeeded` only if it has another name"),
+    ("read", "how many bytes a plugin read from a file until it was closed"),
     ("reason", "why, in words"),
     ("received", "how many bytes were read from the client"),
     ("refused", "the error that the plugin was given, or how many plugin files were refused"),

@@ -250,7 +250,7 @@ impl HostDescriptor for Files<'_> {
                 device::read(stream, length).await?
             }
             None => {
-                let read = move |_: &Session, handle: &Handle, wait| handle.entry()?.read(offset, length, wait);
+                let read = move |_: &Session, handle: &Handle, wait| handle.read(offset, length, wait);
                 self.with(&descriptor, DiskWait::Never, read).await?
             }
         };

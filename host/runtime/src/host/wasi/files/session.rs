@@ -78,6 +78,8 @@ pub(super) struct Handle {
     /// The path from the root, for the log.
     path: String,
     session: Arc<Session>,
+    /// Bytes read from it and written to it, for the log.
+    read: AtomicU64,
     written: AtomicU64,
     /// A write has exceeded the quota.
     refused: AtomicBool,
@@ -231,7 +233,8 @@ impl Session {
                 _ => return,
             },
         };
-        self.log.file(&FileEvent { operation, path, to, bytes, refused: refused.as_ref().map(ErrorCode::name) });
+        let refused = refused.as_ref().map(ErrorCode::name);
+        self.log.file(&FileEvent { operation, path, to, bytes, read: None, refused });
     }
 }
 
@@ -241,6 +244,7 @@ impl Handle {
             opened,
             path,
             session: Arc::clone(session),
+            read: AtomicU64::default(),
             written: AtomicU64::default(),
             refused: AtomicBool::default(),
         }
@@ -336,6 +340,13 @@ impl Handle {
         result.map(|_| ())
     }
 
+    /// Reads up to `length` bytes; none at the end of the file.
+    pub(super) fn read(&self, offset: u64, length: usize, wait: DiskWait) -> Result<Vec<u8>, Refused> {
+        let bytes = self.entry()?.read(offset, length, wait)?;
+        self.read.fetch_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        Ok(bytes)
+    }
+
     /// Writes all of it or nothing, and returns the offset behind the bytes.
     pub(super) fn write(&self, position: Position, data: &[u8], wait: DiskWait) -> Result<u64, Refused> {
         let result = self.entry().and_then(|entry| entry.write(position, data, wait));
@@ -350,14 +361,16 @@ impl Handle {
     }
 }
 
-/// The end of a file that was written to.
+/// The end of a file that was read or written to.
 impl Drop for Handle {
     fn drop(&mut self) {
-        let (bytes, refused) = (*self.written.get_mut(), *self.refused.get_mut());
-        if bytes > 0 || refused {
+        let (read, written, refused) = (*self.read.get_mut(), *self.written.get_mut(), *self.refused.get_mut());
+        let wrote = written > 0 || refused;
+        if wrote || read > 0 {
+            let (operation, bytes) = if wrote { ("write-end", Some(written)) } else { ("read-end", None) };
+            let (path, read) = (&*self.path, Some(read).filter(|read| *read > 0));
             let refused = refused.then(|| ErrorCode::Quota.name());
-            let (operation, path, bytes) = ("write-end", &*self.path, Some(bytes));
-            self.session.log.file(&FileEvent { operation, path, to: None, bytes, refused });
+            self.session.log.file(&FileEvent { operation, path, to: None, bytes, read, refused });
         }
         let opened = std::mem::replace(&mut self.opened, Tree::root());
         if let Some(removed) = opened.into_last().and_then(Entry::close_unless_removed) {

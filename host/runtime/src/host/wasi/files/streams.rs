@@ -37,7 +37,7 @@ impl Reader {
     fn begin(&mut self, length: usize) {
         let (handle, offset, length) = (Arc::clone(&self.handle), self.offset, length.min(READ));
         let session = self.handle.session();
-        let read = move |wait| handle.entry().and_then(|entry| entry.read(offset, length, wait));
+        let read = move |wait| handle.read(offset, length, wait);
         self.state = match session.at_once(DiskWait::Never, self.handle.is_local(), |_, wait| read(wait)) {
             Some(done) => done.into(),
             None => {
