@@ -41,7 +41,7 @@ fn run(command: Command) -> Finished {
 }
 
 #[test]
-fn scp_and_sftp_are_told_that_there_is_no_such_subsystem() {
+fn scp_and_sftp_are_told_that_there_is_no_such_subsystem_where_the_tenant_has_no_files() {
     let (gateway, access, _) = gateway();
     let port = gateway.port().to_string();
     for version in VERSIONS {

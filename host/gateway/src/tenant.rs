@@ -28,6 +28,7 @@ use whelk_runtime::{
 };
 
 use crate::config::sections::plugins::arguments::ProgramSettings;
+use crate::config::sections::tenants::files;
 use crate::config::{self, Grants, Limits, check_tenant_name};
 use crate::observe::escape::escape;
 use crate::observe::event::{PluginEvent, emit};
@@ -43,6 +44,8 @@ pub struct Tenant {
     /// The name of the plugin that handles whole connections.
     connection_plugin: Option<String>,
     routes: Routes,
+    /// Whether sftp and scp reach the files of its sessions.
+    serves_files: bool,
     /// The arguments that its programs get.
     arguments: ProgramSettings,
     /// The contents of its own plugin folder, if it has one.
@@ -181,11 +184,6 @@ impl Tenant {
     fn folders(&self) -> impl Iterator<Item = &Arc<Registry>> {
         self.own.iter().chain([&self.operators])
     }
-
-    /// The routes of its commands and subsystems.
-    pub fn routes(&self) -> &Routes {
-        &self.routes
-    }
 }
 
 impl Plugins for Tenant {
@@ -198,7 +196,8 @@ impl Plugins for Tenant {
     }
 
     fn route(&self, start: &ProgramRequest<'_>) -> Option<String> {
-        self.routes.find(start).map(|(_, plugin)| plugin.to_owned())
+        let of_files = || files::routes().find(start).filter(|_| self.serves_files);
+        self.routes.find(start).or_else(of_files).map(|(_, plugin)| plugin.to_owned())
     }
 
     fn command(&self, request: &ProgramRequest<'_>) -> Option<String> {
@@ -237,6 +236,7 @@ impl Tenants {
                 limits: tenant.limits.clone(),
                 connection_plugin: tenant.connection_plugin.clone(),
                 routes: tenant.routes.clone(),
+                serves_files: tenant.serves_files(),
                 own: folders.own.get(name).map(|(plugins, _)| Arc::clone(plugins)),
                 operators: Arc::clone(&folders.operators.0),
                 programs: make_programs(name, tenant, folders, counts),
@@ -482,6 +482,7 @@ impl Demonstration {
             limits: self.limits.clone(),
             connection_plugin: None,
             routes: Routes::default(),
+            serves_files: true,
             arguments: ProgramSettings::new(),
             own: None,
             operators: Arc::clone(&self.plugins),

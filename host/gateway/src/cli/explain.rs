@@ -7,6 +7,7 @@ use std::path::Path;
 
 use whelk_runtime::{HomeLifetime, ProgramRequest};
 
+use crate::config::sections::tenants::files;
 use crate::config::{
     Authentication, AuthenticatorConfig, Clock, Config, Directory, DirectoryAccess, Grants, HomesConfig, LoginPolicy,
     MountConfig, RequiredMethods, TenantConfig, User, size,
@@ -98,6 +99,12 @@ impl View<'_> {
             .all()
             .map(|(kind, from, to)| format!("{} -> {to}: {}", route(kind, from), self.file(to)));
         write_list(text, "routes", routes.collect())?;
+        let files = self.tenant.file_routes().map(|(kind, from, program)| {
+            format!("{} -> {program}, {}: {}", route(kind, from), self.why_files(), self.file(program))
+        });
+        if self.tenant.serves_files() {
+            write_list(text, "files", files.collect())?;
+        }
         let limits = self.tenant.limits.differences(&self.config.limits);
         let limits = limits.into_iter().map(|(name, own, hosts)| format!("{name} = {own} (the server's: {hosts})"));
         write_list(text, "limits", limits.collect())?;
@@ -203,8 +210,20 @@ impl View<'_> {
                 let route = route(kind, from);
                 format!("{asked} is served by {plugin}, by the route {route}: {}", self.file(plugin))
             }
-            None => format!("{asked} is served by {}: no route fits", self.user.plugin),
+            None => match files::routes().find(&start).filter(|_| self.tenant.serves_files()) {
+                Some((_, program)) => {
+                    let (why, file) = (self.why_files(), self.file(program));
+                    let refused = if file == "missing" { ", so it is refused" } else { "" };
+                    format!("{asked} is served by the program {program}, {why}: {file}{refused}")
+                }
+                None => format!("{asked} is served by {}: no route fits", self.user.plugin),
+            },
         }
+    }
+
+    /// Why sftp and scp reach the files of the tenant.
+    fn why_files(&self) -> &'static str {
+        if self.tenant.files.is_some() { "by `files = true`" } else { "as its directory is a home" }
     }
 }
 

@@ -18,7 +18,7 @@ const SETTINGS: [(&str, &[&str]); 15] = [
     (TOP, &["authenticators", "end_revoked", "audit", "erase_by_width", "programs", "software_version"]),
     ("in [users.NAME]", &["tenant", "plugin", "password", "keys", "authorized_keys", "auth", "principals", "methods"]),
     ("in [tenants.NAME]", &["plugin", "connection_plugin", "plugins", "methods", "routes", "limits", "grants"]),
-    ("in [tenants.NAME]", &["trusted_user_ca_keys", "exec_programs", "programs"]),
+    ("in [tenants.NAME]", &["trusted_user_ca_keys", "exec_programs", "programs", "files"]),
     ("in [programs.NAME] or [tenants.NAME.programs.NAME]", &["exec", "shell"]),
     ("in [tenants.NAME.routes]", &["subsystem", "exec"]),
     ("in [tenants.NAME.grants]", &["directory", "deploy", "environment", "clock", "keyvalue", "topics", "http", "tcp"]),

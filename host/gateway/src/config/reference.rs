@@ -180,6 +180,11 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 #   login shell would. Otherwise such a command goes to the user's plugin. A forced command and the routes come first. With
 #   true a name that is no program's is an error: "NAME: not found", exit status 127:
 # exec_programs = false
+#   Whether sftp and scp reach its files (sshd's `Subsystem sftp internal-sftp`): the subsystem sftp is then served by the
+#   program sftp, and the commands scp and internal-sftp by the programs scp and sftp. The routes below and forced commands
+#   come first. Without this setting it is true if the directory is a home, and false if not, since a directory may be an
+#   application's data:
+# files = true
 #
 #   Authorities whose certificates this tenant's users may have, beside the server's: trusted_user_ca_keys, as at the top.
 #

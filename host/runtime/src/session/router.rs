@@ -123,7 +123,9 @@ impl Router {
 
     /// The plugin that was found, if the tenant may run it.
     pub(super) fn check_grants(&self, found: Lookup) -> Result<Arc<Plugin>, Error> {
-        let plugin = found.found().ok_or_else(|| Error::Refused("there is no such plugin".to_owned()))?;
+        let plugin = found
+            .found()
+            .ok_or_else(|| Error::Refused("there is no such plugin, and no such program in `bin`".to_owned()))?;
         plugin.check_grants(&self.tenant)?;
         Ok(plugin)
     }

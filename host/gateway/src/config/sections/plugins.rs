@@ -111,6 +111,11 @@ impl Visible<'_> {
         Some(name)
     }
 
+    /// Whether there is a plugin or a program of this name, or a folder that cannot be read.
+    pub(in crate::config) fn has(&self, name: &str) -> bool {
+        self.find(name).is_ok()
+    }
+
     /// Looks up a name exactly: it never becomes a path.
     ///
     /// # Errors

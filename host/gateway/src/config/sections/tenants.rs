@@ -2,6 +2,7 @@
 //!
 //! The tenant [`DEFAULT_TENANT`] always exists, configured or not: it has the users without a tenant.
 
+pub(crate) mod files;
 mod routes;
 
 use std::collections::BTreeMap;
@@ -44,6 +45,8 @@ pub struct TenantConfig {
     pub deploys: bool,
     /// Which plugin serves which command.
     pub routes: Routes,
+    /// Whether sftp and scp reach the files of its sessions; `None`: if those are homes.
+    pub files: Option<bool>,
     /// A command without a route runs the program that its first word names.
     pub exec_programs: bool,
     /// The arguments that its programs get: the server's settings, with this tenant's.
@@ -122,6 +125,17 @@ impl TenantConfig {
         })
     }
 
+    /// Whether sftp and scp reach the files of its sessions. A directory that is no home may be an application's data.
+    pub(crate) fn serves_files(&self) -> bool {
+        let has_homes = || self.grants.directory.as_ref().is_some_and(|directory| directory.homes.is_some());
+        self.files.unwrap_or_else(has_homes)
+    }
+
+    /// The routes of whelk's own behind those of the operator: `subsystem` or `exec`, what it matches, and the program.
+    pub(crate) fn file_routes(&self) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+        files::behind(&self.routes).filter(|_| self.serves_files())
+    }
+
     /// A tenant with these limits and nothing else.
     pub(crate) fn plain(limits: &Limits) -> TenantConfig {
         let (routes, grants, authorities) = (Routes::default(), Grants::default(), Authorities::default());
@@ -131,6 +145,7 @@ impl TenantConfig {
             plugins: None,
             deploys: false,
             routes,
+            files: None,
             exec_programs: false,
             programs: ProgramSettings::new(),
             methods: RequiredMethods::default(),
@@ -223,6 +238,9 @@ fn read_tenant(item: &Item<'_>, around: &Around<'_>, claims: &mut Vec<Claim>, fi
     }
     if let Some(section) = section.take("routes").and_then(|item| item.section(findings)) {
         tenant.routes = routes::read(section, &visible, findings);
+    }
+    if let Some(item) = section.take("files") {
+        tenant.files = files::read(&item, (&tenant.grants, &tenant.routes), &visible, findings);
     }
     if let Some(given) = section.take("exec_programs").and_then(|item| findings.keep(&item, truth(item.value))) {
         tenant.exec_programs = given;

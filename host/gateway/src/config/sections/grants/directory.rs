@@ -128,8 +128,19 @@ fn read_quota(section: &mut Section<'_>, directory: &mut Directory, findings: &m
     }
     let read = bytes.and_then(|item| findings.keep(&item, usize::read_within(item.value, 0, 1 << 50)));
     directory.bytes = read.unwrap_or(directory.bytes);
-    let read = files.and_then(|item| findings.keep(&item, u32::read_within(item.value, 0, 100_000_000)));
+    let read = files.and_then(|item| findings.keep(&item, read_files(&item)));
     directory.files = read.unwrap_or(directory.files);
+}
+
+/// The most files. What is meant for sftp and scp is another setting of the same name.
+fn read_files(item: &Item<'_>) -> Result<u32, String> {
+    let read = u32::read_within(item.value, 0, 100_000_000);
+    match item.value {
+        DeValue::Boolean(_) => read.map_err(|what| {
+            format!("{what}: whether sftp and scp reach the directory is the setting `files` of [tenants.NAME]")
+        }),
+        _ => read,
+    }
 }
 
 /// What homes have besides. Without a lifetime there are none.
