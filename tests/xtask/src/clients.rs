@@ -7,6 +7,7 @@
 
 mod libraries;
 mod toolchains;
+mod transfer;
 
 use crate::step::{Outcome, doing, output, run as step};
 use crate::workspace::Workspace;
@@ -37,7 +38,7 @@ struct Tool {
     package: &'static str,
 }
 
-const TOOLS: [Tool; 14] = [
+const TOOLS: [Tool; 15] = [
     Tool { program: "ssh-keygen", package: "openssh-client" },
     Tool { program: "ssh-keyscan", package: "openssh-client" },
     Tool { program: "curl", package: "curl" },
@@ -46,6 +47,7 @@ const TOOLS: [Tool; 14] = [
     Tool { program: "dropbearkey", package: "dropbear-bin" },
     Tool { program: "plink", package: "putty-tools" },
     Tool { program: "pscp", package: "putty-tools" },
+    Tool { program: "psftp", package: "putty-tools" },
     Tool { program: "puttygen", package: "putty-tools" },
     Tool { program: "systemd-analyze", package: "systemd" },
     Tool { program: "systemd-socket-activate", package: "systemd" },
@@ -99,6 +101,7 @@ impl Clients {
         clients.bring_javascript(&workspace.root.join("tests/interop/guests"))?;
         clients.bring_libraries(&workspace.root.join("tests/interop"))?;
         clients.bring_toolchains()?;
+        clients.bring_transfer()?;
         Ok(clients)
     }
 
