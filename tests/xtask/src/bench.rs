@@ -7,6 +7,7 @@
 mod load;
 mod meter;
 mod server;
+mod sftp;
 
 use crate::build::build;
 use crate::clients::Clients;
@@ -17,19 +18,21 @@ use server::{Kind, Place, Server};
 use std::path::PathBuf;
 
 pub(crate) const HELP: &str = "\
-cargo xtask bench [--against PROGRAM] [PART..]
+cargo xtask bench [--against PROGRAM] [--mib SIZE] [PART..]
 
 Measures Whelk and OpenSSH's sshd in turns: server CPU (user and system) for each handshake, session, echo, line typed
 into a terminal, GB down and GB up, and the memory of an idle session. Then Whelk alone: a terminal that edits lines
 beside a raw one (cooked), and the session of a program beside that of a handler (program). PART is one or more of
-handshake, session, echo, typed, down, up, idle, cooked, program; all of them by default.
+handshake, session, echo, typed, down, up, idle, cooked, program, sftp; all of them by default.
+For sftp OpenSSH's client puts and gets a file of SIZE MiB (128 by default), and ten files of 1 KiB for each of these
+MiB: server CPU, wall time, and how far the memory of the server's processes grows meanwhile.
 Prints both and their ratio. --against compares with another build of Whelk instead, such as that of the last release.
 Needs two cores and, to fetch sshd where it is missing, root on Debian.";
 
 /// Runs beside sshd, and beside another build, where small differences count.
 const RUNS: usize = 3;
 const RUNS_OF_BUILDS: usize = 5;
-const PARTS: [&str; 9] = ["handshake", "session", "echo", "typed", "down", "up", "idle", "cooked", "program"];
+const PARTS: [&str; 10] = ["handshake", "session", "echo", "typed", "down", "up", "idle", "cooked", "program", "sftp"];
 
 /// One line of the table: the same work for both servers.
 struct Row {
@@ -86,15 +89,25 @@ fn pairs() -> Vec<Pair> {
     ]
 }
 
-pub(crate) fn run(arguments: &[String]) -> Outcome {
-    let (other, arguments) = match arguments {
-        [option, program, parts @ ..] if option == "--against" => {
-            let other = PathBuf::from(program);
-            (Some(doing(program, other.canonicalize())?), parts)
+/// The build to compare with, the size of transfers in MiB, and the parts.
+fn options(arguments: &[String]) -> Outcome<(Option<PathBuf>, u64, &[String])> {
+    let (mut other, mut size, mut arguments) = (None, sftp::SIZE, arguments);
+    while let [option, rest @ ..] = arguments
+        && option.starts_with("--")
+    {
+        let [value, rest @ ..] = rest else { return Err(format!("{option} needs a value")) };
+        match option.as_str() {
+            "--against" => other = Some(doing(value, PathBuf::from(value).canonicalize())?),
+            "--mib" => size = value.parse().map_err(|_| format!("--mib {value:?}: not a number of MiB"))?,
+            _ => return Err(format!("no option {option:?}: there are --against and --mib")),
         }
-        [option] if option == "--against" => return Err("--against needs a program".to_owned()),
-        parts => (None, parts),
-    };
+        arguments = rest;
+    }
+    Ok((other, size, arguments))
+}
+
+pub(crate) fn run(arguments: &[String]) -> Outcome {
+    let (other, size, arguments) = options(arguments)?;
     if let Some(unknown) = arguments.iter().find(|argument| !PARTS.contains(&argument.as_str())) {
         return Err(format!("no part {unknown:?}: there are {}", PARTS.join(", ")));
     }
@@ -112,6 +125,9 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     for row in rows().iter().filter(|row| is_wanted(row.part)) {
         let runs = if place.peer() == Kind::Other { RUNS_OF_BUILDS } else { RUNS };
         lines.push(measure(&place, &row.title, runs, (Kind::Whelk, &row.load), (place.peer(), &row.load))?);
+    }
+    if is_wanted("sftp") {
+        lines.extend(measure_sftp(&place, size)?);
     }
     let mut paired = Vec::new();
     for Pair { title, load, beside, .. } in pairs().iter().filter(|pair| is_wanted(pair.part)) {
@@ -155,9 +171,38 @@ fn measure(place: &Place, title: &str, runs: usize, first: (Kind, &Load), second
             figures.push(figure);
         }
     }
+    Ok(table_line(title, left, right))
+}
+
+fn table_line(title: &str, left: Vec<f64>, right: Vec<f64>) -> String {
     let ((low, ours, high), (least, theirs, most)) = (spread(left), spread(right));
     let ratio = ours / theirs;
-    Ok(format!("{title:<34}{ours:>12.3}{theirs:>12.3}{ratio:>9.3}   {low:.3}-{high:.3}, {least:.3}-{most:.3}"))
+    format!("{title:<34}{ours:>12.3}{theirs:>12.3}{ratio:>9.3}   {low:.3}-{high:.3}, {least:.3}-{most:.3}")
+}
+
+/// File transfer in turns: three lines for each way.
+fn measure_sftp(place: &Place, size: u64) -> Outcome<Vec<String>> {
+    sftp::prepare(place, size)?;
+    let runs = if place.peer() == Kind::Other { RUNS_OF_BUILDS } else { RUNS };
+    let mut lines = Vec::new();
+    for transfer in sftp::Transfer::ALL {
+        let (mut left, mut right) = (Vec::new(), Vec::new());
+        for time in 1..=runs {
+            for (kind, all) in [(Kind::Whelk, &mut left), (place.peer(), &mut right)] {
+                let mut server = Server::start(place, kind)?;
+                let figures = sftp::run(place, &mut server, transfer, size);
+                server.stop()?;
+                let figures = figures.map_err(|error| format!("{transfer:?}, {kind:?}: {error}"))?;
+                eprintln!("sftp {transfer:?} {time}/{runs} {kind:?}: {figures:.4?}");
+                all.push(figures);
+            }
+        }
+        for (at, title) in transfer.titles(size).iter().enumerate() {
+            let of = |all: &[sftp::Figures]| all.iter().filter_map(|figures| figures.get(at).copied()).collect();
+            lines.push(table_line(title, of(&left), of(&right)));
+        }
+    }
+    Ok(lines)
 }
 
 /// Least, median and most.

@@ -102,7 +102,7 @@ fn transfer(server: &Server, ssh: &mut Command) -> Outcome<f64> {
     Ok(server.meter().cpu()?.saturating_sub(before).as_secs_f64())
 }
 
-fn on_core_1() -> Command {
+pub(crate) fn on_core_1() -> Command {
     let mut command = Command::new("taskset");
     command.args(["--cpu-list", "1"]);
     command

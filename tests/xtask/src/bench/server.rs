@@ -16,6 +16,9 @@ pub(crate) const PROGRAM: &str = "print";
 /// Its source.
 const PROGRAM_SOURCE: &str = r#"fn main() { print!("{}", std::env::args().nth(1).unwrap_or_default()) }"#;
 
+/// The user, and the tenant, whose files are transferred.
+const FILES: &str = "files";
+
 /// Which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -55,12 +58,25 @@ impl Place {
         let key = place.file("key.pub");
         let user =
             |name| format!("[users.{name}]\nplugin = \"{name}\"\nauthorized_keys = {:?}\n", key.display().to_string());
-        let config = [user("probe"), user(PROGRAM)].concat();
+        let files = format!(
+            "[users.{FILES}]\ntenant = \"{FILES}\"\nauthorized_keys = {:?}\n[tenants.{FILES}]\nplugin = \"probe\"\n\
+             routes.subsystem = {{ sftp = \"sftp\" }}\n\
+             grants.directory = {{ path = {:?}, access = \"read-write\" }}\n",
+            key.display().to_string(),
+            place.files(Kind::Whelk).display().to_string()
+        );
+        let config = [user("probe"), user(PROGRAM), files].concat();
+        for kind in [Kind::Whelk, Kind::Other, Kind::Sshd] {
+            doing("files", fs::create_dir_all(place.files(kind)))?;
+        }
         doing("whelk.toml", fs::write(place.file("whelk.toml"), config))?;
         // A copy: with a configuration the server refuses a folder that others may write to, as that of a clone may be.
         let (plugins, name) = (place.file("plugins"), "probe.wasm");
         doing(plugins.display(), fs::create_dir_all(&plugins))?;
         doing(name, fs::copy(place.repository.join("plugins").join(name), plugins.join(name)))?;
+        let programs = plugins.join("bin");
+        doing(programs.display(), fs::create_dir_all(&programs))?;
+        doing("sftp.wasm", fs::copy(place.repository.join("plugins/bin/sftp.wasm"), programs.join("sftp.wasm")))?;
         let source = place.file("print.rs");
         doing(source.display(), fs::write(&source, PROGRAM_SOURCE))?;
         let mut compile = Command::new("rustc");
@@ -77,6 +93,11 @@ impl Place {
     /// A file of the bench.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
+    }
+
+    /// The files that clients of sftp see on a server.
+    pub(crate) fn files(&self, kind: Kind) -> PathBuf {
+        self.file(if kind == Kind::Sshd { "files-of-sshd" } else { "files-of-whelk" })
     }
 
     /// A foreign client.
@@ -121,9 +142,11 @@ impl Place {
                 let text = format!(
                     "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\n\
                      UsePAM no\nUseDNS no\nPrintMotd no\nPrintLastLog no\nPermitRootLogin prohibit-password\n\
-                     PasswordAuthentication no\nMaxStartups 1000\nMaxSessions 1000\nSetEnv HOME={}\n",
+                     PasswordAuthentication no\nMaxStartups 1000\nMaxSessions 1000\n\
+                     Subsystem sftp internal-sftp -d {}\nSetEnv HOME={}\n",
                     key.display(),
                     allowed.display(),
+                    self.files(Kind::Sshd).display(),
                     // An empty home: a login shell with much in its settings would be measured too.
                     home.display()
                 );
@@ -185,6 +208,15 @@ impl Server {
 
     pub(crate) fn user(&self) -> &str {
         &self.user
+    }
+
+    /// Who sees files.
+    pub(crate) fn user_of_files(&self) -> &str {
+        if self.kind == Kind::Sshd { &self.user } else { FILES }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
     }
 
     pub(crate) fn meter(&self) -> &Meter {
