@@ -206,7 +206,9 @@ impl SignalName {
     }
 }
 
-/// What Unix does with a signal that a process does not catch.
+/// What Unix does with a signal that a process does not catch, where its process group is orphaned: a program is alone
+/// in its session, so nobody could continue it. SIGTSTP, SIGTTIN and SIGTTOU do not stop such a process (POSIX.1-2017,
+/// 2.4.3 Signal Actions; `get_signal` of Linux). Only this type knows that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DefaultAction {
     Terminate,
@@ -219,9 +221,9 @@ impl DefaultAction {
     pub(crate) fn of(name: &SignalName) -> Self {
         match name {
             SignalName::Other(name) => match name.as_str() {
-                "STOP" | "TSTP" | "TTIN" | "TTOU" => Self::Stop,
+                "STOP" => Self::Stop,
                 "CONT" => Self::Continue,
-                // CHLD, URG and WINCH, and names that no Unix knows.
+                // CHLD, URG and WINCH, names that no Unix knows, and those that stop no orphaned group.
                 _ => Self::Ignore,
             },
             _ => Self::Terminate,
@@ -380,9 +382,9 @@ mod tests {
             assert_eq!(DefaultAction::of(&SignalName::from_wire(name)), DefaultAction::Terminate, "{name}");
         }
         for (names, action) in [
-            (&["STOP", "TSTP", "TTIN", "TTOU"][..], DefaultAction::Stop),
+            (&["STOP"][..], DefaultAction::Stop),
             (&["CONT"], DefaultAction::Continue),
-            (&["WINCH", "CHLD", "URG", "nonsense"], DefaultAction::Ignore),
+            (&["TSTP", "TTIN", "TTOU", "WINCH", "CHLD", "URG", "nonsense"], DefaultAction::Ignore),
         ] {
             for name in names {
                 assert_eq!(DefaultAction::of(&SignalName::from_wire(name)), action, "{name}");

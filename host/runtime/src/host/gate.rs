@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
-/// Whether a process may run on: closed by SIGTSTP and the like, opened by SIGCONT.
+/// Whether a process may run on: closed by SIGSTOP, opened by SIGCONT.
 ///
 /// The process waits here only where it holds nothing that others wait for: in its own code, when the epoch is over,
 /// and before it reads or writes its standard streams. Its task is polled all the time. A task that was not polled

@@ -238,7 +238,7 @@ async fn thousands_of_programs_leave_nothing_behind() {
 
 #[tokio::test]
 async fn a_stopped_program_does_nothing_until_it_continues() {
-    let stop = || ChannelEvent::Signal(SignalName::Other("TSTP".to_owned()));
+    let stop = || ChannelEvent::Signal(SignalName::Other("STOP".to_owned()));
     let mut client = exec("ticks");
     client.until_stdout(3).await;
     client.happen(stop());

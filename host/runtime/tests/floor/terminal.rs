@@ -364,10 +364,30 @@ async fn a_program_catches_keys() {
 }
 
 #[tokio::test]
-async fn a_program_is_stopped_by_a_key_and_goes_on_when_it_is_told_to() {
+async fn no_key_stops_a_program_that_nobody_could_continue() {
     let mut client = program("line").await;
-    client.send(b"\x1a");
+    // What was typed before the key is dropped, as under Linux.
+    client.send(b"ab\x1a");
     client.shows("^Z").await;
+    for name in ["TSTP", "TTIN", "TTOU"] {
+        client.happen(ChannelEvent::Signal(SignalName::Other(name.to_owned())));
+    }
+    client.send(b"c\n");
+    let (recorder, _) = client.end().await;
+    assert_eq!(recorder.text(), "c\r\n\"c\\n\"\r\n");
+    let client = program("'sleep 5' 'print x'").await;
+    client.send(b"\x1a");
+    let (recorder, _) = client.end().await;
+    assert_eq!((recorder.text().as_str(), recorder.exit()), ("^Zx", Some(Exit::Status(0))));
+    let mut client = program_after("'catch TSTP'", "await").await;
+    client.send(b"\x1a");
+    client.shows("^Zcaught\r\n").await;
+}
+
+#[tokio::test]
+async fn a_program_is_stopped_by_its_client_and_goes_on_when_it_is_told_to() {
+    let mut client = program("line").await;
+    client.happen(ChannelEvent::Signal(SignalName::Other("STOP".to_owned())));
     client.send(b"a\n");
     client.settle().await;
     assert_eq!(client.recorder.text(), "a\r\n", "only the echo");
