@@ -30,8 +30,9 @@ impl SessionHalf {
         Self { shared, data: Buffer::default(), kind: None, is_credited: false }
     }
 
-    /// Keeps a value, such as the session's place in its user's session count, until the session has ended and its
-    /// output is sent. If the connection drops its outbox before that, until the session has ended.
+    /// Keeps a value, such as the session's place in its user's session count, until the connection has taken the
+    /// session's exit and all output before it. If the connection drops its outbox before that, until the session's
+    /// task has ended: a client that closes its channels does not get more sessions than it may have.
     pub fn keep(&self, value: impl Send + 'static) {
         self.shared.keep(Box::new(value));
     }

@@ -25,9 +25,9 @@
 //! | [`discard_process`](Lifecycle::discard_process) | the session | forgets a process that did not take the session |
 //! | [`exit`](Lifecycle::exit) | the session | queues the exit; nothing follows |
 //! | `Shared::abort` | the session, from any stage | refuses the channel open, or exits |
-//! | `Shared::finish_task` | the session half, when dropped | kept values may go once output is sent |
+//! | `Shared::finish_task` | the session half, when dropped | kept values may go once the outbox is dropped |
 //! | `Inbound::discard_input` | the session half, when dropped | frees the input queue |
-//! | `Shared::outbox_dropped` | the outbox, when dropped | kept values may go, sent or not |
+//! | `Shared::outbox_dropped` | the outbox, when dropped | kept values may go once the task is over |
 
 use std::mem;
 use std::sync::Arc;

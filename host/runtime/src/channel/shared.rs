@@ -34,11 +34,14 @@ pub(crate) enum Interrupt {
     Caught,
 }
 
-/// Values that a session holds until its task is over and its output is sent, such as its place in its user's session
-/// count.
+/// Values that a session holds until the connection has taken its exit and all output before it, such as its place in
+/// its user's session count.
 #[derive(Default)]
 struct Kept {
     values: Vec<Box<dyn Send>>,
+    /// The connection has taken the exit, or the refusal of the channel open: CLOSE follows, and a client that has it
+    /// may open the next session at once.
+    exit_taken: bool,
     /// They are dropped as soon as the task is over: the rest of the output will not be sent, or is negligible.
     released: bool,
 }
@@ -145,6 +148,7 @@ impl Shared {
     pub(super) fn drain(&self, sink: &mut impl Sink) -> Drained {
         let mut output = lock(&self.output);
         let drained = output.drain(sink);
+        let exit_taken = drained == Drained::Empty && output.has_ended();
         let ring = output.take_watched();
         self.return_charges(output);
         if ring {
@@ -153,7 +157,12 @@ impl Shared {
         if self.input_waits.load(Ordering::Relaxed) {
             self.resume_input();
         }
-        self.release();
+        if exit_taken {
+            lock(&self.kept).exit_taken = true;
+        }
+        if exit_taken || self.task_finished.load(Ordering::Acquire) {
+            self.release();
+        }
         drained
     }
 
@@ -178,13 +187,11 @@ impl Shared {
         }
     }
 
-    /// Drops the kept values if the session's task is over and nothing is left to send.
+    /// Drops the kept values if the connection has taken the exit, or if the task is over and nothing will be sent.
     fn release(&self) {
-        if !self.task_finished.load(Ordering::Acquire) {
-            return;
-        }
         let mut kept = lock(&self.kept);
-        if !kept.released && !self.is_drained() {
+        let is_over = kept.released && self.task_finished.load(Ordering::Acquire);
+        if !kept.exit_taken && !is_over {
             return;
         }
         let values = std::mem::take(&mut kept.values);
@@ -328,7 +335,7 @@ impl Shared {
         lock(&self.inbound).queue.set_missing_handlers(missing);
     }
 
-    /// Keeps a value until the session's task is over and its output is sent, or until the outbox is dropped.
+    /// Keeps a value until the connection has taken the exit, or the outbox is dropped and the task is over.
     pub(crate) fn keep(&self, value: Box<dyn Send>) {
         lock(&self.kept).values.push(value);
     }

@@ -1,10 +1,13 @@
 //! How sessions end, and that `closed` is called exactly once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use whelk_runtime::{ChannelEvent, Ending, Error, Exit, Grants, Limit, Limits, Output, SignalName, Tenant};
+use whelk_runtime::{
+    ChannelEvent, Ending, Error, Exit, Facts, Grants, Limit, Limits, Output, SignalName, Tenant, session_pipes,
+};
 
-use crate::client::{Client, Heard};
+use crate::client::{Client, Heard, Recorder};
 use crate::{guests, log};
 
 /// The lines that `closed` logged.
@@ -173,6 +176,33 @@ async fn a_session_whose_task_is_dropped_still_has_an_exit() {
     client.task.abort();
     client.until(|recorder| !recorder.heard.is_empty()).await;
     assert_eq!(client.recorder.heard, [Heard::Opened(false)]);
+}
+
+/// A client that has CLOSE may open its next session at once, whatever the last one still does.
+#[tokio::test]
+async fn what_a_session_keeps_is_free_when_its_exit_is_taken_and_not_before() {
+    for (drains, expected) in [(true, [true, false]), (false, [false, true])] {
+        let (inbox, outbox, half) = session_pipes(1 << 10, Arc::new(|| ()));
+        let place = Arc::new(());
+        half.keep(Arc::clone(&place));
+        let facts = Facts::from_iter([("attr.closed", "spin")]);
+        let tenant = Tenant::new("tests", Limits::default(), Grants::default());
+        let task = tokio::spawn(guests::script().session(facts, &tenant, &guests::nothing_else(), half));
+        inbox.event(ChannelEvent::Exec(b"write x;finish 3".to_vec()));
+        let mut recorder = Recorder { heard: Vec::new(), room: if drains { usize::MAX } else { 0 } };
+        while !recorder.heard.contains(&Heard::Reply(true)) || (drains && recorder.exit().is_none()) {
+            outbox.drain(&mut recorder);
+            tokio::task::yield_now().await;
+        }
+        // Its last call has a second.
+        assert!(!task.is_finished());
+        assert_eq!([Arc::strong_count(&place) == 1, Arc::strong_count(&place) == 2], expected, "{drains}");
+        // Without an outbox nothing is taken any more: it is kept as long as the session runs.
+        drop(outbox);
+        assert_eq!([Arc::strong_count(&place) == 1, Arc::strong_count(&place) == 2], expected, "{drains}");
+        task.await.unwrap();
+        assert_eq!(Arc::strong_count(&place), 1);
+    }
 }
 
 #[tokio::test]
