@@ -37,6 +37,14 @@ fn openssh_runs_a_program_with_arguments_input_environment_and_status() {
             .run(Input::Nothing);
         let expected = "command\n'env USER' 'env SSH_ORIGINAL_COMMAND' 'env LC_ALL' tty\nC.UTF-8\nfalse false false\n";
         assert_eq!(environment.out.text(), expected, "{client:?}: {}", environment.err);
+        let addresses = call(client, &gateway, "'env SSH_CLIENT' 'env SSH_CONNECTION' 'env SSH_TTY' 'env SHELL'");
+        let addresses = addresses.run(Input::Nothing).out.text();
+        let port = addresses.split(' ').nth(1).expect("the client's port");
+        let server = gateway.port();
+        let expected = format!("127.0.0.1 {port} {server}\n127.0.0.1 {port} 127.0.0.1 {server}\n-\n-\n");
+        assert_eq!(addresses, expected, "{client:?}");
+        let terminal = call(client, &gateway, "'env SSH_TTY'").pty().run(Input::Nothing);
+        assert_eq!(terminal.out.text(), "/dev/tty\r\n", "{client:?}: {}", terminal.err);
         let crashed = call(client, &gateway, "trap").run(Input::Nothing);
         assert_eq!(crashed.status, Some(255), "{client:?}: exit-signal");
         let unclosed = call(client, &gateway, "print 'x").run(Input::Nothing);

@@ -1,12 +1,16 @@
 //! The environment of a program.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use crate::host::ORIGINAL_COMMAND;
 use crate::session_types::{Facts, ProgramRequest, Pty};
 
 /// The home directory, which is the root of what a program sees, and where it starts.
 pub(super) const HOME: &str = "/";
+
+/// The path of a program's terminal.
+const TERMINAL: &str = "/dev/tty";
 
 /// What the environment of a program is made of.
 pub(super) struct Sources<'a> {
@@ -23,6 +27,8 @@ impl Sources<'_> {
     /// The environment, in the order of the names. Of variables with the same name the client's override the defaults,
     /// the tenant's override those, and what is known of the session overrides all. Variables that are not UTF-8 are
     /// left out: WASI has none.
+    ///
+    /// There is no SHELL: a session runs what its plugin or route names, and no login shell.
     pub(super) fn environment(&self) -> Vec<(String, String)> {
         let mut all = BTreeMap::new();
         let mut set = |name: &str, value: &str| {
@@ -50,8 +56,16 @@ impl Sources<'_> {
         for (name, value) in self.granted {
             set(name, value);
         }
+        if let Some(client) = self.fact_of_address("address")
+            && let Some(server) = self.fact_of_address("local-address")
+        {
+            set("SSH_CLIENT", &format!("{} {} {}", client.ip(), client.port(), server.port()));
+            let (from, to) = ((client.ip(), client.port()), (server.ip(), server.port()));
+            set("SSH_CONNECTION", &format!("{} {} {} {}", from.0, from.1, to.0, to.1));
+        }
         if let Some(pty) = self.pty {
             set("TERM", &pty.term);
+            set("SSH_TTY", TERMINAL);
             for (name, number) in [("COLUMNS", pty.size.columns), ("LINES", pty.size.rows)] {
                 if number > 0 {
                     set(name, &number.to_string());
@@ -59,6 +73,13 @@ impl Sources<'_> {
             }
         }
         all.into_iter().collect()
+    }
+
+    /// An address of the connection. None if it is not known, as on a pipe.
+    fn fact_of_address(&self, name: &str) -> Option<SocketAddr> {
+        let address: SocketAddr = self.facts.get(name)?.parse().ok()?;
+        // An IPv4 address that is mapped into IPv6 is shown as the IPv4 address, as sshd does.
+        Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }
 }
 
@@ -102,12 +123,30 @@ mod tests {
             ("PATH", "/usr/bin:/bin"),
             ("PWD", "/"),
             ("SSH_ORIGINAL_COMMAND", "a  'b'"),
+            ("SSH_TTY", "/dev/tty"),
             ("TERM", "xterm"),
             ("TOKEN", "t"),
             ("USER", "bob"),
         ]
         .map(|(name, value)| text(name, value));
         assert_eq!(sources.environment(), expected);
+    }
+
+    #[test]
+    fn the_addresses_of_the_connection_are_those_of_sshd_if_both_are_known() {
+        let of = |client: &str, server: &str| {
+            let facts = Facts::from_iter([("address", client), ("local-address", server)]);
+            let all = Sources { facts: &facts, granted: &[], accepted: &[], pty: None, request: None };
+            let all = all.environment().into_iter().filter(|(name, _)| name.starts_with("SSH_"));
+            all.map(|(_, value)| value).collect::<Vec<_>>()
+        };
+        assert_eq!(of("192.0.2.1:50000", "192.0.2.2:22"), ["192.0.2.1 50000 22", "192.0.2.1 50000 192.0.2.2 22"]);
+        assert_eq!(of("[2001:db8::1]:5", "[::1]:22"), ["2001:db8::1 5 22", "2001:db8::1 5 ::1 22"]);
+        let mapped = ["192.0.2.1 5 22", "192.0.2.1 5 192.0.2.2 22"];
+        assert_eq!(of("192.0.2.1:5", "[::ffff:192.0.2.2]:22"), mapped);
+        for (client, server) in [("unknown", ""), ("192.0.2.1:5", ""), ("unknown", "192.0.2.2:22")] {
+            assert_eq!(of(client, server), [""; 0]);
+        }
     }
 
     #[test]

@@ -119,10 +119,12 @@ async fn a_terminal_is_seen_by_the_program_and_its_size_is_the_newest() {
 async fn the_environment_is_what_was_accepted_and_what_is_known() {
     let client = Client::with(&command(), &[], &Limits::default());
     client.happen(ChannelEvent::Env { name: "LANG".to_owned(), value: b"C.UTF-8".to_vec() });
-    client.happen(ChannelEvent::Env { name: "SSH_ORIGINAL_COMMAND".to_owned(), value: b"forged".to_vec() });
+    for name in ["SSH_ORIGINAL_COMMAND", "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY"] {
+        client.happen(ChannelEvent::Env { name: name.to_owned(), value: b"forged".to_vec() });
+    }
     client.run("envs");
     let (recorder, _) = client.end().await;
-    assert_eq!(recorder.replies(), [true, false, true]);
+    assert_eq!(recorder.replies(), [true, false, false, false, false, true]);
     let expected = "HOME=/\nLANG=C.UTF-8\nLOGNAME=somebody\nPATH=/usr/bin:/bin\nPWD=/\nSSH_ORIGINAL_COMMAND=envs\n\
                     USER=somebody\n";
     assert_eq!(recorder.text(), expected);
