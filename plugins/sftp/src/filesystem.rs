@@ -99,7 +99,8 @@ pub trait FileSystem {
     type File;
     /// An open directory whose names are being read.
     type Listing;
-    /// The most bytes of one read or write that it takes. A regular file's read returns fewer only at the end.
+    /// The most bytes of one read or write that it takes. A regular file's read returns fewer at the end, or a multiple
+    /// of 64 KiB.
     const PIECE: usize;
 
     /// Opens a file.

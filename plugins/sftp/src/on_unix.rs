@@ -45,7 +45,7 @@ impl Output {
 
 #[expect(clippy::unnecessary_wraps, reason = "elsewhere there may be no files")]
 pub(super) fn files() -> io::Result<NativeFiles> {
-    Ok(NativeFiles)
+    Ok(NativeFiles::default())
 }
 
 /// The working directory.

@@ -26,7 +26,7 @@ impl Session {
     fn new() -> Self {
         let place = tempfile::tempdir().unwrap();
         let account = Account { user: "alice".into(), home: place.path().to_str().unwrap().into() };
-        Self { server: Server::new(NativeFiles, account), place }
+        Self { server: Server::new(NativeFiles::default(), account), place }
     }
 
     fn begun() -> Self {
@@ -203,6 +203,21 @@ fn reads_and_writes_have_limits() {
     let directory = session.open(".", 1);
     let Reply::Handle(directory) = directory else { panic!("{directory:?}") };
     assert!(matches!(session.read(&directory, 0, 1), Reply::Status(FAILURE, message) if message == "is a directory"));
+}
+
+#[test]
+fn a_read_is_whole_even_if_the_file_system_reads_less_at_a_time() {
+    let place = tempfile::tempdir().unwrap();
+    let account = Account { user: "alice".into(), home: place.path().to_str().unwrap().into() };
+    let server = Server::new(NativeFiles { most_read: 64 << 10 }, account);
+    let mut session = Session { server, place };
+    session.ask(kind::INIT, 3, &[]);
+    let handle = session.file("f");
+    for size in [1, 64 << 10, (64 << 10) + 1, 128 << 10, MAX_READ] {
+        let contents: Vec<u8> = (0..size).map(|at| (at >> 8) as u8).collect();
+        fs::write(session.place.path().join("f"), &contents).unwrap();
+        assert!(session.read(&handle, 0, u32::MAX) == Reply::Data(contents), "{size}");
+    }
 }
 
 #[test]

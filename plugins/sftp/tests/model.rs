@@ -228,7 +228,7 @@ impl Session {
     fn new() -> Self {
         let place = tempfile::tempdir().unwrap();
         let account = Account { user: "alice".into(), home: place.path().to_str().unwrap().into() };
-        let mut server = Server::new(NativeFiles, account);
+        let mut server = Server::new(NativeFiles::default(), account);
         assert_eq!(server.feed(&packet(kind::INIT, 3, &[])), Ok(9));
         server.sent(usize::MAX >> 1);
         Self { server, handles: Vec::new(), _place: place }

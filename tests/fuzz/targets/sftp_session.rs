@@ -26,7 +26,7 @@ fn home() -> String {
 fuzz_target!(|input: &[u8]| {
     let Some((cut, bytes)) = input.split_first() else { return };
     let bytes: Vec<u8> = bytes.iter().map(|byte| if matches!(byte, b'/' | b'.') { b'_' } else { *byte }).collect();
-    let mut server = Server::new(NativeFiles, Account { user: "alice".to_owned(), home: home() });
+    let mut server = Server::new(NativeFiles::default(), Account { user: "alice".to_owned(), home: home() });
     let hello = [0, 0, 0, 5, 1, 0, 0, 0, 3];
     assert_eq!(server.feed(&hello), Ok(hello.len()));
     for mut piece in bytes.chunks(usize::from(*cut) + 1) {

@@ -62,8 +62,8 @@ fn below_root(path: &str) -> &str {
 impl FileSystem for SandboxFiles {
     type File = SandboxFile;
     type Listing = SandboxListing;
-    /// The host's own limit of one read and of one write.
-    const PIECE: usize = 64 << 10;
+    /// What the host reads or writes at once if it need not wait for the disk; otherwise it takes 64 KiB.
+    const PIECE: usize = 256 << 10;
 
     fn open(&mut self, path: &str, mode: OpenMode) -> Result<SandboxFile, FileError> {
         let (mut how, mut access) = (OpenFlags::empty(), DescriptorFlags::empty());

@@ -12,6 +12,10 @@ use crate::wire::{MAX_READ, PutFields};
 
 /// A reply to READDIR takes no further name once it has so many bytes.
 const NAMES: usize = 64 << 10;
+/// A read that returns fewer bytes than were asked for has reached the end of the file, unless it returns a multiple of
+/// this: the host reads so many where it has to wait for the disk. The rest is read then too, because clients ask for
+/// less from an answer on that is shorter than what they asked for.
+const READ_UNIT: usize = 64 << 10;
 
 impl<F: FileSystem> Server<F> {
     pub(super) fn open(&mut self, id: u32, path: &str, mode: OpenMode) -> Result<(), Failure> {
@@ -60,7 +64,7 @@ impl<F: FileSystem> Server<F> {
                     Err(_) => break,
                 };
                 left -= got;
-                if got < asked {
+                if got < asked && !(got > 0 && got.is_multiple_of(READ_UNIT)) {
                     break;
                 }
             }

@@ -110,7 +110,6 @@ impl<F: FileSystem> Server<F> {
 fn rename_checked(files: &mut impl FileSystem, old: &str, new: &str) -> Result<(), FileError> {
     match files.metadata(new, false) {
         Ok(_) => Err(FileError::Exists),
-        Err(FileError::NoEntry) => files.rename(old, new),
-        Err(error) => Err(error),
+        Err(_) => files.rename(old, new),
     }
 }
