@@ -15,6 +15,7 @@ mod credentials;
 mod crossing;
 mod crowd;
 mod defences;
+mod file_transfer;
 mod files;
 mod hardened;
 mod hash_password;

@@ -99,7 +99,8 @@ impl Keys {
         self.folder.path().join("key.dropbear")
     }
 
-    pub(crate) fn putty(&self) -> PathBuf {
+    /// The private key in PuTTY's format.
+    pub fn putty(&self) -> PathBuf {
         self.folder.path().join("key.ppk")
     }
 }

@@ -87,11 +87,13 @@ impl Setup {
     /// to, and those of a clone may be writable for a group or belong to another user.
     fn copied_plugins(&self) -> PathBuf {
         let folder = self.folder().join("shipped");
-        std::fs::create_dir_all(&folder).expect("the temporary folder can be written");
-        for entry in std::fs::read_dir(shipped_plugins()).expect("the plugins are there").filter_map(Result::ok) {
-            if entry.path().extension().is_some_and(|extension| extension == "wasm") {
-                let wasm = std::fs::read(entry.path()).expect("a plugin can be read");
-                std::fs::write(folder.join(entry.file_name()), wasm).expect("the temporary folder can be written");
+        for (from, to) in [(shipped_plugins(), folder.clone()), (shipped_plugins().join("bin"), folder.join("bin"))] {
+            std::fs::create_dir_all(&to).expect("the temporary folder can be written");
+            for entry in std::fs::read_dir(from).expect("the plugins are there").filter_map(Result::ok) {
+                if entry.path().extension().is_some_and(|extension| extension == "wasm") {
+                    let wasm = std::fs::read(entry.path()).expect("a plugin can be read");
+                    std::fs::write(to.join(entry.file_name()), wasm).expect("the temporary folder can be written");
+                }
             }
         }
         folder

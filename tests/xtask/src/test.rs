@@ -20,11 +20,12 @@ const LONGEST_SILENCE_OF_PROOFS: Duration = Duration::from_secs(2 * 60 * 60);
 pub(crate) const HELP: &str = "\
 cargo xtask test [FILTER]
 
-Brings the foreign clients (OpenSSH 9.2 and 10.0, dbclient, plink, pscp, curl, AsyncSSH, paramiko, Conch, libssh,
-Net::SSH2, net-ssh, x/crypto, JSch, ssh2 and russh for node, ssh-audit, tmux, fail2ban-regex), OpenSSH's sshd and
-regress scripts, and the toolchains of Python, JavaScript, C and Go (componentize-py, componentize-js, jco, zig, clang,
-go) into target/clients, builds program and plugins, and runs every test of the workspace whose name contains FILTER. As
-root on Debian it installs what is missing; elsewhere it names it and fails. Nothing is skipped.
+Brings the foreign clients (OpenSSH 9.2 and 10.0, dbclient, plink, pscp, psftp, curl, AsyncSSH, paramiko, Conch, libssh,
+Net::SSH2, net-ssh, x/crypto, JSch, ssh2, ssh2-sftp-client and russh for node, sshfs, lftp, rclone, FileZilla's fzsftp,
+ssh-audit, tmux, fail2ban-regex), OpenSSH's sshd and regress scripts, and the toolchains of Python, JavaScript, C and Go
+(componentize-py, componentize-js, jco, zig, clang, go) into target/clients, builds program and plugins, and runs every
+test of the workspace whose name contains FILTER. As root on Debian it installs what is missing; elsewhere it names it
+and fails. Nothing is skipped.
 A test program that prints nothing for ten minutes is killed and has failed.";
 
 pub(crate) const PROVE_HELP: &str = "\
