@@ -52,7 +52,7 @@ tenant = "brief"
 auth = "none"
 [tenants.homes]
 plugin = "echo"
-grants.directory = { path = "homes/{principal}", from = "skel" }
+grants.directory = { path = "homes/{principal}", from = "skel", files = 20000 }
 [tenants.granted]
 plugin = "echo"
 grants.directory = { path = "granted/{principal}" }
