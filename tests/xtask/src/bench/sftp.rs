@@ -90,12 +90,7 @@ fn source(place: &Place, size: u64) -> PathBuf {
 /// Runs a transfer on a server that has just been started.
 pub(crate) fn run(place: &Place, server: &mut Server, transfer: Transfer, size: u64) -> Outcome<Figures> {
     let (here, there) = (place.file("sftp-client"), place.files(server.kind()));
-    for folder in [&here, &there] {
-        if folder.exists() {
-            doing(folder.display(), fs::remove_dir_all(folder))?;
-        }
-        doing(folder.display(), fs::create_dir_all(folder))?;
-    }
+    [&here, &there].into_iter().try_for_each(|folder| clear(folder))?;
     let (source, name) = (source(place, size), transfer.name());
     if !transfer.is_upload() {
         copy(&source.join(name), &there.join(name))?;
@@ -121,6 +116,16 @@ pub(crate) fn run(place: &Place, server: &mut Server, transfer: Transfer, size: 
         }
     };
     Ok([cpu.as_secs_f64() * unit, wall.as_secs_f64() * unit, memory])
+}
+
+/// Makes a folder, or empties it: a server may have it open.
+fn clear(folder: &Path) -> Outcome {
+    doing(folder.display(), fs::create_dir_all(folder))?;
+    for entry in doing(folder.display(), fs::read_dir(folder))?.filter_map(Result::ok) {
+        let path = entry.path();
+        doing(path.display(), if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) })?;
+    }
+    Ok(())
 }
 
 fn client(place: &Place, server: &Server, script: &Path) -> Command {
