@@ -137,7 +137,8 @@ impl<'a> Request<'a> {
             kind::REALPATH => Self::RealPath { path: fields.name()? },
             kind::RENAME => Self::Rename { old: fields.name()?, new: fields.name()?, replace: false },
             kind::READLINK => Self::ReadLink { path: fields.name()? },
-            // The draft has the path first. OpenSSH has the target first, and so have all clients.
+            // The draft has the path first. OpenSSH's sftp-server takes the target first from every client; those that
+            // know both orders choose by the server's software version (see the README).
             kind::SYMLINK => Self::Symlink { target: fields.name()?, path: fields.name()? },
             kind::EXTENDED => return Self::parse_extended(fields),
             _ => return Err(Failure::unsupported("unknown type of request")),
