@@ -1,83 +1,118 @@
-//! Paths as a shell expands them: elsewhere the command runs in one, here it does not.
-//!
-//! `~`, braces and patterns, as far as the command line still has them. Quotes are gone, so a path that is there is
-//! taken as it is, whatever characters it has.
+//! Expansion of paths: `~`, and for the source braces and patterns, as a shell does where the command runs in one.
+
+use std::env;
 
 use glob::{MatchOptions, Pattern};
 
 use crate::files::{Files, Kind, join};
 
-/// Most words that the braces of one word can make. Beyond that they stay.
-const WORDS: usize = 1024;
+/// Most words that the braces of all paths together can make.
+const MAX_WORDS: usize = 1024;
+/// Most bytes that these words can have together.
+const MAX_BYTES: usize = 256 << 10;
 
-/// As a shell matches: a hidden file only with a pattern that begins with a point.
+/// As a shell matches: a hidden file only with a pattern that begins with a dot.
 const OPTIONS: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
-/// The paths that are meant. A pattern that nothing matches stays, and is then not found.
-pub fn expand_paths<F: Files>(files: &mut F, home: &str, paths: &[String]) -> Vec<String> {
-    paths.iter().flat_map(|path| expand(files, home, path)).collect()
+/// Whether the arguments have no quotes: `command`, the client's, has neither quotes nor backslashes, and its words
+/// behind the first are the arguments. Other commands (quoted, forced, or run by a shell) name their files literally.
+pub(crate) fn is_unquoted(command: &str, arguments: &[String]) -> bool {
+    let words = command.split_ascii_whitespace().skip(1);
+    !command.contains(['\'', '"', '\\']) && words.eq(arguments.iter().map(String::as_str))
 }
 
-fn expand<F: Files>(files: &mut F, home: &str, path: &str) -> Vec<String> {
-    let path = match path.strip_prefix('~') {
+/// The command of the client; empty if there is none.
+pub(crate) fn client_command() -> String {
+    env::var("SSH_ORIGINAL_COMMAND").unwrap_or_default()
+}
+
+/// The path with `~` at its beginning replaced. Nothing else of a target is expanded: it names what is to be made.
+pub fn expand_home(home: &str, path: &str) -> String {
+    match path.strip_prefix('~') {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => {
             let rest = rest.trim_start_matches('/');
             if rest.is_empty() { home.to_owned() } else { join(home, rest) }
         }
         _ => path.to_owned(),
-    };
-    if !path.contains(['*', '?', '[', '{']) || files.look(&path).is_ok() {
-        return vec![path];
     }
+}
+
+/// Expands braces and patterns. A path that exists is used literally, and so is a pattern that matches nothing.
+///
+/// # Errors
+///
+/// The braces make more than 1,024 words or 256 KiB.
+pub fn expand_patterns<F: Files>(files: &mut F, paths: Vec<String>) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
-    if !expand_braces(&path, &mut words) {
-        words = vec![path];
+    for path in paths {
+        if !path.contains(['*', '?', '[', '{']) || files.look(&path).is_ok() {
+            words.push((path, false));
+        } else {
+            expand_braces(path, &mut words)?;
+        }
     }
-    words.into_iter().flat_map(|word| expand_pattern(files, word)).collect()
+    let expand = |(word, is_pattern)| if is_pattern { expand_pattern(files, word) } else { vec![word] };
+    Ok(words.into_iter().flat_map(expand).collect())
 }
 
-/// Expands `a{b,c}d` to `abd` and `acd`. False if that makes too many words.
-fn expand_braces(word: &str, words: &mut Vec<String>) -> bool {
-    let mut waiting = vec![word.to_owned()];
+/// Expands `a{b,c}d` to `abd` and `acd`, and adds them to the words, which may be patterns.
+fn expand_braces(word: String, words: &mut Vec<(String, bool)>) -> Result<(), String> {
+    let mut bytes: usize = words.iter().map(|(word, _)| word.len()).sum();
+    let mut waiting_bytes = word.len();
+    let mut waiting = vec![word];
     while let Some(word) = waiting.pop() {
-        if words.len() + waiting.len() >= WORDS {
-            return false;
+        waiting_bytes -= word.len();
+        let Some((before, choices, after)) = first_braces(&word) else {
+            bytes += word.len();
+            words.push((word, true));
+            continue;
+        };
+        let length: usize = choices.iter().map(|choice| before.len() + choice.len() + after.len()).sum();
+        waiting_bytes += length;
+        if words.len() + waiting.len() + choices.len() > MAX_WORDS || bytes + waiting_bytes > MAX_BYTES {
+            return Err(format!(
+                "the braces make more than {MAX_WORDS} paths or {} KiB: name fewer at once",
+                MAX_BYTES >> 10
+            ));
         }
-        match first_braces(&word) {
-            None => words.push(word),
-            Some((before, choices, after)) => {
-                waiting.extend(choices.iter().rev().map(|choice| [before, choice, after].concat()));
-            }
-        }
+        waiting.extend(choices.iter().rev().map(|choice| [before, choice, after].concat()));
     }
-    true
+    Ok(())
 }
 
-/// The first pair of braces with a comma: what is before it, between its commas, and after it.
+/// The first pair of braces with a comma: what is before it, between its commas, and after it. One pass.
 fn first_braces(word: &str) -> Option<(&str, Vec<&str>, &str)> {
-    for (start, _) in word.match_indices('{') {
-        let (mut depth, mut choices, mut choice) = (0, Vec::new(), start + 1);
-        for (at, character) in word.bytes().enumerate().skip(start) {
-            match character {
-                b'{' => depth += 1,
-                b',' if depth == 1 => {
-                    choices.push(&word[choice..at]);
-                    choice = at + 1;
+    // Braces that are open, each with whether a comma was in it, and the first pair that was closed.
+    let mut open: Vec<(usize, bool)> = Vec::new();
+    let mut first: Option<(usize, usize)> = None;
+    for (at, character) in word.bytes().enumerate() {
+        match character {
+            b'{' => open.push((at, false)),
+            b',' => open.iter_mut().last().into_iter().for_each(|(_, has_comma)| *has_comma = true),
+            b'}' => {
+                if let Some((start, true)) = open.pop() {
+                    first = first.filter(|(other, _)| *other < start).or(Some((start, at)));
                 }
-                b'}' if depth == 1 => {
-                    choices.push(&word[choice..at]);
-                    if choices.len() > 1 {
-                        return Some((&word[..start], choices, &word[at + 1..]));
-                    }
-                    break;
-                }
-                b'}' => depth -= 1,
-                _ => {}
             }
+            _ => {}
         }
     }
-    None
+    let (start, end) = first?;
+    let (mut depth, mut choices, mut choice) = (0, Vec::new(), start + 1);
+    for (at, character) in word.bytes().enumerate().take(end).skip(start + 1) {
+        match character {
+            b'{' => depth += 1,
+            b'}' => depth -= 1,
+            b',' if depth == 0 => {
+                choices.push(&word[choice..at]);
+                choice = at + 1;
+            }
+            _ => {}
+        }
+    }
+    choices.push(&word[choice..end]);
+    Some((&word[..start], choices, &word[end + 1..]))
 }
 
 /// The paths that match, sorted; the word itself if none does.
@@ -108,8 +143,8 @@ fn expand_pattern<F: Files>(files: &mut F, word: String) -> Vec<String> {
 
 /// `None` for what is no pattern after all, such as an open bracket.
 fn compile(part: &str) -> Option<Pattern> {
-    // Two stars mean something else to the library.
-    let mut single = part.to_owned();
+    // A shell has `[^a]` for `[!a]` too, and two stars mean something else to the library.
+    let mut single = part.replace("[^", "[!");
     while single.contains("**") {
         single = single.replace("**", "*");
     }
@@ -138,7 +173,8 @@ mod tests {
             fs::write(folder.path().join(name), name).expect("our own folder");
         }
         let home = folder.path().to_str().expect("it is UTF-8").to_owned();
-        let expanded = expand_paths(&mut NativeFiles::new(&home), &home, &[word.to_owned()]);
+        let paths = vec![expand_home(&home, word)];
+        let expanded = expand_patterns(&mut NativeFiles::new(&home), paths).expect("they are few");
         expanded.into_iter().map(|path| path.replace(&home, "HOME")).collect()
     }
 
@@ -148,6 +184,7 @@ mod tests {
         assert_eq!(expanded("**.t?t"), ["a.txt", "b.txt"]);
         assert_eq!(expanded(".*.txt"), [".hidden.txt"]);
         assert_eq!(expanded("[!b].txt"), ["a.txt"]);
+        assert_eq!(expanded("[^b].txt"), ["a.txt"]);
         assert_eq!(expanded("*/c.txt"), ["two/c.txt"]);
         assert_eq!(expanded("*/*/c.*"), ["one/sub/c.txt"]);
         assert_eq!(expanded("~/[ab].txt"), ["HOME/a.txt", "HOME/b.txt"]);
@@ -160,8 +197,33 @@ mod tests {
         assert_eq!(expanded("{on,tw{o,?}}{e,}"), ["one", "on", "twoe", "two", "tw?e", "two"]);
         assert_eq!(expanded("{a}.txt"), ["{a}.txt"]);
         assert_eq!(expanded("{a,b"), ["{a,b"]);
-        let bomb = "{a,b}".repeat(40);
-        assert_eq!(expanded(&bomb), [bomb]);
+        assert_eq!(expanded("{{x,y}"), ["{x", "{y"]);
+        assert_eq!(expanded("x}{y{z}v,w}"), ["x}y{z}v", "x}w"]);
+    }
+
+    /// Quadratic work would take minutes here.
+    #[test]
+    fn braces_have_a_bound_for_all_paths_and_take_linear_time() {
+        let of = |paths: &[String]| expand_patterns(&mut NativeFiles::new("/"), paths.to_vec());
+        let refused = |paths: &[String]| of(paths).expect_err("it is too much").contains("more than 1024 paths");
+        assert!(refused(&["{a,b}".repeat(40)]));
+        assert!(refused(&["{a,b}".repeat(9), "{a,b}".repeat(9), "{a,b}".repeat(9)]));
+        assert!(refused(&[format!("{{a,b}}{{a,b}}{{a,b}}{{a,b}}{}", "{".repeat(30_000))]));
+        assert_eq!(of(&["{a,b}".repeat(10)]).map(|words| words.len()), Ok(1024));
+        let open = format!("{{a,b}}{}", "{".repeat(30_000));
+        assert_eq!(of(&[open]).map(|words| words.len()), Ok(2));
+    }
+
+    #[test]
+    fn only_the_words_of_the_client_without_quotes_are_patterns() {
+        let arguments = ["-f", "--", "a[1].txt"].map(str::to_owned);
+        for command in ["scp -f -- a[1].txt", "/usr/bin/scp\t-f  -- a[1].txt "] {
+            assert!(is_unquoted(command, &arguments), "{command}");
+        }
+        for command in ["scp -f -- 'a[1].txt'", "scp -f -- a\\[1].txt", "scp -f -- \"a[1].txt\"", "scp -f *", "ls", ""]
+        {
+            assert!(!is_unquoted(command, &arguments), "{command}");
+        }
     }
 
     #[test]

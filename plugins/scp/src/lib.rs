@@ -20,7 +20,7 @@ mod tests;
 mod text;
 
 pub use arguments::{Request, Role};
-pub use expand::expand_paths;
+pub use expand::{expand_home, expand_patterns};
 #[cfg(not(target_family = "wasm"))]
 pub use files::native::NativeFiles;
 pub use files::{FileError, Files, Found, Kind, Times};

@@ -8,7 +8,7 @@ mod wasi;
 use std::env;
 
 use crate::arguments::{Request, Role};
-use crate::expand::expand_paths;
+use crate::expand::{client_command, expand_home, expand_patterns, is_unquoted};
 use crate::files::Files;
 use crate::sink::Sink;
 use crate::source::{Source, Step};
@@ -21,7 +21,11 @@ use wasi::{WasiStreams as Streams, files};
 /// Runs the program with the arguments of the process, and returns its exit status: 0, or 1 if anything failed.
 pub fn run() -> u8 {
     let arguments: Result<Vec<String>, _> = env::args_os().skip(1).map(std::ffi::OsString::into_string).collect();
-    let request = arguments.map_err(|word| format!("{}: not UTF-8", word.display())).and_then(Request::parse);
+    let mut is_pattern = false;
+    let request = arguments.map_err(|word| format!("{}: not UTF-8", word.display())).and_then(|arguments| {
+        is_pattern = is_unquoted(&client_command(), &arguments);
+        Request::parse(arguments)
+    });
     let mut request = match request {
         Ok(request) => request,
         Err(error) => {
@@ -31,7 +35,16 @@ pub fn run() -> u8 {
     };
     let home = env::var("HOME").ok().filter(|home| home.starts_with('/')).unwrap_or_else(|| "/".to_owned());
     let mut files = files(&home);
-    request.paths = expand_paths(&mut files, &home, &request.paths);
+    request.paths.iter_mut().for_each(|path| *path = expand_home(&home, path));
+    if is_pattern && request.role == Role::Source {
+        request.paths = match expand_patterns(&mut files, request.paths) {
+            Ok(paths) => paths,
+            Err(error) => {
+                eprintln!("scp: {error}");
+                return 1;
+            }
+        };
+    }
     match request.role {
         Role::Sink => receive(Sink::new(files, request), Streams::new()),
         Role::Source => send(Source::new(files, request), Streams::new()),
