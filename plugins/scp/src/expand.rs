@@ -136,7 +136,8 @@ fn expand_pattern<F: Files>(files: &mut F, word: String) -> Vec<String> {
         }
         paths = matching;
     }
-    paths.retain(|path| files.look(path).is_ok());
+    // What the host makes is there for paths that name it.
+    paths.retain(|path| files.look(path).is_ok_and(|found| !found.is_hosts));
     paths.sort_unstable();
     if paths.is_empty() { vec![word] } else { paths }
 }

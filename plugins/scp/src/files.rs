@@ -19,6 +19,9 @@ pub struct Found {
     pub size: u64,
     /// When it was modified and read.
     pub times: Times,
+    /// Whether the host makes it, beside the user's files: a device, `/tmp`, the names of programs. It is sent only if
+    /// a path names it.
+    pub is_hosts: bool,
 }
 
 /// What something is. The kind of a link is that of what it leads to.
@@ -82,8 +85,51 @@ pub trait Files {
     fn identity(&mut self, directory: &Self::File) -> Result<u128, FileError>;
 }
 
+/// The last component of a path, with `.` and `..` resolved by their text. `None` for the root, and for the directory
+/// in which relative paths begin.
+pub(crate) fn last_name(path: &str) -> Option<&str> {
+    components(path).pop()
+}
+
+/// The components of a path, with `.` and `..` resolved by their text.
+pub(crate) fn components(path: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    for name in path.split('/') {
+        match name {
+            "" | "." => {}
+            ".." => drop(names.pop()),
+            name => names.push(name),
+        }
+    }
+    names
+}
+
 /// A name in a directory.
 pub(crate) fn join(directory: &str, name: &str) -> String {
     let slash = if directory.is_empty() || directory.ends_with('/') { "" } else { "/" };
     [directory, slash, name].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_name_of_a_path_is_that_of_its_directory() {
+        for (path, name) in [
+            ("a/b", Some("b")),
+            ("/a/b//", Some("b")),
+            ("a/.", Some("a")),
+            ("a/b/..", Some("a")),
+            ("a/./../b/.", Some("b")),
+            ("/", None),
+            (".", None),
+            ("..", None),
+            ("a/..", None),
+            ("../..", None),
+            ("", None),
+        ] {
+            assert_eq!(last_name(path), name, "{path}");
+        }
+    }
 }

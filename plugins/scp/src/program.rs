@@ -47,7 +47,7 @@ pub fn run() -> u8 {
     }
     match request.role {
         Role::Sink => receive(Sink::new(files, request), Streams::new()),
-        Role::Source => send(Source::new(files, request), Streams::new()),
+        Role::Source => send(Source::new(files, request, &env::var("USER").unwrap_or_default()), Streams::new()),
     }
 }
 

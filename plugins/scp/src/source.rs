@@ -6,7 +6,7 @@ mod tests;
 use std::mem;
 
 use crate::arguments::Request;
-use crate::files::{FileError, Files, Found, Kind, PATH, join};
+use crate::files::{FileError, Files, Found, Kind, PATH, join, last_name};
 use crate::text::{error_line, on_one_line, printable};
 
 /// Files are read in pieces of this size, in bytes: what one call of the host gives.
@@ -31,6 +31,8 @@ pub enum Step<'a> {
 pub struct Source<F: Files> {
     files: F,
     request: Request,
+    /// The name under which the home directory is sent.
+    home_name: String,
     /// The path that is sent next, of those in the request.
     argument: usize,
     /// The directories that are being sent, the outermost first.
@@ -82,11 +84,14 @@ struct Outgoing<File> {
 }
 
 impl<F: Files> Source<F> {
-    /// Waits for the client to begin.
-    pub fn new(files: F, request: Request) -> Self {
+    /// Waits for the client to begin. The home directory or the root is sent under the name of the user, or as `home`
+    /// if that cannot be the name of a directory.
+    pub fn new(files: F, request: Request, user: &str) -> Self {
+        let is_name = last_name(user) == Some(user);
         Self {
             files,
             request,
+            home_name: if is_name { user } else { "home" }.to_owned(),
             argument: 0,
             open: Vec::new(),
             next: Next::Entry,
@@ -180,6 +185,7 @@ impl<F: Files> Source<F> {
 
     /// Goes to the next entry, to the end of a directory, or to the end.
     fn choose(&mut self) {
+        let is_named = self.open.is_empty();
         let path = match self.open.last_mut() {
             Some(level) => match level.names[level.at..].split_once('/') {
                 Some((name, _)) => {
@@ -204,6 +210,9 @@ impl<F: Files> Source<F> {
             }
         };
         match self.open_entry(&path) {
+            // What the host makes in a directory is not the user's.
+            Ok((_, Found { is_hosts: true, .. })) if !is_named => {}
+            Err(_) if !is_named && self.files.look(&path).is_ok_and(|found| found.is_hosts) => {}
             Ok((entry, found)) if self.request.times => {
                 let line = format!("T{} 0 {} 0\n", found.times.modified, found.times.accessed);
                 self.send_line(&line);
@@ -250,7 +259,8 @@ impl<F: Files> Source<F> {
             Entry::File(outgoing) => ("C0644", outgoing.size, &outgoing.path),
             Entry::Directory(level) => ("D0755", 0, &level.path),
         };
-        let name = on_one_line(path.rsplit('/').next().unwrap_or(path));
+        // Clients refuse a name that is empty, `.` or `..`.
+        let name = on_one_line(last_name(path).unwrap_or(&self.home_name));
         self.send_line(&format!("{kind} {size} {name}\n"));
         self.next = Next::Contents(entry);
     }

@@ -107,7 +107,7 @@ proptest! {
         make(from.path(), &nodes);
         let paths: Vec<&str> = nodes.keys().map(String::as_str).collect();
         if !paths.is_empty() {
-            let mut source = Source::new(NativeFiles::new(from.path()), request("-rpf", &paths));
+            let mut source = Source::new(NativeFiles::new(from.path()), request("-rpf", &paths), "alice");
             let mut sink = Sink::new(NativeFiles::new(to.path()), request("-rptd", &["."]));
             prop_assert_eq!(cross(&mut source, &mut sink, size), (0, 0));
         }
@@ -135,7 +135,7 @@ proptest! {
         let folder = tempfile::tempdir().expect("it can be made");
         fs::create_dir(folder.path().join("d")).expect("our own folder");
         fs::write(folder.path().join("d/f"), vec![1; 100_000]).expect("our own folder");
-        let mut source = Source::new(NativeFiles::new(folder.path()), request("-rpf", &["d", "none", "d/f"]));
+        let mut source = Source::new(NativeFiles::new(folder.path()), request("-rpf", &["d", "none", "d/f"]), "alice");
         let mut replies = replies.chunks(3);
         while let step @ (Step::Send(_) | Step::Reply) = source.step() {
             if step == Step::Reply {

@@ -62,6 +62,16 @@ fn a_quoted_path_names_one_file() {
 }
 
 #[test]
+fn a_whole_home_has_a_name_that_clients_take() {
+    let folder = folder();
+    let name = folder.path().file_name().and_then(|name| name.to_str()).expect("it is UTF-8");
+    for (command, name) in [("scp -rf .", "alice"), ("scp -rf ~", name), ("scp -rf ~/", name), ("scp -rf ~/.", name)] {
+        let sent = run(folder.path(), command, &[0; 20]);
+        assert_eq!(sent, (format!("D0755 0 {name}\nC0644 3 photo1.jpg\none\0E\n"), Some(0)), "{command}");
+    }
+}
+
+#[test]
 fn braces_that_make_too_many_paths_are_refused() {
     let folder = folder();
     let (sent, status) = run(folder.path(), &format!("scp -f {}", "{a,b}".repeat(20)), &[0; 20]);

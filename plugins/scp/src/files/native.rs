@@ -39,7 +39,7 @@ fn found(metadata: &Metadata) -> Found {
     };
     let seconds = |time: i64| u64::try_from(time).unwrap_or(0);
     let times = Times { modified: seconds(metadata.mtime()), accessed: seconds(metadata.atime()) };
-    Found { kind, size: metadata.len(), times }
+    Found { kind, size: metadata.len(), times, is_hosts: false }
 }
 
 impl Files for NativeFiles {

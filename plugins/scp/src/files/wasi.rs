@@ -72,7 +72,8 @@ fn error(code: ErrorCode) -> FileError {
     FileError(text.into())
 }
 
-fn found(stat: &DescriptorStat) -> Found {
+/// `path` is that of [`WasiFiles::at`].
+fn found(stat: &DescriptorStat, path: &str) -> Found {
     let kind = match stat.type_ {
         DescriptorType::RegularFile => Kind::File,
         DescriptorType::Directory => Kind::Directory,
@@ -80,7 +81,10 @@ fn found(stat: &DescriptorStat) -> Found {
     };
     let seconds = |time: &Option<Datetime>| time.as_ref().map_or(0, |time| time.seconds);
     let (modified, accessed) = (&stat.data_modification_timestamp, &stat.data_access_timestamp);
-    Found { kind, size: stat.size, times: Times { modified: seconds(modified), accessed: seconds(accessed) } }
+    // The host's own nodes have no times. Its `/tmp` is a directory on a disk, and hides one of the user's.
+    let is_hosts = stat.status_change_timestamp.is_none() || super::components(path) == ["tmp"];
+    let times = Times { modified: seconds(modified), accessed: seconds(accessed) };
+    Found { kind, size: stat.size, times, is_hosts }
 }
 
 impl Files for WasiFiles {
@@ -88,12 +92,12 @@ impl Files for WasiFiles {
 
     fn look(&mut self, path: &str) -> Result<Found, FileError> {
         let (root, path) = self.at(path)?;
-        root.stat_at(PathFlags::SYMLINK_FOLLOW, &path).map(|stat| found(&stat)).map_err(error)
+        root.stat_at(PathFlags::SYMLINK_FOLLOW, &path).map(|stat| found(&stat, &path)).map_err(error)
     }
 
     fn open(&mut self, path: &str) -> Result<(Self::File, Found), FileError> {
         let file = self.open_at(path, OpenFlags::empty(), DescriptorFlags::READ)?;
-        let found = found(&file.stat().map_err(error)?);
+        let found = found(&file.stat().map_err(error)?, &self.at(path)?.1);
         Ok((file, found))
     }
 

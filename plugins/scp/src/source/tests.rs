@@ -20,7 +20,7 @@ fn write(folder: &TempDir, path: &str, text: &str) {
 /// reply if it is asked for more.
 fn sent<F: Files>(files: F, options: &str, replies: &[u8]) -> (String, u8) {
     let request = Request::parse(options.split(' ').map(str::to_owned)).expect("they are right");
-    let mut source = Source::new(files, request);
+    let mut source = Source::new(files, request, "alice");
     let (mut bytes, mut replies) = (Vec::new(), replies.iter());
     loop {
         match source.step() {
@@ -113,51 +113,101 @@ fn a_name_with_a_newline_stays_one_line() {
         paths: vec!["a\nC0644 1 b".to_owned()],
         ..Request::parse(["-f".into(), "x".into()]).expect("it is right")
     };
-    let mut source = Source::new(NativeFiles::new(folder.path()), request);
+    let mut source = Source::new(NativeFiles::new(folder.path()), request, "alice");
     source.feed(b"\0");
     assert_eq!(source.step(), Step::Send(b"C0644 1 a\\^JC0644 1 b\n"));
+}
+
+/// Files that are seen otherwise than they are.
+struct Changed<C>(NativeFiles, C);
+
+impl<C: Fn(&str, Found) -> Found> Files for Changed<C> {
+    type File = <NativeFiles as Files>::File;
+    fn look(&mut self, path: &str) -> Result<Found, FileError> {
+        self.0.look(path).map(|found| (self.1)(path, found))
+    }
+    fn open(&mut self, path: &str) -> Result<(Self::File, Found), FileError> {
+        // The host's names of programs cannot be opened.
+        let (file, found) = self.0.open(path)?;
+        let found = (self.1)(path, found);
+        if found.is_hosts && found.kind == Kind::File {
+            return Err(FileError("Operation not permitted".into()));
+        }
+        Ok((file, found))
+    }
+    fn create(&mut self, path: &str) -> Result<Self::File, FileError> {
+        self.0.create(path)
+    }
+    fn read(&mut self, file: &mut Self::File, offset: u64, most: usize) -> Result<Vec<u8>, FileError> {
+        self.0.read(file, offset, most)
+    }
+    fn write(&mut self, file: &mut Self::File, offset: u64, bytes: &[u8]) -> Result<(), FileError> {
+        self.0.write(file, offset, bytes)
+    }
+    fn set_size(&mut self, file: &mut Self::File, size: u64) -> Result<(), FileError> {
+        self.0.set_size(file, size)
+    }
+    fn set_times(&mut self, path: &str, times: Times) -> Result<(), FileError> {
+        self.0.set_times(path, times)
+    }
+    fn make_directory(&mut self, path: &str) -> Result<(), FileError> {
+        self.0.make_directory(path)
+    }
+    fn list(&mut self, directory: Self::File) -> Result<String, FileError> {
+        self.0.list(directory)
+    }
+    fn identity(&mut self, directory: &Self::File) -> Result<u128, FileError> {
+        self.0.identity(directory)
+    }
+}
+
+#[test]
+fn the_home_directory_is_sent_under_the_name_of_the_user() {
+    let folder = folder();
+    fs::create_dir(folder.path().join("d")).expect("our own folder");
+    write(&folder, "d/f", "");
+    let expected = "D0755 0 alice\nD0755 0 d\nC0644 0 f\n\0E\nE\n";
+    for path in [".", "./", "d/..", "../alice/.", "d/../."] {
+        let (bytes, status) = sent_from(folder.path(), &format!("-rf {}", path.replace("alice", base(&folder))));
+        assert_eq!((bytes.replace(base(&folder), "alice").as_str(), status), (expected, 0), "{path}");
+    }
+    assert_eq!(sent_from(folder.path(), "-rf d/.").0, "D0755 0 d\nC0644 0 f\n\0E\n");
+    for user in ["", ".", "..", "a/b", "/"] {
+        let request = Request::parse(["-rf", "d/.."].map(str::to_owned)).expect("they are right");
+        let mut source = Source::new(NativeFiles::new(folder.path()), request, user);
+        source.feed(b"\0");
+        assert_eq!(source.step(), Step::Send(b"D0755 0 home\n"), "{user}");
+    }
+}
+
+/// The last component of the folder's path.
+fn base(folder: &TempDir) -> &str {
+    folder.path().file_name().and_then(|name| name.to_str()).expect("it is UTF-8")
+}
+
+#[test]
+fn what_the_host_makes_is_sent_only_if_a_path_names_it() {
+    let folder = folder();
+    fs::create_dir_all(folder.path().join("dev/fd")).expect("our own folder");
+    fs::create_dir_all(folder.path().join("bin")).expect("our own folder");
+    write(&folder, "bin/sh", "");
+    write(&folder, "own", "");
+    let hosts = |path: &str, found: Found| Found { is_hosts: path.contains("dev") || path.contains("bin"), ..found };
+    let of = |options: &str| sent(Changed(NativeFiles::new(folder.path()), hosts), options, &[0; 100]);
+    assert_eq!(of("-rf ."), ("D0755 0 alice\nC0644 0 own\n\0E\n".to_owned(), 0));
+    assert_eq!(of("-rf bin"), ("D0755 0 bin\nE\n".to_owned(), 0));
+    assert_eq!(of("-f bin/sh"), ("\x01scp: bin/sh: Operation not permitted\n".to_owned(), 1));
+    let expanded = crate::expand_patterns(&mut Changed(NativeFiles::new(folder.path()), hosts), vec!["*".to_owned()]);
+    assert_eq!(expanded, Ok(vec!["own".to_owned()]));
 }
 
 /// Of a file that was longer when it was opened, the rest is zeros and an error.
 #[test]
 fn a_file_that_has_shrunk_is_padded_and_said() {
-    struct Shrunk(NativeFiles);
-    impl Files for Shrunk {
-        type File = <NativeFiles as Files>::File;
-        fn look(&mut self, path: &str) -> Result<Found, FileError> {
-            self.0.look(path)
-        }
-        fn open(&mut self, path: &str) -> Result<(Self::File, Found), FileError> {
-            self.0.open(path).map(|(file, found)| (file, Found { size: found.size + 100_000, ..found }))
-        }
-        fn create(&mut self, path: &str) -> Result<Self::File, FileError> {
-            self.0.create(path)
-        }
-        fn read(&mut self, file: &mut Self::File, offset: u64, most: usize) -> Result<Vec<u8>, FileError> {
-            self.0.read(file, offset, most)
-        }
-        fn write(&mut self, file: &mut Self::File, offset: u64, bytes: &[u8]) -> Result<(), FileError> {
-            self.0.write(file, offset, bytes)
-        }
-        fn set_size(&mut self, file: &mut Self::File, size: u64) -> Result<(), FileError> {
-            self.0.set_size(file, size)
-        }
-        fn set_times(&mut self, path: &str, times: Times) -> Result<(), FileError> {
-            self.0.set_times(path, times)
-        }
-        fn make_directory(&mut self, path: &str) -> Result<(), FileError> {
-            self.0.make_directory(path)
-        }
-        fn list(&mut self, directory: Self::File) -> Result<String, FileError> {
-            self.0.list(directory)
-        }
-        fn identity(&mut self, directory: &Self::File) -> Result<u128, FileError> {
-            self.0.identity(directory)
-        }
-    }
     let folder = folder();
     write(&folder, "f", "abc");
-    let (bytes, status) = sent(Shrunk(NativeFiles::new(folder.path())), "-f f", &[0; 10]);
+    let longer = |_: &str, found: Found| Found { size: found.size + 100_000, ..found };
+    let (bytes, status) = sent(Changed(NativeFiles::new(folder.path()), longer), "-f f", &[0; 10]);
     let expected = format!("C0644 100003 f\nabc{}\x01scp: f: Broken pipe\n", "\0".repeat(100_000));
     assert!(bytes == expected && status == 1, "{} bytes", bytes.len());
 }
