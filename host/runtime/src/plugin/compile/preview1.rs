@@ -43,7 +43,9 @@ const VERSION: &[u8] = b"whelk preview1 1";
 pub(super) fn fingerprint() -> [u8; 32] {
     let adapters = [adapters::WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER, adapters::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER];
     let adapters = adapters.iter().fold(Sha256::new(), |digest, adapter| digest.chain_update(Sha256::digest(adapter)));
-    adapters.chain_update(VERSION).finalize().into()
+    // wit-component writes its version into the world that it encodes.
+    let encoder = exit_world().unwrap_or_else(|error| error.into_bytes());
+    adapters.chain_update(Sha256::digest(encoder)).chain_update(VERSION).finalize().into()
 }
 
 /// The component that a file is or becomes. The file has passed [`check_bytes`](crate::plugin::check_bytes).
@@ -163,6 +165,15 @@ mod tests {
     }
 
     const START: &str = "(memory (export \"memory\") 1) (func (export \"_start\"))";
+
+    /// Otherwise components of another version would be served from the cache.
+    #[test]
+    fn the_version_of_the_encoder_is_part_of_the_fingerprint() {
+        let world = exit_world().unwrap();
+        let producers = world.windows(13).position(|bytes| bytes == b"wit-component").unwrap();
+        let version = &world[producers + 14..];
+        assert!(version[0].is_ascii_digit() && version[1..].contains(&b'.'), "{version:?}");
+    }
 
     #[test]
     fn a_command_becomes_a_program_whose_status_is_kept() {
