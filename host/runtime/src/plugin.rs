@@ -299,9 +299,9 @@ impl Standing {
         self.older.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A newer version has replaced it.
-    pub(crate) fn supersede(&self) {
-        *self.older.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// A newer version has replaced it. Returns the version that has run in its place.
+    pub(crate) fn supersede(&self) -> Option<Arc<Plugin>> {
+        self.older.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Whether a session has ever started well.

@@ -140,13 +140,20 @@ impl Registry {
     /// Forgets the compiled code of a name. The name stays: the same contents get the same number when they are loaded
     /// again. Circuit breakers begin anew then.
     pub fn unload(&self, name: &str) {
-        let mut names = self.names();
-        let Some(versions) = names.known.get_mut(name) else { return };
+        drop(self.take_loaded(name));
+    }
+
+    /// Forgets the compiled code of a name, and returns it: the caller drops it where it holds no lock.
+    fn take_loaded(&self, name: &str) -> Vec<Arc<Plugin>> {
+        let (mut dropped, mut names) = (Vec::new(), self.names());
+        let Some(versions) = names.known.get_mut(name) else { return dropped };
         let digest = versions.current.as_ref().map(|current| *current.digest());
-        if versions.step_down() {
-            (versions.good, versions.unloaded) = (None, digest);
+        if versions.step_down(&mut dropped) {
+            dropped.extend(versions.good.take());
+            versions.unloaded = digest;
         }
         names.forget_unloaded();
+        dropped
     }
 
     /// The version for a new session of exactly this name.
@@ -251,11 +258,13 @@ impl Registry {
 
     /// Drops the versions to fall back to of all current versions that have proven themselves.
     pub fn forget_fallbacks(&self) {
+        // Before the lock, so that it is dropped after it: see `Versions::step_down`.
+        let mut dropped = Vec::new();
         let (mut names, now) = (self.names(), Instant::now());
         let is_well = |versions: &&mut Versions| {
             versions.current.as_deref().is_some_and(|current| is_proven(current) && !is_tripped(current, now))
         };
-        names.known.values_mut().filter(is_well).for_each(Versions::forget_fallback);
+        names.known.values_mut().filter(is_well).for_each(|versions| versions.forget_fallback(&mut dropped));
     }
 
     /// Unloads programs that no session runs, but this one, until there is room.
@@ -284,14 +293,15 @@ impl Registry {
     }
 
     fn publish_over(&self, plugin: &Arc<Plugin>, fallback: Fallback) -> Published {
+        let mut dropped = Vec::new();
         let mut names = self.names();
         let versions = names.versions(plugin.name());
         if versions.current.as_ref().is_some_and(|current| current.digest() == plugin.digest()) {
             return Published::Unchanged;
         }
-        versions.step_down();
+        versions.step_down(&mut dropped);
         if fallback == Fallback::None {
-            versions.good = None;
+            dropped.extend(versions.good.take());
         }
         if versions.unloaded.take().as_ref() != Some(plugin.digest()) {
             versions.last += 1;
@@ -304,14 +314,16 @@ impl Registry {
 
     /// Removes the name for new sessions. False if it did not exist.
     pub fn remove(&self, name: &str) -> bool {
+        let mut dropped = Vec::new();
         let mut names = self.names();
         let Names { known, removed } = &mut *names;
         let is_removed = known.get_mut(name).is_some_and(|versions| {
             versions.unloaded = None;
-            versions.step_down()
+            versions.step_down(&mut dropped)
         });
         // Without a current version there is nothing to fall back from.
-        known.values_mut().filter(|versions| versions.current.is_none()).for_each(|versions| versions.good = None);
+        let without = known.values_mut().filter(|versions| versions.current.is_none());
+        dropped.extend(without.filter_map(|versions| versions.good.take()));
         let gone = known.extract_if(.., |_, versions| versions.is_gone());
         gone.for_each(|(name, versions)| removed.keep(name, versions.last));
         is_removed
@@ -352,12 +364,15 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
+        let mut dropped = Vec::new();
         let mut holds = self.registry.holds();
         // Another one may have been made since the last reference to this one went.
         if holds.get(&self.name).is_some_and(|hold| hold.strong_count() == 0) {
             holds.remove(&self.name);
-            self.registry.unload(&self.name);
+            dropped = self.registry.take_loaded(&self.name);
         }
+        drop(holds);
+        drop(dropped);
     }
 }
 
@@ -397,30 +412,32 @@ impl Removed {
 }
 
 impl Versions {
-    /// Removes the current version. False if there was none.
-    fn step_down(&mut self) -> bool {
+    /// Removes the current version. False if there was none. What is no longer needed goes to `dropped`, which the
+    /// caller drops after the lock: the last reference to a version unmaps its code.
+    fn step_down(&mut self, dropped: &mut Vec<Arc<Plugin>>) -> bool {
         let Some(before) = self.current.take() else { return false };
         self.older.retain(|older| older.strong_count() > 0);
         self.older.push(Arc::downgrade(&before));
-        if let Some(standing) = before.standing() {
-            standing.supersede();
-            if standing.is_proven() || self.good.is_none() {
-                self.good = Some(before);
+        match before.standing() {
+            Some(standing) => {
+                dropped.extend(standing.supersede());
+                let is_good = standing.is_proven() || self.good.is_none();
+                dropped.extend(if is_good { self.good.replace(before) } else { Some(before) });
             }
+            None => dropped.push(before),
         }
         true
     }
 
     /// Whether nothing of it is left to remember but its last number.
     fn is_gone(&self) -> bool {
-        self.current.is_none() && self.unloaded.is_none() && self.older().next().is_none()
+        self.current.is_none() && self.unloaded.is_none() && self.older.iter().all(|older| older.strong_count() == 0)
     }
 
-    fn forget_fallback(&mut self) {
-        self.good = None;
-        if let Some(standing) = self.current.as_ref().and_then(|current| current.standing()) {
-            standing.supersede();
-        }
+    fn forget_fallback(&mut self, dropped: &mut Vec<Arc<Plugin>>) {
+        dropped.extend(self.good.take());
+        let standing = self.current.as_ref().and_then(|current| current.standing());
+        dropped.extend(standing.and_then(|standing| standing.supersede()));
     }
 
     /// Every referenced version, the current one last.
