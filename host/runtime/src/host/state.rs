@@ -92,7 +92,8 @@ impl State {
         self.wasi().files()
     }
 
-    /// A call is over.
+    /// Ends the charges of sockets and parts of requests that the guest has dropped: after each call, and at each tick
+    /// of a program.
     pub(crate) fn tidy(&mut self) {
         if let Some(wasi) = &mut self.wasi {
             wasi.tidy();

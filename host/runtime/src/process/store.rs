@@ -84,7 +84,11 @@ pub(super) fn make(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(Pro
     let meter = Arc::new(Meter::new(Arc::clone(usage), is_program && !limits.cpu_hard));
     let (counted, ticker) = (Arc::clone(&meter), Arc::clone(engine.ticker()));
     store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(move |_| {
+    store.epoch_deadline_callback(move |mut store| {
+        if is_program {
+            // Its one call lasts as long as it does: here charges end of what it has dropped since the last tick.
+            store.data_mut().tidy();
+        }
         let tick = counted.tick(ticker.epoch());
         let closed = gate.as_ref().filter(|gate| !gate.is_open());
         Ok(match (tick, closed) {

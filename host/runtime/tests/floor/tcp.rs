@@ -6,9 +6,10 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use whelk_runtime::{Ending, Grants, Limits, TcpAllow, Tenant};
+use whelk_runtime::{Ending, Exit, Grants, Limits, TcpAllow, Tenant};
 
 use crate::client::Client;
+use crate::program::command;
 use crate::{guests, log};
 
 /// A server that echoes, and reports when a connection begins (true) and ends (false).
@@ -47,6 +48,24 @@ async fn a_listed_address_is_reached() {
     for entry in [address.to_string(), format!("127.0.0.0/8:{port}")] {
         assert_eq!(text(&[entry], &format!("tcp {address} good morning")).await, "heard: good morning");
     }
+}
+
+/// The one call of a program lasts as long as it does.
+#[tokio::test]
+async fn a_program_is_not_charged_for_sockets_that_it_has_dropped() {
+    let (address, _told) = server().await;
+    let tcp = Some(Arc::new(TcpAllow::parse(&[address.to_string()]).unwrap()));
+    let limits = Limits { tenant_open_files: 1, ..Limits::default() };
+    let tenant = Tenant::new("acme", limits, Grants { tcp, ..Grants::default() });
+    let mut first = Client::of(&tenant, &command(), &[]);
+    first.run(&format!("'connect {address}' 'print done' flush ticks"));
+    first.until_stdout(8).await;
+    // The one descriptor of the tenant is free for another, while the first goes on.
+    let second = Client::of(&tenant, &command(), &[]);
+    second.run(&format!("'connect {address}' 'print done'"));
+    let (recorder, report) = second.end().await;
+    assert_eq!((recorder.text().as_str(), recorder.exit()), ("done", Some(Exit::Status(0))), "{report:?}");
+    assert!(!first.task.is_finished());
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ wit_bindgen::generate!({
 use std::fs::{self, File};
 use std::hint::black_box;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::net::TcpStream;
 use std::process::ExitCode;
 use std::time::Duration;
 use std::{env, process, thread};
@@ -120,6 +121,9 @@ fn read_or_misbehave(word: &str, rest: &str) {
         },
         "flood" => flood(&mut io::stdout().lock(), rest),
         "eflood" => flood(&mut io::stderr().lock(), rest),
+        "connect" => {
+            TcpStream::connect(rest).unwrap();
+        }
         "spin" => loop {
             black_box(0);
         },
