@@ -74,8 +74,9 @@ pub(super) enum Answer {
     Host(bool),
 }
 
-/// Bytes that are kept of a command that arrives after a program has started.
-const REFUSED_COMMAND: usize = 200;
+/// Bytes that are kept of a command that arrives after a program has started: more than the log shows, so that it says
+/// that the command was longer.
+const REFUSED_COMMAND: usize = 256;
 
 /// Optional handlers that the current process lacks. Their requests are refused without a call, even during one.
 #[derive(Debug, Default, Clone, Copy)]

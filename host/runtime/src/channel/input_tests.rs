@@ -384,5 +384,5 @@ fn whoever_is_left_with_unread_output_is_still_answered() {
 fn of_a_command_for_a_program_that_runs_the_front_is_kept() {
     let mut input = started();
     input.event(ChannelEvent::Exec(vec![b'x'; 255 << 10]));
-    assert_eq!(drain(&mut input), [format!("{:?}", ChannelEvent::Exec(vec![b'x'; 200]))]);
+    assert_eq!(drain(&mut input), [format!("{:?}", ChannelEvent::Exec(vec![b'x'; REFUSED_COMMAND]))]);
 }

@@ -176,8 +176,7 @@ impl LogBook {
         let Some(admitted) = self.refusals.allow(Instant::now()) else { return };
         let (tenant, plugin, connection, channel) = self.speaker();
         let user = &*printable(&self.user, USER);
-        let detail =
-            detail.map(|detail| printable(&String::from_utf8_lossy(&detail[..detail.len().min(DETAIL)]), DETAIL));
+        let detail = detail.map(|detail| brief(&String::from_utf8_lossy(detail), DETAIL));
         let detail = detail.as_deref();
         let last = admitted.is_last.then_some("further refusals of this session are not logged");
         emit(LogEvent::SessionRequestRefused { connection, channel, tenant, user, plugin, what, detail, reason, last });
@@ -238,6 +237,11 @@ impl Allowance {
 
 /// The text with everything escaped that would act on a terminal or break a line, and no longer than `most` bytes.
 pub(crate) fn printable(text: &str, most: usize) -> String {
+    escaped(text, most).0
+}
+
+/// The same, and whether that is all of the text.
+fn escaped(text: &str, most: usize) -> (String, bool) {
     let mut line = String::with_capacity(text.len().min(most));
     for letter in text.chars() {
         let before = line.len();
@@ -249,10 +253,16 @@ pub(crate) fn printable(text: &str, most: usize) -> String {
         }
         if line.len() > most {
             line.truncate(before);
-            break;
+            return (line, false);
         }
     }
-    line
+    (line, true)
+}
+
+/// The same, with a mark at the end if it is cut.
+fn brief(text: &str, most: usize) -> String {
+    let (line, whole) = escaped(text, most);
+    if whole { line } else { line + " ..." }
 }
 
 /// How a plugin says that its session ended, in words that can be shown: the name of a signal as RFC 4254 §6.10 allows
@@ -290,6 +300,7 @@ mod tests {
         assert_eq!(printable("turn \u{202e}back", 100), "turn \\u{202e}back");
         assert_eq!(printable("ääää", 5), "ää");
         assert_eq!(printable("\x1b\x1b", 7), "\\u{1b}");
+        assert_eq!([brief("abc", 3), brief("abcd", 3), brief("\x1b\x1b", 7)], ["abc", "abc ...", "\\u{1b} ..."]);
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub struct Unrunnable {
 pub const NOT_FOUND: u32 = 127;
 /// The exit status of a shell for a command that is found and cannot be run.
 pub const CANNOT_RUN: u32 = 126;
+/// Most characters of a name that a client is shown. No file has a longer one.
+const NAME: usize = 255;
 /// The exit status of a session whose plugin is not ready.
 const NOT_READY: u32 = 1;
 
@@ -131,7 +133,7 @@ impl Lookup {
     /// available, or there is no such plugin.
     #[must_use]
     pub fn notice(&self, name: &str) -> Option<LookupNotice> {
-        let name = name.escape_debug();
+        let name = shown(name);
         let (text, status) = match self {
             Self::Preparing => (format!("plugin \"{name}\" is still being prepared; try again"), NOT_READY),
             Self::Retried => (format!("plugin \"{name}\" could not be prepared yet; try again later"), NOT_READY),
@@ -142,8 +144,30 @@ impl Lookup {
     }
 }
 
+/// A name in one line, with a mark at its end if it is cut.
+fn shown(name: &str) -> String {
+    match name.char_indices().nth(NAME) {
+        None => name.escape_debug().to_string(),
+        Some((end, _)) => format!("{}...", name[..end].escape_debug()),
+    }
+}
+
 impl From<Option<Arc<Plugin>>> for Lookup {
     fn from(plugin: Option<Arc<Plugin>>) -> Self {
         plugin.map_or(Self::Absent, Self::Found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_is_cut_with_a_mark() {
+        let notice = |name: &str| Lookup::Unrunnable(Unrunnable::not_found()).notice(name).unwrap().text;
+        let whole = "\u{e4}".repeat(NAME);
+        assert_eq!(notice(&whole), format!("{whole}: not found"));
+        assert_eq!(notice(&format!("{whole}b")), format!("{whole}...: not found"));
+        assert_eq!(notice("a\nb"), "a\\nb: not found");
     }
 }
