@@ -18,6 +18,8 @@ use crate::state::plugin_files::programs::ProgramName;
 const DISK_WAIT: Duration = Duration::from_secs(5);
 /// Programs of one tenant that are read and compiled at the same time.
 const LOADS: usize = 2;
+/// How often a program is loaded for one session, if it is evicted before the session has it.
+const TRIES: usize = 3;
 /// Where programs are for those who name them by their paths.
 const PLACES: [&str; 2] = ["/bin/", "/usr/bin/"];
 
@@ -100,7 +102,18 @@ impl Programs {
         loaded.map_or_else(|_| not_ready(), |found| checked(found, name, runner))
     }
 
+    /// Loads a program. Other sessions may evict it before this one runs again: then it is loaded again.
     async fn load(&self, folder: &Arc<ProgramFolder>, program: &str, tenant: &str) -> Lookup {
+        for _ in 1..TRIES {
+            match self.load_once(folder, program, tenant).await {
+                Lookup::Absent => {}
+                found => return found,
+            }
+        }
+        self.load_once(folder, program, tenant).await
+    }
+
+    async fn load_once(&self, folder: &Arc<ProgramFolder>, program: &str, tenant: &str) -> Lookup {
         let (registry, LoadedPrograms { table, permits }) = (folder.registry(), &*self.loaded);
         if let failed @ Lookup::Unrunnable(_) = folder.lookup(program) {
             return failed;
@@ -173,4 +186,62 @@ fn checked(found: Lookup, name: &str, runner: Runner<'_>) -> Lookup {
     }
     let missing: Vec<_> = missing.iter().map(|grant| grant.as_str()).collect();
     Lookup::Unrunnable(Unrunnable::because(format!("it needs {}, which is not granted here", missing.join(" and "))))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::{Pin, pin};
+    use std::task::Poll;
+
+    use whelk_runtime::{Engine, EngineSettings, Limits, Registry};
+
+    use super::*;
+    use crate::plugins::programs::Place;
+    use crate::state::plugin_files::Links;
+    use crate::state::plugin_files::programs::ProgramNames;
+    use crate::state::strict_modes::Writers;
+
+    const PROGRAM: &str = r#"(component
+        (core module $m (func (export "run") (result i32) i32.const 0))
+        (core instance $c (instantiate $m))
+        (func $run (result (result)) (canon lift (core func $c "run")))
+        (instance $i (export "run" (func $run)))
+        (export "wasi:cli/run@0.2.6" (instance $i)))"#;
+
+    /// Polls once; whether it waits.
+    async fn waits(lookup: &mut Pin<&mut impl Future<Output = Lookup>>) -> bool {
+        poll_fn(|context| Poll::Ready(lookup.as_mut().poll(context).is_pending())).await
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_evicted_before_its_session_has_it_is_loaded_again() {
+        let limits = Limits { instances: 1, ..Limits::default() };
+        let engine = Engine::new(&EngineSettings::of(&limits)).unwrap();
+        let place = Place { path: "/nowhere".into(), links: Links::Refuse, writers: Writers::Anybody };
+        let folder = Arc::new(ProgramFolder::new(Registry::new(&limits), &Arc::default(), place, false));
+        let file = |name: &str| (name.to_owned(), ProgramName::File { program: name.to_owned(), size: 1 });
+        let programs = [file("a"), file("b")].into();
+        folder.set_names(ProgramNames { programs, nameless: Default::default(), misspelled: Default::default() }, None);
+        // What the reload task does for whoever waits.
+        let load = |name: &str| {
+            let plugin = Plugin::load(&engine, name, &wat::parse_str(PROGRAM).unwrap()).unwrap();
+            folder.registry().publish_alone(&plugin);
+            folder.end_request(name);
+        };
+        let programs = Programs::new(vec![Arc::clone(&folder)], Arc::default(), 1, true);
+        let runner = Runner { payer: "acme", tenant: None };
+        let deadline = Instant::now() + Duration::from_secs(3600);
+        let mut first = pin!(programs.settled("a", runner, deadline));
+        assert!(waits(&mut first).await);
+        load("a");
+        let mut second = pin!(programs.settled("b", runner, deadline));
+        assert!(waits(&mut second).await);
+        assert!(folder.registry().get("a").is_none(), "it was evicted");
+        load("b");
+        assert!(matches!(second.await, Lookup::Found(_)));
+        assert!(waits(&mut first).await, "it is loaded again");
+        load("a");
+        assert!(matches!(first.await, Lookup::Found(plugin) if plugin.name() == "a"));
+    }
 }
