@@ -46,6 +46,7 @@ pub(crate) const MAPPINGS: &str = "vm.max_map_count";
 pub(crate) const MEMORY: &str = "the memory in bytes";
 pub(crate) const THREADS: &str = "the number of threads";
 pub(crate) const ADDRESS_SPACE: &str = "the address space in bytes (RLIMIT_AS)";
+pub(crate) const COMPILING_MEMORY: &str = "the memory in bytes for compiling tenants' plugins";
 pub(crate) const HASHING_MEMORY: &str = "the memory in bytes for hashing passwords";
 
 /// Memory for hashing passwords where the system does not report its memory, in bytes.
@@ -233,6 +234,14 @@ impl Machine {
              root), or lower `connections` or `tenant_open_files`; until then fewer are accepted, and plugins open fewer"
         );
         want(OPEN_FILES, self.files, files, raise);
+        if let (Some(machine), Some(compiling)) = (self.memory, compiled_by_tenants(config)) {
+            let total = u64::try_from(derived::memory_total(limits, self.memory)).unwrap_or(u64::MAX);
+            let change =
+                "that is for the compilers of tenants' plugins beside `memory_total`: lower `compile_memory`, \
+                          `compile_jobs` or `memory_total`; until then the kernel may end compilers"
+                    .to_owned();
+            want(COMPILING_MEMORY, Some(machine.saturating_sub(total)), compiling, change);
+        }
         let memory = instances * IDLE_INSTANCE + connections * IDLE_CONNECTION;
         let raise = format!(
             "give it {} MiB (MemoryMax= for systemd, --memory for docker), or lower `instances` and `connections`; that is what all of them take while they are idle",
@@ -315,6 +324,15 @@ pub(crate) fn wanted(config: &Config) -> Vec<Requirement> {
 #[must_use]
 pub(crate) fn shortages(config: &Config) -> Vec<Shortage> {
     short(wanted(config))
+}
+
+/// Memory that all compilers together may take, if any tenant has files of its own to compile. The operator's own are
+/// known not to.
+fn compiled_by_tenants(config: &Config) -> Option<u64> {
+    let has_own = config.tenants.values().any(|tenant| tenant.plugins.is_some());
+    let one = u64::try_from(compile_memory(&config.limits)).unwrap_or(u64::MAX);
+    // The fast and the slow ones.
+    has_own.then(|| one.saturating_mul(2 * u64::from(config.limits.plugins.compile_jobs)))
 }
 
 /// The largest password hash; all of them share `has` bytes.

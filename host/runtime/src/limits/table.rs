@@ -184,7 +184,8 @@ pub struct Limits {
         Server compile_time: Time = s(60), s(1) => s(3600), "W34";
         /// Memory to compile one plugin: a small program in Go takes 1.1 GiB. Lowered to what the machine or its
         /// control group has, if that is less. Four compilers may run at once, of which `memory_total` leaves out an
-        /// eighth of the memory at most: with less than 64 GiB, lower this if tenants are strangers.
+        /// eighth of the memory at most: with less than 64 GiB, lower this if tenants are strangers. A line in the log
+        /// says so at the start if tenants have plugin folders and their compilers do not fit.
         Server compile_memory: Bytes = 2 * GIB, 128 * MIB => 64 * GIB, "W34";
         /// The largest plugin when it is compiled.
         Server compile_code: Bytes = 256 * MIB, MIB => 4 * GIB, "W34";
