@@ -1,8 +1,14 @@
 //! Hand-over: one plugin ends its part and another continues. No byte, no credit and no answer is lost or duplicated.
 
-use whelk_runtime::{ChannelEvent, Drained, Ending, Error, Exit, Limits, Output, SignalName};
+use std::sync::Arc;
+
+use whelk_runtime::{
+    ArgumentTemplates, ChannelEvent, Drained, Ending, Error, Exit, Limits, Lookup, Output, Plugins, ProgramRequest,
+    SignalName,
+};
 
 use crate::client::{CAPACITY, Client, Heard, out};
+use crate::program::command;
 use crate::routing::names;
 use crate::session::{env, pty, resize};
 use crate::{guests, log};
@@ -74,6 +80,37 @@ async fn unread_input_goes_to_the_next_plugin_and_all_credit_returns() {
     assert!((1..=32 << 10).contains(&read), "{line}");
     assert!(recorder.stdout() == stream(read, total - read), "of {} bytes", recorder.stdout().len());
     assert_eq!((recorder.replies(), names(&report)), (vec![true], vec!["script", "second"]));
+}
+
+/// A handler that has one of several pieces hands over to a program, which reads the others.
+#[tokio::test]
+async fn what_a_handler_has_not_read_is_the_input_of_the_next_program() {
+    struct Cat;
+    impl Plugins for Cat {
+        fn lookup(&self, name: &str) -> Lookup {
+            (name == "command").then(command).into()
+        }
+        fn route(&self, _: &ProgramRequest<'_>) -> Option<String> {
+            None
+        }
+        fn arguments(&self, _: &str) -> Option<Arc<ArgumentTemplates>> {
+            Some(Arc::new(ArgumentTemplates { exec: None, shell: vec!["cat".to_owned()] }))
+        }
+    }
+    let (plugins, total): (Arc<dyn Plugins>, _) = (Arc::new(Cat), 200_000);
+    let mut client = Client::among(&plugins, &guests::script(), &[("data", "pass command")], &Limits::default());
+    client.happen(ChannelEvent::Shell);
+    client.send(&stream(0, total - 1));
+    client.until_replies(1).await;
+    client.send(&stream(total - 1, 1));
+    client.happen(ChannelEvent::Eof);
+    client.until(|recorder| recorder.exit().is_some()).await;
+    assert_eq!(client.inbox.take_credit(), total);
+    let (recorder, report) = client.end().await;
+    let read = total - recorder.stdout().len();
+    assert!((1..=32 << 10).contains(&read) && recorder.stdout() == stream(read, total - read), "{read}");
+    assert_eq!((recorder.replies(), names(&report)), (vec![true], vec!["script", "command"]));
+    assert_eq!(recorder.exit(), Some(Exit::Status(0)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,6 +15,7 @@ use whelk_runtime::{
 
 use crate::client::{CAPACITY, Client, Heard, Recorder};
 use crate::guests;
+use crate::program::command;
 
 /// A session whose next wake-up can be made to panic.
 struct Running {
@@ -88,6 +89,29 @@ async fn a_panic_in_an_import_ends_that_session_alone_with_an_incident() {
     }
     // Room and places are released.
     assert_eq!((engine.live(), plugin.sessions()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_panic_in_an_import_of_a_program_ends_that_session_alone() {
+    let plugin = command();
+    let mut neighbour = Client::with(&plugin, &[], &Limits::default());
+    neighbour.run("cat");
+    for round in 1..=5 {
+        let (running, mut recorder) = (Running::new(&plugin, false), recorder());
+        running.inbox.event(ChannelEvent::Exec(b"cat".to_vec()));
+        running.until(&mut recorder, |recorder| !recorder.replies().is_empty()).await;
+        running.armed.store(true, Ordering::SeqCst);
+        running.inbox.data(None, b"what is written again");
+        running.until(&mut recorder, |recorder| recorder.exit().is_some()).await;
+        let report = running.task.await.unwrap();
+        let line = format!("whelk: internal error, incident {}\n", incident(&report));
+        assert_eq!(String::from_utf8_lossy(&recorder.bytes_of(Output::Stderr)), line);
+        assert_eq!((recorder.exit(), &report.exit), (Some(Exit::Status(70)), &Some(Exit::Status(70))));
+        neighbour.send(b"x");
+        neighbour.until_stdout(round).await;
+    }
+    neighbour.happen(ChannelEvent::Eof);
+    assert_eq!(neighbour.end().await.0.exit(), Some(Exit::Status(0)));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use whelk_runtime::{ChannelEvent, Ending, Exit, Limits, Output, Plugin, Pty, SignalName, WindowSize};
+use whelk_runtime::{ChannelEvent, Ending, Error, Exit, Limits, Output, Plugin, Pty, SignalName, WindowSize};
 
 use crate::client::{Client, Heard};
 use crate::guests;
@@ -133,6 +133,32 @@ async fn the_environment_is_what_was_accepted_and_what_is_known() {
     client.happen(ChannelEvent::Env { name: "LANG".to_owned(), value: b"C".to_vec() });
     client.happen(ChannelEvent::Env { name: "SSH_ORIGINAL_COMMAND".to_owned(), value: b"forged".to_vec() });
     assert_eq!(client.until_replies(2).await, [true, false]);
+}
+
+/// The start function of a core module runs when its instance is made, before the imports of WASI 0.1 are there: they
+/// need the module's memory. One that calls them ends alone, as any instance that traps when it is made.
+#[tokio::test]
+async fn a_start_function_of_a_core_module_runs_without_imports_and_traps_with_them() {
+    let module = |call: &str| {
+        let text = format!(
+            r#"(module
+                (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+                (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+                (memory (export "memory") 1)
+                (func $start {call} (i32.store (i32.const 0) (i32.const 7)))
+                (start $start)
+                (func (export "_start") (call $exit (i32.load (i32.const 0)))))"#
+        );
+        Plugin::load(guests::engine(), "core", &wat::parse_str(text).unwrap()).unwrap()
+    };
+    let client = Client::with(&module(""), &[], &Limits::default());
+    client.run("");
+    let (recorder, report) = client.end().await;
+    assert_eq!(recorder.exit(), Some(Exit::Status(7)), "{report:?}");
+    let calls = module("(drop (call $random (i32.const 8) (i32.const 8)))");
+    let (recorder, report) = Client::with(&calls, &[], &Limits::default()).end().await;
+    assert_eq!(recorder.heard, [Heard::Opened(false)]);
+    assert!(matches!(report.error, Some(Error::Trap { .. })), "{report:?}");
 }
 
 #[tokio::test]
