@@ -10,6 +10,8 @@ mod by_hand;
 mod guest;
 #[path = "../../../tests/client/peer.rs"]
 mod peer;
+#[path = "../../../tests/client/visit.rs"]
+mod visit;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -21,7 +23,7 @@ use std::time::{Duration, SystemTime};
 use std::{env, fs};
 
 use by_hand::{HELLO, Hand, SERVICE, data, encode, none, on_channel, open};
-use peer::{Happened, Peer, Wish};
+use peer::{Happened, Peer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -119,19 +121,7 @@ struct Visitor {
 
 impl Visitor {
     async fn log_in(address: SocketAddr) -> Visitor {
-        let wish = Wish {
-            address,
-            user: "echo".to_owned(),
-            password: None,
-            cipher: None,
-            kex: None,
-            rekey: None,
-            from: None,
-            shown: None,
-            ask: false,
-            guess: None,
-        };
-        let peer = Peer::log_in(&wish, &Arc::new(HostKey::generate().unwrap())).await.unwrap();
+        let peer = visit::log_in(address, "echo").await;
         let mut visitor = Visitor { peer, channel: ChannelId(0) };
         visitor.channel = visitor.open().await;
         visitor
@@ -139,11 +129,7 @@ impl Visitor {
 
     /// One more session.
     async fn open(&mut self) -> ChannelId {
-        let channel = self.peer.connection.open_session().unwrap();
-        assert!(matches!(self.peer.happens().await.unwrap(), Happened::Opened(_)));
-        assert!(self.peer.connection.request(channel, Request::Shell.kind(), &Request::Shell.body(), true));
-        assert!(matches!(self.peer.happens().await.unwrap(), Happened::Answered(_, true)));
-        channel
+        visit::open(&mut self.peer, Some(&Request::Shell)).await
     }
 
     /// Makes a request without waiting for the reply.

@@ -9,6 +9,8 @@ mod peer;
 #[expect(unreachable_pub, reason = "other tests have it from their library")]
 #[path = "../../../tests/src/script.rs"]
 mod script;
+#[path = "../../../tests/client/visit.rs"]
+mod visit;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -17,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{env, fs};
 
-use peer::{Happened, Peer, Wish};
+use peer::Happened;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use script::write_script;
 use serde_json::{Value, json};
@@ -163,23 +165,8 @@ async fn visit(address: SocketAddr, user: &str) -> Vec<Happened> {
 
 /// The same with another request.
 async fn start(address: SocketAddr, user: &str, request: &Request<'_>) -> Vec<Happened> {
-    let wish = Wish {
-        address,
-        user: user.to_owned(),
-        password: None,
-        cipher: None,
-        kex: None,
-        rekey: None,
-        from: None,
-        shown: None,
-        ask: false,
-        guess: None,
-    };
-    let mut peer = Peer::log_in(&wish, &Arc::new(HostKey::generate().unwrap())).await.unwrap();
-    let channel = peer.connection.open_session().unwrap();
-    assert!(matches!(peer.happens().await.unwrap(), Happened::Opened(_)));
-    assert!(peer.connection.request(channel, request.kind(), &request.body(), true));
-    assert!(matches!(peer.happens().await.unwrap(), Happened::Answered(_, true)));
+    let mut peer = visit::log_in(address, user).await;
+    let channel = visit::open(&mut peer, Some(request)).await;
     peer.connection.write(channel, Stream::Data, b"hello");
     let mut heard = Vec::new();
     loop {

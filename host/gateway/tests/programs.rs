@@ -10,6 +10,8 @@ mod peer;
 #[expect(unreachable_pub, reason = "other tests have it from their library")]
 #[path = "../../../tests/src/script.rs"]
 mod script;
+#[path = "../../../tests/client/visit.rs"]
+mod visit;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -19,7 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use peer::{Happened, Peer, Wish};
+use peer::{Happened, Peer};
 use script::write_script;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -159,23 +161,8 @@ impl Served {
 
     /// A session of this user that has been started, and sends hello.
     async fn session(&self, user: &str, request: &Request<'_>) -> Session {
-        let wish = Wish {
-            address: self.address,
-            user: user.to_owned(),
-            password: None,
-            cipher: None,
-            kex: None,
-            rekey: None,
-            from: None,
-            shown: None,
-            ask: false,
-            guess: None,
-        };
-        let mut peer = Peer::log_in(&wish, &Arc::new(HostKey::generate().unwrap())).await.unwrap();
-        let channel = peer.connection.open_session().unwrap();
-        assert!(matches!(peer.happens().await.unwrap(), Happened::Opened(_)));
-        assert!(peer.connection.request(channel, request.kind(), &request.body(), true));
-        assert!(matches!(peer.happens().await.unwrap(), Happened::Answered(_, true)));
+        let mut peer = visit::log_in(self.address, user).await;
+        let channel = visit::open(&mut peer, Some(request)).await;
         Session { peer, channel }
     }
 

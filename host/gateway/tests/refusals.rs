@@ -5,6 +5,8 @@
 mod guest;
 #[path = "../../../tests/client/peer.rs"]
 mod peer;
+#[path = "../../../tests/client/visit.rs"]
+mod visit;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -14,7 +16,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use std::{env, fs};
 
-use peer::{Happened, Peer, Wish};
+use peer::{Happened, Peer};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tracing::field::{Field, Visit};
@@ -129,21 +131,8 @@ async fn visited<V: Future<Output = ()>>(limits: Limits, visit: impl FnOnce(Sock
 
 /// A client with a session before a start request.
 async fn log_in(address: SocketAddr) -> (Peer, ChannelId) {
-    let wish = Wish {
-        address,
-        user: "echo".to_owned(),
-        password: None,
-        cipher: None,
-        kex: None,
-        rekey: None,
-        from: None,
-        shown: None,
-        ask: false,
-        guess: None,
-    };
-    let mut peer = Peer::log_in(&wish, &Arc::new(HostKey::generate().unwrap())).await.unwrap();
-    let channel = peer.connection.open_session().unwrap();
-    assert!(matches!(peer.happens().await.unwrap(), Happened::Opened(_)));
+    let mut peer = visit::log_in(address, "echo").await;
+    let channel = visit::open(&mut peer, None).await;
     (peer, channel)
 }
 

@@ -4,20 +4,20 @@
 mod guest;
 #[path = "../../../tests/client/peer.rs"]
 mod peer;
+#[path = "../../../tests/client/visit.rs"]
+mod visit;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
-use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 use std::{env, fs, thread};
 
-use peer::{Happened, Peer, Wish};
+use peer::Happened;
 use rustix::process::{Pid, Signal, kill_process};
-use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::message::request::Request;
 
 /// Long enough for a busy machine; a passing test never waits that long.
@@ -143,25 +143,11 @@ fn a_stopped_compiler_does_not_prevent_the_end() {
 async fn plugins_that_loop_for_ever_do_not_prevent_the_end() {
     let mut server = Server::start();
     let address = server.ready();
-    let user = "guest".to_owned();
-    let wish = Wish {
-        address,
-        user,
-        password: None,
-        cipher: None,
-        kex: None,
-        rekey: None,
-        from: None,
-        shown: None,
-        ask: false,
-        guess: None,
-    };
-    let mut peer = Peer::log_in(&wish, &Arc::new(HostKey::generate().unwrap())).await.unwrap();
+    let mut peer = visit::log_in(address, "guest").await;
     // More than there are workers.
     for _ in 0..thread::available_parallelism().unwrap().get() * 2 {
-        let channel = peer.connection.open_session().unwrap();
+        let channel = visit::open(&mut peer, None).await;
         let exec = Request::Exec { command: b"write started; spin" };
-        while !matches!(peer.happens().await.unwrap(), Happened::Opened(_)) {}
         assert!(peer.connection.request(channel, exec.kind(), &exec.body(), false));
         while !matches!(peer.happens().await.unwrap(), Happened::Data(..)) {}
     }
