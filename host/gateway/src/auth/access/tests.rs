@@ -1,21 +1,19 @@
 //! Decisions about every kind of credential, for known and unknown users.
 
+mod hashing;
+mod methods;
+
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Waker};
 
-use tokio::task::JoinSet;
-use tokio::time::timeout;
 use whelk_ssh::algorithm::Preferences;
-use whelk_ssh::auth::method::AuthMethod::{KeyboardInteractive, Password as PasswordMethod, PublicKey as KeyMethod};
 use whelk_ssh::crypto::key::PublicKey;
 use zeroize::Zeroizing;
 
 use super::*;
 use crate::config::{AddressLists, Limits, RevocationConfig};
 use crate::os_limits;
-use crate::source::{Peer, Source, SourcePenalty};
+use crate::source::{Peer, Source};
 
 pub(super) const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
 pub(super) const OTHER_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
@@ -133,61 +131,6 @@ async fn the_right_password_and_the_right_key_are_accepted() {
     assert_eq!((identity.tenant.as_str(), identity.method), ("acme", "publickey"));
     assert_eq!(identity.fingerprint.as_deref(), Some("SHA256:UCUiLr7Pjs9wFFJMDByLgc3NrtdU344OgUM45wZPcIQ"));
     assert!(try_in(&access, b"alice", Credential::KeyOffered(&key)).await.is_some());
-}
-
-/// The penalty of a source that is refused from a number of rejections on.
-#[derive(Debug)]
-struct RefusedAfter {
-    rejections: AtomicU32,
-    most: u32,
-}
-
-impl SourcePenalty for RefusedAfter {
-    fn refuses(&self) -> bool {
-        self.rejections.load(Ordering::Relaxed) >= self.most
-    }
-
-    fn add_failed_login(&self) {
-        self.rejections.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-// F2
-#[tokio::test(start_paused = true)]
-async fn guesses_that_wait_for_a_slot_are_not_hashed_once_their_source_is_refused() {
-    let access = two_users();
-    let penalty = Arc::new(RefusedAfter { rejections: AtomicU32::new(0), most: 2 });
-    let attempt = |user: &'static [u8], password: &'static [u8]| {
-        let context = AttemptContext { penalty: Some(Arc::<RefusedAfter>::clone(&penalty)), ..context(1) };
-        let access = &access;
-        async move {
-            let (progress, queued) = (AuthProgress::default(), AtomicBool::new(false));
-            let attempt = Attempt { user, credential: Credential::Password(password) };
-            let decision = access.decide(attempt, &context, &progress, &queued).await;
-            (decision, Instant::now())
-        }
-    };
-    // Right: no penalty. Wrong or of nobody: each is one, before the delay is over.
-    assert!(matches!(attempt(b"alice", b"right").await.0, Decision::Accept(_)));
-    // One slot, so that they are hashed one after the other.
-    let mut slots = all_slots(&access).await;
-    let mut attempts: Vec<_> = [b"wrong" as &[u8], b"right"]
-        .into_iter()
-        .flat_map(|password| [b"alice" as &[u8], b"mallory"].map(|user| Box::pin(attempt(user, password))))
-        .collect();
-    for attempt in &mut attempts {
-        assert!(attempt.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-    }
-    drop(slots.pop());
-    let late = attempts.split_off(2);
-    for attempt in attempts {
-        assert_eq!(attempt.await.0, Decision::Reject);
-    }
-    let began = Instant::now();
-    for attempt in late {
-        assert_eq!(attempt.await, (Decision::Undecided(Overload::Penalty), began), "known and unknown alike, at once");
-    }
-    assert_eq!(penalty.rejections.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -350,89 +293,6 @@ fn an_unknown_name_costs_as_much_as_a_known_one_and_always_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_password_that_is_too_long_is_refused_before_any_work() {
-    let access = two_users();
-    // No work can be done: hashing would wait.
-    let _all = all_slots(&access).await;
-    let started = Instant::now();
-    assert!(try_in(&access, b"alice", Credential::Password(&[b'x'; 1025])).await.is_none());
-    assert!(started.elapsed() < Duration::from_millis(11));
-    let longest = [b'x'; 1024];
-    let waits = try_in(&access, b"alice", Credential::Password(&longest));
-    assert!(timeout(Duration::from_secs(60), waits).await.is_err());
-}
-
-#[tokio::test(start_paused = true)]
-async fn waiting_for_a_slot_is_never_a_failure_for_any_user() {
-    let access = two_users();
-    for (user, right) in [(&b"alice"[..], true), (b"mallory", false)] {
-        let all = all_slots(&access).await;
-        let (queued, asker, started) = (AtomicBool::new(false), context(1), Instant::now());
-        let attempt = Attempt { user, credential: Credential::Password(b"right") };
-        let progress = AuthProgress::default();
-        let mut decision = std::pin::pin!(access.decide(attempt, &asker, &progress, &queued));
-        // Much longer than the grace to decide.
-        assert!(timeout(Duration::from_secs(100), decision.as_mut()).await.is_err());
-        assert!(queued.load(Ordering::Relaxed));
-        drop(all);
-        assert_eq!(matches!(decision.await, Decision::Accept(_)), right);
-        assert_eq!(started.elapsed().as_secs(), 100);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn passwords_are_hashed_in_a_bounded_number_of_slots_and_all_are_served() {
-    let access = Arc::new(two_users());
-    let all = all_slots(&access).await;
-    let mut tries = JoinSet::new();
-    for from in 0..20 {
-        let access = Arc::clone(&access);
-        tries.spawn(async move { decide(&access, from, b"alice", Credential::Password(b"right")).await });
-    }
-    // The clock moves only when every task waits.
-    assert!(timeout(Duration::from_secs(60), tries.join_next()).await.is_err());
-    drop(all);
-    let entered = tries.join_all().await;
-    assert!(entered.iter().all(|decision| matches!(decision, Decision::Accept(_))), "{entered:?}");
-    assert_eq!(entered.len(), 20);
-}
-
-/// A configuration with one user, `alice`, with this hash.
-fn alice(hash: &str, limits: Limits) -> Config {
-    let password = Some(PasswordHash::parse(hash).unwrap());
-    let authentication = Authentication::Required { password, keys: Vec::new(), key_files: Vec::new() };
-    config(LoginPolicy::Users(BTreeMap::from([("alice".to_owned(), member(authentication))])), limits)
-}
-
-#[tokio::test(start_paused = true)]
-async fn hashing_beyond_its_grace_is_not_a_wrong_password_for_any_user() {
-    let hash = bcrypt::hash("right", 4).unwrap();
-    // 2^13 rounds take most of a second, during which the clock is moved past the grace.
-    let limits = Limits { hashing: 2, ..Limits::default() };
-    let access = access_of(&alice(&hash.replace("$04$", "$13$"), limits));
-    for user in [&b"alice"[..], b"mallory"] {
-        let (queued, asker) = (AtomicBool::new(false), context(1));
-        let attempt = Attempt { user, credential: Credential::Password(b"right") };
-        let progress = AuthProgress::default();
-        let mut decision = std::pin::pin!(access.decide(attempt, &asker, &progress, &queued));
-        assert!(decision.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-        tokio::time::advance(Duration::from_secs(6)).await;
-        assert_eq!(decision.await, Decision::Undecided(Overload::Slow));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_hash_above_the_memory_limit_is_never_computed_for_any_user() {
-    let hash = "$argon2id$v=19$m=1048576,t=1,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
-    let mut access = access_of(&alice(hash, Limits::default()));
-    access.passwords.most_memory = 512 << 20;
-    for user in [&b"alice"[..], b"mallory"] {
-        let decision = decide(&access, 1, user, Credential::Password(b"right")).await;
-        assert_eq!(decision, Decision::Undecided(Overload::Memory));
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn only_a_proven_credential_makes_a_source_known() {
     let access = two_users();
     let key = key(KEY);
@@ -469,135 +329,4 @@ async fn in_the_demonstration_anybody_logs_in_and_the_name_selects_the_plugin() 
     assert!(try_in(&access, b"\xff", Credential::None).await.is_none());
     assert!(try_in(&access, b"a\nb", Credential::None).await.is_none());
     assert_eq!(access.methods(), MethodSet::ALL);
-}
-
-#[test]
-fn the_methods_are_those_of_any_user() {
-    assert_eq!(two_users().methods(), MethodSet::ALL);
-    let keys_only = access([("bob", user(None, &[KEY]))]);
-    assert_eq!(keys_only.methods(), MethodSet::NONE.with(AuthMethod::PublicKey));
-    // Clients that never try `none` must find a method to try.
-    let guest_only = access([("guest", member(Authentication::NotRequired))]);
-    assert_eq!(guest_only.methods(), MethodSet::ALL);
-}
-
-/// A user who must succeed in these lists of methods.
-fn requiring(lists: &[&[AuthMethod]], user: User) -> User {
-    User { methods: RequiredMethods::one_of(lists.iter().map(|list| list.to_vec()).collect()), ..user }
-}
-
-/// One connection: each credential in turn, and what each led to.
-async fn connection(access: &Access, user: &[u8], credentials: &[Credential<'_>]) -> Vec<String> {
-    let (mut progress, mut told) = (AuthProgress::default(), Vec::new());
-    for credential in credentials {
-        let attempt = Attempt { user, credential: *credential };
-        told.push(match access.decide(attempt, &context(1), &progress, &AtomicBool::new(false)).await {
-            Decision::Accept(identity) => format!("in by {}", identity.method),
-            Decision::Partial(partial) => {
-                let next = partial.next.list();
-                progress.add(partial);
-                next
-            }
-            Decision::Reject | Decision::RejectKey(_) => "no".to_owned(),
-            Decision::Challenge(_) => "asked".to_owned(),
-            Decision::ChangePassword(prompt) => prompt,
-            Decision::Undecided(overload) => panic!("undecided: {overload:?}"),
-        });
-    }
-    told
-}
-
-#[tokio::test(start_paused = true)]
-async fn several_methods_succeed_one_after_the_other() {
-    let lists: [&[AuthMethod]; 2] = [&[KeyMethod, PasswordMethod], &[KeyMethod, KeyboardInteractive]];
-    let access = access([("alice", requiring(&lists, user(Some("right"), &[KEY])))]);
-    assert_eq!(access.methods().list(), "publickey");
-    let own = key(KEY);
-    let (offered, proven) = (Credential::KeyOffered(&own), Credential::KeyProven(&own));
-    let (right, wrong) = (Credential::Password(b"right"), Credential::Password(b"wrong"));
-    let answers = [answer(b"right")];
-    let answered = Credential::Answers(&answers);
-    let then = "password,keyboard-interactive";
-    for (credentials, expected) in [
-        // An offer is no proof.
-        (&[offered, offered, proven, right][..], &["in by publickey", "in by publickey", then, "in by password"][..]),
-        (&[proven, wrong, right], &[then, "no", "in by password"]),
-        (&[proven, Credential::Interactive, answered], &[then, "asked", "in by keyboard-interactive"]),
-        // Out of turn, and the same again.
-        (&[right, answered, proven, proven, offered], &["no", "no", then, "no", "no"]),
-        (&[offered, right], &["in by publickey", "no"]),
-    ] {
-        assert_eq!(connection(&access, b"alice", credentials).await, expected);
-        // Nobody else gets a step further.
-        let strangers = connection(&access, b"mallory", credentials).await;
-        assert!(strangers.iter().all(|told| told == "no" || told == "asked"), "{strangers:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn two_keys_must_be_two() {
-    let both = requiring(&[&[KeyMethod, KeyMethod]], user(None, &[KEY, OTHER_KEY]));
-    let access = access([("alice", both)]);
-    let (one, other) = (key(KEY), key(OTHER_KEY));
-    let (one, other) = (Credential::KeyProven(&one), Credential::KeyProven(&other));
-    assert_eq!(connection(&access, b"alice", &[one, one, other]).await, ["publickey", "no", "in by publickey"]);
-    assert_eq!(connection(&access, b"alice", &[other, other, one]).await, ["publickey", "no", "in by publickey"]);
-}
-
-/// U21: what was proven belongs to the connection.
-#[tokio::test(start_paused = true)]
-async fn the_key_of_the_first_step_is_known_after_the_last() {
-    let access = access([("alice", requiring(&[&[KeyMethod, PasswordMethod]], user(Some("right"), &[KEY])))]);
-    let own = key(KEY);
-    let mut progress = AuthProgress::default();
-    let attempt = |credential| Attempt { user: b"alice", credential };
-    let queued = AtomicBool::new(false);
-    let first = access.decide(attempt(Credential::KeyProven(&own)), &context(1), &progress, &queued).await;
-    let Decision::Partial(partial) = first else { panic!("{first:?}") };
-    progress.add(partial);
-    let last = access.decide(attempt(Credential::Password(b"right")), &context(1), &progress, &queued).await;
-    let Decision::Accept(identity) = last else { panic!("{last:?}") };
-    assert_eq!((identity.method, identity.fingerprint), ("password", Some(own.fingerprint())));
-    // Another connection begins anew.
-    assert!(try_in(&access, b"alice", Credential::Password(b"right")).await.is_none());
-}
-
-/// U30: a right password out of its turn takes as long as a wrong one, of a known user or not.
-#[tokio::test(start_paused = true)]
-async fn what_comes_out_of_turn_takes_as_long_as_what_is_wrong() {
-    let access = access([("alice", requiring(&[&[KeyMethod, PasswordMethod]], user(Some("right"), &[KEY])))]);
-    let own = key(KEY);
-    let after_key = {
-        let mut progress = AuthProgress::default();
-        let attempt = Attempt { user: b"alice", credential: Credential::KeyProven(&own) };
-        let first = access.decide(attempt, &context(1), &progress, &AtomicBool::new(false)).await;
-        let Decision::Partial(partial) = first else { panic!("{first:?}") };
-        progress.add(partial);
-        progress
-    };
-    let begun = AuthProgress::default();
-    let mut times = Vec::new();
-    for (progress, credential) in [
-        (&begun, Credential::Password(b"right")),
-        (&begun, Credential::Password(b"wrong")),
-        (&after_key, Credential::Password(b"wrong")),
-        (&after_key, Credential::KeyProven(&own)),
-        (&begun, Credential::None),
-    ] {
-        let started = Instant::now();
-        let attempt = Attempt { user: b"alice", credential };
-        let decision = access.decide(attempt, &context(1), progress, &AtomicBool::new(false)).await;
-        assert_eq!(decision, Decision::Reject);
-        times.push(started.elapsed());
-    }
-    assert!(times.windows(2).all(|pair| pair[0] == pair[1]), "{times:?}");
-}
-
-#[test]
-fn the_first_methods_are_those_with_which_any_user_can_begin() {
-    let alice = requiring(&[&[KeyMethod, PasswordMethod]], user(Some("right"), &[KEY]));
-    let bob = requiring(&[&[PasswordMethod, KeyMethod], &[KeyMethod, KeyMethod]], user(Some("right"), &[]));
-    assert_eq!(access([("alice", alice.clone())]).methods().list(), "publickey");
-    assert_eq!(access([("bob", bob.clone())]).methods().list(), "password");
-    assert_eq!(access([("alice", alice), ("bob", bob)]).methods().list(), "publickey,password");
 }
