@@ -11,7 +11,9 @@
 //!   [`REST`] times as long, and for twice that if the first one after a rest is slow again, and so on. So a slow disk
 //!   holds a worker for a three hundredth of the time in the end; a local one that stops altogether holds at most half
 //!   of the workers. On a busy machine a thread may wait longer for a processor than for the disk: so the first slow
-//!   operation only has the next ones watched, whose waits are told apart ([`thread_busy`]).
+//!   operation only has the next ones watched, whose waits are told apart ([`thread_busy`]). A call that is past its
+//!   first tick hands such an operation over, which gives back its permit of the engine: so no guest of another tenant
+//!   ever waits for that, and a loop of operations pays for one hop a tick.
 //!
 //! On network file systems and FUSE nothing is done at once: a server that does not answer can stop them for ever.
 //! Locks that somebody holds while waiting for a disk are tried and not waited for. Whatever would have to wait fails
