@@ -533,9 +533,10 @@ events! {
             #[path] home: &'a Path,
             homes: usize,
             bytes: u64,
+            files: u64,
             took_ms: u64,
         }
-        /// A home cannot be counted. Its bytes are missing in the total until a session opens it.
+        /// A home cannot be counted. What it holds is missing in the total until a session opens it.
         HomeNotCounted("home_not_counted", WARN, "whelk_runtime::grants::homes", "home cannot be counted") {
             tenant: &'a str,
             #[path] home: &'a Path,

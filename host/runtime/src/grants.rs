@@ -27,7 +27,7 @@ pub(crate) use directory::{
 };
 pub(crate) use directory::{QuotaAccount, TotalAccount};
 pub(crate) use homes::HomeError;
-pub use homes::{ConnectionHome, HomeLifetime, HomeQuota, HomeSettings, Homes, Skeleton, SkeletonError};
+pub use homes::{ConnectionHome, HomeLifetime, HomeQuota, HomeSettings, Homes, Skeleton, SkeletonError, lock_file};
 pub use network::{AllowList, TcpAllow};
 pub(crate) use network::{Host, Scheme, Target};
 pub(crate) use tree::{Device, Found, Kind, ListedKind, OpenFile, Start, Temporary, Tree, TreeListing};

@@ -88,7 +88,7 @@ pub use grants::topics::Topics;
 pub use grants::{
     Access, AllowList, Clock, Configuration, ConnectionHome, Directories, Directory, DirectoryError, FileTree, Grant,
     Grants, HomeLifetime, HomeQuota, HomeSettings, Homes, Mount, NameFolder, Quota, Skeleton, SkeletonError, TcpAllow,
-    TemporaryFolders, TreeSettings, Usage, keyvalue,
+    TemporaryFolders, TreeSettings, Usage, keyvalue, lock_file,
 };
 pub use host::is_private_name;
 pub use limits::Limits;

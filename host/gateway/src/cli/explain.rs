@@ -174,7 +174,7 @@ impl View<'_> {
             || if directory.lasts() { tenant_folder(state, self.name) } else { ephemeral_folder(state, self.name) };
         let note = if path.is_none() { ", made by whelk" } else { "" };
         let shown = path.clone().unwrap_or_else(made);
-        if let Some(HomesConfig { from, total_bytes, lifetime }) = homes {
+        if let Some(HomesConfig { from, total_bytes, total_files, lifetime }) = homes {
             let (each, total) = (size(*bytes), size(*total_bytes));
             let kind = match lifetime {
                 HomeLifetime::Persistent => "a home for each principal",
@@ -184,7 +184,8 @@ impl View<'_> {
             let from = from.as_ref().map(|from| format!(", each with the contents of {}", from.display()));
             let from = from.unwrap_or_default();
             return format!(
-                "{kind} in {}{note}, to read and write{from}; at most {each} in {files} files each, {total} together",
+                "{kind} in {}{note}, to read and write{from}; at most {each} in {files} files each, \
+                 {total} in {total_files} files together",
                 shown.display()
             );
         }

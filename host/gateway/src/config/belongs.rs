@@ -25,7 +25,7 @@ const SETTINGS: [(&str, &[&str]); 15] = [
     ("in [tenants.NAME.grants]", &["mounts", "system_folders"]),
     (
         "in `directory` of [tenants.NAME.grants]",
-        &["path", "access", "bytes", "files", "from", "total_bytes", "ephemeral"],
+        &["path", "access", "bytes", "files", "from", "total_bytes", "total_files", "ephemeral"],
     ),
     ("in `keyvalue` of [tenants.NAME.grants] or [[authenticators]]", &["bytes", "keys"]),
     (AUTHENTICATORS, &["name", "plugin", "users", "tenants", "methods", "trusted_user_ca_keys", "config", "keyvalue"]),

@@ -212,11 +212,13 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # directory = { path = "tenants/acme", access = "read-write", bytes = "1 GiB", files = 10000 }
 #   Or homes: one for each principal, made by the first session with the contents of `from`. A principal is a user of this
 #   file, by the name, whatever key or certificate was shown; or whom an authenticator grants. The folder above {principal}
-#   must exist and holds nothing else. bytes and files are those of each home, total_bytes those of all together (HOMES):
-#     directory = { path = "homes/{principal}", from = "skel", bytes = "1 GiB", files = 10000, total_bytes = "100 GiB" }
+#   must exist and holds nothing else. bytes and files are those of each home, total_bytes and total_files
+#   those of all together (HOMES):
+#     directory = { path = "homes/{principal}", from = "skel", bytes = "1 GiB", total_bytes = "100 GiB" }
 #   Or homes that are removed when their connection has ended, or when their "session" has. They need no path, and are for
-#   users without credentials too:
-#     directory = { ephemeral = "connection", from = "skel" }
+#   users without credentials too. What a killed server leaves of them is removed at the next start, for tenants that are
+#   still there; those of a tenant that is gone stay below the state folder, in ephemeral/TENANT and tmp/TENANT:
+#     directory = { ephemeral = "connection", from = "skel", total_files = 100000 }
 #   Folders of the operator that its plugins read, beside the directory, at any path but those that whelk has itself. They
 #   hold nothing of anybody's that must stay secret, and tenants may share them:
 # mounts = { "/usr/share/data" = "data" }

@@ -1,20 +1,18 @@
 //! Lock files that only their owner and root can open, so that nobody else can hold the lock.
 
-use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
+use whelk_runtime::lock_file;
 
 use super::strict_modes::me;
 
 /// How long to wait for another program that holds a lock, which an edit does for less than a second.
 pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
-/// The pause between two attempts.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// Opens a lock file, and creates it (0600) if it does not exist. If root creates it, it is given to the folder's
 /// owner, whose server must be able to open it.
@@ -62,18 +60,17 @@ impl HeldFile {
         let folder = folder.metadata()?;
         let deadline = Instant::now() + timeout;
         loop {
-            let is_late = Instant::now() >= deadline;
+            let left = deadline.saturating_duration_since(Instant::now());
             match open(path, &folder) {
-                Ok(file) => match file.try_lock() {
-                    Ok(()) if is_at(&file, path)? => return Ok(HeldFile { path: path.to_owned(), _file: file }),
+                Ok(file) => {
+                    lock_file(&file, left)?;
+                    if is_at(&file, path)? {
+                        return Ok(HeldFile { path: path.to_owned(), _file: file });
+                    }
                     // The program that held it has removed it since it was opened here.
-                    Ok(()) => {}
-                    Err(TryLockError::WouldBlock) if is_late => return Err(ErrorKind::WouldBlock.into()),
-                    Err(TryLockError::WouldBlock) => sleep(PAUSE),
-                    Err(TryLockError::Error(error)) => return Err(error),
-                },
+                }
                 // Removed and created again between the attempts to create and to open it.
-                Err(error) if error.kind() == ErrorKind::AlreadyExists && !is_late => {}
+                Err(error) if error.kind() == ErrorKind::AlreadyExists && !left.is_zero() => {}
                 Err(error) => return Err(error),
             }
         }

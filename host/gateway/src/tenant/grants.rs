@@ -130,7 +130,8 @@ impl Granter {
             }
         }
         let each = Quota { bytes: limits.tmp_bytes as u64, files: limits.tmp_files.into() };
-        let quota = HomeQuota { each, total_bytes: limits.tenant_tmp_bytes as u64 };
+        let total = Quota { bytes: limits.tenant_tmp_bytes as u64, files: limits.tenant_tmp_files.into() };
+        let quota = HomeQuota { each, total };
         let folders = || SessionFolders::new(&self.state, tenant, quota, &self.directories);
         FileTree::new(TreeSettings {
             mounts,
@@ -148,7 +149,8 @@ impl Granter {
                 .opened_state()
                 .and_then(|state| state.ephemeral_folder(tenant).map_err(|error| error.to_string()))?,
         };
-        let quota = HomeQuota { each: quota(granted), total_bytes: homes.total_bytes as u64 };
+        let total = Quota { bytes: homes.total_bytes as u64, files: homes.total_files.into() };
+        let quota = HomeQuota { each: quota(granted), total };
         let settings = HomeSettings { lifetime: homes.lifetime, skeleton: homes.from.clone(), quota };
         self.directories.homes(&path, settings, tenant, GUEST_PATH).map_err(|error| error.to_string())
     }

@@ -92,7 +92,7 @@ mod tests {
 
     use super::*;
 
-    const QUOTA: HomeQuota = HomeQuota { each: Quota { bytes: 100, files: 5 }, total_bytes: 150 };
+    const QUOTA: HomeQuota = HomeQuota { each: Quota { bytes: 100, files: 5 }, total: Quota { bytes: 150, files: 10 } };
     const LONG: Duration = Duration::from_secs(60);
 
     /// How many folders there are for sessions of the tenant.

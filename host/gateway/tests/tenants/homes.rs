@@ -43,7 +43,9 @@ fn homes_are_written_with_a_path_that_ends_in_the_principal_or_as_ephemeral() {
     assert_eq!((homes.path, homes.access), (Some(place.root.join("srv/acme/homes")), DirectoryAccess::ReadWrite));
     let each = (homes.bytes, homes.files);
     let homes = homes.homes.unwrap();
-    assert_eq!((each, homes.total_bytes, homes.lifetime), ((64 << 20, 10_000), 10 << 30, HomeLifetime::Persistent));
+    let total = (homes.total_bytes, homes.total_files);
+    assert_eq!((each, total), ((64 << 20, 10_000), (10 << 30, 1_000_000)));
+    assert_eq!(homes.lifetime, HomeLifetime::Persistent);
     assert_eq!(homes.from, Some(place.root.join("srv/acme/skel")));
     for (text, lifetime) in [
         ("{ ephemeral = true }", Some(HomeLifetime::Connection)),
@@ -58,6 +60,7 @@ fn homes_are_written_with_a_path_that_ends_in_the_principal_or_as_ephemeral() {
     }
     // The default total is never less than one home.
     assert_eq!(read("{ ephemeral = true, bytes = \"1024 GiB\" }").homes.unwrap().total_bytes, 1 << 40);
+    assert_eq!(read("{ ephemeral = true, files = 2000000 }").homes.unwrap().total_files, 2_000_000);
 }
 
 #[test]
@@ -76,6 +79,7 @@ fn each_mistake_is_told_with_what_to_write() {
         ),
         ("{ from = \"srv/acme/skel\" }", format!("from: {is_for}")),
         ("{ total_bytes = \"1 GiB\" }", format!("total_bytes: {is_for}")),
+        ("{ total_files = 10 }", format!("total_files: {is_for}")),
         (
             "{ ephemeral = \"login\" }",
             "ephemeral: must be true, false, \"connection\" or \"session\", is \"login\"".to_owned(),
@@ -87,6 +91,10 @@ fn each_mistake_is_told_with_what_to_write() {
         (
             "{ ephemeral = true, total_bytes = \"1 MiB\" }",
             "total_bytes: must be at least `bytes` (64 MiB), is 1 MiB".to_owned(),
+        ),
+        (
+            "{ ephemeral = true, files = 20, total_files = 10 }",
+            "total_files: must be at least `files` (20), is 10".to_owned(),
         ),
         (
             "{ ephemeral = true, from = \"srv/acme/skel\", bytes = \"4 B\" }",

@@ -10,6 +10,7 @@
 //!   by the reaper when nobody uses it any more, and otherwise by the next start.
 
 mod error;
+mod lock;
 mod marked;
 mod name;
 mod place;
@@ -26,9 +27,10 @@ use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
 use crate::event::{LogEvent, emit};
-use crate::grants::Directory;
+use crate::grants::{Directory, Usage};
 use crate::limits::usage::ProcessUsage;
 pub(crate) use error::HomeError;
+pub use lock::lock_file;
 pub(super) use marked::open_above;
 pub use place::HomeQuota;
 pub(super) use place::HomesPlace;
@@ -134,9 +136,9 @@ impl Homes {
         name::is_encoded(name)
     }
 
-    /// The bytes of all of them, as far as they are counted, those included that are being removed.
+    /// What all of them hold, as far as they are counted, what is being removed included.
     #[must_use]
-    pub fn total_bytes(&self) -> u64 {
+    pub fn total(&self) -> Usage {
         self.place.total()
     }
 

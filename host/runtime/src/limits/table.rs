@@ -113,6 +113,8 @@ pub struct Limits {
         /// Bytes that the sessions of one tenant may have in their `/tmp` together. What ended sessions had there
         /// counts until it is removed.
         Tenant tenant_tmp_bytes: Bytes = GIB, 0 => 1024 * GIB, "W28";
+        /// The same in files and directories.
+        Tenant tenant_tmp_files: Count = 100_000, 0 => 100_000_000, "W28";
         /// Timers of one instance.
         Session timers: Count = 64, 0 => 10_000, "W21";
         /// The shortest timer. A shorter one is refused.

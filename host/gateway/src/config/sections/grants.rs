@@ -15,7 +15,7 @@ use whelk_runtime::{AllowList, Grant, TcpAllow};
 
 use crate::config::reader::{Findings, Item, Section};
 use crate::config::setting::{Setting, text, truth};
-use directory::{DIRECTORY_BYTES, DIRECTORY_FILES, TOTAL_BYTES, read_directory};
+use directory::{DIRECTORY_BYTES, DIRECTORY_FILES, TOTAL_BYTES, TOTAL_FILES, read_directory};
 pub use directory::{Directory, DirectoryAccess, HomesConfig};
 pub use mounts::MountConfig;
 pub(in crate::config) use mounts::note_hidden;
@@ -118,7 +118,7 @@ impl Default for KeyValue {
 pub(in crate::config) fn defaults() -> [String; 3] {
     let words = |bytes: usize, count: u32, what: &str| format!("{} in {count} {what}", size(bytes));
     let directory = words(DIRECTORY_BYTES, DIRECTORY_FILES, "files");
-    [directory, size(TOTAL_BYTES), words(KEYVALUE_BYTES, KEYVALUE_KEYS, "keys")]
+    [directory, words(TOTAL_BYTES, TOTAL_FILES, "files"), words(KEYVALUE_BYTES, KEYVALUE_KEYS, "keys")]
 }
 
 /// Reads the table. Relative paths are relative to `folder`.

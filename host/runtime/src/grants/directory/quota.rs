@@ -1,5 +1,5 @@
 //! The quota of a granted directory and its usage: two counters that all sessions of the tenant share. Directories may
-//! have a total of bytes together, as the homes of a tenant have.
+//! have a total together, as the homes of a tenant have.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,35 +27,38 @@ pub struct Usage {
 pub(crate) struct QuotaAccount {
     most: Counters,
     used: Counters,
-    /// What it shares with other accounts: each of its bytes is counted there too.
+    /// What it shares with other accounts: whatever it counts is counted there too.
     total: Option<Arc<TotalAccount>>,
 }
 
-/// The bytes that several accounts may have together, and those that they have.
+/// What several accounts may have together, and what they have.
 pub(crate) struct TotalAccount {
-    most: AtomicU64,
-    used: AtomicU64,
+    most: Counters,
+    used: Counters,
 }
 
 impl TotalAccount {
-    /// Without any bytes yet.
-    pub(crate) fn new(most: u64) -> Self {
-        Self { most: AtomicU64::new(most), used: AtomicU64::new(0) }
+    /// With nothing yet.
+    pub(crate) fn new(most: Quota) -> Self {
+        Self { most: Counters::new(most.bytes, most.files), used: Counters::new(0, 0) }
     }
 
-    /// Changes the bound. What is there stays, even if it is more.
-    pub(crate) fn change(&self, most: u64) {
-        self.most.store(most, Ordering::Relaxed);
+    /// Changes the bounds. What is there stays, even if it is more.
+    pub(crate) fn change(&self, most: Quota) {
+        self.most.store(most);
     }
 
-    /// The bytes of all accounts.
-    pub(crate) fn used(&self) -> u64 {
-        self.used.load(Ordering::Relaxed)
+    /// What all accounts have.
+    pub(crate) fn used(&self) -> Usage {
+        let (bytes, files) = self.used.load();
+        Usage { bytes, files }
     }
 
-    /// Counts bytes that exist already, whether they fit or not.
-    fn add(&self, bytes: u64) {
-        self.used.update(Ordering::Relaxed, Ordering::Relaxed, |used| used.saturating_add(bytes));
+    /// Counts what exists already, whether it fits or not.
+    fn add(&self, usage: Usage) {
+        for (used, amount) in [(&self.used.bytes, usage.bytes), (&self.used.files, usage.files)] {
+            used.update(Ordering::Relaxed, Ordering::Relaxed, |used| used.saturating_add(amount));
+        }
     }
 }
 
@@ -68,6 +71,11 @@ struct Counters {
 impl Counters {
     fn new(bytes: u64, files: u64) -> Counters {
         Counters { bytes: AtomicU64::new(bytes), files: AtomicU64::new(files) }
+    }
+
+    fn store(&self, quota: Quota) {
+        self.bytes.store(quota.bytes, Ordering::Relaxed);
+        self.files.store(quota.files, Ordering::Relaxed);
     }
 
     fn load(&self) -> (u64, u64) {
@@ -83,7 +91,7 @@ impl QuotaAccount {
 
     /// One that shares a total with others. What is there already is counted, whether it fits or not.
     pub(crate) fn within(quota: Quota, usage: Usage, total: &Arc<TotalAccount>) -> Self {
-        total.add(usage.bytes);
+        total.add(usage);
         Self { total: Some(Arc::clone(total)), ..Self::new(quota, usage) }
     }
 
@@ -94,8 +102,7 @@ impl QuotaAccount {
 
     /// Changes the quota. What is there stays, even if it is more.
     pub(crate) fn change(&self, quota: Quota) {
-        self.most.bytes.store(quota.bytes, Ordering::Relaxed);
-        self.most.files.store(quota.files, Ordering::Relaxed);
+        self.most.store(quota);
     }
 
     pub(crate) fn usage(&self) -> Usage {
@@ -110,37 +117,44 @@ impl QuotaAccount {
         let mut total = Usage { bytes, files };
         let mut free = Usage { bytes: bytes.saturating_sub(used.bytes), files: files.saturating_sub(used.files) };
         if let Some(shared) = &self.total {
-            let most = shared.most.load(Ordering::Relaxed);
-            total.bytes = total.bytes.min(most);
-            free.bytes = free.bytes.min(most.saturating_sub(shared.used()));
+            let ((most_bytes, most_files), all) = (shared.most.load(), shared.used());
+            total = Usage { bytes: bytes.min(most_bytes), files: files.min(most_files) };
+            free.bytes = free.bytes.min(most_bytes.saturating_sub(all.bytes));
+            free.files = free.files.min(most_files.saturating_sub(all.files));
         }
         (total, free)
     }
 
     /// Charges this many more bytes if they fit.
     pub(crate) fn charge_bytes(&self, bytes: u64) -> bool {
-        if !charge(&self.used.bytes, bytes, self.quota().bytes) {
-            return false;
-        }
-        let fits = |total: &TotalAccount| charge(&total.used, bytes, total.most.load(Ordering::Relaxed));
-        let fits = self.total.as_deref().is_none_or(fits);
-        if !fits {
-            give_back(&self.used.bytes, bytes);
-        }
-        fits
+        self.charge(bytes, |counters| &counters.bytes)
     }
 
     /// Charges one more entry if it fits.
     pub(crate) fn charge_file(&self) -> bool {
-        charge(&self.used.files, 1, self.quota().files)
+        self.charge(1, |counters| &counters.files)
+    }
+
+    /// Charges it to this account and to the total, or to none.
+    fn charge(&self, amount: u64, of: fn(&Counters) -> &AtomicU64) -> bool {
+        let charge = |used, most| charge(of(used), amount, of(most).load(Ordering::Relaxed));
+        if !charge(&self.used, &self.most) {
+            return false;
+        }
+        let fits = self.total.as_deref().is_none_or(|total| charge(&total.used, &total.most));
+        if !fits {
+            give_back(of(&self.used), amount);
+        }
+        fits
     }
 
     pub(crate) fn give_back(&self, usage: Usage) {
-        let given = give_back(&self.used.bytes, usage.bytes);
+        let bytes = give_back(&self.used.bytes, usage.bytes);
+        let files = give_back(&self.used.files, usage.files);
         if let Some(total) = &self.total {
-            give_back(&total.used, given);
+            give_back(&total.used.bytes, bytes);
+            give_back(&total.used.files, files);
         }
-        give_back(&self.used.files, usage.files);
     }
 }
 
@@ -173,23 +187,23 @@ mod tests {
 
     #[test]
     fn accounts_with_a_total_have_it_together_and_give_back_no_more_than_they_had() {
-        let total = Arc::new(TotalAccount::new(10));
+        let total = Arc::new(TotalAccount::new(Quota { bytes: 10, files: 5 }));
         let of = |bytes, files| Usage { bytes, files };
-        let account = |bytes| QuotaAccount::within(Quota { bytes: 8, files: 9 }, Usage { bytes, files: 0 }, &total);
-        let (one, two) = (account(3), account(0));
-        let room = |account: &QuotaAccount| account.room().1.bytes;
-        assert_eq!((one.room(), room(&two)), ((of(8, 9), of(5, 9)), 7));
-        assert!(two.charge_bytes(7) && total.used() == 10);
-        assert_eq!((room(&one), room(&two)), (0, 0));
-        assert!(!one.charge_bytes(1) && !two.charge_bytes(1));
-        assert_eq!((one.usage().bytes, two.usage().bytes), (3, 7));
-        one.give_back(Usage { bytes: 99, files: 0 });
-        assert_eq!(total.used(), 7);
-        total.change(6);
-        assert_eq!((one.room(), room(&two)), ((of(6, 9), of(0, 9)), 0));
-        assert!(one.charge_bytes(0) && !one.charge_bytes(1));
+        let account = |bytes, files| QuotaAccount::within(Quota { bytes: 8, files: 4 }, of(bytes, files), &total);
+        let (one, two) = (account(3, 2), account(0, 0));
+        assert_eq!((one.room(), two.room().1), ((of(8, 4), of(5, 2)), of(7, 3)));
+        assert!(two.charge_bytes(7) && (0..3).all(|_| two.charge_file()));
+        assert_eq!((total.used(), one.room().1, two.room().1), (of(10, 5), of(0, 0), of(0, 0)));
+        assert!(!one.charge_bytes(1) && !two.charge_bytes(1) && !one.charge_file() && !two.charge_file());
+        assert_eq!((one.usage(), two.usage()), (of(3, 2), of(7, 3)));
+        one.give_back(of(99, 99));
+        assert_eq!(total.used(), of(7, 3));
+        total.change(Quota { bytes: 6, files: 2 });
+        assert_eq!((one.room(), two.room().1), ((of(6, 2), of(0, 0)), of(0, 0)));
+        assert!(one.charge_bytes(0) && !one.charge_bytes(1) && !one.charge_file());
         two.give_back(two.usage());
         assert!(one.charge_bytes(6) && !two.charge_bytes(1));
+        assert!(one.charge_file() && two.charge_file() && !two.charge_file());
     }
 
     #[test]

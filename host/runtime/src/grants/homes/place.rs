@@ -4,30 +4,36 @@
 //! (`flock` on the folder itself): another whelk would remove temporary folders that are in use here, and count
 //! without our changes.
 //!
-//! Decided 2026-11-29, how 10,000 homes are counted: each once in the life of the process. A home that a session opens
-//! is counted then, in the tenant's turn; the others by the reaper's thread, home by home, from the start on. Sessions
-//! wait for that, at most [`COUNT_WAIT`]; then they go on, and until the count is complete the total is too low by what
-//! is not counted yet. A home that is known is not counted again when it is opened; one that was replaced is.
+//! Decided 2026-11-29, how 10,000 homes are counted: a home that a session opens is counted then, in the tenant's turn;
+//! the others by the reaper's thread, home by home, from the start on. Sessions wait for that, at most [`COUNT_WAIT`];
+//! then they go on, and until the count is complete the total is too low by what is not counted yet. A home that is
+//! known is counted again when a session opens it that nobody else has open, if that was done longer ago than
+//! [`COUNT_AGE`]: the operator may have put files there. So a home of 10,000 files costs its sessions some 20 ms
+//! of processor time a minute. One that was replaced is always counted.
+
+mod count;
+mod removal;
 
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cap_std::fs::Dir;
-use rustix::fs::{FlockOperation, Mode, flock, fstat, openat};
+use rustix::fs::{Mode, fstat, openat};
 use rustix::io::Errno;
 use tokio::sync::{OwnedMutexGuard, watch};
+use tokio::time::Instant;
 
 use super::error::HomeError;
-use super::marked::{MarkedFolder, Removed};
-use super::name;
-use super::reaper::{FolderReaper, Work};
+use super::lock::lock_file;
+use super::marked::MarkedFolder;
+use super::reaper::FolderReaper;
 use super::skeleton::{self, Skeleton, SkeletonError};
 use crate::event::{LogEvent, emit};
-use crate::grants::directory::count::{self, DIRECTORY};
+use crate::grants::directory::count::{self as contents, DIRECTORY};
 use crate::grants::directory::{CountedFolder, DiskQueue, Id, Inodes};
 use crate::grants::{Access, Directory, Quota, QuotaAccount, TotalAccount, Usage};
 
@@ -36,10 +42,10 @@ const COUNT_WAIT: Duration = Duration::from_secs(2);
 /// As many entries may wait for their removal before the next temporary folder is made, or as many as one home may
 /// have.
 const REMOVALS: u64 = 100_000;
-/// The most entries that are removed in one turn.
-const TURN: usize = 512;
-/// How long the lock of a folder is waited for that this process had a moment ago, and how often it is tried.
-const LOCK_WAIT: (Duration, u32) = (Duration::from_millis(10), 50);
+/// How long the lock of a folder is waited for that this process had a moment ago.
+const LOCK_WAIT: Duration = Duration::from_millis(500);
+/// A home that nobody has open is counted again when it is opened, if it was counted longer ago than this.
+const COUNT_AGE: Duration = Duration::from_secs(60);
 /// Write permission for group or others.
 const OTHERS_WRITE: u32 = 0o022;
 
@@ -48,8 +54,8 @@ const OTHERS_WRITE: u32 = 0o022;
 pub struct HomeQuota {
     /// Each of them.
     pub each: Quota,
-    /// Bytes of all of them together.
-    pub total_bytes: u64,
+    /// All of them together.
+    pub total: Quota,
 }
 
 /// A folder that holds homes.
@@ -76,6 +82,8 @@ pub(super) struct KnownHome {
     id: Id,
     /// Its files, with what is charged for them.
     inodes: Arc<Inodes>,
+    /// When they were counted.
+    since: Instant,
     /// While sessions use it.
     open: Weak<Directory>,
 }
@@ -116,7 +124,7 @@ impl HomesPlace {
         let place = Arc::new(Self {
             path: path.to_owned(),
             folder,
-            total: Arc::new(TotalAccount::new(quota.total_bytes)),
+            total: Arc::new(TotalAccount::new(quota.total)),
             quota: Mutex::new(quota),
             homes: Mutex::default(),
             queue: DiskQueue::new(),
@@ -127,16 +135,7 @@ impl HomesPlace {
         for name in unmarked {
             emit(LogEvent::HomeNotOurs { tenant, home: &path.join(name) });
         }
-        for folder in leftovers {
-            place.remove(Removal {
-                folder,
-                place: Arc::clone(&place),
-                tenant: tenant.into(),
-                account: None,
-                entries: 0,
-                is_home: true,
-            });
-        }
+        place.remove_leftovers(leftovers, tenant);
         Ok(place)
     }
 
@@ -149,15 +148,15 @@ impl HomesPlace {
         &self.queue
     }
 
-    /// The bytes of all homes, as far as they are counted.
-    pub(super) fn total(&self) -> u64 {
+    /// What all homes hold, as far as they are counted.
+    pub(super) fn total(&self) -> Usage {
         self.total.used()
     }
 
     /// Changes the quota of all homes, also of those that are open.
     pub(super) fn set_quota(&self, quota: HomeQuota) {
         *self.quota.lock().unwrap_or_else(PoisonError::into_inner) = quota;
-        self.total.change(quota.total_bytes);
+        self.total.change(quota.total);
         let slots: Vec<HomeSlot> = self.lock_homes().values().cloned().collect();
         for slot in slots {
             // One that is being opened gets the new quota there.
@@ -178,23 +177,6 @@ impl HomesPlace {
     /// What is known of the home of this name.
     pub(super) fn slot(&self, name: &str) -> HomeSlot {
         Arc::clone(self.lock_homes().entry(name.to_owned()).or_default())
-    }
-
-    /// Queues the count of all homes, unless it was made. Blocks.
-    ///
-    /// # Errors
-    /// When the folder cannot be read.
-    pub(super) fn begin_count(self: &Arc<Self>, tenant: &str) -> io::Result<()> {
-        if *self.counted.borrow() {
-            return Ok(());
-        }
-        let mut names = Vec::new();
-        for entry in rustix::fs::Dir::read_from(&self.folder)? {
-            names.extend(entry?.file_name().to_str().ok().filter(|name| name::is_encoded(name)).map(str::to_owned));
-        }
-        let (place, tenant, since) = (Arc::downgrade(self), tenant.into(), Instant::now());
-        self.reaper.add(self.owner(), Box::new(Count { place, tenant, names, since }));
-        Ok(())
     }
 
     /// Waits until the homes are counted, but not for long.
@@ -218,26 +200,6 @@ impl HomesPlace {
 
     fn most_removals(&self) -> u64 {
         REMOVALS.max(self.quota().each.files)
-    }
-
-    /// Counts the home of this name if nobody has.
-    fn count_home(&self, name: &str) -> io::Result<()> {
-        let slot = self.slot(name);
-        // A session that has it now counts it.
-        let Ok(mut known) = slot.try_lock() else { return Ok(()) };
-        if known.is_some() {
-            return Ok(());
-        }
-        let opened = match self.open_folder(name) {
-            // No home has a file in its place.
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => None,
-            opened => opened?,
-        };
-        if let Some((dir, id)) = opened {
-            let inodes = self.count(&dir)?;
-            *known = Some(KnownHome { id, inodes, open: Weak::new() });
-        }
-        Ok(())
     }
 
     /// Opens a folder; `None` if there is none.
@@ -283,13 +245,14 @@ impl HomesPlace {
     ) -> Result<MadeHome, HomeError> {
         let disk = |error| HomeError::Disk(self.path.join(name), error);
         let mut made = None;
-        let (dir, id, inodes) = match self.open_folder(name).map_err(disk)? {
-            Some((dir, id)) => match known.take_if(|known| known.id == id) {
-                Some(KnownHome { inodes, .. }) => (dir, id, inodes),
+        let now = Instant::now();
+        let (dir, id, inodes, since) = match self.open_folder(name).map_err(disk)? {
+            Some((dir, id)) => match known.take_if(|known| known.id == id && !known.is_old()) {
+                Some(KnownHome { inodes, since, .. }) => (dir, id, inodes, since),
                 None => {
                     forget(known.take());
                     let inodes = self.count(&dir).map_err(disk)?;
-                    (dir, id, inodes)
+                    (dir, id, inodes, now)
                 }
             },
             None => {
@@ -302,7 +265,7 @@ impl HomesPlace {
                     disk(error)
                 })?;
                 made = Some((self.path.join(name), skeleton));
-                (dir, id, Arc::new(Inodes::new(account, HashMap::new())))
+                (dir, id, Arc::new(Inodes::new(account, HashMap::new())), now)
             }
         };
         inodes.account().change(self.quota().each);
@@ -310,33 +273,15 @@ impl HomesPlace {
             CountedFolder { dir, id, inodes: Arc::clone(&inodes), queue: Arc::clone(&self.queue), held: None };
         let path = self.path.join(name);
         let directory = Directory::counted(counted, &path, Access::ReadWrite, new.guest_path);
-        *known = Some(KnownHome { id, inodes, open: Arc::downgrade(&directory) });
+        *known = Some(KnownHome { id, inodes, since, open: Arc::downgrade(&directory) });
         Ok(MadeHome { directory, made })
     }
 
     /// Counts a home.
     fn count(&self, dir: &Dir) -> io::Result<Arc<Inodes>> {
-        let contents = count::count(dir).map_err(|(_, error)| error)?;
+        let contents = contents::count(dir).map_err(|(_, error)| error)?;
         let account = Arc::new(QuotaAccount::within(self.quota().each, contents.usage, &self.total));
         Ok(Arc::new(Inodes::new(account, contents.names)))
-    }
-
-    /// Makes a home that is removed when the directory is dropped. Blocks.
-    pub(super) fn make_temporary(self: &Arc<Self>, new: &NewHome<'_>) -> Result<MadeHome, HomeError> {
-        let (folder, account, skeleton) = self.begin_home(new)?;
-        let path = self.path.join(folder.contents());
-        let (place, tenant, is_home) = (Arc::clone(self), new.tenant.into(), new.is_home);
-        let temporary = TemporaryHome { folder, place, tenant, account: Arc::clone(&account), is_home };
-        let opened = temporary.folder.open_contents().and_then(|contents| {
-            let dir = Dir::from_std_file(contents.into());
-            let id = Id::of(&dir.dir_metadata()?);
-            Ok((dir, id))
-        });
-        let (dir, id) = opened.map_err(|error| HomeError::Disk(path.clone(), error))?;
-        let (inodes, queue) = (Arc::new(Inodes::new(account, HashMap::new())), Arc::clone(&self.queue));
-        let counted = CountedFolder { dir, id, inodes, queue, held: Some(Box::new(temporary)) };
-        let directory = Directory::counted(counted, &path, Access::ReadWrite, new.guest_path);
-        Ok(MadeHome { directory, made: Some((path, skeleton)) })
     }
 
     /// Makes a temporary folder with the skeleton in it. If that fails, nothing of it stays.
@@ -363,18 +308,6 @@ impl HomesPlace {
         }
     }
 
-    /// Removes a folder that has not become a home.
-    fn discard(self: &Arc<Self>, folder: &MarkedFolder, account: &Arc<QuotaAccount>, tenant: &str) {
-        let (folder, account, place) = (folder.clone(), Some(Arc::clone(account)), Arc::clone(self));
-        self.remove(Removal { folder, place, tenant: tenant.into(), account, entries: 0, is_home: false });
-    }
-
-    fn remove(self: &Arc<Self>, mut removal: Removal) {
-        removal.entries = removal.account.as_ref().map_or(0, |account| account.usage().files);
-        self.removals.send_modify(|waiting| *waiting = waiting.saturating_add(removal.entries));
-        self.reaper.add(self.owner(), Box::new(removal));
-    }
-
     fn owner(self: &Arc<Self>) -> usize {
         Arc::as_ptr(self).addr()
     }
@@ -385,6 +318,11 @@ impl KnownHome {
     pub(super) fn open(&self) -> Option<Arc<Directory>> {
         self.open.upgrade()
     }
+
+    /// Whether it is counted again before a session opens it: somebody else may have put files there since.
+    fn is_old(&self) -> bool {
+        self.open.strong_count() == 0 && self.since.elapsed() >= COUNT_AGE
+    }
 }
 
 /// A home is gone: somebody else has removed it.
@@ -394,112 +332,13 @@ fn forget(known: Option<KnownHome>) {
     }
 }
 
+/// Locks the folder for this process, which had it a moment ago if `was_ours`.
 fn lock(folder: &OwnedFd, was_ours: bool) -> io::Result<()> {
-    let (pause, tries) = LOCK_WAIT;
-    let mut left = if was_ours { tries } else { 0 };
-    loop {
-        match flock(folder, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) if left > 0 => {
-                left -= 1;
-                std::thread::sleep(pause);
-            }
-            Err(Errno::WOULDBLOCK) => return Err(io::Error::other("another whelk has its homes in this folder")),
-            // A file system without locks.
-            Ok(()) | Err(_) => return Ok(()),
+    match lock_file(folder, if was_ours { LOCK_WAIT } else { Duration::ZERO }) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(io::Error::other("another whelk has its homes in this folder"))
         }
-    }
-}
-
-/// Ends with the directory of a temporary home, which is removed then.
-struct TemporaryHome {
-    folder: MarkedFolder,
-    place: Arc<HomesPlace>,
-    tenant: Arc<str>,
-    account: Arc<QuotaAccount>,
-    is_home: bool,
-}
-
-impl Drop for TemporaryHome {
-    fn drop(&mut self) {
-        let Self { folder, place, tenant, account, is_home } = self;
-        let (folder, tenant, account) = (folder.clone(), Arc::clone(tenant), Some(Arc::clone(account)));
-        let removal = Removal { folder, place: Arc::clone(place), tenant, account, entries: 0, is_home: *is_home };
-        place.remove(removal);
-    }
-}
-
-/// A temporary folder that is removed.
-struct Removal {
-    folder: MarkedFolder,
-    place: Arc<HomesPlace>,
-    tenant: Arc<str>,
-    /// What is charged for it; none if an earlier run has left it, until it is counted.
-    account: Option<Arc<QuotaAccount>>,
-    /// Of how many entries it is known that they wait.
-    entries: u64,
-    /// Its removal is logged.
-    is_home: bool,
-}
-
-impl Removal {
-    fn step(&mut self) -> io::Result<Removed> {
-        if self.account.is_none() {
-            // All of it: a removal may have begun.
-            let contents = count::count(self.folder.open()?).map_err(|(_, error)| error)?;
-            let account = QuotaAccount::within(self.place.quota().each, contents.usage, &self.place.total);
-            self.account = Some(Arc::new(account));
-        }
-        self.folder.remove_some(TURN)
-    }
-}
-
-impl Work for Removal {
-    fn turn(mut self: Box<Self>) -> Option<Box<dyn Work>> {
-        let done = self.step();
-        if let Ok(Removed::Some(_)) = done {
-            return Some(self);
-        }
-        let Self { folder, place, tenant, account, entries, is_home } = &*self;
-        let home = place.path.join(folder.contents());
-        match &done {
-            // It stays, and stays charged, until the next start.
-            Err(error) => emit(LogEvent::HomeNotRemoved { tenant, home: &home, error }),
-            Ok(_) => {
-                if let Some(account) = account {
-                    account.give_back(account.usage());
-                }
-                if *is_home {
-                    emit(LogEvent::HomeRemoved { tenant, home: &home });
-                }
-            }
-        }
-        place.removals.send_modify(|waiting| *waiting = waiting.saturating_sub(*entries));
-        None
-    }
-}
-
-/// The count of all homes, one home a turn.
-struct Count {
-    place: Weak<HomesPlace>,
-    tenant: Arc<str>,
-    /// Those that are left.
-    names: Vec<String>,
-    since: Instant,
-}
-
-impl Work for Count {
-    fn turn(mut self: Box<Self>) -> Option<Box<dyn Work>> {
-        let place = self.place.upgrade()?;
-        let Some(name) = self.names.pop() else {
-            let (homes, bytes) = (place.lock_homes().len(), place.total());
-            let took_ms = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-            emit(LogEvent::HomesCounted { tenant: &self.tenant, home: &place.path, homes, bytes, took_ms });
-            place.counted.send_replace(true);
-            return None;
-        };
-        if let Err(error) = place.count_home(&name) {
-            emit(LogEvent::HomeNotCounted { tenant: &self.tenant, home: &place.path.join(name), error: &error });
-        }
-        Some(self)
+        // A file system without locks.
+        Ok(()) | Err(_) => Ok(()),
     }
 }

@@ -279,7 +279,7 @@ mod tests {
     const AMPLE: Quota = Quota { bytes: 1 << 30, files: 1 << 20 };
 
     fn account(quota: Quota) -> QuotaAccount {
-        QuotaAccount::within(quota, Usage::default(), &std::sync::Arc::new(TotalAccount::new(u64::MAX)))
+        QuotaAccount::within(quota, Usage::default(), &std::sync::Arc::new(TotalAccount::new(AMPLE)))
     }
 
     fn copied(from: &Path, to: &Path, quota: Quota) -> (Result<Skeleton, SkeletonError>, Usage) {

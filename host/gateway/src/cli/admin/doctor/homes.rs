@@ -50,7 +50,9 @@ fn finding(config: &Config, tenant: &str, directory: &Directory, homes: &HomesCo
         (HomeLifetime::Connection | HomeLifetime::Session, ..) => format!("ephemeral in {}", path.display()),
     };
     let (most, total) = (size(directory.bytes), homes.total_bytes);
-    let value = format!("{count}, at most {most} each and {} together", size(total));
+    let (files, total_files) = (directory.files, homes.total_files);
+    let value =
+        format!("{count}, at most {most} in {files} files each and {} in {total_files} files together", size(total));
     if !found.others.is_empty() {
         let names = found.others.iter().take(TOLD).map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
         let more = found.others.len().saturating_sub(TOLD);

@@ -17,6 +17,10 @@ pub(super) const DIRECTORY_BYTES: usize = 64 << 20;
 pub(super) const DIRECTORY_FILES: u32 = 10_000;
 /// The default quota of all homes of a tenant together, in bytes.
 pub(super) const TOTAL_BYTES: usize = 10 << 30;
+/// The same in files and folders.
+pub(super) const TOTAL_FILES: u32 = 1_000_000;
+/// The same of all homes together.
+const MOST_TOTAL_FILES: u32 = 4_000_000_000;
 /// Stands for the folder of one principal, at the end of a path.
 const PRINCIPAL: &str = "{principal}";
 /// What other programs call it.
@@ -45,6 +49,8 @@ pub struct HomesConfig {
     pub from: Option<PathBuf>,
     /// The most bytes of all of them together.
     pub total_bytes: usize,
+    /// The most files and folders of all of them together.
+    pub total_files: u32,
     /// How long each lasts.
     pub lifetime: HomeLifetime,
 }
@@ -151,8 +157,9 @@ fn read_homes(
     findings: &mut Findings,
 ) -> Option<HomesConfig> {
     let (from, total) = (section.take("from"), section.take("total_bytes"));
+    let files = section.take("total_files");
     let Some(lifetime) = lifetime else {
-        for item in from.iter().chain(&total) {
+        for item in from.iter().chain(&total).chain(&files) {
             let what = format!("is for homes: a path that ends in \"/{PRINCIPAL}\", or ephemeral = true");
             findings.add(&item.span, &item.key, what);
         }
@@ -160,8 +167,10 @@ fn read_homes(
     };
     let total = total.and_then(|item| findings.keep(&item, read_total(&item, directory.bytes)));
     let total_bytes = total.unwrap_or(TOTAL_BYTES.max(directory.bytes));
+    let files = files.and_then(|item| findings.keep(&item, read_total_files(&item, directory.files)));
+    let total_files = files.unwrap_or(TOTAL_FILES.max(directory.files));
     let from = from.and_then(|item| read_skeleton(&item, folder, directory, findings));
-    Some(HomesConfig { from, total_bytes, lifetime })
+    Some(HomesConfig { from, total_bytes, total_files, lifetime })
 }
 
 /// How long a home lasts; none if the setting says that it stays.
@@ -209,6 +218,14 @@ fn read_total(item: &Item<'_>, each: usize) -> Result<usize, String> {
     let total = usize::read_within(item.value, 0, 1 << 60)?;
     if total < each {
         return Err(format!("must be at least `bytes` ({}), is {}", size(each), size(total)));
+    }
+    Ok(total)
+}
+
+fn read_total_files(item: &Item<'_>, each: u32) -> Result<u32, String> {
+    let total = u32::read_within(item.value, 0, MOST_TOTAL_FILES)?;
+    if total < each {
+        return Err(format!("must be at least `files` ({each}), is {total}"));
     }
     Ok(total)
 }
