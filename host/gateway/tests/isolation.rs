@@ -510,7 +510,7 @@ async fn a_connection_that_floods_before_login_can_be_dropped_for_a_newcomer() {
         loop {
             // No connection is dropped within its first two seconds, so the first newcomers are refused.
             let mut newcomer = TcpStream::connect(address).await.unwrap();
-            if newcomer.read_exact(&mut greeting).await.is_ok() && greeting == *b"SSH-2.0-Whel" {
+            if newcomer.read_exact(&mut greeting).await.is_ok() && greeting == *b"SSH-2.0-Open" {
                 break;
             }
         }
