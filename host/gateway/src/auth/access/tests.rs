@@ -1,6 +1,8 @@
 //! Decisions about every kind of credential, for known and unknown users.
 
+#[cfg(test)]
 mod hashing;
+#[cfg(test)]
 mod methods;
 
 use std::net::Ipv4Addr;
