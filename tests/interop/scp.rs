@@ -185,6 +185,42 @@ fn openssh_gets_what_its_patterns_match_and_is_told_what_failed() {
 }
 
 #[test]
+fn targets_and_quoted_paths_are_literal_and_a_whole_home_is_fetched() {
+    let gateway = gateway();
+    let wide = gateway.folder().join("wide");
+    let own = gateway.folder().join("own");
+    fs::write(wide.join("photo1.jpg"), "one").expect("our own folder");
+    fs::write(&own, "new").expect("our own folder");
+    for version in VERSIONS {
+        let back = gateway.folder().join("back");
+        let remote = "guest@127.0.0.1:photo\\[1\\].jpg";
+        for places in [[text(&own), remote], [remote, text(&back)], [text(&own), "guest@127.0.0.1:x{1,2}.txt"]] {
+            let finished = copy(version, &gateway, &places);
+            assert_eq!(finished.status, Some(0), "{version}: {places:?}: {}", finished.err);
+        }
+        assert_eq!(fs::read_to_string(&back).ok().as_deref(), Some("new"), "{version}");
+        for name in ["photo[1].jpg", "x{1,2}.txt"] {
+            fs::remove_file(wide.join(name)).expect("it was made");
+        }
+        let finished = copy(version, &gateway, &[remote, text(&back)]);
+        assert_eq!(finished.status, Some(1), "{version}: {}", finished.err);
+        assert_eq!(fs::read_to_string(wide.join("photo1.jpg")).ok().as_deref(), Some("one"), "{version}");
+        let folder = gateway.folder().join(format!("home-{version}"));
+        for place in ["~", ".", "/"] {
+            let finished = copy(version, &gateway, &["-r", &format!("guest@127.0.0.1:{place}"), text(&folder)]);
+            assert_eq!(finished.status, Some(0), "{version}: {place}: {}", finished.err);
+            assert_eq!(
+                tree(&folder).keys().collect::<Vec<_>>(),
+                tree(&wide).keys().collect::<Vec<_>>(),
+                "{version}: {place}"
+            );
+            fs::remove_dir_all(&folder).expect("it was made");
+        }
+    }
+    gateway.end();
+}
+
+#[test]
 fn a_file_beyond_the_quota_is_told_and_the_next_one_is_stored() {
     for version in VERSIONS {
         let gateway = gateway();
@@ -194,7 +230,7 @@ fn a_file_beyond_the_quota_is_told_and_the_next_one_is_stored() {
         fs::write(own.join("2-next"), "next").expect("our own folder");
         let finished = copy(version, &gateway, &["-r", text(&own), "small@127.0.0.1:new"]);
         assert_eq!(finished.status, Some(1), "{version}: {}", finished.err);
-        assert!(finished.err.contains("scp: new/1-big: Quota exceeded"), "{version}: {}", finished.err);
+        assert!(finished.err.contains("scp: new/1-big: Disk quota exceeded"), "{version}: {}", finished.err);
         let new = gateway.folder().join("narrow/new");
         assert_eq!(fs::read_to_string(new.join("2-next")).ok().as_deref(), Some("next"), "{version}");
         let big = fs::metadata(new.join("1-big")).expect("it was made").len();

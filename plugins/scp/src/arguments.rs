@@ -56,7 +56,7 @@ impl Request {
             }
         }
         request.paths.extend(arguments);
-        request.role = role.ok_or("one of -t and -f is needed: this is the server's side of scp")?;
+        request.role = role.ok_or("-t or -f is required (this scp only serves clients; it cannot copy by itself)")?;
         if request.role == Role::Source && request.paths.is_empty() {
             return Err("-f needs a path".to_owned());
         }
@@ -93,6 +93,6 @@ mod tests {
     fn whoever_runs_it_otherwise_learns_what_is_missing() {
         assert_eq!(parse("-tz x"), Err("unknown option -z".to_owned()));
         assert_eq!(parse("-f"), Err("-f needs a path".to_owned()));
-        assert!(parse("a b").is_err_and(|error| error.contains("-t and -f")));
+        assert!(parse("a b").is_err_and(|error| error.contains("-t or -f")));
     }
 }

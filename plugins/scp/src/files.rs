@@ -35,7 +35,7 @@ pub enum Kind {
     Other,
 }
 
-/// Two times, in seconds since 1970. Earlier ones are 0.
+/// Two times, in seconds since 1970. Times before 1970 become 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
     /// When it was modified.
@@ -68,7 +68,7 @@ pub trait Files {
     fn open(&mut self, path: &str) -> Result<(Self::File, Found), FileError>;
     /// Opens a file for writing, and makes it if there is none. Its contents stay.
     fn create(&mut self, path: &str) -> Result<Self::File, FileError>;
-    /// Reads up to `most` bytes at this offset. None: the end of the file.
+    /// Reads up to `most` bytes at this offset. An empty vector is the end of the file.
     fn read(&mut self, file: &mut Self::File, offset: u64, most: usize) -> Result<Vec<u8>, FileError>;
     /// Writes all of the bytes at this offset.
     fn write(&mut self, file: &mut Self::File, offset: u64, bytes: &[u8]) -> Result<(), FileError>;
@@ -81,7 +81,7 @@ pub trait Files {
     /// The names in an open directory but `.` and `..`, each followed by a slash, and closes it. One text, since there
     /// may be a million.
     fn list(&mut self, directory: Self::File) -> Result<String, FileError>;
-    /// A number that no other directory has.
+    /// A hash that identifies the directory (device and inode).
     fn identity(&mut self, directory: &Self::File) -> Result<u128, FileError>;
 }
 

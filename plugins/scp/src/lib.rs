@@ -1,5 +1,5 @@
-//! The server's side of scp's own protocol, which it has from rcp: what `scp -O`, `pscp -scp` and many libraries run on
-//! the other side as `scp -t PATH` and `scp -f PATH…`.
+//! The remote end of the SCP (rcp) protocol: `scp -t PATH` and `scp -f PATH…`, which `scp -O`, `pscp -scp` and many
+//! libraries run.
 //!
 //! No document specifies the protocol; the reference is OpenSSH's `scp.c`. Messages are lines: `C0644 SIZE NAME` begins
 //! a file, `D0755 0 NAME` a directory, `E` ends one, `T MTIME 0 ATIME 0` sets the times of what follows. The receiver

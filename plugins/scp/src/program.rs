@@ -53,15 +53,37 @@ pub fn run() -> u8 {
 
 fn receive<F: Files>(mut sink: Sink<F>, mut streams: Streams) -> u8 {
     loop {
-        show(&sink.take_shown());
-        if !streams.write(&sink.take_reply()) || sink.is_done() {
+        if !reply(&mut sink, &mut streams) {
+            return 1;
+        }
+        if sink.is_done() {
             return sink.status();
         }
-        match streams.read() {
-            Some(bytes) => sink.feed(&bytes),
-            None => sink.end(),
+        let Some(bytes) = streams.read() else {
+            sink.end();
+            continue;
+        };
+        let mut rest = &*bytes;
+        loop {
+            rest = sink.feed(rest);
+            if rest.is_empty() {
+                break;
+            }
+            if !reply(&mut sink, &mut streams) {
+                return 1;
+            }
         }
     }
+}
+
+/// Sends the replies. False if the client has left: then what has come of a file is written.
+fn reply<F: Files>(sink: &mut Sink<F>, streams: &mut Streams) -> bool {
+    show(&sink.take_shown());
+    let is_there = streams.write(&sink.take_reply());
+    if !is_there {
+        sink.end();
+    }
+    is_there
 }
 
 fn send<F: Files>(mut source: Source<F>, mut streams: Streams) -> u8 {

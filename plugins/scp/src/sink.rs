@@ -1,14 +1,7 @@
 //! The role that receives, `scp -t`.
 //!
-//! ```text
-//!           .---------- E, or an error with the entry ----------.
-//!           v                                                    |
-//! start -> Line -- C --> Data -- all bytes --> Reply -- 0 or 1 --+
-//!           |              a D line only changes the directory
-//!           '-- E or the end of input, outside of a directory --> Done
-//! ```
-//!
-//! Every state but Done reads on, so a client that says nonsense gets an error and the end.
+//! The states: Line waits for a record, Data for the rest of a file's bytes, Reply for the sender's status of the file.
+//! Done takes nothing more: after the end of the transfer, or of the input, or a fatal error.
 
 mod record;
 #[cfg(test)]
@@ -23,13 +16,16 @@ use record::Record;
 
 /// Longest line in bytes, without its newline.
 const LINE: usize = 2046;
+/// Beyond so many bytes of replies and log they have to be taken before more of the client's bytes are.
+const REPLIES: usize = 4 << 10;
 /// Files are written in pieces of this size, in bytes: what one call of the host takes.
 const PIECE: usize = 64 << 10;
 
 /// Receives files. [`feed`](Self::feed) takes what the client sends, [`take_reply`](Self::take_reply) gives what it
 /// is to get.
 ///
-/// It holds at most one line, one piece of a file, and 4 KiB for the directories that are open, however deep.
+/// It holds at most one line, one piece of a file, 16 KiB of replies and log, and 40 bytes for each directory that is
+/// open, of which a path has at most 2,048.
 pub struct Sink<F: Files> {
     files: F,
     request: Request,
@@ -39,7 +35,7 @@ pub struct Sink<F: Files> {
     is_directory: bool,
     /// The directories around `target`, the outermost first.
     outer: Vec<Outer>,
-    /// Those of the next entry.
+    /// Times from the last T line, for the next entry.
     times: Option<Times>,
     /// The beginning of a line.
     line: Vec<u8>,
@@ -76,12 +72,12 @@ struct Incoming<File> {
     received: u64,
     /// How many of them were written.
     written: u64,
-    /// The others: less than a piece.
+    /// Received and not yet written; less than a piece.
     pending: Vec<u8>,
-    /// Whether it may be longer than what is sent.
+    /// The file may have been longer: it is cut at the end.
     truncate: bool,
     times: Option<Times>,
-    /// What is said at its end.
+    /// The error to send after the data.
     error: Option<String>,
 }
 
@@ -138,19 +134,21 @@ impl<F: Files> Sink<F> {
         mem::take(&mut self.shown)
     }
 
-    /// Takes bytes from the client.
-    pub fn feed(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
+    /// Takes bytes from the client. Returns those that it has not taken, because replies wait: take them, and then feed
+    /// the rest.
+    pub fn feed<'a>(&mut self, mut bytes: &'a [u8]) -> &'a [u8] {
+        while !bytes.is_empty() && self.reply.len() + self.shown.len() < REPLIES {
             bytes = match mem::replace(&mut self.state, State::Line) {
                 State::Line => self.take_line(bytes),
                 State::Data(incoming) => self.take_data(incoming, bytes),
                 State::Reply(incoming) => self.take_answer(incoming, bytes),
                 State::Done => {
                     self.state = State::Done;
-                    return;
+                    return &[];
                 }
             };
         }
+        bytes
     }
 
     /// The client sends no more. What has come of a file is written.
@@ -160,20 +158,20 @@ impl<F: Files> Sink<F> {
             State::Line => self.fail("protocol error: lost connection"),
             State::Data(mut incoming) => {
                 self.write(&mut incoming, &[], true);
-                self.fail("dropped connection");
+                self.fail("Broken pipe");
             }
             State::Reply(_) => self.failures += 1,
             State::Done => {}
         }
     }
 
-    /// Says an error, and goes on.
+    /// Sends an error, and goes on.
     fn report(&mut self, text: &str) {
         self.failures += 1;
         self.reply.extend(error_line(text));
     }
 
-    /// Says an error, and ends.
+    /// Sends an error, and ends.
     fn fail(&mut self, text: &str) {
         self.report(text);
         self.state = State::Done;
@@ -214,7 +212,7 @@ impl<F: Files> Sink<F> {
                 self.fail("protocol error: received directory without -r");
             }
             Ok(Record::Directory { name }) => self.enter_directory(name),
-            // A shell on the other side has said something, and there is no scp.
+            // It is not scp that sends, but a shell's message.
             Ok(Record::Unknown) if self.is_first => self.fail(&String::from_utf8_lossy(line)),
             Ok(Record::Unknown) => self.fail("protocol error: expected control record"),
             Err(mistake) => self.fail(&format!("protocol error: {mistake}")),
@@ -261,6 +259,8 @@ impl<F: Files> Sink<F> {
     /// Leaves the innermost directory. False if there is none. Times that were refused are no error, as with OpenSSH.
     fn leave_directory(&mut self) -> bool {
         let Some(outer) = self.outer.pop() else { return false };
+        // A T line holds for the next entry in its own directory.
+        self.times = None;
         if let Some(times) = outer.times {
             let _ = self.files.set_times(&self.target, times);
         }

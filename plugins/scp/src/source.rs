@@ -103,7 +103,7 @@ impl<F: Files> Source<F> {
         }
     }
 
-    /// What is next. What it said before was done.
+    /// Returns the next step. Call it when the previous one is done.
     pub fn step(&mut self) -> Step<'_> {
         self.output.clear();
         while self.output.is_empty() {
@@ -177,7 +177,7 @@ impl<F: Files> Source<F> {
         }
     }
 
-    /// Says an error, and goes on.
+    /// Sends an error, and goes on.
     fn report(&mut self, path: &str, error: &FileError) {
         self.failures += 1;
         self.output.extend(error_line(&format!("{path}: {}", error.0)));
@@ -232,7 +232,8 @@ impl<F: Files> Source<F> {
         match found.kind {
             Kind::File => Ok((Entry::File(Outgoing { file, path, size: found.size, sent: 0, error: None }), found)),
             Kind::Directory if self.request.recursive => {
-                // A link that leads to a directory around it has no end. Under Unix the kernel gives up after 40 links.
+                // A link to a directory that is being sent has no end. This bounds the depth, not the work: links to
+                // siblings are followed each time.
                 let identity = self.files.identity(&file)?;
                 if self.open.iter().any(|level| level.identity == identity) {
                     return Err(FileError::LOOP);

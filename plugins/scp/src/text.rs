@@ -3,8 +3,8 @@
 /// Longest message to the client, in bytes. OpenSSH reads 2,047 bytes of one and takes what follows for the next.
 const MESSAGE: usize = 1024;
 
-/// A line for the client: byte 1, `scp: `, the text with control characters in octal, a newline. Longer texts lose
-/// their beginning, since a path ends with what matters.
+/// A line for the client: byte 1, `scp: `, the text with control characters in octal, a newline. A longer text is
+/// cut at its beginning: the end of a path says more.
 pub(crate) fn error_line(text: &str) -> Vec<u8> {
     let shown = printable(text);
     let start = shown.len().checked_sub(MESSAGE).map_or(0, |excess| shown.ceil_char_boundary(excess));

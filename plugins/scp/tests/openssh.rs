@@ -190,7 +190,7 @@ fn answered(sink: &Path, arguments: &[&str], input: &[u8]) -> (String, Option<i3
 
 #[test]
 fn a_sink_answers_what_openssh_answers_byte_for_byte() {
-    let lines: [(&[&str], &[u8]); 24] = [
+    let lines: [(&[&str], &[u8]); 28] = [
         (&["-t", "."], b"C0644 3 a\nabc\0C0644 0 b\n\0"),
         (&["-t", "old"], b"C0644 3 a\nabc\0"),
         (&["-t", "new"], b"C0644 3 a\nabc\0"),
@@ -199,6 +199,10 @@ fn a_sink_answers_what_openssh_answers_byte_for_byte() {
         (&["-td", "old"], b""),
         (&["-td", "absent"], b""),
         (&["-t", "a", "b"], b""),
+        (&["-t", "uploads/"], b"C0644 1 a\n"),
+        (&["-t", "absent/uploads/"], b"C0644 1 a\n"),
+        (&["-t", "old/"], b"C0644 1 a\n"),
+        (&["-t", "old"], b"C0644 30 a\n"),
         (&["-rt", "."], b"D0755 0 d\nC0644 1 a\nx\0E\nC0644 1 b\ny\0"),
         (&["-rt", "new"], b"D0755 0 d\nC0644 1 a\nx\0E\n"),
         (&["-rt", "."], b"D0755 0 old\nC0644 1 dir\n"),

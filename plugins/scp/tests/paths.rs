@@ -71,6 +71,19 @@ fn a_whole_home_has_a_name_that_clients_take() {
     }
 }
 
+/// The replies cannot be written, and that is no success.
+#[test]
+fn a_client_that_has_left_is_a_failure() {
+    let folder = folder();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_scp"));
+    program.current_dir(folder.path()).args(["-t", "."]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut program = program.spawn().expect("it is built");
+    drop(program.stdout.take());
+    // It may have ended already.
+    let _ = program.stdin.take().expect("it is piped").write_all(b"C0644 3 a\nabc\0");
+    assert_eq!(program.wait().expect("it was started").code(), Some(1));
+}
+
 #[test]
 fn braces_that_make_too_many_paths_are_refused() {
     let folder = folder();

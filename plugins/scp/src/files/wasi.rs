@@ -63,7 +63,7 @@ fn error(code: ErrorCode) -> FileError {
         ErrorCode::NotDirectory => "Not a directory",
         ErrorCode::NotPermitted => "Operation not permitted",
         ErrorCode::Overflow => "Value too large for defined data type",
-        ErrorCode::Quota => "Quota exceeded",
+        ErrorCode::Quota => "Disk quota exceeded",
         ErrorCode::ReadOnly => "Read-only file system",
         ErrorCode::TextFileBusy => "Text file busy",
         ErrorCode::Unsupported => "Operation not supported",
@@ -101,7 +101,17 @@ impl Files for WasiFiles {
         Ok((file, found))
     }
 
+    /// As under Linux, a path with a slash at its end is never made: the host has another error for that.
     fn create(&mut self, path: &str) -> Result<Self::File, FileError> {
+        let directory = path.trim_end_matches('/');
+        if directory.len() < path.len() {
+            if let Some((parent, _)) = directory.rsplit_once('/').filter(|(parent, _)| !parent.is_empty())
+                && self.look(parent)?.kind != Kind::Directory
+            {
+                return Err(FileError::NOT_DIRECTORY);
+            }
+            return Err(error(ErrorCode::IsDirectory));
+        }
         self.open_at(path, OpenFlags::CREATE, DescriptorFlags::WRITE)
     }
 

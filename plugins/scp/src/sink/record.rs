@@ -5,7 +5,7 @@ use crate::files::Times;
 /// A line, parsed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Record<'a> {
-    /// `C0644 SIZE NAME`: a file, whose bytes follow once the receiver agrees.
+    /// `C0644 SIZE NAME`: a file, whose bytes follow after the receiver's 0.
     File { size: u64, name: &'a [u8] },
     /// `D0755 0 NAME`: a directory, whose contents follow.
     Directory { name: &'a [u8] },

@@ -66,9 +66,11 @@ fn fed_in(folder: &Path, left: u64, options: &str, input: &[u8], size: usize) ->
     let request = Request::parse(options.split(' ').map(str::to_owned)).expect("they are right");
     let mut sink = Sink::new(Limited { files: NativeFiles::new(folder), left }, request);
     let mut replies = sink.take_reply();
-    for piece in input.chunks(size) {
-        sink.feed(piece);
-        replies.extend(sink.take_reply());
+    for mut piece in input.chunks(size) {
+        while !piece.is_empty() {
+            piece = sink.feed(piece);
+            replies.extend(sink.take_reply());
+        }
     }
     sink.end();
     replies.extend(sink.take_reply());
@@ -230,6 +232,35 @@ fn ten_thousand_directories_are_refused_where_the_path_is_too_long() {
 }
 
 #[test]
+fn replies_are_bounded_until_they_are_taken() {
+    let folder = folder();
+    let target = "x".repeat(4000);
+    let request = Request::parse(["-rvt", &*target].map(str::to_owned)).expect("they are right");
+    let mut sink = Sink::new(NativeFiles::new(folder.path()), request);
+    let line = b"D0755 0 \xff\n";
+    let input = line.repeat(6000);
+    let (mut rest, mut replies) = (&*input, 0);
+    while !rest.is_empty() {
+        rest = sink.feed(rest);
+        let (reply, shown) = (sink.take_reply(), sink.take_shown());
+        assert!((1..8 << 10).contains(&(reply.len() + shown.len())), "{} and {} bytes", reply.len(), shown.len());
+        replies += reply.iter().filter(|byte| **byte == b'\n').count();
+    }
+    assert_eq!(replies, 6000);
+}
+
+#[test]
+fn times_hold_in_their_own_directory_only() {
+    let folder = folder();
+    let input = b"D0755 0 b\nT245270755 0 245270755 0\nE\nD0755 0 a\nE\nC0644 1 f\nx\0";
+    assert_eq!(fed(&folder, "-rpt .", input), ("\0".repeat(8), 0));
+    for name in ["a", "f"] {
+        let found = NativeFiles::new(folder.path()).look(name).expect("it was made");
+        assert!(found.times.modified > 245_270_755, "{name}");
+    }
+}
+
+#[test]
 fn an_end_without_a_directory_is_the_end() {
     let folder = folder();
     assert_eq!(fed(&folder, "-rt .", b"E\nC0644 1 x\ny\0"), ("\0\0".to_owned(), 0));
@@ -242,7 +273,7 @@ fn what_came_before_the_connection_was_lost_stays() {
     fs::write(folder.path().join("f"), "0123456789").expect("our own folder");
     let huge = i64::MAX;
     let (replies, status) = fed(&folder, "-t .", format!("C0644 {huge} f\nabc").as_bytes());
-    assert_eq!((replies.as_str(), status), ("\0\0\x01scp: dropped connection\n", 1));
+    assert_eq!((replies.as_str(), status), ("\0\0\x01scp: Broken pipe\n", 1));
     assert_eq!(read(&folder, "f"), "abc3456789");
 }
 
