@@ -22,6 +22,11 @@ use crate::wire::{Fields, MAX_PACKET, PutFields};
 /// [`Server::feed`] executes no further request while so many bytes of replies wait to be sent.
 pub const OUTPUT_HIGH: usize = 64 << 10;
 
+/// [`Server::feed`] executes no further request while so many replies wait to be sent, even if they are short. Bounds
+/// how long a finished reply waits for the requests behind it. Two WRITEs of 32 KiB fill what is read at once, so bulk
+/// transfers do not reach it.
+const REPLIES_HIGH: usize = 16;
+
 /// The version of the protocol. As OpenSSH's sftp-server, the server says this one to every client, and those of other
 /// versions end the session if they cannot speak it.
 const VERSION: u32 = 3;
@@ -74,6 +79,8 @@ pub struct Server<F: FileSystem> {
     /// The beginning of a packet, with its length.
     partial: Vec<u8>,
     replies: Replies,
+    /// The requests executed since no reply waited.
+    unanswered: usize,
     /// INIT has arrived.
     has_begun: bool,
 }
@@ -87,42 +94,58 @@ impl<F: FileSystem> Server<F> {
             handles: Handles::new(),
             partial: Vec::new(),
             replies: Replies::default(),
+            unanswered: 0,
             has_begun: false,
         }
     }
 
     /// Takes bytes of the client, in pieces of any size, and executes the requests that are whole. Returns how many
-    /// bytes it took: fewer than all only if replies wait to be sent, `OUTPUT_HIGH` bytes or more.
+    /// bytes it took: fewer than all only if replies wait to be sent. It stops at `OUTPUT_HIGH` bytes of replies, at 16
+    /// replies, and before a request that may take long.
     ///
     /// # Errors
     ///
     /// The bytes are no SFTP. The replies until then can be sent; nothing more is to be fed.
     pub fn feed(&mut self, input: &[u8]) -> Result<usize, ProtocolError> {
         let mut rest = input;
-        while !rest.is_empty() && self.output().len() < OUTPUT_HIGH {
+        while !rest.is_empty() && self.output().len() < OUTPUT_HIGH && self.unanswered < REPLIES_HIGH {
             if self.partial.is_empty()
                 && let Some(length) = packet_length(rest)?
                 && let Some((packet, after)) = rest[4..].split_at_checked(length)
             {
+                if self.must_send_before(packet[0]) {
+                    break;
+                }
                 self.receive(packet)?;
                 rest = after;
                 continue;
             }
-            let missing = match packet_length(&self.partial)? {
-                None => 4 - self.partial.len(),
-                Some(length) => 4 + length - self.partial.len(),
-            };
+            let length = packet_length(&self.partial)?;
+            let missing = length.map_or(4, |length| 4 + length) - self.partial.len();
             let (more, after) = rest.split_at(missing.min(rest.len()));
+            let is_whole = length.is_some() && more.len() == missing;
+            // Without its last bytes the request stays in `partial`.
+            if is_whole && self.must_send_before(self.partial.get(4).map_or(more[0], |kind| *kind)) {
+                break;
+            }
             self.partial.extend_from_slice(more);
             rest = after;
-            if packet_length(&self.partial)?.is_some_and(|length| self.partial.len() == 4 + length) {
+            if is_whole {
                 let mut packet = std::mem::take(&mut self.partial);
                 self.receive(&packet[4..])?;
                 packet.clear();
                 self.partial = packet;
+            } else {
+                // A length that is not allowed ends the session even if nothing follows it.
+                packet_length(&self.partial)?;
             }
         }
         Ok(input.len() - rest.len())
+    }
+
+    /// Whether the replies that wait must be sent before a request of this type, because it may take long.
+    fn must_send_before(&self, kind: u8) -> bool {
+        !self.output().is_empty() && may_take_long(kind)
     }
 
     /// The replies that wait to be sent.
@@ -133,11 +156,15 @@ impl<F: FileSystem> Server<F> {
     /// So many bytes of [`output`](Self::output) were sent.
     pub fn sent(&mut self, bytes: usize) {
         self.replies.sent(bytes);
+        if self.output().is_empty() {
+            self.unanswered = 0;
+        }
     }
 
     /// Executes one packet.
     fn receive(&mut self, packet: &[u8]) -> Result<(), ProtocolError> {
         let too_short = |_| ProtocolError::TooShort(crate::wire::length(packet.len()));
+        self.unanswered += 1;
         let mut fields = Fields(packet);
         let kind = fields.u8().map_err(too_short)?;
         // For INIT it is the client's version.
@@ -194,6 +221,23 @@ impl<F: FileSystem> Server<F> {
             Request::Names { users, groups } => self.names_of_numbers(id, users, groups),
         }
     }
+}
+
+/// Whether a request may take long: its work grows with the size of a file or of a directory, with the links on a path,
+/// or it waits for the disk. OPEN, SETSTAT, REMOVE and RENAME may free the blocks of a large file. Extensions are rare,
+/// so all of them count.
+const fn may_take_long(kind: u8) -> bool {
+    matches!(
+        kind,
+        kind::OPEN
+            | kind::SETSTAT
+            | kind::FSETSTAT
+            | kind::READDIR
+            | kind::REMOVE
+            | kind::REALPATH
+            | kind::RENAME
+            | kind::EXTENDED
+    )
 }
 
 /// The bytes of a packet behind its length, if that is there.

@@ -236,6 +236,40 @@ fn no_further_request_is_executed_while_replies_wait() {
 }
 
 #[test]
+fn replies_are_sent_before_a_request_that_may_take_long() {
+    let stat = packet(kind::STAT, 1, &Vec::new().string("."));
+    let copy = Vec::new().string("copy-data").string("from").long(0).long(0).string("to").long(0);
+    let handle = Vec::new().string("handle");
+    for slow in [packet(kind::EXTENDED, 2, &copy), packet(kind::READDIR, 2, &handle)] {
+        // Parts of the slow request that arrive with the first one.
+        for early in 0..=slow.len() {
+            let mut session = Session::begun();
+            let first = [&stat, &slow[..early]].concat();
+            let taken = session.server.feed(&first).unwrap();
+            assert_eq!(taken, if early == slow.len() { stat.len() } else { first.len() }, "{early}");
+            let rest = [&first[taken..], &slow[early..]].concat();
+            assert!(session.server.feed(&rest).unwrap() < rest.len(), "{early}");
+            let mut output = session.server.output().to_vec();
+            session.server.sent(output.len());
+            assert!(matches!(Reply::take(&mut output), Some((1, Reply::Attributes(_)))), "{early}");
+            assert!(output.is_empty(), "{early}");
+        }
+    }
+}
+
+#[test]
+fn a_few_replies_are_sent_before_the_next_requests() {
+    let mut session = Session::begun();
+    let stat = packet(kind::STAT, 1, &Vec::new().string("."));
+    let many = stat.repeat(100);
+    for _ in 0..3 {
+        assert_eq!(session.server.feed(&many), Ok(16 * stat.len()));
+        assert_eq!(session.server.feed(&many), Ok(0));
+        session.server.sent(session.server.output().len());
+    }
+}
+
+#[test]
 fn a_listing_comes_in_large_pieces_and_its_end_stays_the_end() {
     let mut session = Session::begun();
     for number in 0..2000 {
