@@ -63,8 +63,10 @@ impl<F: FileSystem> Server<F> {
         Ok(())
     }
 
-    /// `replace`: as rename(2). Otherwise it fails if something has the new name; for a file even if that is created at
-    /// the same moment.
+    /// `replace`: as rename(2). Otherwise it fails if something has the new name. A file is linked to it and then
+    /// unlinked, so that nothing is replaced that is created at the same moment. Where a link cannot be made but
+    /// rename(2) may work, as for vfat, for other users' files (`fs.protected_hardlinks`) or with the last file of a
+    /// quota, and for directories and links, the new name is looked up before.
     pub(super) fn rename(&mut self, id: u32, old: &str, new: &str, replace: bool) -> Result<(), Failure> {
         let (old, new) = self.paths.both(old, new)?;
         let files = &mut self.files;
@@ -72,8 +74,20 @@ impl<F: FileSystem> Server<F> {
             files.rename(&old, new)?;
         } else if files.metadata(&old, false)?.kind == FileKind::Regular {
             match files.link(&old, new) {
-                Ok(()) => files.remove_file(&old)?,
-                Err(FileError::Unsupported | FileError::CrossDevice) => rename_checked(files, &old, new)?,
+                Ok(()) => {
+                    if let Err(error) = files.remove_file(&old) {
+                        // The client is told that the rename failed, so there must be no second name.
+                        let _ = files.remove_file(new);
+                        return Err(error.into());
+                    }
+                }
+                Err(
+                    FileError::Unsupported
+                    | FileError::CrossDevice
+                    | FileError::NotPermitted
+                    | FileError::Quota
+                    | FileError::TooManyLinks,
+                ) => rename_checked(files, &old, new)?,
                 Err(error) => return Err(error.into()),
             }
         } else {
