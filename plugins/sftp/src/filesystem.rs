@@ -38,6 +38,14 @@ pub struct Metadata {
     pub modified: u64,
 }
 
+impl Metadata {
+    /// The metadata of an empty file with one name and without times, for files of which only the kind is known.
+    #[must_use]
+    pub const fn of_kind(kind: FileKind) -> Self {
+        Self { kind, size: 0, links: 1, accessed: 0, modified: 0 }
+    }
+}
+
 /// The times to set, in seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewTimes {
@@ -130,7 +138,9 @@ pub trait FileSystem {
 
     /// Begins to list a directory.
     fn list(&mut self, path: &str) -> Result<Self::Listing, FileError>;
-    /// The next name and its metadata, links not followed; `.` and `..` among them; `None` at the end.
+    /// The next name and its metadata, links not followed; `.` and `..` among them; `None` at the end. Of a name whose
+    /// metadata cannot be read only the kind is told; one that was removed meanwhile is left out. After an error it is
+    /// not called again.
     fn next(&mut self, listing: &mut Self::Listing) -> Result<Option<(String, Metadata)>, FileError>;
 
     /// The metadata of what a path leads to. `follow`: not of the link that it names.

@@ -22,8 +22,8 @@ pub(crate) struct OpenFile<File> {
 
 /// An open directory.
 pub(crate) struct OpenDirectory<Listing> {
-    /// `None` once all names were read.
-    pub(crate) listing: Option<Listing>,
+    /// Once all names were read, or one could not be: what every further READDIR is answered.
+    pub(crate) listing: Result<Listing, Failure>,
 }
 
 struct Slot<File, Listing> {

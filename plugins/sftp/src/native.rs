@@ -96,16 +96,23 @@ impl FileSystem for NativeFiles {
     }
 
     fn next(&mut self, listing: &mut NativeListing) -> Result<Option<(String, Metadata)>, FileError> {
-        if let Some(name) = listing.dots.pop() {
-            let found = fs::symlink_metadata(listing.path.join(name)).map_err(io_error)?;
-            return Ok(Some((name.to_owned(), metadata_of(&found))));
+        while let Some(name) = listing.dots.pop() {
+            match fs::symlink_metadata(listing.path.join(name)).map_err(io_error) {
+                Ok(found) => return Ok(Some((name.to_owned(), metadata_of(&found)))),
+                Err(FileError::NoEntry) => {}
+                Err(error) => return Err(error),
+            }
         }
         for entry in &mut listing.entries {
             let entry: DirEntry = entry.map_err(io_error)?;
-            // What was removed meanwhile is left out, as a name that the server cannot say.
-            if let (Ok(name), Ok(found)) = (entry.file_name().into_string(), entry.metadata()) {
-                return Ok(Some((name, metadata_of(&found))));
-            }
+            // The protocol's names are UTF-8 here.
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let metadata = match entry.metadata().map_err(io_error) {
+                Ok(found) => metadata_of(&found),
+                Err(FileError::NoEntry) => continue,
+                Err(_) => Metadata::of_kind(FileKind::Unknown),
+            };
+            return Ok(Some((name, metadata)));
         }
         Ok(None)
     }

@@ -133,15 +133,22 @@ impl FileSystem for SandboxFiles {
     }
 
     fn next(&mut self, listing: &mut SandboxListing) -> Result<Option<(String, Metadata)>, FileError> {
-        if let Some(name) = listing.dots.pop() {
-            let found = listing.directory.stat_at(PathFlags::empty(), name).map_err(error_of)?;
-            return Ok(Some((name.to_owned(), metadata_of(&found))));
+        while let Some(name) = listing.dots.pop() {
+            match listing.directory.stat_at(PathFlags::empty(), name) {
+                Ok(found) => return Ok(Some((name.to_owned(), metadata_of(&found)))),
+                Err(ErrorCode::NoEntry) => {}
+                Err(error) => return Err(error_of(error)),
+            }
         }
         while let Some(entry) = listing.entries.read_directory_entry().map_err(error_of)? {
-            // What was removed meanwhile is left out.
-            if let Ok(found) = listing.directory.stat_at(PathFlags::empty(), &entry.name) {
-                return Ok(Some((entry.name, metadata_of(&found))));
-            }
+            let metadata = match listing.directory.stat_at(PathFlags::empty(), &entry.name) {
+                Ok(found) => metadata_of(&found),
+                // It was removed meanwhile.
+                Err(ErrorCode::NoEntry) => continue,
+                // Clients that mirror a directory delete what a listing leaves out.
+                Err(_) => Metadata::of_kind(kind_of(entry.type_)),
+            };
+            return Ok(Some((entry.name, metadata)));
         }
         Ok(None)
     }
@@ -218,8 +225,8 @@ fn time(seconds: u32) -> NewTimestamp {
     NewTimestamp::Timestamp(Datetime { seconds: seconds.into(), nanoseconds: 0 })
 }
 
-fn metadata_of(found: &DescriptorStat) -> Metadata {
-    let kind = match found.type_ {
+fn kind_of(kind: DescriptorType) -> FileKind {
+    match kind {
         DescriptorType::RegularFile => FileKind::Regular,
         DescriptorType::Directory => FileKind::Directory,
         DescriptorType::SymbolicLink => FileKind::Link,
@@ -228,10 +235,13 @@ fn metadata_of(found: &DescriptorStat) -> Metadata {
         DescriptorType::Fifo => FileKind::Fifo,
         DescriptorType::Socket => FileKind::Socket,
         DescriptorType::Unknown => FileKind::Unknown,
-    };
+    }
+}
+
+fn metadata_of(found: &DescriptorStat) -> Metadata {
     let seconds = |time: Option<Datetime>| time.map_or(0, |time| time.seconds);
     Metadata {
-        kind,
+        kind: kind_of(found.type_),
         size: found.size,
         links: found.link_count,
         accessed: seconds(found.data_access_timestamp),

@@ -30,7 +30,7 @@ impl<F: FileSystem> Server<F> {
     pub(super) fn open_directory(&mut self, id: u32, path: &str) -> Result<(), Failure> {
         self.handles.check_room()?;
         let listing = self.files.list(self.paths.absolute(path)?).map_err(open_failure)?;
-        self.put_handle(id, Open::Directory(OpenDirectory { listing: Some(listing) }));
+        self.put_handle(id, Open::Directory(OpenDirectory { listing: Ok(listing) }));
         Ok(())
     }
 
@@ -116,8 +116,8 @@ impl<F: FileSystem> Server<F> {
         let files = &mut self.files;
         let directory = self.handles.directory(handle)?;
         let user = &self.paths.account.user;
-        let Some(listing) = &mut directory.listing else { return Err(Failure::EOF) };
-        let mut is_end = false;
+        let listing = directory.listing.as_mut().map_err(|failure| *failure)?;
+        let mut end = None;
         let result = self.replies.try_put(kind::NAME, id, |reply| {
             let (begin, mut count) = (reply.len(), 0_u32);
             reply.put_u32(0);
@@ -125,11 +125,13 @@ impl<F: FileSystem> Server<F> {
                 let (name, metadata) = match files.next(listing) {
                     Ok(Some(entry)) => entry,
                     Ok(None) => {
-                        is_end = true;
+                        end = Some(Failure::EOF);
                         break;
                     }
-                    Err(error) if count == 0 => return Err(error.into()),
-                    Err(_) => break,
+                    Err(error) => {
+                        end = Some(error.into());
+                        break;
+                    }
                 };
                 reply.put_string(name.as_bytes());
                 let line = reply.len();
@@ -139,15 +141,17 @@ impl<F: FileSystem> Server<F> {
                 put_metadata(reply, &metadata);
                 count += 1;
             }
-            if count == 0 {
-                return Err(Failure::EOF);
+            if count == 0
+                && let Some(failure) = end
+            {
+                return Err(failure);
             }
             reply[begin..begin + 4].copy_from_slice(&count.to_be_bytes());
             Ok(())
         });
-        if is_end {
+        if let Some(failure) = end {
             // Closes it: a client may keep the handle for long.
-            directory.listing = None;
+            directory.listing = Err(failure);
         }
         result
     }
