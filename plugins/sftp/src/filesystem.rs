@@ -111,7 +111,7 @@ pub trait FileSystem {
     /// of 64 KiB.
     const PIECE: usize;
 
-    /// Opens a file.
+    /// Opens a file. Does not wait for the other end of a named pipe.
     fn open(&mut self, path: &str, mode: OpenMode) -> Result<Self::File, FileError>;
     /// Appends at most `length` bytes at this offset to `into`; returns how many, 0 at the end.
     fn read(
@@ -125,6 +125,8 @@ pub trait FileSystem {
     fn write(&mut self, file: &mut Self::File, offset: u64, data: &[u8]) -> Result<usize, FileError>;
     /// Writes at the end of a file that was opened with `append`; returns how many bytes were taken.
     fn append(&mut self, file: &mut Self::File, data: &[u8]) -> Result<usize, FileError>;
+    /// What an open file is.
+    fn file_kind(&mut self, file: &Self::File) -> Result<FileKind, FileError>;
     /// The metadata of an open file.
     fn file_metadata(&mut self, file: &Self::File) -> Result<Metadata, FileError>;
     /// Truncates or extends an open file.

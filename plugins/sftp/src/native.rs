@@ -50,7 +50,11 @@ impl FileSystem for NativeFiles {
         flags.set(OFlags::CREATE, mode.create);
         flags.set(OFlags::EXCL, mode.exclusive);
         flags.set(OFlags::TRUNC, mode.truncate);
-        let opened = rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::from_raw_mode(0o644));
+        let opened = rustix::fs::open(
+            path,
+            flags | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK,
+            Mode::from_raw_mode(0o644),
+        );
         Ok(opened.map_err(error_of)?.into())
     }
 
@@ -68,6 +72,10 @@ impl FileSystem for NativeFiles {
 
     fn append(&mut self, file: &mut File, data: &[u8]) -> Result<usize, FileError> {
         file.write(data).map_err(io_error)
+    }
+
+    fn file_kind(&mut self, file: &File) -> Result<FileKind, FileError> {
+        Ok(self.file_metadata(file)?.kind)
     }
 
     fn file_metadata(&mut self, file: &File) -> Result<Metadata, FileError> {

@@ -141,6 +141,10 @@ impl Failure {
     pub(crate) const TOO_MANY_HANDLES: Self =
         Self::failed("too many files and directories are open in this session: close one first");
     pub(crate) const SAME_FILE: Self = Self::failed("a file cannot be copied to itself");
+    pub(crate) const DEVICE: Self = Self {
+        status: Status::PermissionDenied,
+        message: "devices, pipes and sockets cannot be opened over SFTP, only files and directories",
+    };
     pub(crate) const OPEN_QUOTA: Self =
         Self::failed("quota exceeded, or too many files are open: remove or close some first");
 

@@ -8,7 +8,7 @@ use std::fs;
 use std::rc::Rc;
 
 use client::{Put, Reply, packet};
-use sftp::{Account, FileError, FileSystem, Metadata, NativeFiles, NewTimes, OpenMode, Server, Space, kind};
+use sftp::{Account, FileError, FileKind, FileSystem, Metadata, NativeFiles, NewTimes, OpenMode, Server, Space, kind};
 use tempfile::TempDir;
 
 const OK: u32 = 0;
@@ -85,6 +85,10 @@ impl FileSystem for Faulty {
 
     fn append(&mut self, file: &mut Self::File, data: &[u8]) -> Native<usize> {
         self.files.append(file, data)
+    }
+
+    fn file_kind(&mut self, file: &Self::File) -> Native<FileKind> {
+        self.files.file_kind(file)
     }
 
     fn file_metadata(&mut self, file: &Self::File) -> Native<Metadata> {

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 const OK: u32 = 0;
 const EOF: u32 = 1;
 const NO_SUCH_FILE: u32 = 2;
+const PERMISSION_DENIED: u32 = 3;
 const FAILURE: u32 = 4;
 const BAD_MESSAGE: u32 = 5;
 const OP_UNSUPPORTED: u32 = 8;
@@ -166,6 +167,24 @@ fn handles_are_the_sessions_own_and_end_with_close() {
 
 fn message_of_bad_handle(session: &mut Session) -> String {
     session.status(kind::FSTAT, &Vec::new().string("")).1
+}
+
+#[test]
+fn devices_and_pipes_cannot_be_opened_nor_by_a_link() {
+    let mut session = Session::begun();
+    std::os::unix::fs::symlink("/dev/zero", session.place.path().join("zero")).unwrap();
+    let pipe = session.place.path().join("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    // For reading and for both; with creation and truncation.
+    for flags in [0x01, 0x03, 0x1b] {
+        for name in ["/dev/null", "/dev/zero", "zero", "pipe"] {
+            let reply = session.open(name, flags);
+            let Reply::Status(PERMISSION_DENIED, message) = reply else { panic!("{name} {flags}: {reply:?}") };
+            assert!(message.contains("devices"), "{message}");
+        }
+    }
+    assert!(matches!(session.ask(kind::STAT, 1, &Vec::new().string("zero")), Reply::Attributes(_)));
+    assert!(matches!(session.open(".", 0x01), Reply::Handle(_)));
 }
 
 #[test]

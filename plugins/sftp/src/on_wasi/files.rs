@@ -106,6 +106,10 @@ impl FileSystem for SandboxFiles {
         Ok(piece.len())
     }
 
+    fn file_kind(&mut self, file: &SandboxFile) -> Result<FileKind, FileError> {
+        file.descriptor.get_type().map(kind_of).map_err(error_of)
+    }
+
     fn file_metadata(&mut self, file: &SandboxFile) -> Result<Metadata, FileError> {
         file.descriptor.stat().map(|found| metadata_of(&found)).map_err(error_of)
     }

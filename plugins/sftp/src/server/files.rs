@@ -3,7 +3,7 @@
 use super::Server;
 use super::reply::set_length;
 use crate::attributes::{Attributes, put_metadata};
-use crate::filesystem::{FileSystem, Metadata, OpenMode};
+use crate::filesystem::{FileKind, FileSystem, Metadata, OpenMode};
 use crate::handles::{Open, OpenDirectory, OpenFile};
 use crate::longname;
 use crate::request::kind;
@@ -22,6 +22,10 @@ impl<F: FileSystem> Server<F> {
         self.handles.check_room()?;
         let path = self.paths.absolute(path)?;
         let file = self.files.open(path, mode).map_err(open_failure)?;
+        // A device may have no end, or be the client's own connection (`/dev/stdin`), also by way of a link.
+        if !matches!(self.files.file_kind(&file)?, FileKind::Regular | FileKind::Directory) {
+            return Err(Failure::DEVICE);
+        }
         let open = OpenFile { file, append: mode.append, path: path.into() };
         self.put_handle(id, Open::File(open));
         Ok(())
