@@ -146,7 +146,7 @@ impl Failure {
         message: "devices, pipes and sockets cannot be opened over SFTP, only files and directories",
     };
     pub(crate) const OPEN_QUOTA: Self =
-        Self::failed("quota exceeded, or too many files are open: remove or close some first");
+        Self::failed("too many files are open, or the quota is exceeded: close or remove some first");
 
     /// The request is malformed.
     pub(crate) const fn malformed(message: &'static str) -> Self {

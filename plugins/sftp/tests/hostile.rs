@@ -328,6 +328,14 @@ fn too_many_numbers_of_users_are_refused() {
 }
 
 #[test]
+fn no_more_handles_are_promised_than_the_default_allows_of_either_kind() {
+    let mut session = Session::begun();
+    let limits = session.ask(kind::EXTENDED, 1, &Vec::new().string("limits@openssh.com"));
+    let data = MAX_READ as u64;
+    assert_eq!(limits, Reply::Extended(Vec::new().long(256 << 10).long(data).long(data).long(64 / 2)));
+}
+
+#[test]
 fn a_file_is_not_copied_to_itself() {
     let mut session = Session::begun();
     let (one, other) = (session.file("f"), session.file("f"));
