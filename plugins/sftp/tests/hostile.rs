@@ -328,6 +328,21 @@ fn too_many_numbers_of_users_are_refused() {
 }
 
 #[test]
+fn names_of_users_fit_into_a_packet_whatever_the_user_is_called() {
+    let numbers = 1000_u32.to_be_bytes().repeat(1024);
+    let fields = Vec::new().string("users-groups-by-id@openssh.com").string(&numbers).string(&numbers);
+    for (length, shown) in [(64, 64), (65, 4), (60_000, 4)] {
+        let mut session = Session::new();
+        let account = Account { user: "u".repeat(length), home: "/".into() };
+        session.server = Server::new(NativeFiles::default(), account);
+        session.ask(kind::INIT, 3, &[]);
+        let Reply::Extended(reply) = session.ask(kind::EXTENDED, 1, &fields) else { panic!("no names") };
+        assert_eq!(reply.len(), 2 * (4 + 1024 * (4 + shown)), "{length}");
+        assert!(reply.len() < MAX_PACKET);
+    }
+}
+
+#[test]
 fn no_more_handles_are_promised_than_the_default_allows_of_either_kind() {
     let mut session = Session::begun();
     let limits = session.ask(kind::EXTENDED, 1, &Vec::new().string("limits@openssh.com"));

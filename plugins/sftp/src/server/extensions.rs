@@ -2,6 +2,7 @@
 //! `home-directory`.
 
 use super::files::write_all;
+use super::reply::set_length;
 use super::{Server, realpath};
 use crate::attributes::OWNER_NUMBER;
 use crate::filesystem::{FileSystem, Space};
@@ -76,23 +77,21 @@ impl<F: FileSystem> Server<F> {
 
     /// The user's name for the owner of the files, and an empty one for every other number.
     pub(super) fn names_of_numbers(&mut self, id: u32, users: &[u8], groups: &[u8]) -> Result<(), Failure> {
-        let user = &self.paths.account.user;
-        let names = |numbers: &[u8]| {
-            if numbers.len() > 4 * NUMBERS {
-                return Err(Failure::failed("too many numbers: ask about at most 1024 users and 1024 groups at once"));
+        if users.len().max(groups.len()) > 4 * NUMBERS {
+            return Err(Failure::failed("too many numbers: ask about at most 1024 users and 1024 groups at once"));
+        }
+        let owner = self.paths.owner.as_bytes();
+        self.replies.try_put(kind::EXTENDED_REPLY, id, |reply| {
+            for numbers in [users, groups] {
+                let (begin, mut numbers) = (reply.len(), Fields(numbers));
+                reply.put_u32(0);
+                while !numbers.is_empty() {
+                    reply.put_string(if numbers.u32()? == OWNER_NUMBER { owner } else { b"" });
+                }
+                set_length(reply, begin);
             }
-            let (mut names, mut numbers) = (Vec::new(), Fields(numbers));
-            while !numbers.is_empty() {
-                names.put_string(if numbers.u32()? == OWNER_NUMBER { user.as_bytes() } else { b"" });
-            }
-            Ok(names)
-        };
-        let (users, groups) = (names(users)?, names(groups)?);
-        self.replies.put(kind::EXTENDED_REPLY, id, |reply| {
-            reply.put_string(&users);
-            reply.put_string(&groups);
-        });
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Copies `length` bytes, or all until the end if 0, between two open files.

@@ -119,7 +119,7 @@ impl<F: FileSystem> Server<F> {
         let now = self.files.now();
         let files = &mut self.files;
         let directory = self.handles.directory(handle)?;
-        let user = &self.paths.account.user;
+        let user = &self.paths.owner;
         let listing = directory.listing.as_mut().map_err(|failure| *failure)?;
         let mut end = None;
         let result = self.replies.try_put(kind::NAME, id, |reply| {

@@ -11,16 +11,28 @@ pub struct Account {
     pub home: String,
 }
 
+/// The longest name of an owner, in bytes. Bounds the reply to `users-groups-by-id@openssh.com`.
+const MAX_OWNER: usize = 64;
+
+/// The name, if it fits into a column of `ls -l`: clients that parse these lines split them at spaces.
+fn owner(user: &str) -> &str {
+    let fits = |letter: char| !letter.is_whitespace() && !letter.is_control();
+    if !user.is_empty() && user.len() <= MAX_OWNER && user.chars().all(fits) { user } else { "user" }
+}
+
 /// Makes paths absolute.
 pub(super) struct Paths {
     pub(super) account: Account,
+    /// The user's name as owner of the files.
+    pub(super) owner: String,
     /// The last path that was not absolute before.
     joined: String,
 }
 
 impl Paths {
     pub(super) fn new(account: Account) -> Self {
-        Self { account, joined: String::new() }
+        let owner = owner(&account.user).to_owned();
+        Self { account, owner, joined: String::new() }
     }
 
     /// A path of the client, absolute. Links, `.` and `..` stay in it.
@@ -50,6 +62,17 @@ impl Paths {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_owner_is_short_and_one_word() {
+        let longest = "u".repeat(MAX_OWNER);
+        for name in ["alice", "jörg", &longest] {
+            assert_eq!(owner(name), name);
+        }
+        for name in ["", "alice b", "a\tb", "a\u{1b}[1m", &"u".repeat(MAX_OWNER + 1)] {
+            assert_eq!(owner(name), "user", "{name:?}");
+        }
+    }
 
     #[test]
     fn a_relative_path_begins_at_home() {
