@@ -83,7 +83,7 @@ impl FileSystem for NativeFiles {
     }
 
     fn set_file_size(&mut self, file: &File, size: u64) -> Result<(), FileError> {
-        file.set_len(size).map_err(io_error)
+        rustix::fs::ftruncate(file, size).map_err(error_of)
     }
 
     fn set_file_times(&mut self, file: &File, times: NewTimes) -> Result<(), FileError> {
@@ -132,7 +132,7 @@ impl FileSystem for NativeFiles {
 
     fn set_size(&mut self, path: &str, size: u64) -> Result<(), FileError> {
         let file = OpenOptions::new().write(true).open(path).map_err(io_error)?;
-        file.set_len(size).map_err(io_error)
+        rustix::fs::ftruncate(file, size).map_err(error_of)
     }
 
     fn set_times(&mut self, path: &str, follow: bool, times: NewTimes) -> Result<(), FileError> {

@@ -219,6 +219,9 @@ fn reads_and_writes_have_limits() {
     }
     assert_eq!(session.write(&handle, i64::MAX as u64 - 1, b"xyz"), BAD_MESSAGE);
     assert_eq!(session.write(&handle, 1 << 62, b"xyz"), FAILURE);
+    let size = |name: &[u8]| Vec::new().string(name).number(1).long(1 << 63);
+    assert_eq!(session.status(kind::SETSTAT, &size(b"f")).0, BAD_MESSAGE);
+    assert_eq!(session.status(kind::FSETSTAT, &size(&handle)).0, BAD_MESSAGE);
     let directory = session.open(".", 1);
     let Reply::Handle(directory) = directory else { panic!("{directory:?}") };
     assert!(matches!(session.read(&directory, 0, 1), Reply::Status(FAILURE, message) if message == "is a directory"));
