@@ -346,6 +346,18 @@ fn names_of_users_fit_into_a_packet_whatever_the_user_is_called() {
 }
 
 #[test]
+fn a_path_that_leads_to_too_many_names_is_refused() {
+    let mut session = Session::begun();
+    fs::create_dir(session.place.path().join("d")).unwrap();
+    // 800 names and more of the test's own directory for each link on the path.
+    std::os::unix::fs::symlink("d/../".repeat(800), session.place.path().join("l")).unwrap();
+    let path = |links: usize| Vec::new().string("l/".repeat(links));
+    assert!(matches!(session.ask(kind::REALPATH, 1, &path(10)), Reply::Names(_)));
+    let (status, message) = session.status(kind::REALPATH, &path(11));
+    assert_eq!((status, message.contains("links")), (NO_SUCH_FILE, true));
+}
+
+#[test]
 fn no_more_handles_are_promised_than_the_default_allows_of_either_kind() {
     let mut session = Session::begun();
     let limits = session.ask(kind::EXTENDED, 1, &Vec::new().string("limits@openssh.com"));

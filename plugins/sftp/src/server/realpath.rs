@@ -5,6 +5,9 @@ use crate::status::FileError;
 
 /// The most links on the way, as under Linux.
 const MAX_LINKS: usize = 40;
+/// The most names that one path leads to, those of its links with it. Each costs the file system a call, as in the
+/// host's own resolution of paths.
+const MAX_NAMES: usize = 8192;
 /// The longest path, in bytes, as under Linux.
 const MAX_PATH: usize = 4096;
 
@@ -14,7 +17,7 @@ pub(super) fn resolve(files: &mut impl FileSystem, path: &str) -> Result<String,
         return Err(FileError::NameTooLong);
     }
     let mut resolved = String::from("/");
-    let mut links = 0;
+    let (mut links, mut looked_up) = (0, 0);
     // The names that follow, the next one last.
     let mut names: Vec<String> = path.rsplit('/').map(str::to_owned).collect();
     while let Some(name) = names.pop() {
@@ -33,6 +36,10 @@ pub(super) fn resolve(files: &mut impl FileSystem, path: &str) -> Result<String,
         }
         if resolved.len() > MAX_PATH {
             return Err(FileError::NameTooLong);
+        }
+        looked_up += 1;
+        if looked_up > MAX_NAMES {
+            return Err(FileError::Loop);
         }
         match files.read_link(&resolved) {
             Ok(target) => {
