@@ -1,45 +1,46 @@
 //! Standard streams and files under Unix.
 
-use std::io::{self, Read, Stdin, Stdout, Write};
+use std::io;
 
+use rustix::io::{read, retry_on_intr, write};
+use rustix::stdio::{stdin, stdout};
 use sftp::NativeFiles;
 
 /// The most bytes of one read.
-const PIECE: usize = 256 << 10;
+const READ_SIZE: usize = 256 << 10;
 
 /// Standard input.
 pub(super) struct Input {
-    stdin: Stdin,
     piece: Vec<u8>,
 }
 
-/// Standard output.
-pub(super) struct Output(Stdout);
+/// Standard output, without the line buffer of Rust's library.
+pub(super) struct Output;
 
 impl Input {
     pub(super) fn new() -> Self {
-        Self { stdin: io::stdin(), piece: vec![0; PIECE] }
+        Self { piece: vec![0; READ_SIZE] }
     }
 
     /// The next bytes; none at the end.
     pub(super) fn read(&mut self) -> io::Result<&[u8]> {
-        let length = self.stdin.read(&mut self.piece)?;
+        let length = retry_on_intr(|| read(stdin(), &mut self.piece))?;
         Ok(&self.piece[..length])
     }
 }
 
 impl Output {
     pub(super) fn new() -> Self {
-        Self(io::stdout())
+        Self
     }
 
     /// Writes all of it.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if bytes.is_empty() {
-            return Ok(());
+    #[expect(clippy::unused_self, reason = "elsewhere it holds a stream")]
+    pub(super) fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            bytes = &bytes[retry_on_intr(|| write(stdout(), bytes))?..];
         }
-        self.0.write_all(bytes)?;
-        self.0.flush()
+        Ok(())
     }
 }
 

@@ -128,6 +128,8 @@ impl<F: FileSystem> Server<F> {
             if is_whole && self.must_send_before(self.partial.get(4).map_or(more[0], |kind| *kind)) {
                 break;
             }
+            // The length is bounded, so growth by doubling would only copy.
+            self.partial.reserve_exact(missing);
             self.partial.extend_from_slice(more);
             rest = after;
             if is_whole {
@@ -159,6 +161,11 @@ impl<F: FileSystem> Server<F> {
         if self.output().is_empty() {
             self.unanswered = 0;
         }
+    }
+
+    /// Whether the bytes fed so far end in the middle of a request.
+    pub fn is_in_request(&self) -> bool {
+        !self.partial.is_empty()
     }
 
     /// Executes one packet.
