@@ -145,11 +145,11 @@ pub trait FileSystem {
     /// not called again.
     fn next(&mut self, listing: &mut Self::Listing) -> Result<Option<(String, Metadata)>, FileError>;
 
-    /// The metadata of what a path leads to. `follow`: not of the link that it names.
+    /// The metadata of what a path leads to. `follow`: whether a link in the last component is followed.
     fn metadata(&mut self, path: &str, follow: bool) -> Result<Metadata, FileError>;
     /// Truncates or extends a file.
     fn set_size(&mut self, path: &str, size: u64) -> Result<(), FileError>;
-    /// Sets the times of a file, or of the link that the path names if not `follow`.
+    /// Sets the times of a file. `follow`: whether a link in the last component is followed.
     fn set_times(&mut self, path: &str, follow: bool, times: NewTimes) -> Result<(), FileError>;
     /// Creates a directory.
     fn create_directory(&mut self, path: &str) -> Result<(), FileError>;

@@ -32,7 +32,7 @@ pub(crate) struct OpenDirectory<Listing> {
 
 struct Slot<File, Listing> {
     open: Option<Open<File, Listing>>,
-    /// How often it was used: a handle that was closed never names something else.
+    /// Incremented at each close, so that a closed handle never becomes valid again.
     generation: u32,
 }
 
@@ -49,13 +49,13 @@ impl<File, Listing> Handles<File, Listing> {
         Self { slots: Vec::new() }
     }
 
-    /// Whether no more can be opened.
+    /// Fails if `MAX_HANDLES` files and directories are open.
     pub(crate) fn check_room(&self) -> Result<(), Failure> {
         let open = self.slots.iter().filter(|slot| slot.open.is_some()).count();
         if open < MAX_HANDLES { Ok(()) } else { Err(Failure::TOO_MANY_HANDLES) }
     }
 
-    /// Gives it a handle. [`check_room`](Self::check_room) was asked before it was opened.
+    /// Inserts an open file or directory and returns its handle. Call [`check_room`](Self::check_room) before opening.
     pub(crate) fn insert(&mut self, open: Open<File, Listing>) -> HandleName {
         let free = self.slots.iter().position(|slot| slot.open.is_none());
         let at = free.unwrap_or_else(|| {
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_so_many_and_no_more() {
+    fn at_most_max_handles_are_open() {
         let mut handles = Handles::<u8, ()>::new();
         let mut last = [0; 8];
         for _ in 0..MAX_HANDLES {

@@ -1,9 +1,9 @@
-//! An SFTP server without input and output: version 3 of the protocol (draft-ietf-secsh-filexfer-02) with the
+//! A sans-I/O SFTP server: version 3 of the protocol (draft-ietf-secsh-filexfer-02) with the
 //! extensions of OpenSSH's sftp-server.
 //!
 //! [`Server::feed`] takes the client's bytes in pieces of any size and executes each request as soon as it is whole, on
 //! a [`FileSystem`]; [`Server::output`] holds the replies. It stops when [`OUTPUT_HIGH`] bytes of replies wait to be
-//! sent, so that a session's memory is bounded: one packet each way, the replies, and [`MAX_HANDLES`] handles.
+//! sent, so that a session's memory is bounded: one request, the unsent replies, and [`MAX_HANDLES`] handles.
 //!
 //! ```text
 //! server      framing of packets, the handles, the replies

@@ -181,7 +181,8 @@ fn set_stat<'a>(fields: &mut Fields<'a>, follow: bool) -> Result<Request<'a>, Fa
     Ok(Request::SetStat { path: fields.name()?, follow, attributes: Attributes::read(fields)? })
 }
 
-/// The flags of OPEN, as OpenSSH's sftp-server gives them to open(2): neither reading nor writing is reading.
+/// The flags of OPEN, as OpenSSH's sftp-server gives them to open(2): without READ and WRITE the
+/// file is opened for reading.
 fn open_mode(flags: u32) -> OpenMode {
     let has = |flag| flags & flag != 0;
     let (write, create) = (has(0x02), has(0x08));

@@ -27,8 +27,8 @@ pub const OUTPUT_HIGH: usize = 64 << 10;
 /// transfers do not reach it.
 const REPLIES_HIGH: usize = 16;
 
-/// The version of the protocol. As OpenSSH's sftp-server, the server says this one to every client, and those of other
-/// versions end the session if they cannot speak it.
+/// The version of the protocol. The server announces it to every client, as OpenSSH's sftp-server does; clients that need
+/// another version disconnect.
 const VERSION: u32 = 3;
 
 /// The extensions and their versions, in the order of OpenSSH's sftp-server.
@@ -46,7 +46,7 @@ const EXTENSIONS: [(&str, &str); 11] = [
     ("users-groups-by-id@openssh.com", "1"),
 ];
 
-/// Bytes that are no SFTP. The session cannot go on.
+/// Input that is not SFTP. The session ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProtocolError {
     /// A packet announces more bytes than [`MAX_PACKET`].
@@ -105,7 +105,7 @@ impl<F: FileSystem> Server<F> {
     ///
     /// # Errors
     ///
-    /// The bytes are no SFTP. The replies until then can be sent; nothing more is to be fed.
+    /// The input is not SFTP. The replies until then can be sent; nothing more is to be fed.
     pub fn feed(&mut self, input: &[u8]) -> Result<usize, ProtocolError> {
         let mut rest = input;
         while !rest.is_empty() && self.output().len() < OUTPUT_HIGH && self.unanswered < REPLIES_HIGH {
@@ -155,7 +155,7 @@ impl<F: FileSystem> Server<F> {
         self.replies.waiting()
     }
 
-    /// So many bytes of [`output`](Self::output) were sent.
+    /// Drops this many bytes from the beginning of [`output`](Self::output): they were sent.
     pub fn sent(&mut self, bytes: usize) {
         self.replies.sent(bytes);
         if self.output().is_empty() {

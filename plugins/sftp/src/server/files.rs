@@ -186,7 +186,7 @@ pub(super) fn write_all<F: FileSystem>(
     }
 }
 
-/// The host counts open files as a quota too.
+/// The host reports too many open files as `quota`, too.
 fn open_failure(error: FileError) -> Failure {
     match error {
         FileError::Quota => Failure::OPEN_QUOTA,
