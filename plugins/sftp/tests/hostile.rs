@@ -4,6 +4,8 @@
 mod client;
 
 use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 use client::{Put, Reply, packet};
 use sftp::{Account, MAX_HANDLES, MAX_PACKET, MAX_READ, NativeFiles, OUTPUT_HIGH, ProtocolError, Server, kind};
@@ -111,6 +113,28 @@ fn what_is_no_sftp_ends_the_session_and_says_why() {
         let mut session = Session::begun();
         let mut results = bytes.iter().map(|byte| session.replies(&[*byte]));
         assert_eq!(results.find(Result::is_err), Some(Err(error)));
+    }
+}
+
+#[test]
+fn input_that_ends_in_the_middle_of_a_request_is_reported() {
+    let init = packet(kind::INIT, 3, &[]);
+    let stat = packet(kind::STAT, 1, &Vec::new().string("."));
+    for end in 0..=init.len() + stat.len() {
+        let mut session = Session::new();
+        session.replies(&[&init[..], &stat].concat()[..end]).unwrap();
+        let is_whole = [0, init.len(), init.len() + stat.len()].contains(&end);
+        assert_eq!(session.server.is_in_request(), !is_whole, "{end}");
+    }
+    for (input, expected) in [(&init[..], ""), (&init[..7], "sftp: the input ended in the middle of a request\n")] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_sftp"));
+        program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut program = program.spawn().unwrap();
+        program.stdin.take().unwrap().write_all(input).unwrap();
+        let finished = program.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8(finished.stderr).unwrap(), expected);
+        assert_eq!(finished.status.code(), Some(i32::from(!expected.is_empty())));
+        assert_eq!(finished.stdout.is_empty(), !expected.is_empty());
     }
 }
 
