@@ -27,8 +27,8 @@ pub const OUTPUT_HIGH: usize = 64 << 10;
 /// transfers do not reach it.
 const REPLIES_HIGH: usize = 16;
 
-/// The version of the protocol. The server announces it to every client, as OpenSSH's sftp-server does; clients that need
-/// another version disconnect.
+/// The version of the protocol. The server announces it to every client, as OpenSSH's sftp-server does; clients that
+/// need another version disconnect.
 const VERSION: u32 = 3;
 
 /// The extensions and their versions, in the order of OpenSSH's sftp-server.
