@@ -170,9 +170,9 @@ mod tests {
     #[test]
     fn the_version_of_the_encoder_is_part_of_the_fingerprint() {
         let world = exit_world().unwrap();
-        let producers = world.windows(13).position(|bytes| bytes == b"wit-component").unwrap();
-        let version = &world[producers + 14..];
-        assert!(version[0].is_ascii_digit() && version[1..].contains(&b'.'), "{version:?}");
+        // The name with its length before it, the length of the version, and the version.
+        let is_version = |bytes: &&[u8]| bytes[..14] == *b"\x0dwit-component" && bytes[15].is_ascii_digit();
+        assert_eq!(world.windows(16).filter(is_version).count(), 1, "{world:?}");
     }
 
     #[test]
