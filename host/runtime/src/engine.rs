@@ -83,8 +83,7 @@ impl Engine {
         host::link(&mut linker).map_err(|error| Error::host(&error))?;
         let (ticker, reaper) = (Ticker::start(&engine)?, Reaper::start()?);
         let permits = Permits::new(settings.workers);
-        let totals = Totals::new(settings.files, settings.total_memory, settings.total_output);
-        let totals = Arc::new(totals.of_workers(settings.workers));
+        let totals = Arc::new(Totals::new(settings.files, settings.total_memory, settings.total_output));
         let taken = Arc::new(Taken::new(places));
         let shared = EngineSet { engine, linker, ticker, reaper, permits, totals, settings, taken };
         Ok(Self { shared: Arc::new(shared) })

@@ -18,8 +18,8 @@
 //! that others may write is copied out, never moved.
 //!
 //! Changes of names are serialized for each tenant's directory, so that an operation removes or replaces what it has
-//! found. Changes of sizes are serialized for each file (`inode`). Everything blocks, and is called where that is
-//! allowed.
+//! found. Changes of sizes are serialized for each file (`inode`). Operations block, and are called where that is
+//! allowed; those that have a [`DiskWait`] block only with `Any`.
 //!
 //! Decided 2026-11-21: on top of cap-std, not around wasmtime-wasi's own implementation: its operations are futures
 //! that can be dropped between the charge and the change, its streams write without a check, and it opens whatever a
@@ -41,7 +41,7 @@ pub(crate) use entry::{Entry, Listing, READ};
 pub(super) use inode::Inodes;
 pub(crate) use inode::{Id, Position};
 pub(crate) use name::Opening;
-pub(super) use name::{Name, PATH, look, open_at_once};
+pub(super) use name::{Name, PATH, look, open_cached};
 pub use quota::{Quota, Usage};
 pub(crate) use quota::{QuotaAccount, TotalAccount};
 pub(crate) use refused::Refused;
@@ -67,7 +67,7 @@ use rustix::io::Errno;
 use entry::{Node, OpenedFor, reopen};
 use inode::Inode;
 use name::open;
-use wait::{LARGE, is_local};
+use wait::is_local;
 
 /// The longest path: Linux's `PATH_MAX` without the final zero.
 const LONGEST_PATH: usize = 4095;
@@ -121,7 +121,7 @@ pub struct Directory {
     /// Held while a name is looked up to be opened, created, moved or removed.
     names: Arc<Mutex<()>>,
     queue: Arc<DiskQueue>,
-    /// Whether it is on a file system that waits for nothing but a disk of this machine.
+    /// Whether it is on a local block device or in memory.
     is_local: bool,
     /// The secret of the hashes that plugins see instead of inode numbers.
     secret: RandomState,
@@ -160,13 +160,9 @@ struct PendingDelete {
 }
 
 impl PendingDelete {
-    /// Holds the names of the open file still; fails if it is large and may not be removed at once.
-    fn hold_names(&self, wait: DiskWait) -> Result<Option<MutexGuard<'_, ()>>, Refused> {
-        let is_freed = self.open.is_none() && self.found.nlink() == 1;
-        if wait != DiskWait::Any && is_freed && self.found.len() > LARGE {
-            return Err(Refused::would_wait());
-        }
-        self.open.as_deref().map(|open| open.remove_names(wait)).transpose()
+    /// Waits until nobody closes it, if it is open, and lets others close it only on a thread that may block.
+    fn hold_names(&self) -> Option<MutexGuard<'_, ()>> {
+        self.open.as_deref().map(Inode::remove_names)
     }
 }
 
@@ -312,7 +308,7 @@ impl Directory {
         &self.queue
     }
 
-    /// Whether it is on a file system that waits for nothing but a disk of this machine.
+    /// Whether it is on a local block device or in memory.
     pub(super) fn is_local(&self) -> bool {
         self.is_local
     }
@@ -354,7 +350,7 @@ impl Directory {
         };
         let entry = self.entry(file, how, slot)?;
         if how.truncate {
-            entry.set_size(0, at.wait)?;
+            entry.set_size(0)?;
         }
         Ok((entry, made))
     }
@@ -425,7 +421,7 @@ impl Directory {
         if pending.found.is_dir() {
             return Err(Refused::IsDirectory);
         }
-        let names = pending.hold_names(at.wait)?;
+        let names = pending.hold_names();
         at.dir.remove_file(at.name)?;
         self.release(&pending);
         drop(names);
@@ -440,8 +436,10 @@ impl Directory {
         if !pending.found.is_dir() {
             return Err(Refused::NotDirectory);
         }
+        let names = pending.hold_names();
         at.dir.remove_dir(at.name)?;
         self.release(&pending);
+        drop(names);
         Ok(())
     }
 
@@ -456,10 +454,11 @@ impl Directory {
         }
         let replaced = match self.pending_delete(new) {
             Ok(pending) => Some(pending).filter(|pending| Id::of(&pending.found) != Id::of(&moved)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error.into()),
-            Err(_) => None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            // Whether something would be replaced, and has to be released, is not known.
+            Err(error) => return Err(error.into()),
         };
-        let names = replaced.as_ref().map(|replaced| replaced.hold_names(old.wait)).transpose()?;
+        let names = replaced.as_ref().and_then(PendingDelete::hold_names);
         old.dir.rename(old.name, new.dir, new.name)?;
         if let Some(replaced) = &replaced {
             self.release(replaced);
@@ -523,8 +522,8 @@ impl Directory {
     fn charge<R>(&self, at: Name<'_>, bytes: u64, make: impl FnOnce() -> io::Result<R>) -> Result<R, Refused> {
         let met = || match look(at) {
             Ok(_) => Refused::Exists,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => error.into(),
-            Err(_) => Refused::Quota,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Refused::Quota,
+            Err(error) => error.into(),
         };
         if !self.account.charge_file() {
             return Err(met());

@@ -127,7 +127,7 @@ impl Tree {
         }
     }
 
-    /// Whether nothing in its directory waits for anything but a disk of this machine.
+    /// Whether it is on a local block device, in memory, or made by the host.
     pub(crate) fn is_local(&self, opened: &OpenFile) -> bool {
         match opened {
             OpenFile::Part { part, .. } => self.0.is_local(*part),
@@ -435,7 +435,8 @@ impl Tree {
                 place = walk(&self.0, start, path, true)?;
                 continue;
             }
-            if start.wait != DiskWait::Any && matches!(&found, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+            if start.wait == DiskWait::Never
+                && matches!(&found, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
             {
                 return Err(Refused::would_wait());
             }

@@ -13,7 +13,7 @@ use wasmtime_wasi_http::p2::types::HostOutgoingRequest;
 use wasmtime_wasi_http::{FieldMap, WasiHttpCtxView, WasiHttpView};
 
 use super::state::State;
-use crate::host::wasi::files::{self, HasFiles};
+use crate::host::wasi::files::HasFiles;
 use crate::host::wasi::http::PATH;
 use crate::host::wasi::sockets::SocketMaker;
 
@@ -51,7 +51,6 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     // Files are our own implementation, which counts what a tenant's directory holds.
     filesystem::types::add_to_linker::<_, HasFiles>(linker, State::files)?;
     filesystem::preopens::add_to_linker::<_, HasFiles>(linker, State::files)?;
-    files::write::link(linker, State::files)?;
     link_requests(linker)?;
     link_sockets(linker)?;
     linker.allow_shadowing(false);

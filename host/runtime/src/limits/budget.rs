@@ -243,19 +243,12 @@ pub(crate) struct Totals {
     pub(crate) output: Buffered,
     /// Sessions that have ended, with output that waits.
     pub(crate) unsent: Arc<Unsent>,
-    /// Workers that do an operation on a disk themselves.
-    pub(crate) on_disk: Account,
 }
 
 impl Totals {
     pub(crate) fn new(files: usize, memory: usize, output: usize) -> Self {
         let (files, memory) = (Account::new(files), Account::new(memory));
-        Self { files, memory, output: Buffered::new(output), unsent: Arc::default(), on_disk: Account::new(1) }
-    }
-
-    /// Lets half of so many workers, and at least one, do operations on disks themselves.
-    pub(crate) fn of_workers(self, workers: usize) -> Self {
-        Self { on_disk: Account::new((workers / 2).max(1)), ..self }
+        Self { files, memory, output: Buffered::new(output), unsent: Arc::default() }
     }
 
     /// Changes the bounds.

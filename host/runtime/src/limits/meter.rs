@@ -106,9 +106,8 @@ impl Meter {
         self.usage.session_ticks()
     }
 
-    /// The call is about to run, for the first time or again. `long`: with a permit of the engine.
-    pub(crate) fn resume(&self, epoch: u64, long: bool) {
-        self.usage.set_long(long);
+    /// The call is about to run, for the first time or again.
+    pub(crate) fn resume(&self, epoch: u64) {
         self.ticked.store(false, Ordering::Relaxed);
         self.billed.store(epoch, Ordering::Relaxed);
         if self.exact.load(Ordering::Relaxed) {
@@ -190,15 +189,15 @@ mod tests {
     fn a_call_is_charged_for_the_ticks_that_it_ran_through() {
         let meter = meter();
         meter.begin(3, 10);
-        meter.resume(10, false);
+        meter.resume(10);
         assert!(!meter.is_long());
         assert_eq!(meter.tick(11), Tick::Yield);
         meter.pause(11);
         // It waited for five ticks, which are not charged.
         assert!(meter.is_long());
-        meter.resume(16, false);
+        meter.resume(16);
         assert_eq!(meter.tick(17), Tick::Yield);
-        meter.resume(17, false);
+        meter.resume(17);
         assert_eq!(meter.tick(18), Tick::Spent);
         assert_eq!(ticks(&meter), 3);
     }
@@ -208,7 +207,7 @@ mod tests {
         let meter = meter();
         meter.begin(2, 0);
         for round in 0..1_000 {
-            meter.resume(round * 10, false);
+            meter.resume(round * 10);
             assert_eq!(meter.tick(round * 10), Tick::Free);
             assert!(!meter.is_long());
             meter.pause(round * 10);
@@ -223,7 +222,7 @@ mod tests {
         meter.begin(1_000, 0);
         for round in 0..100 {
             // It is resumed in one epoch, runs into the next, and waits there, every second time before the callback.
-            meter.resume(round * 2, false);
+            meter.resume(round * 2);
             if round % 2 == 0 {
                 assert_eq!(meter.tick(round * 2 + 1), Tick::Yield);
             }
@@ -237,7 +236,7 @@ mod tests {
         let meter = meter();
         meter.begin(1_000, 0);
         for round in 0..5 {
-            meter.resume(round * 100, false);
+            meter.resume(round * 100);
             work(Duration::from_millis(8));
             meter.pause(round * 100 + 8);
         }
@@ -249,7 +248,7 @@ mod tests {
         let meter = meter();
         meter.begin(1_000, 0);
         for round in 0..5 {
-            meter.resume(round * 100, false);
+            meter.resume(round * 100);
             meter.pause(round * 100 + 50);
         }
         // Every second time one tick found it running; between them its time was read.
@@ -261,7 +260,7 @@ mod tests {
         let meter = meter();
         meter.begin(1_000, 7);
         meter.set_exact(true);
-        meter.resume(7, false);
+        meter.resume(7);
         work(Duration::from_millis(3));
         meter.pause(7);
         assert_eq!(ticks(&meter), 3);
@@ -273,11 +272,11 @@ mod tests {
         meter.begin(1_000, 0);
         for epoch in 0..10 {
             assert_eq!(meter.wait_until(|| true), None);
-            meter.resume(epoch, false);
+            meter.resume(epoch);
             assert_eq!(meter.tick(epoch + 1), Tick::Yield);
         }
         // The refill meanwhile is less than a tick.
-        meter.resume(10, false);
+        meter.resume(10);
         meter.tick(11);
         let until = meter.wait_until(|| true).unwrap();
         assert!(until <= Instant::now() + Duration::from_millis(5));
@@ -289,7 +288,7 @@ mod tests {
         meter.begin(100_000, 0);
         for epoch in 0..10_000 {
             assert_eq!(meter.wait_until(|| false), None);
-            meter.resume(epoch, false);
+            meter.resume(epoch);
             assert_eq!(meter.tick(epoch + 1), Tick::Yield);
         }
         assert_eq!(meter.session_ticks(), 10_000);

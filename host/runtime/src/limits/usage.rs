@@ -5,7 +5,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -105,15 +105,12 @@ pub(crate) struct ProcessUsage {
     /// Processor time, nanoseconds.
     cpu: AtomicU64,
     peak_memory: AtomicUsize,
-    /// It runs with a permit of the engine.
-    is_long: AtomicBool,
 }
 
 impl ProcessUsage {
     /// Of a process of this session that has used nothing yet.
     pub(crate) fn of(session: &Arc<SessionUsage>) -> Self {
-        let (cpu, peak_memory) = (AtomicU64::new(0), AtomicUsize::new(0));
-        Self { session: Arc::clone(session), cpu, peak_memory, is_long: AtomicBool::new(false) }
+        Self { session: Arc::clone(session), cpu: AtomicU64::new(0), peak_memory: AtomicUsize::new(0) }
     }
 
     /// Processor time, in ticks of 1 ms.
@@ -130,16 +127,6 @@ impl ProcessUsage {
     pub(crate) fn had_memory(&self, bytes: usize) {
         self.peak_memory.fetch_max(bytes, Ordering::Relaxed);
         self.session.had_memory(bytes);
-    }
-
-    /// It runs from now on, with a permit of the engine if `long`.
-    pub(crate) fn set_long(&self, long: bool) {
-        self.is_long.store(long, Ordering::Relaxed);
-    }
-
-    /// Whether it runs with a permit of the engine, for which guests of all tenants may wait.
-    pub(crate) fn is_long(&self) -> bool {
-        self.is_long.load(Ordering::Relaxed)
     }
 
     /// Charges processor time, whether the session has some left or not.

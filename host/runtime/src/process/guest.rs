@@ -209,7 +209,7 @@ impl CallLimits {
             grace.resume();
             let running = ticker.run();
             let epoch = ticker.epoch();
-            self.meter.resume(epoch, long);
+            self.meter.resume(epoch);
             let polled = catch(|| call.as_mut().poll(context));
             self.meter.pause(ticker.epoch());
             drop(running);

@@ -1,6 +1,7 @@
 //! A granted directory, used by the standard library like any program's files.
 
 use std::fs;
+use std::time::Duration;
 
 use whelk_runtime::{Access, Directory, Limits, Quota};
 
@@ -243,4 +244,31 @@ async fn the_grant_follows_a_directory_that_is_moved() {
     let mut shell = Shell::of(&place.tenant);
     assert_eq!(shell.run("write note text").await, "ok");
     assert!(!place.path("note").exists() && moved.join("note").exists());
+}
+
+#[test]
+fn what_the_kernel_has_in_memory_is_read_without_another_thread() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let place = Place::new(AMPLE);
+        let (mut shell, mut other) = (place.shell(), place.shell());
+        // What follows a write begins when the file is closed. The kernel then knows that `none` is not there, too.
+        assert_eq!(shell.run("mkdir d;write d/note text;read d/none").await, "ok\nok\nnone");
+        assert_eq!(other.run("stat d/note").await, "file 4");
+        // The only thread for blocking work is taken. TMPDIR has to be on a file system with `RWF_NOWAIT`: not tmpfs.
+        let (free, taken) = std::sync::mpsc::channel::<()>();
+        let blocking = tokio::task::spawn_blocking(move || taken.recv());
+        let looks = tokio::time::timeout(Duration::from_secs(30), shell.run("stat d/note;read d/note;read d/none"));
+        assert_eq!(looks.await.expect("it waits for the other thread"), "file 4\ntext\nnone");
+        // A change waits for that thread.
+        let mut write = Box::pin(shell.run("write d/note more"));
+        tokio::select! {
+            answer = &mut write => panic!("it was written by this thread: {answer}"),
+            read = other.run("read d/note;stat d/note") => assert_eq!(read, "text\nfile 4"),
+        }
+        free.send(()).unwrap();
+        blocking.await.unwrap().unwrap();
+        assert_eq!(write.await, "ok");
+        assert_eq!(fs::read(place.path("d/note")).unwrap(), b"more");
+    });
 }

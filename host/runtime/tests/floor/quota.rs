@@ -189,8 +189,7 @@ async fn concurrent_sessions_keep_the_quota_equal_to_the_files() {
             let (bytes, files) = place.usage();
             assert!(bytes <= quota.bytes && files <= quota.files, "seed {seed}: {bytes} bytes, {files} files");
         }
-        // A session whose operations all come after those of the others may find everything full.
-        assert!(done.iter().sum::<u64>() > 200, "seed {seed}: hardly anything was done: {done:?}");
+        assert!(done.iter().all(|done| *done > 50), "seed {seed}: hardly anything was done: {done:?}");
         for shell in shells {
             shell.end().await;
         }

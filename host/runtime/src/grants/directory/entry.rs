@@ -3,6 +3,7 @@
 use std::fs::{File, FileTimes};
 use std::io::{self, IoSliceMut};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use cap_std::fs::{Dir, FileType, Metadata, OpenOptions, ReadDir};
 use rustix::buffer::spare_capacity;
@@ -15,12 +16,17 @@ use super::refused::Refused;
 use super::slots::FileSlot;
 use super::wait::DiskWait;
 
-/// The most bytes of one read that waits for the disk: no budget counts them until the plugin takes them.
+/// The most bytes of one read, since no budget counts them until the plugin takes them. It is the same wherever the
+/// read is done: a plugin must not learn from its length what the kernel has in its caches, and programs take a short
+/// read for the end of the file.
 pub(crate) const READ: usize = 64 << 10;
-/// The most bytes of one read that is done at once.
-pub(crate) const READ_AT_ONCE: usize = 256 << 10;
-/// The buffer of a read behind what was the end of the file a moment ago.
+/// The smallest buffer of a read: one at the end of the file sees what was appended since its size was read.
 const MIN_READ: usize = 512;
+/// After a read that had to wait for the disk, this many are not tried without waiting: those of a file that is read
+/// from its beginning to its end would fail, too.
+const SKIPPED: u32 = 8;
+/// No read is tried without waiting any more, because the file system or the kernel cannot do that.
+const ALL: u32 = u32::MAX;
 /// The most names that a listing reads ahead.
 const NAMES: usize = 128;
 
@@ -35,8 +41,10 @@ pub(crate) struct Entry {
     node: Node,
     inode: Arc<Inode>,
     how: OpenedFor,
-    /// Whether it is on a file system that waits for nothing but a disk of this machine.
+    /// Whether it is on a local block device or in memory.
     is_local: bool,
+    /// How many of the next reads are not tried without waiting.
+    skipped: AtomicU32,
     _slot: Option<FileSlot>,
 }
 
@@ -55,15 +63,15 @@ impl From<Opening> for OpenedFor {
 
 impl Entry {
     pub(super) fn new(node: Node, inode: Arc<Inode>, how: OpenedFor, slot: Option<FileSlot>) -> Self {
-        Self { node, inode, how, is_local: false, _slot: slot }
+        Self { node, inode, how, is_local: false, skipped: AtomicU32::new(0), _slot: slot }
     }
 
-    /// Whether it is on a file system that waits for nothing but a disk of this machine.
+    /// Whether it is on a local block device or in memory.
     pub(super) fn on_local(self, is_local: bool) -> Self {
         Self { is_local, ..self }
     }
 
-    /// Whether it is on a file system that waits for nothing but a disk of this machine.
+    /// Whether it is on a local block device or in memory.
     pub(crate) fn is_local(&self) -> bool {
         self.is_local
     }
@@ -72,11 +80,11 @@ impl Entry {
         &self.inode
     }
 
-    /// Closes it, and keeps its name meanwhile. Returns a file whose last name is gone or going: to close that may take
-    /// long.
-    pub(crate) fn close_unless_removed(self) -> Option<Self> {
-        if matches!(self.node, Node::Directory(_)) {
-            return None;
+    /// Closes it, and keeps its name meanwhile. Returns it if that may take long: the system frees what has lost its
+    /// last name, it may write what was changed to the disk (auto_da_alloc of ext4), and a server may have to answer.
+    pub(crate) fn close_at_once(self) -> Option<Self> {
+        if !self.is_local || self.inode.is_changed() {
+            return Some(self);
         }
         let inode = Arc::clone(&self.inode);
         match inode.hold_names() {
@@ -128,28 +136,48 @@ impl Entry {
         if length == 0 {
             return Ok(Vec::new());
         }
+        let length = length.min(READ);
+        if wait == DiskWait::Never {
+            return self.read_cached(file, offset, length);
+        }
+        let mut bytes = Vec::with_capacity(length);
         loop {
-            let read = if wait == DiskWait::Never {
-                read_cached(file, offset, length.min(READ_AT_ONCE))
-            } else {
-                let mut bytes = Vec::with_capacity(length.min(READ));
-                pread(file, spare_capacity(&mut bytes), offset).map(|_| bytes)
-            };
-            match read {
+            match pread(file, spare_capacity(&mut bytes), offset) {
                 Err(Errno::INTR) => {}
-                read => return Ok(read.map_err(io::Error::from)?),
+                read => return Ok(read.map(|_| bytes).map_err(io::Error::from)?),
             }
         }
     }
 
+    /// The same from the kernel's caches: `EAGAIN` if it has to wait, or is not worth trying.
+    fn read_cached(&self, file: &File, offset: u64, length: usize) -> Result<Vec<u8>, Refused> {
+        match self.skipped.load(Ordering::Relaxed) {
+            0 => {}
+            ALL => return Err(Refused::would_wait()),
+            // Concurrent reads may count as one.
+            skipped => {
+                self.skipped.store(skipped - 1, Ordering::Relaxed);
+                return Err(Refused::would_wait());
+            }
+        }
+        let skipped = match read_cached(file, offset, length) {
+            Err(Errno::AGAIN | Errno::INTR) => SKIPPED,
+            // The file system cannot do this; the kernel cannot; a filter of system calls forbids it.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::PERM) => ALL,
+            read => return Ok(read.map_err(io::Error::from)?),
+        };
+        self.skipped.store(skipped, Ordering::Relaxed);
+        Err(Refused::would_wait())
+    }
+
     /// Writes all of it, or nothing if the quota refuses it. Returns the offset behind the bytes.
-    pub(crate) fn write(&self, position: Position, data: &[u8], wait: DiskWait) -> Result<u64, Refused> {
-        self.inode.write(self.file(self.how.write)?, position, data, wait)
+    pub(crate) fn write(&self, position: Position, data: &[u8]) -> Result<u64, Refused> {
+        self.inode.write(self.file(self.how.write)?, position, data)
     }
 
     /// Truncates or extends the file. Returns its previous size.
-    pub(crate) fn set_size(&self, size: u64, wait: DiskWait) -> Result<u64, Refused> {
-        self.inode.set_size(self.file(self.how.write)?, size, wait)
+    pub(crate) fn set_size(&self, size: u64) -> Result<u64, Refused> {
+        self.inode.set_size(self.file(self.how.write)?, size)
     }
 
     pub(crate) fn metadata(&self) -> Result<Metadata, Refused> {
@@ -183,8 +211,7 @@ impl Entry {
     }
 }
 
-/// Reads what the kernel has in memory: `EAGAIN` if that is not all of it, since programs take a short read of a file
-/// for its end.
+/// Reads from the kernel's caches: `EAGAIN` unless they have all of it.
 fn read_cached(file: &File, offset: u64, length: usize) -> Result<Vec<u8>, Errno> {
     // Most files are shorter than what is asked for, and the buffer has to be filled with zeros.
     let left = u64::try_from(fstat(file)?.st_size).unwrap_or(0).saturating_sub(offset);
@@ -211,7 +238,7 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    /// Whether its directory is on a file system that waits for nothing but a disk of this machine.
+    /// Whether its directory is on a local block device or in memory.
     pub(in crate::grants) fn is_local(&self) -> bool {
         self.is_local
     }

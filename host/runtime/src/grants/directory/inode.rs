@@ -12,7 +12,6 @@ use rustix::fs::Stat;
 
 use super::quota::{QuotaAccount, Usage};
 use super::refused::Refused;
-use super::wait::{DiskWait, LARGE};
 
 /// The longest file: the system's offsets are signed.
 const LONGEST: u64 = i64::MAX as u64;
@@ -115,8 +114,8 @@ impl Inodes {
             Some(inode) if inode.is_linked() => return (inode, None),
             ending => ending,
         };
-        let (bytes, linked) = (Mutex::new(bytes), AtomicBool::new(true));
-        let inode = Arc::new(Inode { id, bytes, linked, names: Mutex::default(), inodes: Arc::clone(self) });
+        let (bytes, linked, changed) = (Mutex::new(bytes), AtomicBool::new(true), AtomicBool::new(false));
+        let inode = Arc::new(Inode { id, bytes, linked, changed, names: Mutex::default(), inodes: Arc::clone(self) });
         open.insert(id, Arc::downgrade(&inode));
         (inode, ending)
     }
@@ -137,6 +136,8 @@ pub(super) struct Inode {
     /// Whether it still has a name. One without is not found by look-ups: its number may belong to a newer file while
     /// it is being closed.
     linked: AtomicBool,
+    /// A write, or a change of its size, was tried since it was opened.
+    changed: AtomicBool,
     /// Held while it is closed, or its name is removed.
     names: Mutex<()>,
     inodes: Arc<Inodes>,
@@ -154,8 +155,13 @@ impl Inode {
     }
 
     /// Held while a name of it is removed.
-    pub(super) fn remove_names(&self, wait: DiskWait) -> Result<MutexGuard<'_, ()>, Refused> {
-        wait.lock(&self.names)
+    pub(super) fn remove_names(&self) -> MutexGuard<'_, ()> {
+        lock(&self.names)
+    }
+
+    /// Whether a write, or a change of its size, was tried since it was opened.
+    pub(super) fn is_changed(&self) -> bool {
+        self.changed.load(Ordering::Relaxed)
     }
 
     pub(super) fn id(&self) -> Id {
@@ -164,8 +170,8 @@ impl Inode {
 
     /// Writes all of it. Growth is charged first, and refunded as far as the file did not grow. Returns the offset
     /// behind the bytes.
-    pub(super) fn write(&self, file: &File, position: Position, data: &[u8], wait: DiskWait) -> Result<u64, Refused> {
-        self.resize(file, wait, |size| {
+    pub(super) fn write(&self, file: &File, position: Position, data: &[u8]) -> Result<u64, Refused> {
+        self.resize(file, |size| {
             let start = match position {
                 Position::At(offset) => offset,
                 Position::End => size,
@@ -179,13 +185,10 @@ impl Inode {
     }
 
     /// Truncates or extends it. Returns its previous size.
-    pub(super) fn set_size(&self, file: &File, size: u64, wait: DiskWait) -> Result<u64, Refused> {
-        self.resize(file, wait, |before| {
+    pub(super) fn set_size(&self, file: &File, size: u64) -> Result<u64, Refused> {
+        self.resize(file, |before| {
             if size > LONGEST {
                 return Err(Refused::TooLarge);
-            }
-            if wait != DiskWait::Any && before.saturating_sub(size) > LARGE {
-                return Err(Refused::would_wait());
             }
             Ok((size, move || file.set_len(size).map(|()| before)))
         })
@@ -193,16 +196,11 @@ impl Inode {
 
     /// Runs an operation that may change the size. `plan` gets the size and returns the new one and the operation; the
     /// size cannot change meanwhile.
-    fn resize<R, W>(
-        &self,
-        file: &File,
-        wait: DiskWait,
-        plan: impl FnOnce(u64) -> Result<(u64, W), Refused>,
-    ) -> Result<R, Refused>
+    fn resize<R, W>(&self, file: &File, plan: impl FnOnce(u64) -> Result<(u64, W), Refused>) -> Result<R, Refused>
     where
         W: FnOnce() -> std::io::Result<R>,
     {
-        let mut bytes = wait.lock(&self.bytes)?;
+        let mut bytes = lock(&self.bytes);
         let account = &self.inodes.account;
         let before = file.metadata()?.len();
         let (wanted, work) = plan(before)?;
@@ -210,6 +208,7 @@ impl Inode {
         if !account.charge_bytes(charged) {
             return Err(Refused::Quota);
         }
+        self.changed.store(true, Ordering::Relaxed);
         let result = work();
         // If the new size is unknown, the charge stays.
         let after = file.metadata().map_or(before.max(wanted), |metadata| metadata.len());
@@ -264,14 +263,14 @@ mod tests {
     fn growth_is_charged_once_and_overwriting_is_free() {
         let file = tempfile::tempfile().unwrap();
         let (account, inode) = tracked(&file);
-        assert_eq!(inode.write(&file, Position::At(10), &[1; 20], DiskWait::Any).unwrap(), 30);
-        assert_eq!(inode.write(&file, Position::At(0), &[1; 30], DiskWait::Any).unwrap(), 30);
-        assert_eq!(inode.write(&file, Position::End, &[1; 10], DiskWait::Any).unwrap(), 40);
+        assert_eq!(inode.write(&file, Position::At(10), &[1; 20]).unwrap(), 30);
+        assert_eq!(inode.write(&file, Position::At(0), &[1; 30]).unwrap(), 30);
+        assert_eq!(inode.write(&file, Position::End, &[1; 10]).unwrap(), 40);
         assert_eq!(account.usage().bytes, 40);
-        assert!(matches!(inode.write(&file, Position::End, &[1; 61], DiskWait::Any), Err(Refused::Quota)));
-        assert!(matches!(inode.set_size(&file, 101, DiskWait::Any), Err(Refused::Quota)));
-        assert!(matches!(inode.write(&file, Position::At(u64::MAX), &[1], DiskWait::Any), Err(Refused::TooLarge)));
-        assert_eq!(inode.set_size(&file, 5, DiskWait::Any).unwrap(), 40);
+        assert!(matches!(inode.write(&file, Position::End, &[1; 61]), Err(Refused::Quota)));
+        assert!(matches!(inode.set_size(&file, 101), Err(Refused::Quota)));
+        assert!(matches!(inode.write(&file, Position::At(u64::MAX), &[1]), Err(Refused::TooLarge)));
+        assert_eq!(inode.set_size(&file, 5).unwrap(), 40);
         assert_eq!(account.usage().bytes, 5);
     }
 
@@ -282,7 +281,7 @@ mod tests {
         std::fs::write(&path, b"").unwrap();
         let file = File::open(&path).unwrap();
         let (account, inode) = tracked(&file);
-        assert!(matches!(inode.write(&file, Position::End, &[1; 10], DiskWait::Any), Err(Refused::System(_))));
+        assert!(matches!(inode.write(&file, Position::End, &[1; 10]), Err(Refused::System(_))));
         assert_eq!(account.usage().bytes, 0);
     }
 
@@ -307,9 +306,9 @@ mod tests {
     fn a_file_removed_while_open_stays_charged_until_it_is_closed() {
         let file = tempfile::tempfile().unwrap();
         let (account, inode) = tracked(&file);
-        inode.write(&file, Position::End, &[1; 10], DiskWait::Any).unwrap();
+        inode.write(&file, Position::End, &[1; 10]).unwrap();
         inode.unlinked();
-        inode.write(&file, Position::End, &[1; 10], DiskWait::Any).unwrap();
+        inode.write(&file, Position::End, &[1; 10]).unwrap();
         assert_eq!(account.usage(), Usage { bytes: 20, files: 1 });
         drop(inode);
         assert_eq!(account.usage(), Usage::default());

@@ -1,21 +1,25 @@
-//! One name in an open directory: what is there, and how it is opened. No link is followed, and as long as nothing may
-//! wait for a disk, no other file system is entered.
+//! One name in an open directory: what is there, and how it is opened. No link is followed. Without waiting for a disk,
+//! no other file system is entered.
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::fs::{Dir, Metadata, OpenOptions};
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 
 use super::wait::DiskWait;
 
 /// Opens a name without following it, and without any effect on what it is.
 pub(in crate::grants) const PATH: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-/// What the system sets aside of for everybody: the mode that the process's mask is applied to.
-const MODE: Mode = Mode::RUSR.union(Mode::WUSR).union(Mode::RGRP).union(Mode::WGRP).union(Mode::ROTH).union(Mode::WOTH);
+/// Whether the kernel can resolve a path from its caches, and a filter of system calls lets it.
+static RESOLVES_CACHED: LazyLock<bool> = LazyLock::new(|| {
+    let opened = openat2(CWD, ".", PATH, Mode::empty(), ResolveFlags::CACHED);
+    matches!(opened, Ok(_) | Err(Errno::AGAIN))
+});
 
 /// How to open a path.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,7 +35,7 @@ pub(crate) struct Opening {
     pub(crate) follow: bool,
 }
 
-/// One name in a directory, without a slash, and how long looking at it may take.
+/// One name in a directory, without a slash, and whether an operation on it may wait for the disk.
 #[derive(Clone, Copy)]
 pub(in crate::grants) struct Name<'a> {
     pub(in crate::grants) dir: &'a Dir,
@@ -39,52 +43,48 @@ pub(in crate::grants) struct Name<'a> {
     pub(in crate::grants) wait: DiskWait,
 }
 
-/// Opens something below a directory at once, by these rules beside those of `wait`: `EAGAIN` if it might have to wait.
-pub(in crate::grants) fn open_at_once(
+/// Opens something below a directory for reading, or only as a path, without waiting for a disk and without entering
+/// another file system: `EAGAIN` unless the answer is in the kernel's caches. `resolve`: further rules.
+pub(in crate::grants) fn open_cached(
     dir: &Dir,
     path: impl rustix::path::Arg,
     flags: OFlags,
     resolve: ResolveFlags,
-    wait: DiskWait,
 ) -> Result<File, Errno> {
-    let cached = if wait == DiskWait::Never { ResolveFlags::CACHED } else { ResolveFlags::empty() };
-    let mode = if flags.contains(OFlags::CREATE) { MODE } else { Mode::empty() };
-    let resolve = resolve | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS | cached;
-    match openat2(dir, path, flags, mode, resolve) {
+    if !*RESOLVES_CACHED {
+        return Err(Errno::AGAIN);
+    }
+    let resolve = resolve | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS | ResolveFlags::CACHED;
+    match openat2(dir, path, flags, Mode::empty(), resolve) {
         Ok(opened) => Ok(opened.into()),
-        // Another file system; or the kernel cannot do this, and cap-std has another way.
-        Err(Errno::XDEV | Errno::NOSYS | Errno::PERM) => Err(Errno::AGAIN),
-        Err(error) => Err(error),
+        Err(error @ (Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS | Errno::NAMETOOLONG)) => Err(error),
+        // Nothing is known of the path: it is on another file system, no descriptor is left, and the like.
+        Err(_) => Err(Errno::AGAIN),
     }
 }
 
 /// The metadata of a name, without following a link.
 pub(in crate::grants) fn look(at: Name<'_>) -> io::Result<Metadata> {
-    if at.wait == DiskWait::Any {
-        return at.dir.symlink_metadata(at.name);
+    match at.wait {
+        DiskWait::Any => at.dir.symlink_metadata(at.name),
+        DiskWait::Never => Metadata::from_file(&open_cached(at.dir, at.name, PATH, ResolveFlags::BENEATH)?),
     }
-    Metadata::from_file(&open_at_once(at.dir, at.name, PATH, ResolveFlags::BENEATH, at.wait)?)
 }
 
-/// Opens it without following a link, and without blocking, even if it has become a FIFO.
+/// Opens it without following a link, and without blocking, even if it has become a FIFO. What is created, or opened
+/// for writing, may wait: overlayfs then copies the whole file.
 pub(super) fn open(at: Name<'_>, how: Opening) -> io::Result<File> {
-    let read = how.read || !how.write;
-    if at.wait == DiskWait::Any {
-        let mut options = OpenOptions::new();
-        options.read(read).write(how.write).follow(FollowSymlinks::No).nonblock(true);
-        if how.create {
-            options.create(!how.exclusive).create_new(how.exclusive);
+    if at.wait == DiskWait::Never {
+        if how.write || how.create {
+            return Err(Errno::AGAIN.into());
         }
-        return Ok(at.dir.open_with(at.name, &options)?.into_std());
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        return Ok(open_cached(at.dir, at.name, flags, ResolveFlags::BENEATH)?);
     }
-    let mut flags = match (read, how.write) {
-        (true, true) => OFlags::RDWR,
-        (false, true) => OFlags::WRONLY,
-        (_, false) => OFlags::RDONLY,
-    };
-    flags |= OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let mut options = OpenOptions::new();
+    options.read(how.read || !how.write).write(how.write).follow(FollowSymlinks::No).nonblock(true);
     if how.create {
-        flags |= if how.exclusive { OFlags::CREATE | OFlags::EXCL } else { OFlags::CREATE };
+        options.create(!how.exclusive).create_new(how.exclusive);
     }
-    Ok(open_at_once(at.dir, at.name, flags, ResolveFlags::BENEATH, at.wait)?)
+    Ok(at.dir.open_with(at.name, &options)?.into_std())
 }

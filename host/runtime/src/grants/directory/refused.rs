@@ -53,11 +53,6 @@ impl Refused {
     pub(crate) fn is_would_wait(&self) -> bool {
         matches!(self, Self::System(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
-
-    /// Whether the file system cannot say whether it would have to wait.
-    pub(crate) fn is_unknown(&self) -> bool {
-        matches!(self, Self::System(error) if Errno::from_io_error(error) == Some(Errno::OPNOTSUPP))
-    }
 }
 
 impl From<io::Error> for Refused {

@@ -57,21 +57,21 @@ fn a_directory_that_is_removed_while_it_is_open_gives_back_no_bytes() {
 }
 
 #[test]
-fn a_file_is_closed_elsewhere_only_if_its_last_name_is_gone_or_going() {
+fn a_file_that_was_not_changed_is_closed_elsewhere_only_if_its_last_name_is_gone_or_going() {
     // W28
     let place = tempfile::tempdir().unwrap();
     let directory = granted(place.path(), Access::ReadWrite, Quota { bytes: 0, files: 9 });
     let make = |name| open(&directory, name, Opening { write: true, ..CREATING }).unwrap();
-    assert!(make("kept").close_unless_removed().is_none());
+    assert!(make("kept").close_at_once().is_none());
     let (removed, replaced, going) = (make("removed"), make("replaced"), make("going"));
     directory.remove_file(at(&directory, "removed")).unwrap();
     directory.rename(at(&directory, "kept"), at(&directory, "replaced"), false).unwrap();
     let inode = Arc::clone(going.inode());
-    let names = inode.remove_names(DiskWait::Any).unwrap();
-    let (removed, going) = (removed.close_unless_removed(), going.close_unless_removed());
-    assert!(removed.is_some() && replaced.close_unless_removed().is_some() && going.is_some());
+    let names = inode.remove_names();
+    let (removed, going) = (removed.close_at_once(), going.close_at_once());
+    assert!(removed.is_some() && replaced.close_at_once().is_some() && going.is_some());
     drop(names);
-    assert!(going.unwrap().close_unless_removed().is_none());
+    assert!(going.unwrap().close_at_once().is_none());
     drop(removed);
     assert_eq!(directory.usage().files, 2);
 }
@@ -135,41 +135,95 @@ fn the_times_of_a_file_with_a_name_outside_are_not_changed() {
 }
 
 #[test]
-fn what_would_have_to_wait_fails_before_anything_has_changed() {
-    // W28
+fn a_file_that_was_changed_or_is_not_local_is_closed_elsewhere() {
     let place = tempfile::tempdir().unwrap();
-    let large = LARGE + 1;
-    std::fs::File::create(place.path().join("large")).unwrap().set_len(large).unwrap();
-    let directory = granted(place.path(), Access::ReadWrite, Quota { bytes: large, files: 9 });
-    let brief = |name| Name { wait: DiskWait::Brief, ..at(&directory, name) };
-    let would_wait = |refused: Refused| refused.is_would_wait();
-    // Somebody changes names, or the size of the file.
-    let names = directory.names(DiskWait::Any).unwrap();
-    assert!(directory.create_directory(brief("d")).is_err_and(would_wait));
-    assert!(directory.remove_file(brief("large")).is_err_and(would_wait));
-    drop(names);
-    directory.create_directory(brief("d")).unwrap();
-    // The system would free much.
-    assert!(directory.remove_file(brief("large")).is_err_and(would_wait));
-    assert!(directory.rename(brief("d"), brief("large"), false).is_err_and(would_wait));
-    let file = open(&directory, "large", Opening { write: true, ..READING }).unwrap();
-    assert!(file.set_size(0, DiskWait::Brief).is_err_and(would_wait));
-    file.set_size(large - 1, DiskWait::Brief).unwrap();
-    assert_eq!(directory.usage(), Usage { bytes: large - 1, files: 2 });
-    assert_eq!(file.write(Position::At(0), b"text", DiskWait::Brief).unwrap(), 4);
-    assert_eq!(file.read(0, 4, DiskWait::Any).unwrap(), b"text");
-    file.set_size(0, DiskWait::Any).unwrap();
-    directory.remove_file(brief("large")).unwrap();
-    drop(file);
-    assert_eq!(directory.usage(), Usage { bytes: 0, files: 1 });
+    let directory = granted(place.path(), Access::ReadWrite, Quota { bytes: 9, files: 9 });
+    let make = |name| open(&directory, name, Opening { write: true, ..CREATING }).unwrap();
+    let (written, cut) = (make("written"), make("cut"));
+    written.write(Position::End, b"text").unwrap();
+    cut.set_size(1).unwrap();
+    let reader = open(&directory, "written", READING).unwrap();
+    // Some file systems write what was changed when anybody closes the file.
+    assert!([written, cut, reader].into_iter().all(|entry| entry.close_at_once().is_some()));
+    let truncated = open(&directory, "cut", Opening { write: true, truncate: true, ..READING }).unwrap();
+    assert!(truncated.close_at_once().is_some());
+    assert!(open(&directory, "written", READING).unwrap().close_at_once().is_none());
+    assert!(open(&directory, "written", READING).unwrap().on_local(false).close_at_once().is_some());
+}
+
+/// A directory on a disk, where the tests themselves are.
+fn on_disk() -> tempfile::TempDir {
+    let program = std::env::current_exe().unwrap();
+    tempfile::tempdir_in(program.parent().unwrap()).unwrap()
 }
 
 #[test]
-fn nothing_is_done_at_once_on_a_file_system_that_is_mounted_below() {
+fn a_read_waits_for_nothing_that_the_kernel_has_in_memory_and_has_the_same_length_either_way() {
+    // W32
+    let place = on_disk();
+    std::fs::write(place.path().join("file"), [b'x'; 100_000]).unwrap();
+    let directory = granted(place.path(), Access::ReadOnly, Quota { bytes: 0, files: 0 });
+    let file = open(&directory, "file", READING).unwrap();
+    for (offset, length, read) in [(0, 10, 10), (0, 1 << 20, READ), (99_990, 100, 10), (100_000, 10, 0), (0, 0, 0)] {
+        for wait in [DiskWait::Never, DiskWait::Any] {
+            assert_eq!(file.read(offset, length, wait).unwrap(), vec![b'x'; read], "{offset} {length} {wait:?}");
+        }
+    }
+}
+
+#[test]
+fn after_a_read_that_had_to_wait_the_next_ones_are_not_tried() {
+    let place = on_disk();
+    let path = place.path().join("file");
+    std::fs::write(&path, [b'x'; 100_000]).unwrap();
+    let forget = std::fs::File::open(&path).unwrap();
+    forget.sync_all().unwrap();
+    rustix::fs::fadvise(&forget, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    let directory = granted(place.path(), Access::ReadOnly, Quota { bytes: 0, files: 0 });
+    let file = open(&directory, "file", READING).unwrap();
+    let would_wait = || file.read(0, 10, DiskWait::Never).is_err_and(|refused| refused.is_would_wait());
+    assert!(would_wait());
+    // Now the kernel has it in memory.
+    assert_eq!(file.read(0, 10, DiskWait::Any).unwrap().len(), 10);
+    assert!((0..8).all(|_| would_wait()));
+    assert_eq!(file.read(0, 10, DiskWait::Never).unwrap().len(), 10);
+}
+
+#[test]
+fn where_no_read_can_be_told_not_to_wait_none_is_tried_again() {
+    let (place, status) = (tempfile::tempdir().unwrap(), std::fs::File::open("/proc/self/status").unwrap());
+    let directory = granted(place.path(), Access::ReadOnly, Quota { bytes: 0, files: 0 });
+    let file = directory.entry(status, READING, slot()).unwrap();
+    assert!((0..99).all(|_| file.read(0, 9, DiskWait::Never).is_err_and(|refused| refused.is_would_wait())));
+    assert_eq!(file.read(0, 5, DiskWait::Any).unwrap(), b"Name:");
+}
+
+#[test]
+fn what_would_have_to_wait_fails_and_changes_nothing() {
+    // W28
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("file"), "text").unwrap();
+    let directory = granted(place.path(), Access::ReadWrite, Quota { bytes: 9, files: 9 });
+    let name = |name| Name { wait: DiskWait::Never, ..at(&directory, name) };
+    let found = look(name("file")).unwrap();
+    let open = |how| directory.open_entry(name("file"), Ok(&found), how, slot());
+    assert!(open(READING).is_ok());
+    for how in [Opening { write: true, ..READING }, Opening { write: true, truncate: true, ..READING }] {
+        assert!(open(how).is_err_and(|refused| refused.is_would_wait()));
+    }
+    let made = directory.open_entry(name("new"), Err(Errno::NOENT), CREATING, slot());
+    assert!(made.is_err_and(|refused| refused.is_would_wait()));
+    // Somebody changes names.
+    let names = directory.names(DiskWait::Any).unwrap();
+    assert!(directory.names(DiskWait::Never).is_err_and(|refused| refused.is_would_wait()));
+    drop(names);
+    assert_eq!(directory.usage(), Usage { bytes: 4, files: 1 });
+}
+
+#[test]
+fn on_a_file_system_that_is_mounted_below_everything_may_wait() {
     let root = Dir::open_ambient_dir("/", ambient_authority()).unwrap();
     let proc = |wait| look(Name { dir: &root, name: Path::new("proc"), wait });
     assert!(proc(DiskWait::Any).unwrap().is_dir());
-    for wait in [DiskWait::Never, DiskWait::Brief] {
-        assert_eq!(proc(wait).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-    }
+    assert_eq!(proc(DiskWait::Never).unwrap_err().kind(), io::ErrorKind::WouldBlock);
 }

@@ -45,7 +45,7 @@ impl TreeListing {
         Self { made, hidden_by: Some((Arc::clone(plan), part)), entries }
     }
 
-    /// Whether nothing in it waits for anything but a disk of this machine.
+    /// Whether its directory is on a local block device, in memory, or made by the host.
     pub(crate) fn is_local(&self) -> bool {
         self.entries.as_ref().is_none_or(Listing::is_local)
     }

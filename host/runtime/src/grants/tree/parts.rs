@@ -57,7 +57,7 @@ impl Parts {
         }
     }
 
-    /// The same for an operation that may not wait for everything: it is done at once on a local file system only.
+    /// The same, but not to make it, nor on a file system that is not local, if the operation may not wait.
     pub(super) fn reach(&self, part: usize, wait: DiskWait) -> Result<Option<&Arc<Directory>>, Refused> {
         if wait == DiskWait::Any {
             return self.directory(part);
@@ -68,7 +68,7 @@ impl Parts {
         Ok(self.known(part))
     }
 
-    /// Whether a part is there, and nothing in it waits for anything but a disk of this machine.
+    /// Whether a part is there, and is on a local block device, in memory, or made by the host.
     pub(super) fn is_local(&self, part: usize) -> bool {
         match (self.known(part), self.plan.kind(part)) {
             (Some(directory), _) => directory.is_local(),

@@ -19,7 +19,7 @@ use rustix::io::Errno;
 
 use super::parts::{OpenFile, Parts, Start, absent};
 use super::plan::{NodeKind, Plan};
-use crate::grants::directory::{DiskWait, Entry, Id, PATH, Refused, open_at_once};
+use crate::grants::directory::{DiskWait, Entry, Id, PATH, Refused, open_cached};
 
 /// As many links as Linux follows, path_resolution(7).
 const LINKS: usize = 40;
@@ -27,7 +27,7 @@ const LINKS: usize = 40;
 const COMPONENTS: usize = 8 << 10;
 /// The most directories above one that is open, up to the root of its part.
 const DEPTH: usize = 4 << 10;
-/// The most components, and directories above, of a path that is resolved at once.
+/// The most components, and directories above, of a path that is resolved without waiting for the disk.
 const AT_ONCE: usize = 64;
 /// Longer targets of links may lie on the disk, beside what the system keeps of the link itself.
 const SHORT_LINK: u64 = 32;
@@ -92,14 +92,15 @@ pub(super) fn direct<'a>(tree: &'a Parts, start: Start<'a>, path: &'a str) -> Re
     let dir = entry.directory()?;
     let opened = match start.wait {
         DiskWait::Any => openat2(dir, parent, DIRECTORY, Mode::empty(), beneath).map(File::from),
-        wait => open_at_once(dir, parent, DIRECTORY, beneath, wait),
+        DiskWait::Never if parent.split('/').count() >= AT_ONCE => Err(Errno::AGAIN),
+        DiskWait::Never => open_cached(dir, parent, DIRECTORY, beneath),
     };
     match opened {
         Ok(file) => {
             let dir = Held::Own(Dir::from_std_file(file));
             Ok(Some(Resolved::Name { part, dir, name, slash: false }))
         }
-        Err(Errno::AGAIN) if start.wait != DiskWait::Any => Err(Refused::would_wait()),
+        Err(Errno::AGAIN) if start.wait == DiskWait::Never => Err(Refused::would_wait()),
         // It leads out, or over a link; it was renamed meanwhile; or the kernel cannot do this.
         Err(Errno::XDEV | Errno::LOOP | Errno::AGAIN | Errno::NOSYS | Errno::PERM) => Ok(None),
         Err(error) => Err(std::io::Error::from(error).into()),
@@ -212,7 +213,7 @@ impl<'a> Walk<'a> {
         let Some(Rest { text, at }) = self.ahead.last_mut() else { return Ok(None) };
         self.left = self.left.checked_sub(1).ok_or_else(|| match self.start.wait {
             DiskWait::Any => Refused::NameTooLong,
-            _ => Refused::would_wait(),
+            DiskWait::Never => Refused::would_wait(),
         })?;
         *at += text[*at..].iter().take_while(|byte| **byte == b'/').count();
         let part = text[*at..].split(|byte| *byte == b'/').next().unwrap_or_default();
@@ -348,7 +349,7 @@ impl<'a> Walk<'a> {
         let root = self.tree.mounted(self.position.part)?.root().id();
         let (mut ids, mut id, mut dir) = (Vec::new(), origin.id(), None);
         while id != root {
-            if ids.len() == AT_ONCE && self.start.wait != DiskWait::Any {
+            if ids.len() == AT_ONCE && self.start.wait == DiskWait::Never {
                 return Err(Refused::would_wait());
             }
             let (parent, found) = above(dir.as_ref().map_or_else(|| origin.directory(), Ok)?, self.start.wait)?;
@@ -369,7 +370,7 @@ impl<'a> Walk<'a> {
 fn step(dir: &Dir, name: &OsStr, flags: OFlags, wait: DiskWait) -> Result<File, Errno> {
     match wait {
         DiskWait::Any => openat(dir, name, flags, Mode::empty()).map(File::from),
-        wait => open_at_once(dir, name, flags, ResolveFlags::empty(), wait),
+        DiskWait::Never => open_cached(dir, name, flags, ResolveFlags::empty()),
     }
 }
 

@@ -1,8 +1,8 @@
 //! `wasi:filesystem`: the tree that a session sees (`grants/tree.rs`), or no files at all.
 //!
-//! Each import looks up its handle, does the work where blocking is allowed, and logs it. `grants` decides what is
-//! allowed and what it costs; this file implements the interface. A plugin gets an error for every mistake except an
-//! unknown handle, which ends it.
+//! Each import looks up its handle, does the work, on a thread that may block if it has to, and logs it. `grants`
+//! decides what is allowed and what it costs; this file implements the interface. A plugin gets an error for every
+//! mistake except an unknown handle, which ends it.
 //!
 //! A handler sees files if its tenant grants a directory or mounts; a program always, at least `/dev`. Paths are
 //! relative to a handle, as WASI demands, but `..` may lead above it: all handles of a session are in one tree.
@@ -11,7 +11,6 @@ mod convert;
 mod device;
 mod session;
 mod streams;
-pub(in crate::host) mod write;
 
 pub(in crate::host) use session::{Session, StandardDevices};
 
@@ -30,7 +29,7 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
 use crate::grants::{DiskWait, Position, Refused, Start, TreeListing};
 use convert::{error_code, follow, listed_type, opening, stat, times};
-use session::Handle;
+use session::{Handle, WRITE};
 use streams::{Reader, Writer};
 
 /// The state that one call uses.
@@ -54,6 +53,14 @@ struct List {
     /// `None` while it is being read: a read whose caller did not wait ends the listing.
     listing: Option<TreeListing>,
     ahead: VecDeque<DirectoryEntry>,
+}
+
+impl Drop for List {
+    fn drop(&mut self) {
+        if let Some(listing) = self.listing.take().filter(|listing| !listing.is_local()) {
+            Arc::clone(&self.session).close(listing);
+        }
+    }
 }
 
 impl<'a> Files<'a> {
@@ -81,16 +88,25 @@ impl<'a> Files<'a> {
         self.table.push(thing).map_err(|_| ErrorCode::InsufficientMemory)
     }
 
-    /// Runs an operation on one handle. `first`: how long it may wait at least.
+    /// Runs an operation on one handle where it may block.
     async fn with<R: Send + 'static>(
         &mut self,
         descriptor: &Resource<Descriptor>,
-        first: DiskWait,
+        work: impl FnOnce(&Session, &Handle) -> Result<R, Refused> + Send + 'static,
+    ) -> FsResult<R> {
+        let handle = self.handle(descriptor)?;
+        Ok(handle.session().run_blocking(move |session| work(session, &handle)).await?)
+    }
+
+    /// Runs an operation on one handle that changes nothing: at once if the kernel has the answer in its caches.
+    async fn look<R: Send + 'static>(
+        &mut self,
+        descriptor: &Resource<Descriptor>,
         work: impl Fn(&Session, &Handle, DiskWait) -> Result<R, Refused> + Send + 'static,
     ) -> FsResult<R> {
         let handle = self.handle(descriptor)?;
         let (session, is_local) = (handle.session(), handle.is_local());
-        Ok(session.run(first, is_local, move |session, wait| work(session, &handle, wait)).await?)
+        Ok(session.run(is_local, move |session, wait| work(session, &handle, wait)).await?)
     }
 
     /// Runs an operation that changes this path below a handle, and logs it.
@@ -99,11 +115,11 @@ impl<'a> Files<'a> {
         descriptor: &Resource<Descriptor>,
         operation: &'static str,
         path: String,
-        work: impl Fn(&Session, Start<'_>, &str) -> Result<(), Refused> + Send + 'static,
+        work: impl FnOnce(&Session, Start<'_>, &str) -> Result<(), Refused> + Send + 'static,
     ) -> FsResult<()> {
-        self.with(descriptor, DiskWait::Brief, move |session, handle, wait| {
+        self.with(descriptor, move |session, handle| {
             let led_to = Cell::default();
-            let result = work(session, handle.start(&led_to, wait), &path);
+            let result = work(session, handle.start(&led_to, DiskWait::Any), &path);
             handle.tell(operation, &handle.shown(&path, &led_to), None, &result);
             result
         })
@@ -136,11 +152,6 @@ impl<'a> Files<'a> {
         let writer: DynOutputStream = Box::new(Writer::new(handle, position, stream));
         Ok(self.push(writer)?)
     }
-}
-
-/// How long an operation may wait at least that changes names in two directories, of which this is the second.
-fn both(to: &Handle) -> DiskWait {
-    if to.is_local() { DiskWait::Brief } else { DiskWait::Any }
 }
 
 impl preopens::Host for Files<'_> {
@@ -195,11 +206,11 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn sync_data(&mut self, descriptor: Resource<Descriptor>) -> FsResult<()> {
-        self.with(&descriptor, DiskWait::Any, |_, handle, _| handle.entry()?.sync(false)).await
+        self.with(&descriptor, |_, handle| handle.entry()?.sync(false)).await
     }
 
     async fn sync(&mut self, descriptor: Resource<Descriptor>) -> FsResult<()> {
-        self.with(&descriptor, DiskWait::Any, |_, handle, _| handle.entry()?.sync(true)).await
+        self.with(&descriptor, |_, handle| handle.entry()?.sync(true)).await
     }
 
     async fn get_flags(&mut self, descriptor: Resource<Descriptor>) -> FsResult<DescriptorFlags> {
@@ -227,7 +238,7 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn set_size(&mut self, descriptor: Resource<Descriptor>, size: u64) -> FsResult<()> {
-        self.with(&descriptor, DiskWait::Brief, move |_, handle, wait| handle.set_size(size, wait)).await
+        self.with(&descriptor, move |_, handle| handle.set_size(size)).await
     }
 
     async fn set_times(
@@ -237,7 +248,7 @@ impl HostDescriptor for Files<'_> {
         modified: NewTimestamp,
     ) -> FsResult<()> {
         let times = times(accessed, modified)?;
-        self.with(&descriptor, DiskWait::Brief, move |_, handle, _| handle.set_times(times)).await
+        self.with(&descriptor, move |_, handle| handle.set_times(times)).await
     }
 
     async fn read(&mut self, descriptor: Resource<Descriptor>, length: u64, offset: u64) -> FsResult<(Vec<u8>, bool)> {
@@ -251,15 +262,14 @@ impl HostDescriptor for Files<'_> {
             }
             None => {
                 let read = move |_: &Session, handle: &Handle, wait| handle.read(offset, length, wait);
-                self.with(&descriptor, DiskWait::Never, read).await?
+                self.look(&descriptor, read).await?
             }
         };
         let end = bytes.is_empty() && length > 0;
         Ok((bytes, end))
     }
 
-    /// Writes where that may wait: `write.rs` tries it at once before.
-    async fn write(&mut self, descriptor: Resource<Descriptor>, bytes: Vec<u8>, offset: u64) -> FsResult<u64> {
+    async fn write(&mut self, descriptor: Resource<Descriptor>, mut bytes: Vec<u8>, offset: u64) -> FsResult<u64> {
         let handle = self.handle(&descriptor)?;
         if let Some(device) = handle.device() {
             if !handle.opened.writable() {
@@ -270,13 +280,15 @@ impl HostDescriptor for Files<'_> {
             device::write(device, stream, bytes).await?;
             return Ok(length);
         }
-        let write = move |_: &Session, handle: &Handle, wait| handle.write(Position::At(offset), &bytes, wait);
-        Ok(self.with(&descriptor, DiskWait::Any, write).await? - offset)
+        // The rest is for another call: no budget counts what waits here.
+        bytes.truncate(WRITE);
+        bytes.shrink_to_fit();
+        self.with(&descriptor, move |_, handle| Ok(handle.write(Position::At(offset), &bytes)? - offset)).await
     }
 
     async fn read_directory(&mut self, descriptor: Resource<Descriptor>) -> FsResult<Resource<DirectoryEntryStream>> {
-        let list = |session: &Session, handle: &Handle, _| session.tree.list(&handle.opened, session.slot()?);
-        let listing = self.with(&descriptor, DiskWait::Brief, list).await?;
+        let listing =
+            self.with(&descriptor, |session, handle| session.tree.list(&handle.opened, session.slot()?)).await?;
         let session = self.handle(&descriptor)?.session();
         let list = self.push(List { session, listing: Some(listing), ahead: VecDeque::new() })?;
         Ok(Resource::new_own(list.rep()))
@@ -289,7 +301,7 @@ impl HostDescriptor for Files<'_> {
 
     async fn stat(&mut self, descriptor: Resource<Descriptor>) -> FsResult<DescriptorStat> {
         let look = |session: &Session, handle: &Handle, _| session.tree.stat(&handle.opened);
-        Ok(stat(&self.with(&descriptor, DiskWait::Never, look).await?))
+        Ok(stat(&self.look(&descriptor, look).await?))
     }
 
     async fn stat_at(
@@ -301,7 +313,7 @@ impl HostDescriptor for Files<'_> {
         let look = move |session: &Session, handle: &Handle, wait| {
             session.tree.metadata(handle.start(&Cell::default(), wait), &path, follow(flags))
         };
-        Ok(stat(&self.with(&descriptor, DiskWait::Never, look).await?))
+        Ok(stat(&self.look(&descriptor, look).await?))
     }
 
     async fn set_times_at(
@@ -328,9 +340,9 @@ impl HostDescriptor for Files<'_> {
         new: String,
     ) -> FsResult<()> {
         let to = self.handle(&new_descriptor)?;
-        self.with(&descriptor, both(&to), move |session, from, wait| {
+        self.with(&descriptor, move |session, from| {
             let (old_led_to, new_led_to) = (Cell::default(), Cell::default());
-            let (at, new_at) = (from.start(&old_led_to, wait), to.start(&new_led_to, wait));
+            let (at, new_at) = (from.start(&old_led_to, DiskWait::Any), to.start(&new_led_to, DiskWait::Any));
             let result = session.tree.link(at, &old, follow(flags), new_at, &new);
             from.tell("link", &from.shown(&old, &old_led_to), Some(&to.shown(&new, &new_led_to)), &result);
             result
@@ -348,18 +360,17 @@ impl HostDescriptor for Files<'_> {
     ) -> FsResult<Resource<Descriptor>> {
         let how = opening(path_flags, open_flags, flags)?;
         let handle = self.handle(&descriptor)?;
-        let (session, is_local) = (handle.session(), handle.is_local());
-        let first = if how.create || how.truncate { DiskWait::Brief } else { DiskWait::Never };
-        let open = session.run(first, is_local, move |_, wait| handle.open(&path, how, wait));
+        let is_brief = handle.is_local() && !(how.write || how.create || how.truncate);
+        let open = handle.session().run(is_brief, move |_, wait| handle.open(&path, how, wait));
         let opened = self.push(Arc::new(open.await?))?;
         Ok(Resource::new_own(opened.rep()))
     }
 
     async fn readlink_at(&mut self, descriptor: Resource<Descriptor>, path: String) -> FsResult<String> {
-        let read = move |session: &Session, handle: &Handle, wait| {
-            session.tree.read_link(handle.start(&Cell::default(), wait), &path)
+        let read = move |session: &Session, handle: &Handle| {
+            session.tree.read_link(handle.start(&Cell::default(), DiskWait::Any), &path)
         };
-        self.with(&descriptor, DiskWait::Brief, read).await
+        self.with(&descriptor, read).await
     }
 
     async fn remove_directory_at(&mut self, descriptor: Resource<Descriptor>, path: String) -> FsResult<()> {
@@ -375,9 +386,10 @@ impl HostDescriptor for Files<'_> {
         new: String,
     ) -> FsResult<()> {
         let to = self.handle(&new_descriptor)?;
-        self.with(&descriptor, both(&to), move |session, from, wait| {
+        self.with(&descriptor, move |session, from| {
             let (old_led_to, new_led_to) = (Cell::default(), Cell::default());
-            let result = session.tree.rename(from.start(&old_led_to, wait), &old, to.start(&new_led_to, wait), &new);
+            let (at, new_at) = (from.start(&old_led_to, DiskWait::Any), to.start(&new_led_to, DiskWait::Any));
+            let result = session.tree.rename(at, &old, new_at, &new);
             from.tell("rename", &from.shown(&old, &old_led_to), Some(&to.shown(&new, &new_led_to)), &result);
             result
         })
@@ -385,9 +397,9 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn symlink_at(&mut self, descriptor: Resource<Descriptor>, target: String, path: String) -> FsResult<()> {
-        self.with(&descriptor, DiskWait::Brief, move |session, handle, wait| {
+        self.with(&descriptor, move |session, handle| {
             let led_to = Cell::default();
-            let result = session.tree.symlink(&target, handle.start(&led_to, wait), &path);
+            let result = session.tree.symlink(&target, handle.start(&led_to, DiskWait::Any), &path);
             handle.tell("symlink", &handle.shown(&path, &led_to), Some(&target), &result);
             result
         })
@@ -424,7 +436,7 @@ impl HostDescriptor for Files<'_> {
         let look = move |session: &Session, handle: &Handle, wait| {
             session.tree.hash_at(handle.start(&Cell::default(), wait), &path, follow(flags))
         };
-        let (lower, upper) = self.with(&descriptor, DiskWait::Never, look).await?;
+        let (lower, upper) = self.look(&descriptor, look).await?;
         Ok(MetadataHashValue { lower, upper })
     }
 
@@ -443,11 +455,8 @@ impl HostDirectoryEntryStream for Files<'_> {
         if list.ahead.is_empty()
             && let Some(mut listing) = list.listing.take()
         {
-            let session = Arc::clone(&list.session);
-            let (names, listing) = match session.next_names(&mut listing) {
-                Some(names) => (names?, listing),
-                None => session.run_blocking(move |_| Ok((listing.next()?, listing))).await?,
-            };
+            let read = Arc::clone(&list.session).run_blocking(move |_| Ok((listing.next()?, listing)));
+            let (names, listing) = read.await?;
             // Closing the directory ends the listing.
             list.listing = Some(listing).filter(|_| !names.is_empty());
             list.ahead =

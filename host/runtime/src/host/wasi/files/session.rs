@@ -11,8 +11,8 @@ use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 
 use super::convert::error_code;
 use crate::grants::{
-    Counted, Device, DiskWait, Entry, FileRoom, FileSlot, ListedKind, OpenCount, OpenFile, Opening, Position, READ,
-    Refused, Start, Times, Tree, TreeListing,
+    Counted, Device, DiskWait, Entry, FileRoom, FileSlot, OpenCount, OpenFile, Opening, Position, READ, Refused, Start,
+    Times, Tree,
 };
 use crate::host::charges::Charges;
 use crate::host::log::{FileEvent, LogBook};
@@ -20,10 +20,8 @@ use crate::limits::budget::Charge;
 
 /// Longer paths are kept and logged without their beginning.
 const SHOWN: usize = 4 << 10;
-/// The most bytes of one write that waits for the disk, and of one to a stream.
+/// The most bytes of one write.
 pub(super) const WRITE: usize = 64 << 10;
-/// The most bytes of one write that is done at once, from the plugin's memory.
-pub(super) const WRITE_AT_ONCE: usize = 256 << 10;
 /// The most bytes of its file that one stream buffers.
 const PIECE: usize = if READ > WRITE { READ } else { WRITE };
 
@@ -57,13 +55,13 @@ pub(in crate::host) struct Session {
     streams: Arc<OpenCount>,
     /// The most open files.
     most: usize,
-    /// How many removed files are being closed.
+    /// How many files are being closed.
     closing: watch::Sender<usize>,
     /// Where that is done.
     runtime: Option<Runtime>,
 }
 
-/// A removed file that is being closed.
+/// A file that is being closed on another thread.
 struct Closing(Arc<Session>);
 
 impl Drop for Closing {
@@ -110,9 +108,9 @@ impl Session {
         self.log.tenant().limits().random
     }
 
-    /// Closes a removed file: the system frees then what it holds on the disk, which may take long. So that is done as
-    /// other work on the disk, and what the session does next waits for it: it has the room then.
-    fn close(self: Arc<Self>, entry: Entry) {
+    /// Closes a file or a listing whose end may wait for the disk or a server. So that is done as other work on the
+    /// disk, and what the session does next waits for it: it has the room of a removed file then.
+    pub(super) fn close(self: Arc<Self>, opened: impl Send + 'static) {
         let Some(runtime) = self.runtime.clone() else { return };
         self.closing.send_modify(|closing| *closing += 1);
         let closing = Closing(self);
@@ -120,7 +118,7 @@ impl Session {
             let turn = closing.0.tree.queue().turn().await;
             let done = spawn_blocking(move || {
                 let working = closing.0.charges.usage().working();
-                drop(entry);
+                drop(opened);
                 drop(working);
                 drop(turn);
                 drop(closing);
@@ -145,49 +143,30 @@ impl Session {
         Ok(Stream { _counted: counted, _charge: charge })
     }
 
-    /// Does an operation at once if it need not wait (`grants/directory/wait.rs`); `None` if it has to be run where it
-    /// may. Its processor time is that of the call that asks for it. `first`: how long it may wait at least, `Never`
-    /// for one that changes nothing. `is_local`: whether what it begins with is on a local file system.
+    /// Does an operation that changes nothing at once, if it need not wait (`grants/directory/wait.rs`); `None` if it
+    /// has to be run where it may. Its processor time is that of the call that asks for it. `is_brief`: whether to try
+    /// that, for what is on a local file system.
     pub(super) fn at_once<R>(
         &self,
-        first: DiskWait,
-        is_local: bool,
-        mut work: impl FnMut(&Session, DiskWait) -> Result<R, Refused>,
+        is_brief: bool,
+        work: impl FnOnce(&Session, DiskWait) -> Result<R, Refused>,
     ) -> Option<Result<R, ErrorCode>> {
-        if first == DiskWait::Any || !is_local || *self.closing.borrow() > 0 {
+        if !is_brief || *self.closing.borrow() > 0 {
             return None;
         }
-        let mut done = Err(Refused::would_wait());
-        if first == DiskWait::Never {
-            done = work(self, first);
-        }
-        if first == DiskWait::Brief || matches!(&done, Err(refused) if refused.is_unknown()) {
-            // Nobody else waits for the disk with this call.
-            if self.charges.usage().is_long() {
-                return None;
-            }
-            let _turn = self.tree.queue().brief(self.charges.totals())?;
-            done = work(self, DiskWait::Brief);
-        }
-        match done {
+        match work(self, DiskWait::Never) {
             Err(refused) if refused.is_would_wait() => None,
             done => Some(done.map_err(|refused| error_code(&refused))),
         }
     }
 
-    /// The next names of a listing at once; `None` if that has to be run where it may wait.
-    pub(super) fn next_names(&self, listing: &mut TreeListing) -> Option<Result<Vec<(ListedKind, String)>, ErrorCode>> {
-        self.at_once(DiskWait::Brief, listing.is_local(), |_, _| listing.next())
-    }
-
-    /// Runs an operation at once, or else where it may wait.
+    /// Runs an operation that changes nothing, or opens something, at once or else where it may wait.
     pub(super) async fn run<R: Send + 'static>(
         self: Arc<Self>,
-        first: DiskWait,
-        is_local: bool,
+        is_brief: bool,
         work: impl Fn(&Session, DiskWait) -> Result<R, Refused> + Send + 'static,
     ) -> Result<R, ErrorCode> {
-        match self.at_once(first, is_local, &work) {
+        match self.at_once(is_brief, &work) {
             Some(done) => done,
             None => self.run_blocking(move |session| work(session, DiskWait::Any)).await,
         }
@@ -264,7 +243,7 @@ impl Handle {
         Start { opened: &self.opened, path: &self.path, led_to, wait }
     }
 
-    /// Whether nothing in it waits for anything but a disk of this machine.
+    /// Whether it is on a local block device, in memory, or made by the host.
     pub(super) fn is_local(&self) -> bool {
         self.session.tree.is_local(&self.opened)
     }
@@ -338,8 +317,8 @@ impl Handle {
     }
 
     /// Truncates or extends it.
-    pub(super) fn set_size(&self, size: u64, wait: DiskWait) -> Result<(), Refused> {
-        let result = self.entry()?.set_size(size, wait);
+    pub(super) fn set_size(&self, size: u64) -> Result<(), Refused> {
+        let result = self.entry()?.set_size(size);
         self.session.tell("truncate", (&self.path, None), Some(size), &result);
         result.map(|_| ())
     }
@@ -352,8 +331,8 @@ impl Handle {
     }
 
     /// Writes all of it or nothing, and returns the offset behind the bytes.
-    pub(super) fn write(&self, position: Position, data: &[u8], wait: DiskWait) -> Result<u64, Refused> {
-        let result = self.entry().and_then(|entry| entry.write(position, data, wait));
+    pub(super) fn write(&self, position: Position, data: &[u8]) -> Result<u64, Refused> {
+        let result = self.entry().and_then(|entry| entry.write(position, data));
         match &result {
             Ok(_) => {
                 self.written.fetch_add(u64::try_from(data.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -377,8 +356,8 @@ impl Drop for Handle {
             self.session.log.file(&FileEvent { operation, path, to: None, bytes, read, refused });
         }
         let opened = std::mem::replace(&mut self.opened, Tree::root());
-        if let Some(removed) = opened.into_last().and_then(Entry::close_unless_removed) {
-            Arc::clone(&self.session).close(removed);
+        if let Some(open) = opened.into_last().and_then(Entry::close_at_once) {
+            Arc::clone(&self.session).close(open);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Files as streams: a piece at a time is read, or charged and written, at once or else by a task of its own.
+//! Files as streams: a piece at a time is read, at once or else by a task of its own, or charged and written by one.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
-use super::session::{Handle, Session, Stream, WRITE};
+use super::session::{Handle, Stream, WRITE};
 use crate::grants::{DiskWait, Position, READ};
 
 /// Bytes to read when the plugin waits without having said how many it wants.
@@ -38,7 +38,7 @@ impl Reader {
         let (handle, offset, length) = (Arc::clone(&self.handle), self.offset, length.min(READ));
         let session = self.handle.session();
         let read = move |wait| handle.read(offset, length, wait);
-        self.state = match session.at_once(DiskWait::Never, self.handle.is_local(), |_, wait| read(wait)) {
+        self.state = match session.at_once(self.handle.is_local(), |_, wait| read(wait)) {
             Some(done) => done.into(),
             None => {
                 let stream = Arc::clone(&self.stream);
@@ -136,19 +136,6 @@ impl Writer {
         Self { handle, position, state: Writing::Ready, stream: Arc::new(stream) }
     }
 
-    /// A piece was written, or not.
-    fn wrote(&mut self, done: Result<u64, ErrorCode>) {
-        self.state = match done {
-            Ok(end) => {
-                if let Position::At(offset) = &mut self.position {
-                    *offset = end;
-                }
-                Writing::Ready
-            }
-            Err(code) => Writing::Failed(code),
-        };
-    }
-
     /// The error, reported once.
     fn check(&mut self) -> StreamResult<()> {
         match self.state {
@@ -166,8 +153,15 @@ impl Writer {
 impl Pollable for Writer {
     async fn ready(&mut self) {
         if let Writing::Waiting(write) = &mut self.state {
-            let done = write.await.unwrap_or(Err(ErrorCode::Io));
-            self.wrote(done);
+            self.state = match write.await.unwrap_or(Err(ErrorCode::Io)) {
+                Ok(end) => {
+                    if let Position::At(offset) = &mut self.position {
+                        *offset = end;
+                    }
+                    Writing::Ready
+                }
+                Err(code) => Writing::Failed(code),
+            };
         }
     }
 }
@@ -179,19 +173,14 @@ impl OutputStream for Writer {
         if matches!(self.state, Writing::Waiting(_)) || bytes.len() > WRITE {
             return Err(StreamError::trap("more was written than check-write allows"));
         }
-        let (handle, position, session) = (Arc::clone(&self.handle), self.position, self.handle.session());
-        let write = |_: &Session, wait| self.handle.write(position, &bytes, wait);
-        if let Some(done) = session.at_once(DiskWait::Brief, self.handle.is_local(), write) {
-            self.wrote(done);
-            return Ok(());
-        }
-        let stream = Arc::clone(&self.stream);
-        self.state = Writing::Waiting(tokio::spawn(session.run_blocking(move |_| {
-            let written = handle.write(position, &bytes, DiskWait::Any);
+        let (handle, position, stream) = (Arc::clone(&self.handle), self.position, Arc::clone(&self.stream));
+        let write = self.handle.session().run_blocking(move |_| {
+            let written = handle.write(position, &bytes);
             // The piece stays charged until it is written, even if the plugin no longer waits.
             drop((bytes, stream));
             written
-        })));
+        });
+        self.state = Writing::Waiting(tokio::spawn(write));
         Ok(())
     }
 
