@@ -15,6 +15,7 @@
 //! attributes  the attributes of a file, as the protocol writes them
 //! longname    a line of `ls -l`
 //! handles     what is open, and the names that clients use for it
+//! options     the command line
 //! filesystem  what the server needs of a file system
 //! status      the codes and messages of replies that report an error
 //! wire        integers and strings
@@ -29,6 +30,7 @@ mod handles;
 mod longname;
 #[cfg(unix)]
 mod native;
+mod options;
 mod request;
 mod server;
 mod status;
@@ -39,6 +41,7 @@ pub use filesystem::{FileKind, FileSystem, Metadata, NewTimes, OpenMode, Space};
 pub use handles::MAX_HANDLES;
 #[cfg(unix)]
 pub use native::NativeFiles;
+pub use options::Options;
 pub use request::{Request, kind};
 pub use server::{Account, OUTPUT_HIGH, ProtocolError, Server};
 pub use status::{Failure, FileError, Status};

@@ -100,6 +100,39 @@ pub enum Request<'a> {
 }
 
 impl<'a> Request<'a> {
+    /// Whether it changes files, or opens one for that.
+    #[must_use]
+    pub fn changes_files(&self) -> bool {
+        match self {
+            Self::Open { mode, .. } => mode.write || mode.append || mode.create || mode.truncate,
+            Self::Write { .. }
+            | Self::SetStat { .. }
+            | Self::FileSetStat { .. }
+            | Self::Remove { .. }
+            | Self::MakeDirectory { .. }
+            | Self::RemoveDirectory { .. }
+            | Self::Rename { .. }
+            | Self::Symlink { .. }
+            | Self::Link { .. }
+            | Self::CopyData { .. } => true,
+            Self::Close { .. }
+            | Self::Read { .. }
+            | Self::Stat { .. }
+            | Self::FileStat { .. }
+            | Self::OpenDirectory { .. }
+            | Self::ReadDirectory { .. }
+            | Self::RealPath { .. }
+            | Self::ReadLink { .. }
+            | Self::Space { .. }
+            | Self::FileSpace { .. }
+            | Self::Sync { .. }
+            | Self::Limits
+            | Self::ExpandPath { .. }
+            | Self::HomeDirectory { .. }
+            | Self::Names { .. } => false,
+        }
+    }
+
     /// Reads the fields behind the type and the number of a request. What follows the last field is ignored, as
     /// OpenSSH's sftp-server does.
     ///

@@ -83,6 +83,8 @@ pub struct Server<F: FileSystem> {
     unanswered: usize,
     /// INIT has arrived.
     has_begun: bool,
+    /// Requests that change files are refused.
+    is_read_only: bool,
 }
 
 impl<F: FileSystem> Server<F> {
@@ -96,7 +98,15 @@ impl<F: FileSystem> Server<F> {
             replies: Replies::default(),
             unanswered: 0,
             has_begun: false,
+            is_read_only: false,
         }
+    }
+
+    /// The same session, which may not change files if `is_read_only`: such requests get `SSH_FX_PERMISSION_DENIED`, as
+    /// from OpenSSH's sftp-server with `-R`.
+    #[must_use]
+    pub fn read_only(self, is_read_only: bool) -> Self {
+        Self { is_read_only, ..self }
     }
 
     /// Takes bytes of the client, in pieces of any size, and executes the requests that are whole. Returns how many
@@ -199,6 +209,9 @@ impl<F: FileSystem> Server<F> {
 
     /// Executes one request and writes its reply, unless it fails.
     fn execute(&mut self, id: u32, request: Request<'_>) -> Result<(), Failure> {
+        if self.is_read_only && request.changes_files() {
+            return Err(Failure::READ_ONLY);
+        }
         match request {
             Request::Open { path, mode } => self.open(id, path, mode),
             Request::Close { handle } => self.close(id, handle),

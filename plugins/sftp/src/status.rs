@@ -145,6 +145,8 @@ impl Failure {
         status: Status::PermissionDenied,
         message: "devices, pipes and sockets cannot be opened over SFTP, only files and directories",
     };
+    pub(crate) const READ_ONLY: Self =
+        Self { status: Status::PermissionDenied, message: "this session may only read: the server runs with -R" };
     pub(crate) const OPEN_QUOTA: Self =
         Self::failed("too many files are open, or the quota is exceeded: close or remove some first");
 

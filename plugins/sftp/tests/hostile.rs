@@ -400,3 +400,42 @@ fn a_file_is_not_copied_to_itself() {
     assert_eq!(session.status(kind::EXTENDED, &copy(b"none", &other)).0, NO_SUCH_FILE);
     assert_eq!(fs::read(session.place.path().join("f")).unwrap(), b"data");
 }
+
+#[test]
+fn a_session_that_may_only_read_changes_nothing() {
+    let mut session = Session::begun();
+    fs::write(session.place.path().join("file"), "text").unwrap();
+    fs::create_dir(session.place.path().join("folder")).unwrap();
+    session.server = session.server.read_only(true);
+    let two = |first: Vec<u8>| first.string(b"file").string(b"new");
+    // WRITE, CREATE, TRUNCATE and APPEND, each with READ.
+    for flags in [2, 8 | 1, 16 | 1, 4 | 1, 0x1a] {
+        let open = Vec::new().string(b"file").number(flags).number(0);
+        assert_eq!(session.status(kind::OPEN, &open).0, PERMISSION_DENIED, "{flags}");
+    }
+    let sized = Vec::new().string(b"file").number(1).long(0);
+    assert_eq!(session.status(kind::SETSTAT, &sized).0, PERMISSION_DENIED);
+    assert_eq!(session.status(kind::REMOVE, &Vec::new().string(b"file")).0, PERMISSION_DENIED);
+    assert_eq!(session.status(kind::MKDIR, &Vec::new().string(b"new").number(0)).0, PERMISSION_DENIED);
+    assert_eq!(session.status(kind::RMDIR, &Vec::new().string(b"folder")).0, PERMISSION_DENIED);
+    assert_eq!(session.status(kind::RENAME, &two(Vec::new())).0, PERMISSION_DENIED);
+    assert_eq!(session.status(kind::SYMLINK, &two(Vec::new())).0, PERMISSION_DENIED);
+    for name in ["posix-rename@openssh.com", "hardlink@openssh.com"] {
+        let request = two(Vec::new().string(name.as_bytes()));
+        assert_eq!(session.status(kind::EXTENDED, &request).0, PERMISSION_DENIED, "{name}");
+    }
+    let open = Vec::new().string(b"file").number(1).number(0);
+    assert!(matches!(session.ask(kind::OPEN, 9, &open), Reply::Handle(_)));
+    assert_eq!(fs::read(session.place.path().join("file")).unwrap(), b"text");
+    assert_eq!(fs::read_dir(session.place.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn an_option_that_is_not_known_ends_the_program_before_it_answers() {
+    for (options, status) in [(&["-R"][..], 0), (&["-P", "write"], 1), (&["-x"], 1), (&["folder"], 1)] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_sftp"));
+        let output = program.args(options).stdin(Stdio::null()).output().unwrap();
+        assert_eq!(output.status.code(), Some(status), "{options:?}");
+        assert_eq!(output.stderr.is_empty(), status == 0, "{options:?}");
+    }
+}
