@@ -208,7 +208,7 @@ fn a_header_that_is_cut_off_too_long_or_sent_twice_ends_its_connection_and_no_ot
     assert!(reason.contains("identification"), "{reason}");
     // Byte by byte it is a header like any other.
     let bytes: Vec<&[u8]> = line.chunks(1).chain([&b"SSH-2.0-x\r\n"[..]]).collect();
-    assert!(said(&bytes).starts_with("SSH-2.0-Whelk"));
+    assert!(said(&bytes).starts_with("SSH-2.0-OpenSSH_compatible_Whelk"));
     let reason = ends(2);
     assert!(!reason.contains("identification"), "{reason}");
     let finished = from(&gateway, "127.0.0.12", "guest", &Access::Nothing).run(Input::Nothing);
