@@ -138,7 +138,7 @@ fn haproxy_says_who_its_client_is_by_both_versions_and_nobody_else_may() {
     let finished = from(&gateway, "127.0.0.1", "guest", &Access::Nothing).run(Input::Nothing);
     assert_eq!(finished.status, Some(255), "{}", finished.err);
     let answer = stranger_with_header(&gateway);
-    assert!(!answer.contains("SSH-2.0-Whelk\r\nSSH"), "{answer}");
+    assert!(answer.matches("SSH-2.0-").count() <= 1, "{answer}");
     gateway.wait("end of the stranger", |event| {
         let is_violation = event.field("reason").contains("identification");
         (event.message == "connection closed" && is_violation).then_some(())
