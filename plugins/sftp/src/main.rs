@@ -1,8 +1,8 @@
 //! The program: serves SFTP on standard input and output until the client sends no more.
 //!
 //! It exits with 0 at the end of the input. It exits with 1 and a line on standard error if the input is not SFTP or
-//! ends in the middle of a request, or if the command line has an option that it does not know. In the sandbox the files
-//! are those of the session (`wasi:filesystem`). Built for Unix it serves the machine's, for `sftp -D` and for
+//! ends in the middle of a request, or if the command line has an option that it does not know. In the sandbox the
+//! files are those of the session (`wasi:filesystem`). Built for Unix it serves the machine's, for `sftp -D` and for
 //! comparisons.
 
 #[cfg(unix)]
