@@ -260,7 +260,7 @@ fn what_the_kernel_has_in_memory_is_read_without_another_thread() {
         // What follows a write begins when the file is closed. The kernel then knows that `none` is not there, too.
         assert_eq!(shell.run("mkdir d;write d/note text;read d/none").await, "ok\nok\nnone");
         assert_eq!(other.run("stat d/note").await, "file 4");
-        let kind = u32::try_from(rustix::fs::statfs(&place.path("d/note")).unwrap().f_type).unwrap();
+        let kind = u32::try_from(rustix::fs::statfs(place.path("d/note")).unwrap().f_type).unwrap();
         let has_cached_reads = [EXT4, XFS, BTRFS].contains(&kind);
         // The only thread for blocking work is taken.
         let (free, taken) = std::sync::mpsc::channel::<()>();

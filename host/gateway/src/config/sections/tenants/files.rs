@@ -1,7 +1,7 @@
 //! The setting `files` of a tenant: whether sftp and scp reach the files that its sessions see.
 //!
-//! If they do, the tenant has routes of whelk's own behind those of the operator: to the programs [`PROGRAMS`], which
-//! serve the two protocols.
+//! If they do, the tenant has routes of whelk's own behind those of the operator: to the programs `sftp` and `scp`,
+//! which serve the two protocols.
 
 use std::sync::LazyLock;
 
