@@ -39,6 +39,26 @@ class Folders:
         return f"{self.remote}/{name}" if name else self.remote
 
 
+class Trees:
+    """The operations on whole trees, of `put_tree(local, remote)` and `get_tree(remote, local)`."""
+
+    def put_r(self, folders):
+        self.put_tree(folders.here("tree"), folders.there("tree"))
+
+    def get_r(self, folders):
+        self.get_tree(folders.there("tree"), folders.here("tree"))
+
+    def put_many(self, folders):
+        self.put_tree(folders.here("many"), folders.there("many"))
+
+    def get_many(self, folders):
+        self.get_tree(folders.there("many"), folders.here("many"))
+
+    def names(self, folders):
+        self.put_tree(folders.here("names"), folders.there("names"))
+        self.get_tree(folders.there("names"), folders.here("back/names"))
+
+
 def report(operation, error=None, said=""):
     print(json.dumps({"operation": operation, "error": error, "said": said or ""}), flush=True)
 

@@ -9,23 +9,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use whelk_tests::{
-    Access, Call, Client, Finished, Gateway, Input, Keys, Output, Running, SOON, Setup, build_guest, client_program,
-    shipped_plugins, size,
+    Access, Call, Client, Finished, Gateway, Input, Keys, OPENSSH_VERSIONS, Output, Running, SOON, Setup, build_guest,
+    client_program, openssh_tool, shipped_plugins, size,
 };
-
-/// The versions, as the names of the programs end.
-const VERSIONS: [&str; 2] = ["9.2", "10.0"];
-
-const OPTIONS: [&str; 8] = [
-    "-F",
-    "none",
-    "-oStrictHostKeyChecking=no",
-    "-oUserKnownHostsFile=/dev/null",
-    "-oGlobalKnownHostsFile=/dev/null",
-    "-oBatchMode=yes",
-    "-oIdentitiesOnly=yes",
-    "-oLogLevel=ERROR",
-];
 
 /// Users with homes and without, by the keys in `keys`; `forced` has keys that may do one thing each. Whoever else
 /// comes is let into `granted` by an authenticator.
@@ -120,8 +106,7 @@ impl Place {
 
     /// One of OpenSSH's programs, with a key.
     fn program(&self, name: &str, version: &str, key: &Keys) -> Command {
-        let mut command = Command::new(client_program(&format!("{name}-{version}")));
-        command.args(OPTIONS).arg("-i").arg(key.openssh());
+        let mut command = openssh_tool(&format!("{name}-{version}"), key);
         command.arg("-S").arg(client_program(&format!("ssh-{version}")));
         command.args(["-P", &self.gateway.port().to_string()]);
         command
@@ -159,7 +144,7 @@ impl Place {
 #[test]
 fn a_home_is_reached_by_sftp_and_by_both_protocols_of_scp() {
     let place = Place::new(&["sftp", "scp"]);
-    for version in VERSIONS {
+    for version in OPENSSH_VERSIONS {
         let (sent, got) = (place.local("sent", &format!("of {version}\n")), place.folder("got"));
         let got = got.display().to_string();
         let batch = format!("put {sent} new-{version}\nget welcome {got}\nls -1\n");
@@ -196,7 +181,7 @@ fn a_directory_that_is_no_home_is_reached_by_one_line_and_a_granted_home_without
     let place = Place::new(&["sftp", "scp"]);
     fs::write(place.folder("plain/data"), "an application's").expect("our own folder");
     fs::write(place.folder("reached/data"), "text").expect("our own folder");
-    for version in VERSIONS {
+    for version in OPENSSH_VERSIONS {
         let got = place.folder("got").display().to_string();
         let batch = format!("get data {got}\n");
         let finished = place.sftp("plain", version, &place.key, &batch);
@@ -225,7 +210,7 @@ fn what_is_routed_is_the_forced_command() {
     let place = Place::new(&["sftp", "scp"]);
     let [sftp, scp] = &place.forced;
     let home = place.folder("homes/forced");
-    for version in VERSIONS {
+    for version in OPENSSH_VERSIONS {
         let (sent, got) = (place.local("sent", "text"), place.folder("got").display().to_string());
         // `internal-sftp`, whatever the client asks for.
         let finished = place.sftp("forced", version, sftp, &format!("put {sent} by-sftp\nget welcome {got}\n"));
@@ -276,7 +261,7 @@ fn in_the_demonstration_sftp_reaches_the_directory_of_the_plugin() {
     let Access::Key(key) = access else { unreachable!("a fresh key is a key") };
     let place = Place { gateway, forced: [Arc::clone(&key), Arc::clone(&key)], key };
     let sent = place.local("sent", "text");
-    for version in VERSIONS {
+    for version in OPENSSH_VERSIONS {
         let finished = place.sftp("echo", version, &place.key, &format!("put {sent} new\nls -1\n"));
         assert_eq!(finished.status, Some(0), "{version}: {}", finished.err);
         assert_eq!(fs::read_to_string(state.join("files/echo/new")).expect("it came"), "text");

@@ -121,7 +121,7 @@ class Engine:
         return self.command(f"{command} {quoted(first)} {quoted(second)}")
 
 
-class Does:
+class Does(operations.Trees):
     def __init__(self, engine):
         self.engine = engine
 
@@ -177,22 +177,6 @@ class Does:
         for is_folder, name in self.entries(remote):
             get = self.get_tree if is_folder else self.down
             get(f"{remote}/{name}", f"{local}/{name}")
-
-    def put_r(self, folders):
-        self.put_tree(folders.here("tree"), folders.there("tree"))
-
-    def get_r(self, folders):
-        self.get_tree(folders.there("tree"), folders.here("tree"))
-
-    def put_many(self, folders):
-        self.put_tree(folders.here("many"), folders.there("many"))
-
-    def get_many(self, folders):
-        self.get_tree(folders.there("many"), folders.here("many"))
-
-    def names(self, folders):
-        self.put_tree(folders.here("names"), folders.there("names"))
-        self.get_tree(folders.there("names"), folders.here("back/names"))
 
     def put_p(self, folders):
         self.put(folders)

@@ -15,7 +15,7 @@ from file_operations import HALF
 BLOCK = 32768
 
 
-class Does:
+class Does(operations.Trees):
     def __init__(self, sftp):
         self.sftp = sftp
 
@@ -78,22 +78,6 @@ class Does:
         for name, entry in self.entries(remote):
             get = self.get_tree if stat.S_ISDIR(entry.permissions) else self.download
             get(f"{remote}/{name}", f"{local}/{name}")
-
-    def put_r(self, folders):
-        self.put_tree(folders.here("tree"), folders.there("tree"))
-
-    def get_r(self, folders):
-        self.get_tree(folders.there("tree"), folders.here("tree"))
-
-    def put_many(self, folders):
-        self.put_tree(folders.here("many"), folders.there("many"))
-
-    def get_many(self, folders):
-        self.get_tree(folders.there("many"), folders.here("many"))
-
-    def names(self, folders):
-        self.put_tree(folders.here("names"), folders.there("names"))
-        self.get_tree(folders.there("names"), folders.here("back/names"))
 
     def put_p(self, folders):
         self.put(folders)

@@ -3,21 +3,10 @@
 
 use std::process::Command;
 
-use whelk_tests::{Access, Finished, Gateway, Input, Output, Running, SOON, Setup, Sshd, client_program};
-
-/// The versions, as the names of the programs end.
-const VERSIONS: [&str; 2] = ["9.2", "10.0"];
-
-const OPTIONS: [&str; 8] = [
-    "-F",
-    "none",
-    "-oStrictHostKeyChecking=no",
-    "-oUserKnownHostsFile=/dev/null",
-    "-oGlobalKnownHostsFile=/dev/null",
-    "-oBatchMode=yes",
-    "-oIdentitiesOnly=yes",
-    "-oLogLevel=ERROR",
-];
+use whelk_tests::{
+    Access, Finished, Gateway, Input, OPENSSH_VERSIONS, Output, Running, SOON, Setup, Sshd, client_program,
+    openssh_tool,
+};
 
 /// A gateway whose user `probe` has a key.
 fn gateway() -> (Gateway, Access, String) {
@@ -31,9 +20,7 @@ fn gateway() -> (Gateway, Access, String) {
 /// One of the programs, with the key.
 fn program(name: &str, access: &Access) -> Command {
     let Access::Key(key) = access else { unreachable!("a fresh key is a key") };
-    let mut command = Command::new(client_program(name));
-    command.args(OPTIONS).arg("-i").arg(key.openssh());
-    command
+    openssh_tool(name, key)
 }
 
 fn run(command: Command) -> Finished {
@@ -44,7 +31,7 @@ fn run(command: Command) -> Finished {
 fn scp_and_sftp_are_told_that_there_is_no_such_subsystem_where_the_tenant_has_no_files() {
     let (gateway, access, _) = gateway();
     let port = gateway.port().to_string();
-    for version in VERSIONS {
+    for version in OPENSSH_VERSIONS {
         let ssh = client_program(&format!("ssh-{version}"));
         for name in ["sftp", "scp"] {
             let mut command = program(&format!("{name}-{version}"), &access);
@@ -71,7 +58,7 @@ fn scp_and_sftp_are_told_that_there_is_no_such_subsystem_where_the_tenant_has_no
 fn sessions_share_the_connection_of_a_control_master() {
     let (gateway, access, _) = gateway();
     let port = gateway.port().to_string();
-    for version in VERSIONS {
+    for version in OPENSSH_VERSIONS {
         let socket = gateway.folder().join(format!("master-{version}"));
         let ssh = |arguments: &[&str]| {
             let mut command = program(&format!("ssh-{version}"), &access);
@@ -97,9 +84,9 @@ fn sessions_share_the_connection_of_a_control_master() {
     let logins = gateway.wait_all("ends of both connections", |events| {
         let closed = events.iter().filter(|event| event.message == "connection closed").count();
         let logins = events.iter().filter(|event| event.message == "authenticated").count();
-        (closed == VERSIONS.len()).then_some(logins)
+        (closed == OPENSSH_VERSIONS.len()).then_some(logins)
     });
-    assert_eq!(logins, VERSIONS.len(), "one login for all sessions of a master");
+    assert_eq!(logins, OPENSSH_VERSIONS.len(), "one login for all sessions of a master");
     gateway.end();
 }
 
@@ -121,7 +108,7 @@ fn whelk_is_reached_through_a_jump_host() {
         gateway.port(),
     );
     std::fs::write(&settings, text).expect("our own folder");
-    for version in VERSIONS {
+    for version in OPENSSH_VERSIONS {
         let ssh = |command: &str| {
             let mut ssh = Command::new(client_program(&format!("ssh-{version}")));
             ssh.arg("-F").arg(&settings).args(["whelk", command]);

@@ -9,7 +9,7 @@ import file_operations as operations
 from file_operations import HALF
 
 
-class Does:
+class Does(operations.Trees):
     def __init__(self, sftp):
         self.sftp = sftp
 
@@ -66,22 +66,6 @@ class Does:
                 self.get_tree(f"{remote}/{entry.filename}", f"{local}/{entry.filename}")
             else:
                 self.sftp.get(f"{remote}/{entry.filename}", f"{local}/{entry.filename}")
-
-    def put_r(self, folders):
-        self.put_tree(folders.here("tree"), folders.there("tree"))
-
-    def get_r(self, folders):
-        self.get_tree(folders.there("tree"), folders.here("tree"))
-
-    def put_many(self, folders):
-        self.put_tree(folders.here("many"), folders.there("many"))
-
-    def get_many(self, folders):
-        self.get_tree(folders.there("many"), folders.here("many"))
-
-    def names(self, folders):
-        self.put_tree(folders.here("names"), folders.there("names"))
-        self.get_tree(folders.there("names"), folders.here("back/names"))
 
     def put_p(self, folders):
         self.put(folders)

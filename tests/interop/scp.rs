@@ -1,4 +1,4 @@
-//! The program `scp` with clients that speak scp's own protocol: OpenSSH's `scp -O`, pscp, AsyncSSH and libssh2.
+//! The program `scp` with clients that speak scp's own protocol: OpenSSH's `scp -O`, pscp and AsyncSSH.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,8 +8,8 @@ use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
 use whelk_tests::{
-    Call, Client, Finished, Gateway, Input, LATER, MIB, Output, Running, SOON, Setup, client_program, figure,
-    repository, shipped_plugins, size,
+    Call, Client, Finished, Gateway, Input, LATER, MIB, OPENSSH_VERSIONS, Output, Running, SOON, Setup, client_program,
+    figure, repository, shipped_plugins, size,
 };
 
 /// `guest` has a directory, `small` one with a quota.
@@ -29,9 +29,6 @@ plugin = \"scp\"
 routes.exec = { scp = \"scp\" }
 grants.directory = { path = \"narrow\", access = \"read-write\", bytes = \"300 KiB\" }
 ";
-
-/// The versions of OpenSSH, as the names of the programs end.
-const VERSIONS: [&str; 2] = ["9.2", "10.0"];
 
 fn gateway() -> Gateway {
     let setup = Setup::default();
@@ -152,7 +149,7 @@ fn openssh_gets_what_its_patterns_match_and_is_told_what_failed() {
     }
     symlink("..", wide.join("up")).expect("our own folder");
     symlink("/a.txt", wide.join("link")).expect("our own folder");
-    for version in VERSIONS {
+    for version in OPENSSH_VERSIONS {
         let back = gateway.folder().join(format!("back-{version}"));
         fs::create_dir(&back).expect("our own folder");
         let back = text(&back);
@@ -191,7 +188,7 @@ fn targets_and_quoted_paths_are_literal_and_a_whole_home_is_fetched() {
     let own = gateway.folder().join("own");
     fs::write(wide.join("photo1.jpg"), "one").expect("our own folder");
     fs::write(&own, "new").expect("our own folder");
-    for version in VERSIONS {
+    for version in OPENSSH_VERSIONS {
         let back = gateway.folder().join("back");
         let remote = "guest@127.0.0.1:photo\\[1\\].jpg";
         for places in [[text(&own), remote], [remote, text(&back)], [text(&own), "guest@127.0.0.1:x{1,2}.txt"]] {
@@ -222,7 +219,7 @@ fn targets_and_quoted_paths_are_literal_and_a_whole_home_is_fetched() {
 
 #[test]
 fn a_file_beyond_the_quota_is_told_and_the_next_one_is_stored() {
-    for version in VERSIONS {
+    for version in OPENSSH_VERSIONS {
         let gateway = gateway();
         let own = gateway.folder().join("own");
         fs::create_dir(&own).expect("our own folder");

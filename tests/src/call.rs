@@ -3,13 +3,36 @@
 //! Owns the differences between the clients' command lines. The libraries have small drivers in `interop/` that behave
 //! like `ssh`: stdin in, stdout and stderr out, the exit status passed on, 255 for a signal, whose name they print.
 
-use crate::access::Access;
+use crate::access::{Access, Keys};
 use crate::gateway::Gateway;
 use crate::measure::{LATER, SOON};
 use crate::places::{client_program, our_client, repository};
 use crate::running::{Finished, Input, Output, Running};
 use std::process::Command;
 use std::time::Duration;
+
+/// The versions of OpenSSH's client programs, as their names end.
+pub const OPENSSH_VERSIONS: [&str; 2] = ["9.2", "10.0"];
+
+/// What OpenSSH's client programs need to log in by one key and without a question, to a server whose host key they do
+/// not know.
+pub const OPENSSH_OPTIONS: [&str; 8] = [
+    "-F",
+    "none",
+    "-oStrictHostKeyChecking=no",
+    "-oUserKnownHostsFile=/dev/null",
+    "-oGlobalKnownHostsFile=/dev/null",
+    "-oBatchMode=yes",
+    "-oIdentitiesOnly=yes",
+    "-oLogLevel=ERROR",
+];
+
+/// One of OpenSSH's programs around `ssh`, such as `sftp-10.0`, that logs in with this key.
+pub fn openssh_tool(name: &str, key: &Keys) -> Command {
+    let mut command = Command::new(client_program(name));
+    command.args(OPENSSH_OPTIONS).arg("-i").arg(key.openssh());
+    command
+}
 
 /// A client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

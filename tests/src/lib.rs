@@ -22,7 +22,7 @@ mod script;
 mod sshd;
 
 pub use access::{Access, Keys, PASSWORD};
-pub use call::{Call, Client};
+pub use call::{Call, Client, OPENSSH_OPTIONS, OPENSSH_VERSIONS, openssh_tool};
 pub use gateway::{Gateway, Setup};
 pub use group::MemoryGroup;
 pub use guest::build_guest;

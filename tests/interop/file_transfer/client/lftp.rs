@@ -1,12 +1,11 @@
 //! lftp.
 
-use super::openssh::OPTIONS;
 use crate::file_transfer::fixture::write;
 use crate::file_transfer::operation::Operation;
 use crate::file_transfer::row::{Client, How, Step};
 use crate::file_transfer::site::Site;
 use std::process::Command;
-use whelk_tests::client_program;
+use whelk_tests::{OPENSSH_OPTIONS, client_program};
 
 pub(super) fn client() -> Client {
     Client { name: "lftp", how: How::Batch(batch), step, without: &[] }
@@ -20,7 +19,7 @@ fn batch(site: &Site, lines: &[String]) -> Command {
          set sftp:auto-confirm true\nset sftp:connect-program \"{} -a -x {} -i {}\"\n\
          open -u {}, sftp://127.0.0.1:{}\n{}\n",
         ssh.display(),
-        OPTIONS.join(" "),
+        OPENSSH_OPTIONS.join(" "),
         site.keys.openssh().display(),
         site.user,
         site.port,

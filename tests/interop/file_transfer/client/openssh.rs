@@ -5,18 +5,7 @@ use crate::file_transfer::operation::Operation;
 use crate::file_transfer::row::{Client, How, Step, words};
 use crate::file_transfer::site::Site;
 use std::process::Command;
-use whelk_tests::client_program;
-
-pub(super) const OPTIONS: [&str; 8] = [
-    "-F",
-    "none",
-    "-oStrictHostKeyChecking=no",
-    "-oUserKnownHostsFile=/dev/null",
-    "-oGlobalKnownHostsFile=/dev/null",
-    "-oBatchMode=yes",
-    "-oIdentitiesOnly=yes",
-    "-oLogLevel=ERROR",
-];
+use whelk_tests::{client_program, openssh_tool};
 
 /// scp writes names as vis(3) has them: a line break arrives as `\012`, and so do others.
 const OLD_SCP: &[&str] = &["\n", "\t", "\x07"];
@@ -34,8 +23,8 @@ pub(super) fn clients() -> Vec<Client> {
 }
 
 fn program(site: &Site, name: &str, version: &str) -> Command {
-    let mut command = Command::new(client_program(&format!("{name}-{version}")));
-    command.args(OPTIONS).arg("-i").arg(site.keys.openssh()).arg("-S").arg(client_program(&format!("ssh-{version}")));
+    let mut command = openssh_tool(&format!("{name}-{version}"), &site.keys);
+    command.arg("-S").arg(client_program(&format!("ssh-{version}")));
     command.args(["-P", &site.port.to_string()]);
     command
 }
