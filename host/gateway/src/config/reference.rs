@@ -180,10 +180,10 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 #   login shell would. Otherwise such a command goes to the user's plugin. A forced command and the routes come first. With
 #   true a name that is no program's is an error: "NAME: not found", exit status 127:
 # exec_programs = false
-#   Whether sftp and scp reach its files (sshd's `Subsystem sftp internal-sftp`): the subsystem sftp is then served by the
-#   program sftp, and the commands scp and internal-sftp by the programs scp and sftp. The routes below and forced commands
-#   come first. Without this setting it is true if the directory is a home, and false if not, since a directory may be an
-#   application's data:
+#   Whether sftp and scp reach its files (sshd's `Subsystem sftp internal-sftp`): the subsystem sftp is then served by
+#   the program sftp, and the commands scp and internal-sftp by the programs scp and sftp. The routes below and forced
+#   commands come first. Without this setting it is true if the directory is a home, and false if not, since a directory
+#   may be an application's data:
 # files = true
 #
 #   Authorities whose certificates this tenant's users may have, beside the server's: trusted_user_ca_keys, as at the top.
@@ -215,9 +215,10 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 #   must exist and holds nothing else. bytes and files are those of each home, total_bytes and total_files
 #   those of all together (HOMES):
 #     directory = { path = "homes/{principal}", from = "skel", bytes = "1 GiB", total_bytes = "100 GiB" }
-#   Or homes that are removed when their connection has ended, or when their "session" has. They need no path, and are for
-#   users without credentials too. What a killed server leaves of them is removed at the next start, for tenants that are
-#   still there; those of a tenant that is gone stay below the state folder, in ephemeral/TENANT and tmp/TENANT:
+#   Or homes that are removed when their connection has ended, or when their "session" has. They need no path, and are
+#   for users without credentials too. What a killed server leaves of them is removed at the next start, for tenants
+#   that are still there; those of a tenant that is gone stay below the state folder, in ephemeral/TENANT and
+#   tmp/TENANT:
 #     directory = { ephemeral = "connection", from = "skel", total_files = 100000 }
 #   Folders of the operator that its plugins read, beside the directory, at any path but those that whelk has itself. They
 #   hold nothing of anybody's that must stay secret, and tenants may share them:

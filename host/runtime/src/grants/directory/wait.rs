@@ -31,7 +31,7 @@
 //! its guest, and it may be the one that has tokio's I/O driver, which no other takes over while it waits: so sockets,
 //! timers and other tenants would wait with it. First the time that workers wait has to be bounded, and charged to the
 //! session. Also refused: `block_in_place`, which wakes a thread for each call, as the hop does; `io_uring`, which
-//! containers forbid; answering writes before they are done, because a full disk has to be told to who writes.
+//! containers forbid; answering writes before they are done, because whoever writes has to learn of a full disk.
 
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
