@@ -23,7 +23,7 @@ pub(super) fn clients() -> Vec<Client> {
 }
 
 fn program(site: &Site, name: &str, version: &str) -> Command {
-    let mut command = openssh_tool(&format!("{name}-{version}"), &site.keys);
+    let mut command = openssh_tool(&format!("{name}-{version}"), site.keys);
     command.arg("-S").arg(client_program(&format!("ssh-{version}")));
     command.args(["-P", &site.port.to_string()]);
     command
