@@ -64,6 +64,11 @@ fn openssh_runs_programs_by_their_names_and_each_failure_has_the_status_of_a_she
             assert_eq!((ended.out.text().as_str(), ended.status), ("", Some(status)), "{client:?}: {command}");
         }
     }
+    // `/bin` shows the names that may be run, whether a file is a program or not.
+    let ended =
+        call(Client::OpenSsh100, &gateway, "command 'ls /bin' 'ls /usr/bin' 'size /bin/tool'").run(Input::Nothing);
+    let size = program.len();
+    assert_eq!(ended.out.text(), format!("{0}{0}true {size}\n", "command\ntext\ntool\n"), "{}", ended.err);
     // Dropped in while the server runs.
     fs::write(bin.join("late.wasm"), &program).expect("our own folder");
     let ended = call(Client::OpenSsh100, &gateway, "late args").run(Input::Nothing);

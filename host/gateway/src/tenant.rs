@@ -52,7 +52,7 @@ pub struct Tenant {
     own: Option<Arc<Registry>>,
     operators: Arc<Registry>,
     /// What names mean that no plugin has.
-    programs: Programs,
+    programs: Arc<Programs>,
     busy_permits: BusyPermits,
     input: Arc<InputBudget>,
     /// The quota of its directory, if it has one.
@@ -204,6 +204,11 @@ impl Plugins for Tenant {
         self.programs.command(request)
     }
 
+    fn program<'a>(&'a self, name: &'a str) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>> {
+        let deadline = Instant::now() + self.limits.plugins.prepare_wait;
+        Box::pin(self.programs.settled(name, self.runner(), deadline))
+    }
+
     fn programs(&self) -> Vec<ProgramEntry> {
         self.programs.entries()
     }
@@ -227,7 +232,8 @@ impl Tenants {
         let (mut known, mut refused) = (BTreeMap::new(), Vec::new());
         for (name, tenant) in configured {
             let (limits, counts) = (plugin_limits(&tenant.limits), granter.counts());
-            let (grants, missing) = granter.grant(name, &tenant.grants, &limits);
+            let programs = Arc::new(make_programs(name, tenant, folders, counts));
+            let (grants, missing) = granter.grant(name, &tenant.grants, &limits, &programs);
             refused.extend(missing.iter().map(|what| format!("tenants.{name}.grants.{what}")));
             let budget = counts.budgets.get_or_make(name, || Arc::new(Budget::new(&limits)));
             let input = || InputBudget::new(tenant.limits.plugins.tenant_input);
@@ -239,7 +245,7 @@ impl Tenants {
                 serves_files: tenant.serves_files(),
                 own: folders.own.get(name).map(|(plugins, _)| Arc::clone(plugins)),
                 operators: Arc::clone(&folders.operators.0),
-                programs: make_programs(name, tenant, folders, counts),
+                programs,
                 arguments: tenant.programs.clone(),
                 busy_permits: counts.busy_permits.get_or_make(name, busy_permits),
                 input: counts.inputs.get_or_make(name, input),
@@ -468,9 +474,10 @@ impl Demonstration {
     /// Makes a tenant on a blocking thread. A grant that is not possible is left out and logged.
     async fn make(&self, name: String) -> Arc<Tenant> {
         let (granter, limits) = (Arc::clone(&self.granter), self.plugin_limits.clone());
+        let programs = Arc::new(self.programs());
         let work = tokio::task::spawn_blocking({
-            let (name, limits) = (name.clone(), limits.clone());
-            move || granter.grant(&name, &demonstration_grants(&name), &limits)
+            let (name, limits, programs) = (name.clone(), limits.clone(), Arc::clone(&programs));
+            move || granter.grant(&name, &demonstration_grants(&name), &limits, &programs)
         });
         let (grants, missing) = work.await.unwrap_or_default();
         for what in missing {
@@ -486,7 +493,7 @@ impl Demonstration {
             arguments: ProgramSettings::new(),
             own: None,
             operators: Arc::clone(&self.plugins),
-            programs: self.programs(),
+            programs,
             busy_permits: busy_permits(),
             input: Arc::clone(&self.input),
             quota: None,

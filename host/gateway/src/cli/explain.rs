@@ -132,7 +132,7 @@ impl View<'_> {
             words.push(format!("mount {} at {}, to read", path.display(), escape(at.as_bytes())));
         }
         if grants.system_folders {
-            words.push("system_folders: its handlers see /dev and /tmp too, as its programs do".to_owned());
+            words.push("system_folders: its handlers see /dev, /tmp and /bin too, as its programs do".to_owned());
         }
         if grants.deploy {
             words.push(format!(

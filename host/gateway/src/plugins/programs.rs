@@ -176,7 +176,10 @@ impl ProgramFolder {
         let state = self.state();
         let failure = state.failed.get(program)?;
         let is_over = failure.retry.is_some_and(|retry| retry <= Instant::now());
-        (!is_over).then(|| Unrunnable::because(failure.reason.clone()))
+        let reason = failure.reason.clone();
+        let unrunnable =
+            if failure.retry.is_some() { Unrunnable::not_yet(reason) } else { Unrunnable::because(reason) };
+        (!is_over).then_some(unrunnable)
     }
 
     /// Records why a program could not be loaded, or that it can be tried again.

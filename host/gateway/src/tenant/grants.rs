@@ -9,12 +9,13 @@ use std::time::Duration;
 use whelk_runtime::keyvalue::{self, Buckets, Embedded};
 use whelk_runtime::{
     Access, AllowList, Clock, Configuration, Directories, Directory, FileTree, Grants, HomeQuota, HomeSettings, Homes,
-    Limits, Mount, Quota, TcpAllow, TemporaryFolders, Topics, TreeSettings,
+    Limits, Mount, NameFolder, Quota, TcpAllow, TemporaryFolders, Topics, TreeSettings,
 };
 
 use crate::config::{self, AuthenticatorConfig, DirectoryAccess, HomesConfig, MountConfig};
 use crate::state::{KEYVALUE, State};
 use crate::tenant::counts::{Counts, SharedByName};
+use crate::tenant::programs::Programs;
 use crate::tenant::session_folders::SessionFolders;
 
 /// The path at which plugins see their granted directory.
@@ -66,8 +67,15 @@ impl Granter {
         self.serves_all || directory.access == DirectoryAccess::ReadOnly
     }
 
-    /// The grants of a tenant's plugins, and the reasons why others are not possible. Blocks on disks.
-    pub(crate) fn grant(&self, tenant: &str, granted: &config::Grants, limits: &Limits) -> (Grants, Vec<String>) {
+    /// The grants of a tenant's plugins, which see these programs, and the reasons why others are not possible. Blocks
+    /// on disks.
+    pub(crate) fn grant(
+        &self,
+        tenant: &str,
+        granted: &config::Grants,
+        limits: &Limits,
+        programs: &Arc<Programs>,
+    ) -> (Grants, Vec<String>) {
         let mut refused = Vec::new();
         let granted_directory = granted.directory.as_ref().filter(|directory| self.may_open(directory));
         let homes =
@@ -88,7 +96,7 @@ impl Granter {
             http: kept(http, "http", &mut refused).map(Arc::new),
             tcp: kept(tcp, "tcp", &mut refused).map(Arc::new),
             directory: kept(directory, "directory", &mut refused),
-            tree: self.tree(tenant, granted, limits, &mut refused),
+            tree: self.tree(tenant, granted, (limits, programs), &mut refused),
             homes: kept(homes, "directory", &mut refused),
             keyvalue: kept(keyvalue, "keyvalue", &mut refused),
             topics: (granted.topics && self.serves_all).then(|| self.topics.get_or_make(tenant, Topics::new)),
@@ -121,7 +129,13 @@ impl Granter {
     }
 
     /// What the tenant's plugins see of files beside their directory.
-    fn tree(&self, tenant: &str, granted: &config::Grants, limits: &Limits, refused: &mut Vec<String>) -> FileTree {
+    fn tree(
+        &self,
+        tenant: &str,
+        granted: &config::Grants,
+        (limits, programs): (&Limits, &Arc<Programs>),
+        refused: &mut Vec<String>,
+    ) -> FileTree {
         let mut mounts = Vec::new();
         for MountConfig { at, path } in &granted.mounts {
             match Directory::open_mount(path) {
@@ -138,7 +152,7 @@ impl Granter {
             for_handlers: granted.system_folders,
             // It has to be counted.
             temporary: self.serves_all.then(|| folders() as Arc<dyn TemporaryFolders>),
-            programs: None,
+            programs: Some(Arc::clone(programs) as Arc<dyn NameFolder>),
         })
     }
 

@@ -4,12 +4,13 @@
 //! name is a program's only if no plugin has it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
-use whelk_runtime::{Lookup, Plugin, ProgramEntry, ProgramRequest, ProgramTable, Unrunnable, first_word};
+use whelk_runtime::{Lookup, NameFolder, Plugin, ProgramEntry, ProgramRequest, ProgramTable, Unrunnable, first_word};
 
 use crate::plugins::programs::{LoadRequest, ProgramFolder, is_no_program};
 use crate::state::plugin_files::programs::ProgramName;
@@ -24,7 +25,7 @@ const TRIES: usize = 3;
 const PLACES: [&str; 2] = ["/bin/", "/usr/bin/"];
 
 /// The programs of one tenant.
-pub(super) struct Programs {
+pub(crate) struct Programs {
     /// In the order of the search.
     folders: Vec<Arc<ProgramFolder>>,
     loaded: Arc<LoadedPrograms>,
@@ -88,7 +89,7 @@ impl Programs {
 
     /// What this name means. Has the program loaded and waits for it, until `deadline` at the latest.
     pub(super) async fn settled(&self, name: &str, runner: Runner<'_>, deadline: Instant) -> Lookup {
-        let not_ready = || Lookup::Unrunnable(Unrunnable::because("not ready yet"));
+        let not_ready = || Lookup::Unrunnable(Unrunnable::not_yet("not ready yet"));
         let found = match timeout_at(deadline.max(Instant::now() + DISK_WAIT), self.find(name)).await {
             Ok(Some(found)) => found,
             Ok(None) => return Lookup::Absent,
@@ -121,7 +122,7 @@ impl Programs {
         if table.note_use(registry, program, tenant, self.most).is_err() {
             let most = self.most;
             let reason = format!("all {most} programs that this account may have loaded are running; try again later");
-            return Lookup::Unrunnable(Unrunnable::because(reason));
+            return Lookup::Unrunnable(Unrunnable::not_yet(reason));
         }
         folder.need(program, LoadRequest::new(tenant, permits));
         registry.settled(program).await;
@@ -169,6 +170,26 @@ impl Programs {
     }
 }
 
+/// What the tenant's sessions see as `/bin` and `/usr/bin`.
+impl NameFolder for Programs {
+    fn names(&self) -> Vec<String> {
+        self.entries().into_iter().map(|entry| entry.name.to_string()).collect()
+    }
+
+    fn size(&self, name: &str) -> Option<u64> {
+        match self.known(name)?.1 {
+            ProgramName::File { size, .. } => Some(size),
+            ProgramName::Refused(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for Programs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Programs").field("most", &self.most).finish_non_exhaustive()
+    }
+}
+
 /// Whether a folder may have any name, because it has not been listed since the start.
 fn is_unlisted(folder: &ProgramFolder, name: &str) -> bool {
     folder.names().is_empty() && matches!(folder.registry().lookup(name), Lookup::Preparing)
@@ -185,7 +206,10 @@ fn checked(found: Lookup, name: &str, runner: Runner<'_>) -> Lookup {
         return Lookup::Found(plugin.called(name));
     }
     let missing: Vec<_> = missing.iter().map(|grant| grant.as_str()).collect();
-    Lookup::Unrunnable(Unrunnable::because(format!("it needs {}, which is not granted here", missing.join(" and "))))
+    Lookup::Unrunnable(Unrunnable::not_granted(format!(
+        "it needs {}, which is not granted here",
+        missing.join(" and ")
+    )))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@
 //! | `/tmp` | read and write; one for each session, gone at its end | its own quota |
 //! | `/dev` | what each device does | nothing |
 //! | mounts | read | nothing |
-//! | folders of names | look at | nothing |
+//! | `/bin` and `/usr/bin`, the program table | look at, and run | nothing |
 //!
 //! A name is moved or linked within one part only (`cross-device`), a mount point is neither moved nor removed
 //! (`busy`). Times, sizes and numbers of what the host makes are zero.
@@ -21,6 +21,11 @@
 //! Decided 2026-11-29: our own resolution of paths in place of cap-std's, which refuses every absolute link and knows
 //! one directory. The kernel still resolves whatever has no link and no `..` (`openat2`), so most paths take no more
 //! system calls than before.
+//!
+//! Decided 2026-11-30: a program of `/bin` is a regular file of its component's size, each name of a multicall too, and
+//! cannot be opened (`not-permitted`). Shells and `command -v` only ask for its metadata; whoever copies it gets an
+//! error instead of bytes that are no program. Refused: a short text as its contents, whose size would not be that of
+//! its metadata; and links for the names of a multicall, since tools would print and copy them as links.
 
 mod device;
 mod listing;
@@ -64,6 +69,8 @@ pub(crate) enum Found {
     Real(Metadata),
     /// The host makes it.
     Made(Kind),
+    /// It is a name in a folder of names, of a file with this many bytes.
+    Listed(u64),
 }
 
 /// Where a path has led, with what is there now.
@@ -71,7 +78,7 @@ enum Spot<'a> {
     Name { part: usize, directory: &'a Directory, at: Name<'a>, found: Result<&'a Metadata, Errno>, slash: bool },
     Directory { part: usize, directory: &'a Directory, dir: &'a cap_std::fs::Dir },
     Part(usize),
-    Listed { part: usize, name: &'a OsStr },
+    Listed { part: usize, name: &'a OsStr, size: u64 },
     Absent,
 }
 
@@ -208,6 +215,8 @@ impl Tree {
             }
             Spot::Part(part) => Ok((self.open_part(part, how, slot, start.wait)?, false)),
             Spot::Listed { .. } if how.create && how.exclusive => Err(Refused::Exists),
+            Spot::Listed { .. } if how.directory => Err(Refused::NotDirectory),
+            Spot::Listed { .. } if how.write || how.truncate => Err(Refused::ReadOnly),
             Spot::Listed { .. } => Err(Refused::NotPermitted),
             Spot::Absent if how.create => Err(Refused::ReadOnly),
             Spot::Absent => Err(absent()),
@@ -357,7 +366,7 @@ impl Tree {
                 Some(directory) => Ok(Found::Real(directory.root().metadata()?)),
                 None => Ok(Found::Made(self.0.plan.made(part))),
             },
-            Spot::Listed { .. } => Ok(Found::Made(Kind::File)),
+            Spot::Listed { size, .. } => Ok(Found::Listed(size)),
             Spot::Absent => Err(absent()),
         })
     }
@@ -369,7 +378,7 @@ impl Tree {
             Spot::Directory { directory, dir, .. } => Ok(directory.hash(Id::of(&dir.dir_metadata()?))),
             // A listing asks this of every name: `/tmp` is not made for that.
             Spot::Part(part) => Ok(self.0.plan.hash(part, "")),
-            Spot::Listed { part, name } => Ok(self.0.plan.hash(part, &name.to_string_lossy())),
+            Spot::Listed { part, name, .. } => Ok(self.0.plan.hash(part, &name.to_string_lossy())),
             Spot::Absent => Err(absent()),
         })
     }
@@ -424,7 +433,7 @@ impl Tree {
                     return work(Spot::Directory { part: *part, directory, dir: dir.dir()? });
                 }
                 Resolved::Part(part) => return work(Spot::Part(*part)),
-                Resolved::Listed { part, name } => return work(Spot::Listed { part: *part, name }),
+                Resolved::Listed { part, name, size } => return work(Spot::Listed { part: *part, name, size: *size }),
                 Resolved::Absent => return work(Spot::Absent),
             };
             let (directory, at) = (self.0.mounted(part)?, named(dir, name, start)?);

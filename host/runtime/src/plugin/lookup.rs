@@ -33,6 +33,20 @@ pub trait Plugins: Send + Sync {
     fn arguments(&self, _name: &str) -> Option<Arc<ArgumentTemplates>> {
         None
     }
+    /// The program of this name in the program table, as `/bin` shows it, for a process that starts it. Waits as
+    /// [`settled`](Self::settled), and is that where there is no table apart from it.
+    fn program<'a>(&'a self, name: &'a str) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>> {
+        self.settled(name)
+    }
+    /// The most bytes of a component that a process may start from a file of its own. `None`: it may start none.
+    fn component_limit(&self) -> Option<usize> {
+        None
+    }
+    /// The program that these bytes of such a file are, by the name of the file, once they are compiled or refused.
+    /// Waits as [`settled`](Self::settled).
+    fn component<'a>(&'a self, _name: &'a str, _wasm: Vec<u8>) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>> {
+        Box::pin(ready(Lookup::Absent))
+    }
     /// The programs of the tenant, in the order of their names: what `/bin` shows. Those that sessions cannot run are
     /// among them.
     fn programs(&self) -> Vec<ProgramEntry> {
@@ -58,8 +72,21 @@ pub struct ProgramEntry {
 pub struct Unrunnable {
     /// The reason, for the client.
     pub reason: String,
-    /// [`NOT_FOUND`] or [`CANNOT_RUN`].
-    pub status: u32,
+    /// Its kind.
+    pub kind: UnrunnableKind,
+}
+
+/// What a program that cannot be run lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnrunnableKind {
+    /// There is none.
+    NotFound,
+    /// It may be run later without a change: it is not prepared yet, or there is no room for it now.
+    NotYet,
+    /// Its tenant is not granted what it needs.
+    NotGranted,
+    /// It is no program.
+    NoProgram,
 }
 
 /// The exit status of a shell for a command that is not found.
@@ -72,16 +99,37 @@ const NAME: usize = 255;
 const NOT_READY: u32 = 1;
 
 impl Unrunnable {
-    /// A program that is there and cannot be run, or not yet.
+    /// A program that is there and cannot be run.
     #[must_use]
     pub fn because(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), status: CANNOT_RUN }
+        Self { reason: reason.into(), kind: UnrunnableKind::NoProgram }
+    }
+
+    /// A program that cannot be run yet.
+    #[must_use]
+    pub fn not_yet(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), kind: UnrunnableKind::NotYet }
+    }
+
+    /// A program whose tenant is not granted what it needs.
+    #[must_use]
+    pub fn not_granted(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), kind: UnrunnableKind::NotGranted }
     }
 
     /// No program has the name.
     #[must_use]
     pub fn not_found() -> Self {
-        Self { reason: "not found".to_owned(), status: NOT_FOUND }
+        Self { reason: "not found".to_owned(), kind: UnrunnableKind::NotFound }
+    }
+
+    /// The exit status of a shell: [`NOT_FOUND`] or [`CANNOT_RUN`].
+    #[must_use]
+    pub fn status(&self) -> u32 {
+        match self.kind {
+            UnrunnableKind::NotFound => NOT_FOUND,
+            UnrunnableKind::NotYet | UnrunnableKind::NotGranted | UnrunnableKind::NoProgram => CANNOT_RUN,
+        }
     }
 }
 
@@ -137,7 +185,7 @@ impl Lookup {
         let (text, status) = match self {
             Self::Preparing => (format!("plugin \"{name}\" is still being prepared; try again"), NOT_READY),
             Self::Retried => (format!("plugin \"{name}\" could not be prepared yet; try again later"), NOT_READY),
-            Self::Unrunnable(Unrunnable { reason, status }) => (format!("{name}: {reason}"), *status),
+            Self::Unrunnable(unrunnable) => (format!("{name}: {}", unrunnable.reason), unrunnable.status()),
             Self::Found(_) | Self::Absent => return None,
         };
         Some(LookupNotice { text, status, is_shells: matches!(self, Self::Unrunnable(_)) })

@@ -1,5 +1,6 @@
 //! What a session sees of files beside its directory: devices, mounts of the operator, and a temporary folder.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -11,8 +12,8 @@ use std::{io, str};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 use whelk_runtime::{
-    Access, ChannelEvent, Directory, FileTree, Grants, Limits, Mount, Output, Quota, TemporaryFolders, Tenant,
-    TreeSettings,
+    Access, ChannelEvent, Directory, FileTree, Grants, Limits, Mount, NameFolder, Output, Quota, TemporaryFolders,
+    Tenant, TreeSettings,
 };
 
 use crate::client::Client;
@@ -337,6 +338,71 @@ async fn a_deep_tree_is_walked_up_and_down() {
     assert_eq!(shell.run(&script).await, "ok\nok\nx\nx\nDescriptorType::RegularFile 1\nroot");
     // A handle of a directory that has been moved leads to what is above it now, and to what is below.
     assert_eq!(shell.run("moved d/d d/e .. ;moved d/e d/d d/d").await, "ok\nok");
+}
+
+/// A program table: names of programs, and the bytes of each.
+#[derive(Debug, Default)]
+pub(crate) struct Table(pub(crate) Mutex<BTreeMap<String, u64>>);
+
+impl NameFolder for Table {
+    fn names(&self) -> Vec<String> {
+        self.0.lock().unwrap().keys().cloned().collect()
+    }
+
+    fn size(&self, name: &str) -> Option<u64> {
+        self.0.lock().unwrap().get(name).copied()
+    }
+}
+
+#[tokio::test]
+async fn the_programs_of_the_table_are_files_that_are_looked_at_and_not_opened() {
+    let place = Place::with(Access::ReadWrite, AMPLE, |path| {
+        fs::create_dir_all(path.join("bin/hidden")).unwrap();
+        fs::write(path.join("note"), b"text").unwrap();
+    });
+    let table = Arc::new(Table::default());
+    let change = |name: &str, size: u64| {
+        table.0.lock().unwrap().insert(name.to_owned(), size);
+    };
+    change("ls", 4_711);
+    change("sh", 5);
+    let tree = FileTree::new(TreeSettings {
+        for_handlers: true,
+        programs: Some(Arc::clone(&table) as Arc<dyn NameFolder>),
+        ..TreeSettings::default()
+    });
+    let directory = Some(Arc::clone(&place.directory));
+    let grants = Grants { directory, tree, ..Grants::default() };
+    let mut shell = Shell::of(&Tenant::new("acme", Limits::default(), grants));
+    assert_eq!(shell.run("list .;list bin;list usr/bin;list usr").await, {
+        "bin:dir dev:dir note:file usr:dir\nls:file sh:file\nls:file sh:file\nbin:dir"
+    });
+    assert_eq!(
+        shell.run("stat bin/ls;lstat usr/bin/sh;stat bin/../usr/./bin/ls;stat bin/cat;stat bin/hidden").await,
+        { "file 4711\nfile\nfile 4711\nnone\nnone" }
+    );
+    // A link in the directory leads there, and back.
+    assert_eq!(
+        shell.run("symlink /bin/sh shell;stat shell;lstat shell;symlink /usr/bin all;stat all/../bin/ls").await,
+        { "ok\nfile 5\nlink\nok\nfile 4711" }
+    );
+    assert_eq!(
+        shell
+            .run("read bin/ls;raw bin/ls read;raw bin/ls/ read;raw bin/ls write;raw bin/ls/x read;raw bin/ls create")
+            .await,
+        { "denied\nnot-permitted\nnot-directory\nread-only\nnot-directory\nnot-permitted" }
+    );
+    for change in ["write bin/new x", "remove bin/ls", "mkdir bin/new", "rename bin/ls other"] {
+        assert_eq!(shell.run(change).await, "read-only", "{change}");
+    }
+    assert_eq!(shell.run("link bin/ls note2;rename note bin;same bin usr/bin;same bin/ls usr/bin/ls").await, {
+        "CrossesDevices\nResourceBusy\nfalse\nfalse"
+    });
+    // What changes in the table is seen at once.
+    change("ls", 9);
+    change("cat", 1);
+    table.0.lock().unwrap().remove("sh");
+    assert_eq!(shell.run("list bin;stat bin/ls;stat shell").await, "cat:file ls:file\nfile 9\nnone");
 }
 
 /// What the program of the tests says when it has run a command.

@@ -72,7 +72,7 @@ impl Parts {
     pub(super) fn is_local(&self, part: usize) -> bool {
         match (self.known(part), self.plan.kind(part)) {
             (Some(directory), _) => directory.is_local(),
-            (None, kind) => !matches!(kind, NodeKind::Temporary(_) | NodeKind::Names(_)),
+            (None, kind) => !matches!(kind, NodeKind::Temporary(_)),
         }
     }
 

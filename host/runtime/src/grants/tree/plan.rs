@@ -9,13 +9,14 @@ use std::sync::{Arc, OnceLock};
 use super::device::{DEVICES, Device, STREAMS};
 use crate::grants::directory::{Directory, DiskQueue};
 
-/// A folder that the host fills, with names of files that can be looked at and not read.
+/// A folder that the host fills, with names of files that can be looked at and run, and not read. Neither function
+/// blocks.
 pub trait NameFolder: Send + Sync + fmt::Debug {
-    /// All names, in the order of a listing.
+    /// All names as they are now, in the order of a listing.
     fn names(&self) -> Vec<String>;
 
-    /// Whether it has this name.
-    fn has(&self, name: &str) -> bool;
+    /// The bytes of the file with this name; `None` if there is none.
+    fn size(&self, name: &str) -> Option<u64>;
 }
 
 /// Makes the `/tmp` of a session.

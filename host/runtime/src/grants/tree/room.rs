@@ -10,7 +10,7 @@ impl Tree {
     /// The room in the part to which a path from the root leads, and a number of that part. Links are followed. As
     /// under Unix, a path that begins with a slash begins at the root as plugins call it. Blocks.
     pub(crate) fn room(&self, path: &str) -> Result<(usize, FileRoom), Refused> {
-        let path = below(self.guest_path(), path).ok_or_else(absent)?;
+        let path = self.below_root(path)?;
         let (root, led_to) = (Self::root(), std::cell::Cell::default());
         let start = Start { opened: &root, path: "", led_to: &led_to, wait: DiskWait::Any };
         let part = self.at(start, path, true, false, |spot| match spot {
@@ -26,6 +26,11 @@ impl Tree {
         // All devices are in one part.
         let is_device = matches!(self.0.plan.kind(part), NodeKind::Device(_));
         Ok((if is_device { self.0.plan.parent(part) } else { part }, room))
+    }
+
+    /// A path as WASI has it, below the root. One that begins with a slash begins at the root as plugins call it.
+    pub(crate) fn below_root<'a>(&self, path: &'a str) -> Result<&'a str, Refused> {
+        below(self.guest_path(), path).ok_or_else(absent)
     }
 }
 

@@ -42,8 +42,8 @@ pub(super) enum Resolved<'a> {
     Directory { part: usize, dir: Held<'a> },
     /// To the root of a part.
     Part(usize),
-    /// To a name in a folder of names.
-    Listed { part: usize, name: OsString },
+    /// To a name in a folder of names, of a file with this many bytes.
+    Listed { part: usize, name: OsString, size: u64 },
     /// To a name that a folder of the host does not have.
     Absent,
 }
@@ -258,11 +258,11 @@ impl<'a> Walk<'a> {
                 return Ok(None);
             }
             if let NodeKind::Names(folder) = self.tree.plan.kind(part) {
-                return match name.to_str().is_some_and(|name| folder.has(name)) {
-                    true if is_last && !self.slash => Ok(Some(Resolved::Listed { part, name })),
-                    true => Err(Refused::NotDirectory),
-                    false if is_last => Ok(Some(Resolved::Absent)),
-                    false => Err(absent()),
+                return match name.to_str().and_then(|name| folder.size(name)) {
+                    Some(size) if is_last && !self.slash => Ok(Some(Resolved::Listed { part, name, size })),
+                    Some(_) => Err(Refused::NotDirectory),
+                    None if is_last => Ok(Some(Resolved::Absent)),
+                    None => Err(absent()),
                 };
             }
         }

@@ -105,7 +105,7 @@ fn first_name(mount: &MountConfig) -> &str {
 /// The names that the tree of a program has in its root.
 fn root_names(mounts: &[MountConfig]) -> Vec<String> {
     let tree = FileTree::new(TreeSettings::default());
-    let own = tree.root_names(true).chain(["tmp"]).map(str::to_owned);
+    let own = tree.root_names(true).chain(["tmp", "bin", "usr"]).map(str::to_owned);
     let mut names: Vec<_> = own.chain(mounts.iter().map(|mount| first_name(mount).to_owned())).collect();
     names.sort();
     names.dedup();
@@ -135,6 +135,9 @@ mod tests {
     #[test]
     fn the_names_in_the_root_are_those_of_the_tree_and_of_the_mounts() {
         let mount = |at: &str| MountConfig { at: at.to_owned(), path: PathBuf::new() };
-        assert_eq!(root_names(&[mount("/usr/share/a"), mount("/usr/b"), mount("/opt")]), ["dev", "opt", "tmp", "usr"]);
+        assert_eq!(
+            root_names(&[mount("/usr/share/a"), mount("/usr/b"), mount("/opt")]),
+            ["bin", "dev", "opt", "tmp", "usr"]
+        );
     }
 }

@@ -103,14 +103,19 @@ fn made_type(kind: Kind) -> DescriptorType {
 pub(super) fn stat(found: &Found) -> DescriptorStat {
     match found {
         Found::Real(metadata) => real_stat(metadata),
-        Found::Made(kind) => DescriptorStat {
-            type_: made_type(*kind),
-            link_count: 1,
-            size: 0,
-            data_access_timestamp: None,
-            data_modification_timestamp: None,
-            status_change_timestamp: None,
-        },
+        Found::Made(kind) => made_stat(*kind, 0),
+        Found::Listed(size) => made_stat(Kind::File, *size),
+    }
+}
+
+fn made_stat(kind: Kind, size: u64) -> DescriptorStat {
+    DescriptorStat {
+        type_: made_type(kind),
+        link_count: 1,
+        size,
+        data_access_timestamp: None,
+        data_modification_timestamp: None,
+        status_change_timestamp: None,
     }
 }
 
