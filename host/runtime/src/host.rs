@@ -34,6 +34,7 @@ pub(crate) use terminal::{Terminal, raw};
 pub(crate) use timers::Timers;
 pub(crate) use topics::SessionTopics;
 pub(crate) use wasi::ProgramStart;
+pub(crate) use wasi::files::{OpenProgram, ProgramFile, ProgramFiles};
 pub(crate) use wasi::stdio::{BrokenPipe, Streams};
 
 use wasmtime::component::{HasSelf, Linker};

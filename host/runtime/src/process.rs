@@ -25,6 +25,8 @@
 
 mod arguments;
 mod environment;
+#[allow(dead_code, reason = "the imports that use it follow")]
+mod executable;
 mod functions;
 mod guest;
 mod handler;

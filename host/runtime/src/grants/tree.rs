@@ -371,6 +371,14 @@ impl Tree {
         })
     }
 
+    /// The name in a folder of names to which a path leads, links followed; `None` if it leads elsewhere.
+    pub(crate) fn listed(&self, start: Start<'_>, path: &str) -> Result<Option<String>, Refused> {
+        self.at(start, path, true, false, |spot| match spot {
+            Spot::Listed { name, .. } => Ok(name.to_str().map(str::to_owned)),
+            Spot::Name { .. } | Spot::Directory { .. } | Spot::Part(_) | Spot::Absent => Ok(None),
+        })
+    }
+
     /// The [hash](Self::hash) of what a path leads to.
     pub(crate) fn hash_at(&self, start: Start<'_>, path: &str, follow: bool) -> Result<(u64, u64), Refused> {
         self.at(start, path, follow, false, |spot| match spot {

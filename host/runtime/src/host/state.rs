@@ -13,7 +13,7 @@ use super::log::LogBook;
 use super::terminal::Terminal;
 use super::timers::Timers;
 use super::topics::{HasTopics, SessionTopics};
-use super::wasi::files::Files;
+use super::wasi::files::{Files, ProgramFiles};
 use super::wasi::stdio::Streams;
 use super::wasi::{ProgramStart, Wasi};
 use crate::channel::Shared;
@@ -90,6 +90,12 @@ impl State {
     /// What it has of files.
     pub(super) fn files(&mut self) -> Files<'_> {
         self.wasi().files()
+    }
+
+    /// The files in which programs are found; `None` if it sees none.
+    #[allow(dead_code, reason = "the imports that use it follow")]
+    pub(crate) fn program_files(&mut self) -> Option<ProgramFiles> {
+        self.files().into_session().map(ProgramFiles::new)
     }
 
     /// Ends the charges of sockets and parts of requests that the guest has dropped: after each call, and at each tick

@@ -9,9 +9,11 @@
 
 mod convert;
 mod device;
+mod program;
 mod session;
 mod streams;
 
+pub(crate) use program::{OpenProgram, ProgramFile, ProgramFiles};
 pub(in crate::host) use session::{Session, StandardDevices};
 
 use std::cell::Cell;

@@ -143,6 +143,11 @@ impl Session {
         Ok(Stream { _counted: counted, _charge: charge })
     }
 
+    /// Charges this many bytes of a file that somebody else keeps.
+    pub(super) fn charge(&self, bytes: usize) -> Option<Charge> {
+        self.charges.memory(bytes)
+    }
+
     /// Does an operation that changes nothing at once, if it need not wait (`grants/directory/wait.rs`); `None` if it
     /// has to be run where it may. Its processor time is that of the call that asks for it. `is_brief`: whether to try
     /// that, for what is on a local file system.
