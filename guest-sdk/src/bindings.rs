@@ -149,3 +149,13 @@ pub mod granted {
         additional_derives: [PartialEq, Eq],
     });
 }
+
+/// What a program calls to start and control others. It needs a grant: only who calls it imports it.
+pub mod process {
+    wit_bindgen::generate!({
+        path: "../wit/process",
+        inline: "package whelk:guest; world process { import whelk:process/process@0.1.0; }",
+        world: "whelk:guest/process",
+        generate_all,
+    });
+}

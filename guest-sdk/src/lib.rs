@@ -64,6 +64,7 @@
 //! * [`Authenticator`], [`authenticator!`], [`config`]: a plugin that decides who may log in, and what its operator
 //!   wrote for it.
 //! * [`whelk_command!`]: for a program, a plain `fn main`, which serves a session by its standard streams alone.
+//! * [`process`]: a program starts others, joins them with pipes and controls them, where the operator grants it.
 //! * [`space`]: how much room there is for files.
 //! * [`Connection`], [`connection_plugin!`], [`connection_control`]: a plugin that handles whole connections, with
 //!   channel types and requests of its own.
@@ -81,6 +82,7 @@ pub mod export;
 pub mod keyvalue;
 pub mod log;
 mod output;
+pub mod process;
 mod session;
 pub mod space;
 pub mod terminal;
