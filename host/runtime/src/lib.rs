@@ -11,7 +11,7 @@
 //! | `connection` | plugins that handle whole connections: one instance for each |
 //! | `connection_types` | what a connection and its connection plugin say to each other |
 //! | `process` | one store with one instance: made (`store.rs`), entered (`guest.rs`) and called (`handler.rs`) |
-//! | `posix` | what the processes of a session share: descriptions, descriptors, pipes |
+//! | `posix` | what the processes of a session share: their table, groups, signals, descriptors, pipes |
 //! | [`terminal`] | the line discipline: modes and bytes in; bytes for the program, echo and signals out |
 //! | `host` | the imports that a guest may call, a file each; WASI below it |
 //! | `grants` | what a tenant may be granted: a tree of files with a directory or homes, key-value, network, topics |
