@@ -44,6 +44,8 @@ use crate::limits::usage::SessionUsage;
 use crate::plugin::Plugin;
 use crate::plugin::health::trial::Trial;
 use crate::plugin::lookup::{LookupNotice, Plugins};
+use crate::posix::process::ProcessEntry;
+use crate::posix::table::ProcessTable;
 use crate::process::{Pause, Process, ProcessContext, ProcessEnd, Selection, StartRequest};
 use crate::session::notice::serve_notice;
 use crate::session::report::{Processes, Report};
@@ -89,6 +91,9 @@ impl Plugin {
         }
     }
 }
+
+/// How many ancestors a process may have.
+const DEPTH: u32 = 32;
 
 /// A session, apart from its current process.
 struct Session {
@@ -261,6 +266,8 @@ impl Session {
         let trial = Trial::begin(plugin, &self.tenant, &self.facts).map_err(Stop::Failed)?;
         trial.plugin().check_grants(&self.tenant).map_err(Stop::Failed)?;
         self.processes.runs(trial.plugin());
+        let is_program = trial.plugin().world().is_program();
+        let process = is_program.then(|| Arc::new(ProcessEntry::first(&Arc::new(ProcessTable::new(DEPTH)))));
         let context = ProcessContext {
             tenant: &self.tenant,
             facts: &self.facts,
@@ -269,6 +276,7 @@ impl Session {
             purpose: Purpose::Session,
             usage: &self.processes.usage(),
             temporary: &self.temporary,
+            process: process.as_ref(),
         };
         // Boxed: it is large and soon over, and every session would carry its size for ever.
         let mut process = Box::pin(Process::start(trial, &context)).await?;

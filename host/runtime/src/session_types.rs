@@ -206,31 +206,6 @@ impl SignalName {
     }
 }
 
-/// What Unix does with a signal that a process does not catch, where its process group is orphaned: a program is alone
-/// in its session, so nobody could continue it. SIGTSTP, SIGTTIN and SIGTTOU do not stop such a process (POSIX.1-2017,
-/// 2.4.3 Signal Actions; `get_signal` of Linux). Only this type knows that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DefaultAction {
-    Terminate,
-    Stop,
-    Continue,
-    Ignore,
-}
-
-impl DefaultAction {
-    pub(crate) fn of(name: &SignalName) -> Self {
-        match name {
-            SignalName::Other(name) => match name.as_str() {
-                "STOP" => Self::Stop,
-                "CONT" => Self::Continue,
-                // CHLD, URG and WINCH, names that no Unix knows, and those that stop no orphaned group.
-                _ => Self::Ignore,
-            },
-            _ => Self::Terminate,
-        }
-    }
-}
-
 /// How the session's program ended. RFC 4254 §6.10.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exit {
@@ -368,27 +343,5 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Facts {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(facts: I) -> Self {
         let names = facts.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         Self { names: Arc::new(names), channel: 0, own: None }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn signals_do_what_they_do_under_unix() {
-        for name in ["ABRT", "ALRM", "FPE", "HUP", "ILL", "INT", "KILL", "PIPE", "QUIT", "SEGV", "TERM", "USR1", "USR2"]
-        {
-            assert_eq!(DefaultAction::of(&SignalName::from_wire(name)), DefaultAction::Terminate, "{name}");
-        }
-        for (names, action) in [
-            (&["STOP"][..], DefaultAction::Stop),
-            (&["CONT"], DefaultAction::Continue),
-            (&["TSTP", "TTIN", "TTOU", "WINCH", "CHLD", "URG", "nonsense"], DefaultAction::Ignore),
-        ] {
-            for name in names {
-                assert_eq!(DefaultAction::of(&SignalName::from_wire(name)), action, "{name}");
-            }
-        }
     }
 }

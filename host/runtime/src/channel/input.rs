@@ -15,7 +15,8 @@ use tokio::time::Instant;
 
 use super::buffer::Buffer;
 use super::lifecycle::Lifecycle;
-use crate::session_types::{ChannelEvent, DefaultAction, Ending, SignalName, WindowSize};
+use crate::posix::signal::{DefaultAction, Signal};
+use crate::session_types::{ChannelEvent, Ending, SignalName, WindowSize};
 use crate::terminal::TerminalFeed;
 
 /// Most requests that may wait, variables not counted.
@@ -109,8 +110,6 @@ pub(super) struct InputQueue {
     catches: Vec<SignalName>,
     /// Caught signals that the plugin has not taken, each once.
     caught: VecDeque<SignalName>,
-    /// SIGCONT has arrived and is caught: a stopped process continues all the same.
-    continues: bool,
     /// The client's answers to our requests.
     answers: VecDeque<bool>,
     /// Answers to come for which nobody waits any more.
@@ -316,11 +315,10 @@ impl InputQueue {
 
     fn signal(&mut self, name: SignalName) -> Answer {
         if self.raise_caught(&name) {
-            self.continues |= name.as_str() == "CONT";
             return Answer::Host(true);
         }
-        let action = DefaultAction::of(&name);
-        self.continues &= action != DefaultAction::Stop;
+        // Names that no Unix knows do nothing.
+        let action = Signal::from_name(name.as_str()).map_or(DefaultAction::Ignore, Signal::default_action);
         let event = ChannelEvent::Signal(name);
         let has_room = self.signals < SIGNALS && self.requests < REQUESTS && self.weight + weight(&event) <= WEIGHT;
         if !has_room && (action == DefaultAction::Ignore || self.waits(&event)) {
@@ -362,7 +360,6 @@ impl InputQueue {
     pub(super) fn discard_caught(&mut self) {
         self.catches = Vec::new();
         self.caught.clear();
-        self.continues = false;
     }
 
     pub(super) fn has_caught(&self) -> bool {

@@ -223,30 +223,14 @@ fn no_signal_that_waits_keeps_out_one_that_ends_the_process_or_stops_it() {
 }
 
 #[test]
-fn a_caught_continue_continues_unless_a_stop_follows() {
-    let signal = |name: &str| ChannelEvent::Signal(SignalName::from_wire(name));
+fn what_a_program_leaves_behind_is_the_next_processes_and_interrupts_nothing() {
     let mut input = started();
-    input.queue.catch(vec![SignalName::from_wire("CONT")]);
-    input.event(signal("STOP"));
-    input.event(signal("CONT"));
-    assert_eq!(input.queue.next_event(), Some(signal("STOP")));
-    assert!(input.queue.take_continues() && !input.queue.take_continues());
-    assert_eq!(input.queue.take_caught(), Some(SignalName::from_wire("CONT")));
-    input.event(signal("CONT"));
-    input.event(signal("STOP"));
-    assert!(!input.queue.take_continues());
-}
-
-#[test]
-fn what_only_an_earlier_process_has_caught_is_told_apart() {
-    let mut input = started();
-    input.queue.catch(vec![SignalName::Int, SignalName::Term]);
-    input.event(ChannelEvent::Signal(SignalName::Term));
-    input.event(ChannelEvent::Signal(SignalName::Int));
-    input.queue.catch(vec![SignalName::Term]);
-    assert_eq!(input.queue.take_uncaught(), Some(SignalName::Int));
-    assert_eq!(input.queue.take_uncaught(), None);
-    assert_eq!(input.queue.take_caught(), Some(SignalName::Term));
+    for name in [SignalName::Int, SignalName::Term, SignalName::Int] {
+        input.queue.leave_caught(name);
+    }
+    assert!(input.queue.has_caught() && !input.queue.interrupts());
+    let taken = [(); 3].map(|()| input.queue.take_caught());
+    assert_eq!(taken, [Some(SignalName::Int), Some(SignalName::Term), None]);
 }
 
 #[test]

@@ -13,7 +13,7 @@ impl SessionHalf {
         self.shared().inbound(|inbound| inbound.queue.put_back(kind, bytes));
     }
 
-    /// Takes the next entry before a program runs. Signals that its start functions have caught are dropped: nobody
+    /// Takes the next entry before a program runs. Signals that an earlier process has caught are dropped: nobody
     /// takes them, and [`arrival`](Self::arrival) does not wait while there are any.
     pub(crate) fn next_early(&mut self) -> Option<InputItem> {
         while self.shared().take_signal().is_some() {}
@@ -27,19 +27,9 @@ impl Shared {
         self.inbound(|inbound| inbound.queue.next_event())
     }
 
-    /// Takes the oldest of the signals that only an earlier process has caught.
-    pub(crate) fn take_uncaught(&self) -> Option<SignalName> {
-        self.inbound(|inbound| inbound.queue.take_uncaught())
-    }
-
-    /// Whether a SIGCONT that is caught has arrived since the last call.
-    pub(crate) fn take_continues(&self) -> bool {
-        self.inbound(|inbound| inbound.queue.take_continues())
-    }
-
-    /// Raises a signal that does not come from the client. True if the program catches it.
-    pub(crate) fn raise_caught(&self, name: &SignalName) -> bool {
-        self.inbound(|inbound| inbound.queue.raise_caught(name))
+    /// A program leaves a signal that it has caught to the process that takes the session over.
+    pub(crate) fn leave_caught(&self, name: SignalName) {
+        self.inbound(|inbound| inbound.queue.leave_caught(name));
     }
 
     /// Reads at most `most` bytes of a program's standard input, and returns their credit to the client. Nothing more

@@ -22,6 +22,8 @@ use crate::host::bindings::imports::types as wit;
 use crate::limits::Limits;
 use crate::limits::budget::{Budget, Charge, Total};
 use crate::limits::output_charges::{OutputCharges, Space};
+use crate::posix::process::ProcessEntry;
+use crate::posix::signal::Signal;
 use crate::session_types::{Facts, Output, Pty, SignalName, WindowSize};
 
 /// The variable with the command that the client sent.
@@ -65,8 +67,8 @@ pub(crate) struct Channel {
     pub(super) output: Arc<OutputCharges>,
     /// For the names of the signals that it catches.
     caught: Option<Charge>,
-    /// What Unix lets no program catch, it does not catch.
-    is_program: bool,
+    /// What a program is in the process table: its signals are there.
+    process: Option<Arc<ProcessEntry>>,
 }
 
 /// A store whose data has a channel.
@@ -121,7 +123,7 @@ fn link_signals<T: HasChannel>(channel: &mut LinkerInstance<'_, T>) -> wasmtime:
         Ok(())
     })?;
     channel.func_wrap("next-signal", |store: Context<'_, T>, ()| {
-        Ok((store.data().channel().pipes.take_caught().map(wit::SignalName::from),))
+        Ok((store.data().channel().next_signal().map(wit::SignalName::from),))
     })
 }
 
@@ -137,7 +139,7 @@ impl Channel {
         facts: &Facts,
         hand_over_check: &HandOverCheck,
         charges: &Charges,
-        is_program: bool,
+        process: Option<Arc<ProcessEntry>>,
     ) -> Self {
         let (budget, totals) = (charges.tenant().budget(), charges.totals());
         let output = OutputCharges::new(facts.account(), budget, totals);
@@ -148,7 +150,7 @@ impl Channel {
             hand_over_check: Arc::clone(hand_over_check),
             output: pipes.charge_to(Arc::new(output)),
             caught: None,
-            is_program,
+            process,
         }
     }
 
@@ -187,12 +189,16 @@ impl Channel {
         std::mem::take(&mut self.hand_over)
     }
 
-    /// Sets the signals that the plugin catches from now on: each once, and only valid names.
+    /// Sets the signals that the plugin catches from now on: each once, and only valid names; of a program, only names
+    /// that Unix has.
     fn catch(&mut self, names: impl Iterator<Item = SignalName>) {
+        if let Some(process) = &self.process {
+            let signals = names.take(EXAMINED).filter_map(|name| Signal::from_name(name.as_str()));
+            return process.catch_only(signals.collect());
+        }
         let mut distinct: Vec<SignalName> = Vec::new();
         for name in names.take(EXAMINED) {
-            let is_catchable = !self.is_program || !matches!(name.as_str(), "KILL" | "STOP");
-            if name.is_legal() && is_catchable && !distinct.contains(&name) {
+            if name.is_legal() && !distinct.contains(&name) {
                 distinct.push(name);
             }
             if distinct.len() == CATCHES {
@@ -208,6 +214,20 @@ impl Channel {
         }
         distinct.shrink_to_fit();
         self.pipes.catch(distinct);
+    }
+
+    /// Takes the oldest caught signal.
+    fn next_signal(&self) -> Option<SignalName> {
+        match &self.process {
+            Some(process) => process.next_signal().map(|signal| SignalName::from_wire(signal.name())),
+            None => self.pipes.take_caught(),
+        }
+    }
+
+    /// Whether an import that waits must return, and why.
+    fn interrupt(&self) -> Option<Interrupt> {
+        let is_caught = || self.process.as_ref().is_some_and(|process| process.is_interrupted());
+        self.pipes.interrupt().or_else(|| is_caught().then_some(Interrupt::Caught))
     }
 
     fn limits(&self) -> &Limits {
@@ -263,14 +283,14 @@ async fn write<T: HasChannel>(store: Context<'_, T>, to: Output, data: &WasmList
         let room = pipes.room().min(data.len() - sent);
         if room == 0 {
             // A signal that drops the output makes room, and still interrupts the write.
-            wait(pipes, |pipes, _| (pipes.interrupt().is_none() && pipes.has_room_or_watches()).then_some(())).await?;
+            wait(channel, |_| (channel.interrupt().is_none() && pipes.has_room_or_watches()).then_some(())).await?;
             continue;
         }
         let space = match free_space(budget, charges, room) {
             Ok(space) => space,
             Err(total) => {
                 channel.charges.log().log_exhausted(total);
-                wait_for_space(pipes, budget, charges, room).await?
+                wait_for_space(channel, room).await?
             }
         };
         let taken = pipes.push(to, &data.as_le_slice(&store)[sent..], space);
@@ -300,14 +320,11 @@ pub(super) async fn space<'c>(budget: &Budget, charges: &'c OutputCharges, bytes
 
 /// The same, unless the session ends or a caught signal comes first. Boxed, so that a write that need not wait is
 /// small.
-async fn wait_for_space<'c>(
-    pipes: &Shared,
-    budget: &Budget,
-    charges: &'c OutputCharges,
-    bytes: usize,
-) -> Result<Space<'c>, WriteError> {
-    let mut space: Pin<Box<dyn Future<Output = Space<'c>> + Send + '_>> = Box::pin(space(budget, charges, bytes));
-    wait(pipes, |_, waking| match space.as_mut().poll(waking) {
+async fn wait_for_space(channel: &Channel, bytes: usize) -> Result<Space<'_>, WriteError> {
+    let budget = channel.charges.tenant().budget();
+    let mut space: Pin<Box<dyn Future<Output = Space<'_>> + Send + '_>> =
+        Box::pin(space(budget, &channel.output, bytes));
+    wait(channel, |waking| match space.as_mut().poll(waking) {
         Poll::Ready(space) => Some(space),
         Poll::Pending => None,
     })
@@ -315,13 +332,10 @@ async fn wait_for_space<'c>(
 }
 
 /// Waits for `ready`. The termination of the session and caught signals take precedence.
-async fn wait<R>(
-    pipes: &Shared,
-    mut ready: impl FnMut(&Shared, &mut Waking<'_>) -> Option<R>,
-) -> Result<R, WriteError> {
+async fn wait<R>(channel: &Channel, mut ready: impl FnMut(&mut Waking<'_>) -> Option<R>) -> Result<R, WriteError> {
     poll_fn(|waking| {
-        pipes.register_waker(waking);
-        match (pipes.interrupt(), ready(pipes, waking)) {
+        channel.pipes.register_waker(waking);
+        match (channel.interrupt(), ready(waking)) {
             (Some(Interrupt::Ended), _) => Poll::Ready(Err(WriteError::Closed)),
             (_, Some(result)) => Poll::Ready(Ok(result)),
             (Some(Interrupt::Caught), None) => Poll::Ready(Err(WriteError::Interrupted)),
@@ -353,7 +367,7 @@ async fn request<T: HasChannel>(store: Context<'_, T>, name: String, payload: Ve
     if !legal || payload.len() > REQUEST_PAYLOAD || !pipes.queue_client_request(name, payload) {
         return Ok(false);
     }
-    let answer = wait(pipes, |pipes, _| pipes.take_answer()).await;
+    let answer = wait(channel, |_| pipes.take_answer()).await;
     if answer.is_err() {
         pipes.forget_answer();
     }

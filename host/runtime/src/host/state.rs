@@ -8,7 +8,6 @@ use wasmtime::ResourceLimiter;
 use super::channel::{Channel, HasChannel};
 use super::charges::Charges;
 use super::control::{Control, HasControl};
-use super::gate::StopGate;
 use super::log::LogBook;
 use super::terminal::Terminal;
 use super::timers::Timers;
@@ -22,6 +21,7 @@ use crate::grants::{Grants, Temporary};
 use crate::limits::budget::{Budget, Total};
 use crate::limits::memory::Memory;
 use crate::limits::{Limits, count};
+use crate::posix::process::ProcessEntry;
 use crate::session_types::Facts;
 use crate::tenant::Tenant;
 
@@ -33,8 +33,8 @@ pub(crate) struct State {
     pub(crate) facts: Facts,
     /// What a connection plugin may begin by itself. None in every other plugin.
     pub(crate) control: Option<Box<Control>>,
-    /// Where a program waits while it is stopped. None for other processes.
-    pub(crate) gate: Option<Arc<StopGate>>,
+    /// What it is in the process table of its session. None of what is no program.
+    pub(crate) process: Option<Arc<ProcessEntry>>,
     pub(crate) timers: Timers,
     pub(crate) topics: SessionTopics,
     /// Made at the first use: most plugins never call WASI.
@@ -65,7 +65,7 @@ impl State {
     /// What the process has of WASI, made now if this is its first use.
     pub(super) fn wasi(&mut self) -> &mut Wasi {
         let (log, charges, temporary) = (&self.log, &self.charges, &self.temporary);
-        let is_program = self.gate.is_some();
+        let is_program = self.process.is_some();
         self.wasi.get_or_insert_with(|| {
             let mut wasi = Box::new(Wasi::new(log, charges, is_program));
             // A program sees its own files once it runs.
@@ -77,10 +77,10 @@ impl State {
     }
 
     /// Gives a program its arguments, its environment and its standard streams, which are returned. None if the tenant
-    /// has no memory left to keep them in.
+    /// has no memory left to keep them in, or if it is no program.
     pub(crate) fn begin_program(&mut self, start: ProgramStart) -> Option<Arc<Streams>> {
-        let gate = self.gate.get_or_insert_default();
-        let (streams, charges) = (Streams::new(&self.channel, gate), self.charges.clone());
+        let process = self.process.as_ref()?;
+        let (streams, charges) = (Streams::new(&self.channel, process), self.charges.clone());
         let (log, temporary) = (Arc::clone(&self.log), Arc::clone(&self.temporary));
         let begun = self.wasi().begin_program(start, &streams, &charges);
         self.wasi().show_files(&log, &charges, &temporary, Some(&streams));

@@ -16,10 +16,12 @@ use crate::channel::{InputItem, NextAction, SessionHalf, Shared, Stage};
 use crate::engine::Engine;
 use crate::error::{Error, Limit, Stop};
 use crate::host::bindings::run;
-use crate::host::{BrokenPipe, HandOverState, LogBook, ProgramStart, StopGate, Streams};
+use crate::host::{BrokenPipe, HandOverState, LogBook, ProgramStart, Streams};
 use crate::limits::{Limits, ticks};
 use crate::plugin::health::trial::Trial;
-use crate::session_types::{ChannelEvent, DefaultAction, Ending, Exit, Output, ProgramRequest, Pty, SignalName};
+use crate::posix::process::ProcessEntry;
+use crate::posix::signal::Signal;
+use crate::session_types::{ChannelEvent, Ending, Exit, Output, ProgramRequest, Pty, SignalName};
 use crate::terminal::Modes;
 
 /// A process of this world, for as long as it is served without a pause.
@@ -44,8 +46,8 @@ enum Accepted {
 
 /// Why the host ends a program.
 enum Killed {
-    /// A signal that it does not catch.
-    Signal(SignalName),
+    /// A signal that it neither catches nor ignores.
+    Signal(Signal),
     /// The connection's side has ended the session.
     HungUp(Ending),
 }
@@ -199,16 +201,16 @@ impl Program<'_> {
         if events.streams.were_used() {
             trial.passed();
         }
-        let killed = match (&ran, events.killed) {
-            (Err(Failure::Wasm(error)), _) if error.is::<BrokenPipe>() => Some(Killed::Signal(SignalName::Pipe)),
+        let killed = match (&ran, events.killed()) {
+            (Err(Failure::Wasm(error)), None) if error.is::<BrokenPipe>() => Some(Killed::Signal(Signal::Pipe)),
             (Err(Failure::Overdue), None) => pipes.ended().map(|(why, _)| Killed::HungUp(why)),
             (_, killed) => killed,
         };
         let exit = match (killed, ran) {
             (Some(Killed::HungUp(why)), _) => return Pause::Ended(ProcessEnd::HungUp(why)),
-            (Some(Killed::Signal(name)), _) => {
+            (Some(Killed::Signal(signal)), _) => {
                 pipes.forget_decision();
-                return by_signal(name, &pipes);
+                return by_signal(signal, &pipes);
             }
             // It did not return after `finish` or `hand-over`.
             (None, Err(Failure::Overdue)) if pipes.has_decided() => Exit::Status(0),
@@ -223,7 +225,7 @@ impl Program<'_> {
             },
         };
         trial.passed();
-        ended(exit, &pipes)
+        ended(exit, &pipes, &events.process)
     }
 }
 
@@ -245,16 +247,34 @@ fn begin(
     }
     .environment();
     let streams = state.begin_program(ProgramStart { arguments, environment, directory: HOME })?;
-    let gate = Arc::clone(state.gate.get_or_insert_default());
+    let process = Arc::clone(state.process.as_ref()?);
+    if streams.has_terminal() {
+        process.table().has_terminal();
+    }
     let (pipes, log) = (Arc::clone(pipes), Arc::clone(&state.log));
-    Some(Events { engine, pipes, streams, gate, log, killed: None, hung_up: false, is_first: true })
+    Some(Events {
+        engine,
+        pipes,
+        streams,
+        process,
+        log,
+        ends: None,
+        hung_up: false,
+        was_stopped: false,
+        is_first: true,
+    })
 }
 
 /// What follows a program that has ended by itself: what it asked for with `finish` or `hand-over`, or else this exit.
-fn ended(exit: Exit, pipes: &Shared) -> Pause {
+fn ended(exit: Exit, pipes: &Shared, process: &ProcessEntry) -> Pause {
     match pipes.next_action() {
         NextAction::Finish(exit) => Pause::Ended(ProcessEnd::Finished(exit)),
-        NextAction::HandOver(plugin) => Pause::HandOver(plugin),
+        NextAction::HandOver(plugin) => {
+            while let Some(signal) = process.next_signal() {
+                pipes.leave_caught(SignalName::from_wire(signal.name()));
+            }
+            Pause::HandOver(plugin)
+        }
         NextAction::Ended(why, _) => {
             pipes.request_exit(exit);
             Pause::Ended(ProcessEnd::HungUp(why))
@@ -264,9 +284,9 @@ fn ended(exit: Exit, pipes: &Shared) -> Pause {
 }
 
 /// What follows a program that a signal has ended, whatever it asked for before: its exit.
-fn by_signal(name: SignalName, pipes: &Shared) -> Pause {
-    let message = format!("ended by SIG{}", name.as_str());
-    let exit = Exit::Signal { name, core_dumped: false, message };
+fn by_signal(signal: Signal, pipes: &Shared) -> Pause {
+    let message = format!("ended by SIG{}", signal.name());
+    let exit = Exit::Signal { name: SignalName::from_wire(signal.name()), core_dumped: false, message };
     match pipes.ended() {
         Some((why, _)) => {
             pipes.request_exit(exit);
@@ -281,12 +301,14 @@ struct Events {
     engine: Engine,
     pipes: Arc<Shared>,
     streams: Arc<Streams>,
-    gate: Arc<StopGate>,
+    process: Arc<ProcessEntry>,
     log: Arc<LogBook>,
-    /// Why the program is to end.
-    killed: Option<Killed>,
-    /// The program was told that the session ends, by a SIGHUP that it catches.
+    /// The program is to end with the session.
+    ends: Option<Ending>,
+    /// The program was told that the session ends, by a SIGHUP that it catches or ignores.
     hung_up: bool,
+    /// The program was found stopped.
+    was_stopped: bool,
     /// Nothing was handled yet.
     is_first: bool,
 }
@@ -310,7 +332,7 @@ impl Watch for Watched<'_> {
     }
 
     fn is_stopped(&self) -> bool {
-        !self.events.gate.is_open()
+        self.events.process.is_stopped()
     }
 
     /// It has called `finish` or `hand-over`: what is left to do has the grace period.
@@ -323,42 +345,49 @@ impl Events {
     /// Handles what has arrived. True if the program is to end.
     fn handle(&mut self, context: &Context<'_>) -> bool {
         self.pipes.register_waker(context);
+        self.process.register_waker(context);
         if std::mem::take(&mut self.is_first) {
             // A process before this one has caught them, and taken nothing more.
-            while let Some(name) = self.pipes.take_uncaught() {
-                self.signal(name);
+            while let Some(name) = self.pipes.take_caught() {
+                self.signal(&name);
             }
         }
-        while self.killed.is_none()
+        while self.killed().is_none()
             && let Some(event) = self.pipes.next_event()
         {
             self.event(event);
         }
-        while self.killed.is_none()
+        while self.killed().is_none()
             && let Some(name) = self.pipes.take_terminal_signal()
         {
-            self.signal(name);
+            Signal::from_name(name.as_str()).inspect(|signal| self.process.table().signal_foreground(*signal));
         }
-        if self.pipes.take_continues() {
-            self.gate.set_open(true);
-        }
-        if self.killed.is_none()
+        if self.killed().is_none()
             && let Some((why, _)) = self.pipes.ended()
         {
             self.session_ended(why);
         }
-        self.killed.is_some()
+        self.notice_stop();
+        self.killed().is_some()
+    }
+
+    /// Why the program is to end.
+    fn killed(&self) -> Option<Killed> {
+        self.ends.map(Killed::HungUp).or_else(|| self.process.killed().map(Killed::Signal))
     }
 
     fn event(&mut self, event: ChannelEvent) {
         let answer = match event {
             ChannelEvent::Eof | ChannelEvent::Close | ChannelEvent::HostVariable { .. } => return,
             ChannelEvent::Signal(name) => {
-                self.signal(name);
+                self.signal(&name);
                 true
             }
             // COLUMNS and LINES stay; the inbox keeps the newest size.
-            ChannelEvent::WindowChange(_) => true,
+            ChannelEvent::WindowChange(_) => {
+                self.process.table().signal_foreground(Signal::Winch);
+                true
+            }
             ChannelEvent::Shell | ChannelEvent::Exec(_) | ChannelEvent::Subsystem(_) => {
                 if let Some(request) = ProgramRequest::of(&event) {
                     let (what, detail) = request.describe();
@@ -374,25 +403,21 @@ impl Events {
         self.pipes.reply(answer);
     }
 
-    /// A signal that the program does not catch.
-    fn signal(&mut self, name: SignalName) {
-        match DefaultAction::of(&name) {
-            DefaultAction::Terminate => self.killed = Some(Killed::Signal(name)),
-            DefaultAction::Stop => self.stop(),
-            DefaultAction::Continue => self.gate.set_open(true),
-            DefaultAction::Ignore => {}
-        }
+    /// A signal of the client's. Names that no Unix knows do nothing.
+    fn signal(&self, name: &SignalName) {
+        Signal::from_name(name.as_str()).inspect(|signal| self.process.table().signal_first_group(*signal));
     }
 
-    /// The program waits at the next point of its own code.
-    fn stop(&mut self) {
-        if self.gate.is_open() {
-            self.gate.set_open(false);
+    /// A stopped program waits at the next point of its own code.
+    fn notice_stop(&mut self) {
+        let is_stopped = self.process.is_stopped();
+        if is_stopped && !self.was_stopped {
             self.streams.give_back_space();
             // An import that the program waits in may return at any time. The epoch is over then, until the program
             // comes to the gate.
             self.engine.wasmtime().increment_epoch();
         }
+        self.was_stopped = is_stopped;
     }
 
     /// The session is over. Without a terminal a client that has left is only a pipe whose other end is closed: the
@@ -405,9 +430,9 @@ impl Events {
         if is_pipe || self.hung_up {
             return;
         }
-        self.hung_up = self.pipes.raise_caught(&SignalName::Hup);
+        self.hung_up = self.process.hang_up();
         if !self.hung_up {
-            self.killed = Some(Killed::HungUp(why));
+            self.ends = Some(why);
         }
     }
 }

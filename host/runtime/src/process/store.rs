@@ -9,12 +9,13 @@ use crate::channel::Shared;
 use crate::engine::{Engine, Purpose, Slot};
 use crate::error::Error;
 use crate::grants::Temporary;
-use crate::host::{Channel, Charges, HandOverCheck, LogBook, SessionTopics, State, StopGate, Terminal, Timers};
+use crate::host::{Channel, Charges, HandOverCheck, LogBook, SessionTopics, State, Terminal, Timers};
 use crate::limits::count;
 use crate::limits::memory::Memory;
 use crate::limits::meter::{Meter, Tick};
 use crate::limits::usage::{ChargedDrop, ProcessUsage};
 use crate::plugin::Plugin;
+use crate::posix::process::ProcessEntry;
 use crate::session_types::Facts;
 use crate::tenant::Tenant;
 
@@ -33,6 +34,8 @@ pub(crate) struct ProcessContext<'a> {
     pub(crate) usage: &'a Arc<ProcessUsage>,
     /// The `/tmp` of its session.
     pub(crate) temporary: &'a Arc<Temporary>,
+    /// What it is in the process table, if it is a program of a session.
+    pub(crate) process: Option<&'a Arc<ProcessEntry>>,
 }
 
 /// The store of one process, and its slot in the engine's pool, which is freed only after the store is dropped.
@@ -48,7 +51,7 @@ pub(super) struct ProcessStore {
 /// # Errors
 /// [`Error::Full`] when the engine has no room.
 pub(super) fn make(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(ProcessStore, Arc<Meter>), Error> {
-    let ProcessContext { tenant, facts, pipes, hand_over_check, purpose, usage, temporary } = *context;
+    let ProcessContext { tenant, facts, pipes, hand_over_check, purpose, usage, temporary, process } = *context;
     let (engine, limits, budget) = (plugin.engine(), tenant.limits(), tenant.budget());
     let totals = engine.totals();
     // The slot in the pool, held until the store is dropped.
@@ -57,15 +60,15 @@ pub(super) fn make(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(Pro
     let log = Arc::new(LogBook::new(plugin.shared_name(), facts, Arc::clone(tenant)));
     let charges = Charges::new(&log, totals, usage);
     let is_program = plugin.world().is_program();
-    let gate = is_program.then(|| Arc::new(StopGate::default()));
+    let process = is_program.then(|| process.map_or_else(|| Arc::new(ProcessEntry::alone()), Arc::clone));
     let memory = if is_program { limits.memory_program.min(engine.memory_slot()) } else { limits.memory };
     // The state of the imports, one part for each family of them. Grants are checked when an import is used.
     let state = State {
-        channel: Channel::new(pipes, facts, hand_over_check, &charges, is_program),
+        channel: Channel::new(pipes, facts, hand_over_check, &charges, process.clone()),
         terminal: Terminal::default(),
         facts: facts.clone(),
         control: None,
-        gate: gate.clone(),
+        process: process.clone(),
         timers: Timers::new(limits),
         topics: SessionTopics::new(tenant),
         wasi: None,
@@ -90,13 +93,13 @@ pub(super) fn make(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(Pro
             store.data_mut().tidy();
         }
         let tick = counted.tick(ticker.epoch());
-        let closed = gate.as_ref().filter(|gate| !gate.is_open());
-        Ok(match (tick, closed) {
+        let stopped = process.as_ref().filter(|process| process.is_stopped());
+        Ok(match (tick, stopped) {
             (Tick::Spent, _) => UpdateDeadline::Interrupt,
             // Stopped: it waits here, with all run permits released.
-            (Tick::Free | Tick::Yield, Some(gate)) => {
-                let gate = Arc::clone(gate);
-                UpdateDeadline::YieldCustom(1, Box::pin(async move { gate.pass().await }))
+            (Tick::Free | Tick::Yield, Some(process)) => {
+                let process = Arc::clone(process);
+                UpdateDeadline::YieldCustom(1, Box::pin(async move { process.pass().await }))
             }
             (Tick::Free, None) => UpdateDeadline::Continue(1),
             // `yield_now` also lets tokio poll the network; waking our own task would not. The run permits are released

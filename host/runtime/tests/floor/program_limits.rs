@@ -254,7 +254,17 @@ async fn a_stopped_program_does_nothing_until_it_continues() {
     client.happen(ChannelEvent::Signal(SignalName::Other("CONT".to_owned())));
     client.until_stdout(after + 3).await;
     client.happen(stop());
+    client.happen(ChannelEvent::Signal(SignalName::Kill));
+    let (recorder, _) = client.end().await;
+    assert_eq!(recorder.exit(), Some(signal(SignalName::Kill)));
+    // Any other signal waits until it continues.
+    let mut client = exec("ticks");
+    client.until_stdout(1).await;
+    client.happen(stop());
     client.happen(ChannelEvent::Signal(SignalName::Term));
+    client.until_replies(3).await;
+    assert!(!client.task.is_finished());
+    client.happen(ChannelEvent::Signal(SignalName::Other("CONT".to_owned())));
     let (recorder, _) = client.end().await;
     assert_eq!(recorder.exit(), Some(signal(SignalName::Term)));
     // A program that catches SIGCONT continues, and then gets it.

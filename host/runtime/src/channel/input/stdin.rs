@@ -36,15 +36,11 @@ impl InputQueue {
         is_caught
     }
 
-    /// Takes the oldest of the signals that only an earlier process has caught.
-    pub(in crate::channel) fn take_uncaught(&mut self) -> Option<SignalName> {
-        let position = self.caught.iter().position(|name| !self.catches.contains(name))?;
-        self.caught.remove(position)
-    }
-
-    /// Whether a SIGCONT that is caught has arrived since the last call.
-    pub(in crate::channel) fn take_continues(&mut self) -> bool {
-        std::mem::take(&mut self.continues)
+    /// A program leaves a signal that it has caught to the process that takes the session over.
+    pub(in crate::channel) fn leave_caught(&mut self, name: SignalName) {
+        if !self.caught.contains(&name) && self.caught.len() < CAUGHT {
+            self.caught.push_back(name);
+        }
     }
 
     /// Reads at most `most` bytes of standard input. Data of other streams that come first are dropped: a program has

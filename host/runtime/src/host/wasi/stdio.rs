@@ -19,9 +19,9 @@ use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, Stream
 use crate::channel::{Shared, StdinRead};
 use crate::host::channel::{Channel, free_space, space};
 use crate::host::charges::Charges;
-use crate::host::gate::StopGate;
 use crate::limits::output_charges::{KeptSpace, OutputCharges, Space};
-use crate::session_types::{Ending, Output, SignalName};
+use crate::posix::process::ProcessEntry;
+use crate::session_types::{Ending, Output};
 
 /// Most bytes of one read, and of one write to which `check-write` agrees.
 const PIECE: usize = 64 << 10;
@@ -35,7 +35,7 @@ pub(crate) struct Streams {
     charges: Charges,
     /// Who is charged for what is written.
     accounts: Arc<OutputCharges>,
-    gate: Arc<StopGate>,
+    process: Arc<ProcessEntry>,
     has_terminal: bool,
     /// Bytes that were written beyond the outbox's capacity since it last had room.
     excess: AtomicUsize,
@@ -59,13 +59,13 @@ impl fmt::Display for BrokenPipe {
 impl std::error::Error for BrokenPipe {}
 
 impl Streams {
-    /// Of a program that has this channel, and waits at this gate while it is stopped.
-    pub(in crate::host) fn new(channel: &Channel, gate: &Arc<StopGate>) -> Arc<Self> {
+    /// Of this process, which has this channel.
+    pub(in crate::host) fn new(channel: &Channel, process: &Arc<ProcessEntry>) -> Arc<Self> {
         Arc::new(Self {
             pipes: Arc::clone(&channel.pipes),
             charges: channel.charges.clone(),
             accounts: Arc::clone(&channel.output),
-            gate: Arc::clone(gate),
+            process: Arc::clone(process),
             has_terminal: channel.has_terminal(),
             excess: AtomicUsize::new(0),
             waited: Mutex::default(),
@@ -111,7 +111,7 @@ impl Streams {
     async fn readable(&self) {
         poll_fn(|context| {
             self.pipes.register_waker(context);
-            if self.gate.is_open() && self.pipes.has_stdin() { Poll::Ready(()) } else { Poll::Pending }
+            if !self.process.is_stopped() && self.pipes.has_stdin() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
@@ -207,7 +207,7 @@ impl Streams {
         poll_fn(|context| {
             self.pipes.register_waker(context);
             let ready = self.pipes.is_closed() || self.pipes.room() > 0 || self.pipes.has_room_or_watches();
-            if self.gate.is_open() && ready { Poll::Ready(()) } else { Poll::Pending }
+            if !self.process.is_stopped() && ready { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
@@ -218,7 +218,7 @@ impl Streams {
         let mut waiting: Option<Pin<Box<dyn Future<Output = Space<'_>> + Send + '_>>> = None;
         poll_fn(|context| {
             self.pipes.register_waker(context);
-            if !self.gate.is_open() {
+            if self.process.is_stopped() {
                 waiting = None;
                 return Poll::Pending;
             }
@@ -241,13 +241,14 @@ impl Streams {
             || matches!(self.pipes.ended(), Some((Ending::ClientClosed | Ending::ConnectionLost, _)))
     }
 
-    /// Writes to a client that reads no more raise SIGPIPE, as under Unix. A program that catches it gets an error.
+    /// Writes to a client that reads no more raise SIGPIPE, as under Unix. A program that catches it
+    /// or ignores it gets an error.
     fn check_reader(&self, to: Output) -> StreamResult<()> {
         let has_left = self.has_reader_left(to);
         if !has_left && self.pipes.open_output().is_ok() {
             return Ok(());
         }
-        if has_left && !self.pipes.raise_caught(&SignalName::Pipe) {
+        if has_left && self.process.broken_pipe() {
             return Err(StreamError::Trap(BrokenPipe.into()));
         }
         Err(StreamError::Closed)
