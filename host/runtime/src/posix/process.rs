@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-pub(crate) use super::table::record::{Disposition, ProcessChange, ProcessEnding, ProcessTimes};
+pub(crate) use super::table::record::{Disposition, ProcessChange, ProcessEnding};
 
+use super::errno::Errno;
 use super::signal::{Signal, SignalSet};
-use super::table::record::ProcessFlags;
-use super::table::{FIRST, GroupChoice, Identity, NewProcess, ProcessTable, SignalTarget, TableError, TerminalAccess};
+use super::table::record::{ProcessFlags, ProcessTimes};
+use super::table::{FIRST, GroupChoice, Identity, NewProcess, ProcessTable, SignalTarget, TerminalAccess};
 
 /// One process in the table of its session.
 ///
@@ -37,7 +38,7 @@ impl ProcessEntry {
     }
 
     /// A new child of this process.
-    pub(crate) fn add_child(&self, new: NewProcess) -> Result<(Self, ChildHandle), TableError> {
+    pub(crate) fn add_child(&self, new: NewProcess) -> Result<(Self, ChildHandle), Errno> {
         let (id, flags) = self.table.add(self.id, new)?;
         let (table, of_parent) = (Arc::clone(&self.table), Arc::clone(&self.flags));
         let child = Self { id, flags, table: Arc::clone(&table) };
@@ -117,7 +118,7 @@ impl ProcessEntry {
     }
 
     /// kill(2).
-    pub(crate) fn kill(&self, to: SignalTarget, signal: Option<Signal>) -> Result<(), TableError> {
+    pub(crate) fn kill(&self, to: SignalTarget, signal: Option<Signal>) -> Result<(), Errno> {
         self.table.kill(self.id, to, signal)
     }
 
@@ -126,7 +127,7 @@ impl ProcessEntry {
     }
 
     /// sigaction(2). Returns what it was before.
-    pub(crate) fn set_disposition(&self, signal: Signal, how: Disposition) -> Result<Disposition, TableError> {
+    pub(crate) fn set_disposition(&self, signal: Signal, how: Disposition) -> Result<Disposition, Errno> {
         self.table.set_disposition(self.id, signal, how)
     }
 
@@ -145,12 +146,12 @@ impl ProcessEntry {
     }
 
     /// setpgid(2). `id`: this process (0) or a child.
-    pub(crate) fn set_group(&self, id: u32, group: GroupChoice) -> Result<(), TableError> {
+    pub(crate) fn set_group(&self, id: u32, group: GroupChoice) -> Result<(), Errno> {
         self.table.set_group(self.id, id, group)
     }
 
     /// tcsetpgrp(3), after [`change_terminal`](Self::change_terminal) has permitted it.
-    pub(crate) fn set_foreground(&self, group: u32) -> Result<(), TableError> {
+    pub(crate) fn set_foreground(&self, group: u32) -> Result<(), Errno> {
         self.table.set_foreground(group)
     }
 

@@ -16,6 +16,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Waker};
 
+use crate::posix::errno::Errno;
 use crate::posix::signal::{DefaultAction, Signal, SignalSet};
 use record::{Disposition, ProcessChange, ProcessEnding, ProcessFlags, ProcessState, ProcessTimes, Record};
 
@@ -23,21 +24,6 @@ use record::{Disposition, ProcessChange, ProcessEnding, ProcessFlags, ProcessSta
 pub(crate) const FIRST: u32 = 1;
 /// The highest number of a process: the highest that C's `pid_t` can hold.
 const HIGHEST: u32 = i32::MAX.unsigned_abs();
-
-/// Why a change of the table is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TableError {
-    /// ESRCH.
-    NoProcess,
-    /// EPERM.
-    NotPermitted,
-    /// EINVAL.
-    Invalid,
-    /// ENOTTY: the session has no terminal.
-    NoTerminal,
-    /// EAGAIN of `fork`: too many processes, or too many generations of them.
-    TooMany,
-}
 
 /// The group of a new process, or the one to which one moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,7 +139,7 @@ impl ProcessTable {
     }
 
     /// Adds a child of `parent`. Returns its number and flags.
-    pub(super) fn add(&self, parent: u32, new: NewProcess) -> Result<(u32, Arc<ProcessFlags>), TableError> {
+    pub(super) fn add(&self, parent: u32, new: NewProcess) -> Result<(u32, Arc<ProcessFlags>), Errno> {
         self.change(|processes| processes.add(parent, new))
     }
 
@@ -209,7 +195,7 @@ impl ProcessTable {
     }
 
     /// kill(2) by the process `caller`.
-    pub(super) fn kill(&self, caller: u32, to: SignalTarget, signal: Option<Signal>) -> Result<(), TableError> {
+    pub(super) fn kill(&self, caller: u32, to: SignalTarget, signal: Option<Signal>) -> Result<(), Errno> {
         self.change(|processes| {
             let ids = match to {
                 SignalTarget::Process(id) => {
@@ -221,7 +207,7 @@ impl ProcessTable {
                 SignalTarget::Group(group) => processes.members(group),
             };
             if ids.is_empty() {
-                return Err(TableError::NoProcess);
+                return Err(Errno::NoProcess);
             }
             if let Some(signal) = signal {
                 ids.into_iter().for_each(|id| processes.deliver(id, signal));
@@ -281,12 +267,12 @@ impl ProcessTable {
         self.change(|processes| processes.records.iter().filter(|record| record.is_live()).count())
     }
 
-    pub(super) fn set_disposition(&self, id: u32, signal: Signal, how: Disposition) -> Result<Disposition, TableError> {
+    pub(super) fn set_disposition(&self, id: u32, signal: Signal, how: Disposition) -> Result<Disposition, Errno> {
         if !signal.is_catchable() {
-            return Err(TableError::Invalid);
+            return Err(Errno::Invalid);
         }
         self.change(|processes| {
-            let record = processes.find_mut(id).ok_or(TableError::NoProcess)?;
+            let record = processes.find_mut(id).ok_or(Errno::NoProcess)?;
             let before = record.disposition(signal);
             record.set_disposition(signal, how);
             Ok(before)
@@ -331,12 +317,12 @@ impl ProcessTable {
         self.change(|processes| processes.find(id).map(|record| record.times.children).unwrap_or_default())
     }
 
-    pub(super) fn set_group(&self, caller: u32, id: u32, group: GroupChoice) -> Result<(), TableError> {
+    pub(super) fn set_group(&self, caller: u32, id: u32, group: GroupChoice) -> Result<(), Errno> {
         self.change(|processes| processes.set_group(caller, if id == 0 { caller } else { id }, group))
     }
 
     /// The caller may change the terminal.
-    pub(super) fn set_foreground(&self, group: u32) -> Result<(), TableError> {
+    pub(super) fn set_foreground(&self, group: u32) -> Result<(), Errno> {
         self.change(|processes| processes.set_foreground(group))
     }
 
@@ -355,24 +341,24 @@ impl Processes {
         self.records.iter_mut().find(|record| record.id == id)
     }
 
-    fn add(&mut self, parent: u32, new: NewProcess) -> Result<(u32, Arc<ProcessFlags>), TableError> {
+    fn add(&mut self, parent: u32, new: NewProcess) -> Result<(u32, Arc<ProcessFlags>), Errno> {
         // What nobody waited for counts: it takes a number.
         if self.is_closed || self.records.iter().filter(|record| !record.is_reaped).count() >= new.most {
-            return Err(TableError::TooMany);
+            return Err(Errno::TooManyProcesses);
         }
         let (group, depth) = self.find(parent).map(|parent| (parent.group, parent.depth + 1)).unwrap_or_default();
         if depth > self.depth {
-            return Err(TableError::TooMany);
+            return Err(Errno::TooManyProcesses);
         }
         let id = self.free_number();
         let group = match new.group {
             GroupChoice::Inherit => group,
             GroupChoice::New => id,
-            GroupChoice::Join(group) if self.members(group).is_empty() => return Err(TableError::NotPermitted),
+            GroupChoice::Join(group) if self.members(group).is_empty() => return Err(Errno::NotPermitted),
             GroupChoice::Join(group) => group,
         };
         if new.foreground {
-            self.foreground.as_mut().ok_or(TableError::NoTerminal).map(|foreground| *foreground = group)?;
+            self.foreground.as_mut().ok_or(Errno::NoTerminal).map(|foreground| *foreground = group)?;
             self.wake_all();
         }
         self.last = id;

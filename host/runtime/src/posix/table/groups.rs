@@ -1,7 +1,8 @@
 //! Process groups: members, the foreground, and groups that nobody could continue.
 
 use super::record::{Disposition, ProcessState, Record};
-use super::{FIRST, GroupChoice, Processes, TableError, TerminalAccess};
+use super::{FIRST, GroupChoice, Processes, TerminalAccess};
+use crate::posix::errno::Errno;
 use crate::posix::signal::Signal;
 
 impl Processes {
@@ -49,14 +50,14 @@ impl Processes {
         }
     }
 
-    pub(super) fn set_group(&mut self, caller: u32, id: u32, choice: GroupChoice) -> Result<(), TableError> {
-        let parent = self.find(id).filter(|record| !record.is_reaped).ok_or(TableError::NoProcess)?.parent;
+    pub(super) fn set_group(&mut self, caller: u32, id: u32, choice: GroupChoice) -> Result<(), Errno> {
+        let parent = self.find(id).filter(|record| !record.is_reaped).ok_or(Errno::NoProcess)?.parent;
         if id != caller && parent != caller {
-            return Err(TableError::NoProcess);
+            return Err(Errno::NoProcess);
         }
         // It leads the session.
         if id == FIRST {
-            return Err(TableError::NotPermitted);
+            return Err(Errno::NotPermitted);
         }
         let group = match choice {
             GroupChoice::Inherit => self.group_of(parent),
@@ -64,7 +65,7 @@ impl Processes {
             GroupChoice::Join(group) => group,
         };
         if group != id && self.members(group).is_empty() {
-            return Err(TableError::NotPermitted);
+            return Err(Errno::NotPermitted);
         }
         if let Some(record) = self.find_mut(id) {
             record.group = group;
@@ -74,10 +75,10 @@ impl Processes {
         Ok(())
     }
 
-    pub(super) fn set_foreground(&mut self, group: u32) -> Result<(), TableError> {
-        let foreground = self.foreground.ok_or(TableError::NoTerminal)?;
+    pub(super) fn set_foreground(&mut self, group: u32) -> Result<(), Errno> {
+        let foreground = self.foreground.ok_or(Errno::NoTerminal)?;
         if self.members(group).is_empty() {
-            return Err(TableError::NotPermitted);
+            return Err(Errno::NotPermitted);
         }
         if foreground != group {
             self.foreground = Some(group);

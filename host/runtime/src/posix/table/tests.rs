@@ -40,11 +40,11 @@ fn the_first_process_leads_the_session_and_its_children_have_numbers_of_their_ow
     assert_eq!(b.identity(), Identity { id: 3, parent: 2, group: 2, foreground: Some(1) });
     let (c, _kept) = first.add_child(NewProcess { foreground: true, ..new(GroupChoice::Join(2)) }).unwrap();
     assert_eq!(c.identity(), Identity { id: 4, parent: 1, group: 2, foreground: Some(2) });
-    assert_eq!(first.add_child(new(GroupChoice::Join(77))).err(), Some(TableError::NotPermitted));
+    assert_eq!(first.add_child(new(GroupChoice::Join(77))).err(), Some(Errno::NotPermitted));
     assert_eq!(handle.id(), 2);
     let without = ProcessEntry::alone();
     assert_eq!(without.identity().foreground, None);
-    assert_eq!(without.set_foreground(1), Err(TableError::NoTerminal));
+    assert_eq!(without.set_foreground(1), Err(Errno::NoTerminal));
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn an_ended_process_is_there_until_it_was_waited_for_and_its_number_as_long_as_s
     let (b, _kept) = child(&first, GroupChoice::Join(HIGHEST));
     assert_eq!((b.id(), b.identity().group), (2, HIGHEST));
     assert!(handle.take_change().is_some());
-    assert_eq!(check(HIGHEST), Err(TableError::NoProcess));
+    assert_eq!(check(HIGHEST), Err(Errno::NoProcess));
     let numbers = |count: u32| {
         let mut numbers = Vec::new();
         for _ in 0..count {
@@ -116,7 +116,7 @@ fn nobody_waits_for_a_child_that_was_dropped() {
     drop(handle);
     assert_eq!(first.kill(SignalTarget::Process(2), None), Ok(()), "it goes on");
     end(&a, 0);
-    assert_eq!(first.kill(SignalTarget::Process(2), None), Err(TableError::NoProcess));
+    assert_eq!(first.kill(SignalTarget::Process(2), None), Err(Errno::NoProcess));
     assert_eq!(table.live(), 1);
 }
 
@@ -127,14 +127,14 @@ fn there_are_only_so_many_processes_with_those_that_nobody_waited_for_and_only_s
     let few = NewProcess { most: 3, ..new(GroupChoice::Inherit) };
     let (a, of_a) = first.add_child(few).unwrap();
     let (b, _of_b) = a.add_child(few).unwrap();
-    assert_eq!(first.add_child(few).err(), Some(TableError::TooMany));
+    assert_eq!(first.add_child(few).err(), Some(Errno::TooManyProcesses));
     end(&a, 0);
-    assert_eq!(first.add_child(few).err(), Some(TableError::TooMany));
+    assert_eq!(first.add_child(few).err(), Some(Errno::TooManyProcesses));
     assert!(of_a.take_change().is_some());
     let (_c, _of_c) = first.add_child(few).unwrap();
-    assert_eq!(b.add_child(new(GroupChoice::Inherit)).err(), Some(TableError::TooMany), "the third generation");
+    assert_eq!(b.add_child(new(GroupChoice::Inherit)).err(), Some(Errno::TooManyProcesses), "the third generation");
     table.close(Hup);
-    assert_eq!(first.add_child(new(GroupChoice::Inherit)).err(), Some(TableError::TooMany));
+    assert_eq!(first.add_child(new(GroupChoice::Inherit)).err(), Some(Errno::TooManyProcesses));
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn signals_are_ignored_caught_or_do_what_they_do_by_default() {
     assert_eq!(a.set_disposition(Usr1, Disposition::Ignore), Ok(Disposition::Catch));
     assert!(!a.is_interrupted() && a.next_signal().is_none());
     for signal in [Kill, Stop] {
-        assert_eq!(a.set_disposition(signal, Disposition::Ignore), Err(TableError::Invalid));
+        assert_eq!(a.set_disposition(signal, Disposition::Ignore), Err(Errno::Invalid));
     }
     assert_eq!(a.disposition(Kill), Disposition::Default);
     kill(&first, 2, Hup);
@@ -229,10 +229,10 @@ fn signals_reach_groups_and_nobody_outside_the_session() {
     let (c, _of_c) = child(&first, GroupChoice::New);
     let other = ProcessEntry::alone();
     for target in [SignalTarget::Process(5), SignalTarget::Group(5), SignalTarget::Process(u32::MAX)] {
-        assert_eq!(first.kill(target, Some(Kill)), Err(TableError::NoProcess));
-        assert_eq!(first.kill(target, None), Err(TableError::NoProcess));
+        assert_eq!(first.kill(target, Some(Kill)), Err(Errno::NoProcess));
+        assert_eq!(first.kill(target, None), Err(Errno::NoProcess));
     }
-    assert_eq!(other.kill(SignalTarget::Process(2), Some(Kill)), Err(TableError::NoProcess));
+    assert_eq!(other.kill(SignalTarget::Process(2), Some(Kill)), Err(Errno::NoProcess));
     assert_eq!(first.kill(SignalTarget::Group(2), None), Ok(()));
     first.kill(SignalTarget::Group(2), Some(Term)).unwrap();
     assert_eq!([&a, &b, &c, &first].map(ProcessEntry::killed), [Some(Term), Some(Term), None, None]);
@@ -250,7 +250,7 @@ fn the_terminals_signals_go_to_the_foreground_and_the_clients_to_the_first_group
     first.set_foreground(2).unwrap();
     table.signal_foreground(Int);
     assert_eq!([&a, &b, &first].map(ProcessEntry::killed), [Some(Int), None, None]);
-    assert_eq!(first.set_foreground(9), Err(TableError::NotPermitted));
+    assert_eq!(first.set_foreground(9), Err(Errno::NotPermitted));
     first.set_foreground(3).unwrap();
     table.hang_up_foreground();
     assert_eq!([&b, &first].map(ProcessEntry::killed), [Some(Hup), None]);
@@ -327,13 +327,13 @@ fn groups_are_joined_and_left_by_oneself_and_ones_children() {
     let (b, _of_b) = child(&a, GroupChoice::Inherit);
     assert_eq!(first.set_group(2, GroupChoice::New), Ok(()));
     assert_eq!(a.identity().group, 2);
-    assert_eq!(first.set_group(3, GroupChoice::Join(2)), Err(TableError::NoProcess), "it is no child");
+    assert_eq!(first.set_group(3, GroupChoice::Join(2)), Err(Errno::NoProcess), "it is no child");
     assert_eq!(b.set_group(0, GroupChoice::Join(2)), Ok(()));
-    assert_eq!(b.set_group(0, GroupChoice::Join(4)), Err(TableError::NotPermitted));
+    assert_eq!(b.set_group(0, GroupChoice::Join(4)), Err(Errno::NotPermitted));
     assert_eq!(b.set_group(0, GroupChoice::Join(3)), Ok(()), "its own");
     assert_eq!(b.set_group(3, GroupChoice::Inherit), Ok(()));
     assert_eq!(b.identity().group, 2);
-    assert_eq!(first.set_group(0, GroupChoice::New), Err(TableError::NotPermitted), "it leads the session");
+    assert_eq!(first.set_group(0, GroupChoice::New), Err(Errno::NotPermitted), "it leads the session");
 }
 
 #[test]
