@@ -45,10 +45,13 @@ pub enum Grant {
     KeyValue,
     /// `whelk:ssh/topics`: messages between the tenant's sessions.
     Topics,
+    /// `whelk:process`: programs that start programs.
+    Process,
 }
 
 /// The grant for each interface, by the beginning of its name.
-const INTERFACES: [(&str, Grant); 2] = [("whelk:ssh/topics", Grant::Topics), ("wasi:keyvalue/", Grant::KeyValue)];
+const INTERFACES: [(&str, Grant); 3] =
+    [("whelk:ssh/topics", Grant::Topics), ("wasi:keyvalue/", Grant::KeyValue), ("whelk:process/", Grant::Process)];
 
 /// The value that grants HTTP requests, for the operator to complete.
 const HTTP: &str = "http = [\"HOST\"]";
@@ -78,6 +81,7 @@ impl Grant {
         match self {
             Self::KeyValue => "keyvalue",
             Self::Topics => "topics",
+            Self::Process => "process",
         }
     }
 
@@ -103,6 +107,7 @@ impl Grant {
         match self {
             Self::KeyValue => "keyvalue = { bytes = \"16 MiB\", keys = 10000 }",
             Self::Topics => "topics = true",
+            Self::Process => "process = true",
         }
     }
 }
@@ -124,6 +129,8 @@ pub struct Grants {
     pub keyvalue: Option<Arc<dyn Buckets>>,
     /// The tenant's topics.
     pub topics: Option<Arc<Topics>>,
+    /// Whether its programs may start others.
+    pub process: bool,
     /// A directory, at the root of what a session sees.
     pub directory: Option<Arc<Directory>>,
     /// What its sessions see of files beside that.
@@ -148,6 +155,7 @@ impl Grants {
         match grant {
             Grant::KeyValue => self.keyvalue.is_some(),
             Grant::Topics => self.topics.is_some(),
+            Grant::Process => self.process,
         }
     }
 }
@@ -162,6 +170,7 @@ mod tests {
             ("wasi:http/outgoing-handler@0.2.0", None),
             ("wasi:keyvalue/store@0.2.0-draft", Some(Grant::KeyValue)),
             ("whelk:ssh/topics@0.1.0", Some(Grant::Topics)),
+            ("whelk:process/process@0.1.0", Some(Grant::Process)),
             ("wasi:sockets/tcp@0.2.0", None),
             ("whelk:ssh/channel@0.1.0", None),
         ] {

@@ -2,8 +2,8 @@
 //!
 //! All of stable WASI 0.2, including `wasi:http`, is linked and empty until a grant provides it, because toolchains
 //! import it whether the program needs it or not. Files are our own implementation, which counts the contents of a
-//! tenant's directory. `wasi:config` is linked for all and empty for all but authenticators. `topics` and
-//! `wasi:keyvalue` need a grant: without it a session with a plugin that imports them is not started (`grants.rs`).
+//! tenant's directory. `wasi:config` is linked for all and empty for all but authenticators. `topics`, `wasi:keyvalue`
+//! and `whelk:process` need a grant: without it a session with a plugin that imports them is not started (`grants.rs`).
 
 pub(crate) mod bindings;
 mod channel;

@@ -158,6 +158,9 @@ impl View<'_> {
         if grants.topics {
             words.push("topics among this tenant's sessions".to_owned());
         }
+        if grants.process {
+            words.push("programs that start other programs".to_owned());
+        }
         if !grants.http.is_empty() {
             words.push(format!("HTTP to {}; the address that a name resolves to is checked", grants.http.join(", ")));
         }

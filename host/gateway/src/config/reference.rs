@@ -229,11 +229,12 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 #   The directory may hold the tenant's own plugin folder, so that its sessions can put plugins there:
 # deploy = true
 #   Variables, clocks finer than a millisecond, buckets of keys and values (at most KEYVALUE unless it says otherwise),
-#   messages among the tenant's sessions:
+#   messages among the tenant's sessions, programs that start other programs:
 # environment = { LANG = "C.UTF-8" }
 # clock = "fine"
 # keyvalue = { bytes = "16 MiB", keys = 10000 }
 # topics = true
+# process = true
 #   Hosts that HTTP requests may go to, and addresses or networks, each with a port, that TCP connections may be made to:
 # http = ["api.example.org", "127.0.0.1:8080"]
 # tcp = ["10.0.0.5:5432", "10.1.0.0/16:443"]

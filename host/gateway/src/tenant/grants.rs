@@ -100,6 +100,7 @@ impl Granter {
             homes: kept(homes, "directory", &mut refused),
             keyvalue: kept(keyvalue, "keyvalue", &mut refused),
             topics: (granted.topics && self.serves_all).then(|| self.topics.get_or_make(tenant, Topics::new)),
+            process: granted.process,
         };
         (grants, refused)
     }

@@ -82,7 +82,8 @@ fn names_that_are_hidden_from_plugins_are_noted_once() {
     let directory = "directory = { path = \"srv/acme/home\" }";
     let note = "whelk.toml:3: tenants.acme.grants.directory: srv/acme/home holds what is hidden from its sessions: ";
     let only = notes(&place, &format!("[tenants.acme.grants]\n{directory}"));
-    assert_eq!(only, [format!("{note}`tmp` (programs see their own /tmp)")]);
+    let bin = "`usr` (programs see their own /usr)";
+    assert_eq!(only, [format!("{note}`tmp` (programs see their own /tmp), {bin}")]);
     let mounted = format!("[tenants.acme.grants]\n{directory}\nmounts = {{ \"/usr/share/x\" = \"srv/acme/plugins\" }}");
     let mounted = mounted.replace("srv/acme/plugins", "srv/data");
     fs::create_dir(place.root.join("srv/data")).unwrap();
@@ -91,7 +92,10 @@ fn names_that_are_hidden_from_plugins_are_noted_once() {
         [format!("{note}`tmp` (programs see their own /tmp), `usr` (plugins see their own /usr)")]
     );
     let whole = format!("[tenants.acme.grants]\n{directory}\nsystem_folders = true");
-    assert_eq!(notes(&place, &whole), [format!("{note}`tmp` (plugins see their own /tmp)")]);
-    fs::remove_dir(place.root.join("srv/acme/home/tmp")).unwrap();
+    let seen = "`tmp` (plugins see their own /tmp), `usr` (plugins see their own /usr)";
+    assert_eq!(notes(&place, &whole), [format!("{note}{seen}")]);
+    for name in ["tmp", "usr"] {
+        fs::remove_dir_all(place.root.join("srv/acme/home").join(name)).unwrap();
+    }
     assert!(notes(&place, &format!("[tenants.acme.grants]\n{directory}")).is_empty());
 }

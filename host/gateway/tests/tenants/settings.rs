@@ -31,6 +31,7 @@ environment = { A = "b", LANG = "C" }
 clock = "fine"
 keyvalue = { bytes = "1 MiB", keys = 10 }
 topics = true
+process = true
 http = ["api.example.org", "127.0.0.1:8080"]
 tcp = ["10.0.0.5:5432"]
 [limits]
@@ -75,6 +76,7 @@ fn a_tenant_is_read_as_it_is_written() {
         clock: Clock::Fine,
         keyvalue: Some(KeyValue { bytes: 1 << 20, keys: 10 }),
         topics: true,
+        process: true,
         http: vec!["api.example.org".to_owned(), "127.0.0.1:8080".to_owned()],
         tcp: vec!["10.0.0.5:5432".to_owned()],
         deploy: false,

@@ -116,6 +116,7 @@ directory = { path = "srv/acme", access = "read-write" }
 deploy = true
 keyvalue = {}
 topics = true
+process = true
 clock = "fine"
 environment = { TOKEN = "hunter2" }
 http = ["api.example.org"]
@@ -142,6 +143,7 @@ fn tenants_explains_what_a_user_gets() {
             clocks as fine as the system's
             key-value, at most 16 MiB in 10000 keys, seen by this tenant alone
             topics among this tenant's sessions
+            programs that start other programs
             HTTP to api.example.org; the address that a name resolves to is checked
             TCP to 10.0.0.5:5432
 "

@@ -13,6 +13,8 @@ pub(super) const AUTHENTICATOR: &str = "whelk:ssh/authenticator";
 pub(super) const CONNECTION_HANDLER: &str = "whelk:ssh/connection-handler";
 /// ... and the import that only such a plugin may have.
 const CONNECTION_CONTROL: &str = "whelk:ssh/connection-control";
+/// The package of which only programs may import something.
+const PROCESS: &str = "whelk:process/";
 /// The export of a plugin that serves sessions.
 pub(super) const SESSION: &str = "whelk:ssh/session";
 /// The export of a program.
@@ -79,6 +81,12 @@ pub(super) fn control_misfit(import: &str, controls: bool) -> Option<String> {
     let is_control = import.split('@').next() == Some(CONNECTION_CONTROL);
     (is_control && !controls)
         .then(|| format!("imports {import}, which only a plugin that exports {CONNECTION_HANDLER} may use"))
+}
+
+/// Why an import is not available to this kind of plugin: only a program starts programs.
+pub(super) fn program_misfit(import: &str, is_program: bool) -> Option<String> {
+    (import.starts_with(PROCESS) && !is_program)
+        .then(|| format!("imports {import}, which only a program (a component that exports {RUN}) may use"))
 }
 
 /// Whether versions are compatible in the component model: both without a pre-release, and the same up to the first

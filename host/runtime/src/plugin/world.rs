@@ -117,7 +117,12 @@ pub(super) fn check_interfaces(engine: &Engine, component: &Component) -> Result
         Err(reason) => (None, vec![reason]),
     };
     let controls = kind == Some(WorldKind::Connection);
-    let misfit = |import| interfaces::import_misfit(import).or_else(|| interfaces::control_misfit(import, controls));
+    let is_program = kind == Some(WorldKind::Program);
+    let misfit = |import| {
+        interfaces::import_misfit(import)
+            .or_else(|| interfaces::control_misfit(import, controls))
+            .or_else(|| interfaces::program_misfit(import, is_program))
+    };
     reasons.extend(ty.imports(engine).filter_map(|(import, _)| misfit(import)));
     kind.filter(|_| reasons.is_empty()).ok_or_else(|| Error::Refused(reasons.join("; ")))
 }

@@ -46,6 +46,8 @@ pub struct Grants {
     pub keyvalue: Option<KeyValue>,
     /// Messages between the tenant's sessions.
     pub topics: bool,
+    /// Programs may start others.
+    pub process: bool,
     /// The hosts for HTTP requests, as they are written.
     pub http: Vec<String>,
     /// The addresses for TCP connections, as they are written.
@@ -73,6 +75,7 @@ impl Grants {
         match grant {
             Grant::KeyValue => self.keyvalue.is_some(),
             Grant::Topics => self.topics,
+            Grant::Process => self.process,
         }
     }
 }
@@ -103,6 +106,7 @@ impl Grants {
             directory: Some(Directory::private()),
             keyvalue: Some(KeyValue::default()),
             topics: true,
+            process: true,
             ..Grants::default()
         }
     }
@@ -132,6 +136,7 @@ pub(in crate::config) fn read(mut section: Section<'_>, folder: &Path, findings:
     });
     let keyvalue = section.take("keyvalue").and_then(|item| read_keyvalue(&item, findings));
     let topics = section.take("topics").and_then(|item| findings.keep(&item, truth(item.value)));
+    let process = section.take("process").and_then(|item| findings.keep(&item, truth(item.value)));
     let http = section.take("http").map(|item| read_destinations(&item, hosts, findings));
     let tcp = section.take("tcp").map(|item| read_destinations(&item, addresses, findings));
     let deploy = section.take("deploy").and_then(|item| findings.keep(&item, truth(item.value)));
@@ -145,6 +150,7 @@ pub(in crate::config) fn read(mut section: Section<'_>, folder: &Path, findings:
         clock: clock.unwrap_or_default(),
         keyvalue,
         topics: topics.unwrap_or_default(),
+        process: process.unwrap_or_default(),
         http: http.unwrap_or_default(),
         tcp: tcp.unwrap_or_default(),
         deploy: deploy.unwrap_or_default(),
