@@ -3,11 +3,13 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use super::buffer::Buffer;
 use super::input::InputItem;
-use super::shared::Shared;
+use super::shared::{Shared, lock};
+use crate::posix::Wakers;
+use crate::posix::table::FIRST;
 use crate::session_types::Exit;
 
 /// Most bytes that one `data` call carries.
@@ -94,6 +96,42 @@ impl SessionHalf {
         if !self.is_credited {
             self.shared.credit(piece);
         }
+    }
+}
+
+impl Shared {
+    /// Registers the session's task, which `context` belongs to, to be woken by the next change. Call it before looking
+    /// at the queues.
+    pub(crate) fn register_waker(&self, context: &Context<'_>) {
+        let mut session = lock(&self.session);
+        if !session.first.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            session.first = Some(context.waker().clone());
+        }
+    }
+
+    /// The same for the task of any process of the session: the first runs in the session's task.
+    pub(crate) fn register_process(&self, number: u32, context: &Context<'_>) {
+        if number == FIRST {
+            return self.register_waker(context);
+        }
+        lock(&self.session).others.register(number.into(), context);
+    }
+
+    /// A process that is not the first has ended: nothing is left of its task.
+    pub(crate) fn forget_process(&self, number: u32) {
+        lock(&self.session).others.remove(number.into());
+    }
+
+    /// Wakes the session's task, and those of its other processes, if they wait.
+    pub(super) fn wake_session(&self) {
+        let mut session = lock(&self.session);
+        let first = session.first.take();
+        let others = (!session.others.is_empty()).then(|| session.others.take());
+        drop(session);
+        if let Some(waker) = first {
+            waker.wake();
+        }
+        others.into_iter().for_each(Wakers::wake);
     }
 }
 

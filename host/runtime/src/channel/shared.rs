@@ -6,7 +6,7 @@
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 
 use tokio::time::Instant;
 
@@ -16,6 +16,7 @@ use super::lifecycle::Lifecycle;
 use super::output::{Drained, Message, OutputQueue, Sink};
 use crate::limits::budget::Finished;
 use crate::limits::output_charges::{OutputCharges, Space};
+use crate::posix::Wakers;
 use crate::session_types::{ChannelEvent, Ending, Exit, Output, SignalName, WindowSize};
 
 /// Below this much credit, in bytes, the connection is not woken. It takes the credit when it next drains output, so
@@ -46,13 +47,22 @@ struct Kept {
     released: bool,
 }
 
+/// Those who wait for a change of the queues.
+#[derive(Default)]
+pub(super) struct SessionWakers {
+    /// The session's task, which runs its first process. Present while it waits.
+    pub(super) first: Option<Waker>,
+    /// The tasks of its other processes, by their numbers.
+    pub(super) others: Wakers,
+}
+
 pub(crate) struct Shared {
     inbound: Mutex<Inbound>,
     output: Mutex<OutputQueue>,
     /// Bytes that the plugin has taken and whose credit the connection has not taken.
     credit: AtomicUsize,
-    /// Wakes the session's task. Present while it waits.
-    session: Mutex<Option<Waker>>,
+    /// Wakes the tasks of the session's processes.
+    pub(super) session: Mutex<SessionWakers>,
     connection: Wake,
     /// The accounts that are charged for output. Set by the first process.
     charges: OnceLock<Arc<OutputCharges>>,
@@ -65,6 +75,8 @@ pub(crate) struct Shared {
     active: AtomicBool,
     /// Output of the process passes the terminal's line discipline.
     pub(super) processes_output: AtomicBool,
+    /// The mode TOSTOP is on: a background process that writes to the terminal is stopped.
+    pub(super) stops_output: AtomicBool,
     /// The terminal has not received all input: it goes on when output was taken.
     pub(super) input_waits: AtomicBool,
     /// The plugin that serves the session, or served it last, and its generation: for whoever lists sessions.
@@ -77,7 +89,7 @@ impl Shared {
             inbound: Mutex::default(),
             output: Mutex::new(OutputQueue::new(capacity)),
             credit: AtomicUsize::new(0),
-            session: Mutex::new(None),
+            session: Mutex::default(),
             connection,
             charges: OnceLock::new(),
             kept: Mutex::default(),
@@ -85,6 +97,7 @@ impl Shared {
             output_unread: AtomicBool::new(false),
             active: AtomicBool::new(false),
             processes_output: AtomicBool::new(false),
+            stops_output: AtomicBool::new(false),
             input_waits: AtomicBool::new(false),
             served: Mutex::new(None),
         }
@@ -215,23 +228,7 @@ impl Shared {
         self.output_unread.load(Ordering::Relaxed)
     }
 
-    /// Wakes the session's task if it waits.
-    pub(super) fn wake_session(&self) {
-        let waker = lock(&self.session).take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
     // The session's half.
-
-    /// Registers the task of `context` to be woken by the next change. Call it before looking at the queues.
-    pub(crate) fn register_waker(&self, context: &Context<'_>) {
-        let mut session = lock(&self.session);
-        if !session.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-            *session = Some(context.waker().clone());
-        }
-    }
 
     /// Ends the session because its version of the plugin is retired. The client gets `notice` on stderr.
     pub(crate) fn retire(&self, notice: &Arc<str>) {
@@ -490,6 +487,6 @@ pub(super) fn line(message: &str, terminal: bool) -> String {
 }
 
 /// Ignores poisoning: every change to the queues is complete or not made.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -27,7 +27,7 @@ use super::shared::Shared;
 use super::spare;
 use crate::limits::output_charges::{OutputCharges, Space};
 use crate::session_types::{Output, SignalName};
-use crate::terminal::{MOST_ECHO, Modes, Read, Received, TerminalFeed, TerminalSignal};
+use crate::terminal::{Flag, MOST_ECHO, Modes, Read, Received, TerminalFeed, TerminalSignal};
 
 /// Most bytes that are received before others have their turn, where this many bytes of echo count as one: some keys
 /// show a whole line.
@@ -73,10 +73,16 @@ impl Shared {
                 }
             };
             self.processes_output.store(!passes_output, Ordering::Relaxed);
+            self.stops_output.store(modes.has(Flag::Tostop), Ordering::Relaxed);
             self.receive(inbound);
             shown
         });
         self.settle(&shown);
+    }
+
+    /// Whether a background process that writes to the terminal is stopped.
+    pub(crate) fn stops_output(&self) -> bool {
+        self.stops_output.load(Ordering::Relaxed)
     }
 
     /// The oldest signal for a handler that it was not given: one that it catches, or one of the terminal.
