@@ -26,6 +26,7 @@ pub(crate) const KNOWN: &[(&str, usize, &str)] = &[
     ("host/runtime/src/plugin/compile.rs", 1, "a process"),
     ("host/runtime/src/host/wasi/files/session.rs", 1, "the close of a removed file, whose end a guard tells"),
     ("host/runtime/src/host/wasi/files/streams.rs", 2, "one call of a plugin, which waits for it"),
+    ("host/runtime/src/host/wasi/standard.rs", 2, "one read or write of a program, which waits for it"),
     ("host/runtime/src/host/wasi/http/exchange.rs", 1, "one request of a plugin"),
     ("host/runtime/src/supervise.rs", 2, "the supervision itself"),
 ];

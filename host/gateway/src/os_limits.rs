@@ -509,7 +509,7 @@ mod tests {
         let config = config(limits);
         assert_eq!(Machine::default().shortages(&config), []);
         let plenty =
-            Machine { mappings: Some(85_000), files: Some(12_216), memory: Some(2 << 30), ..Machine::default() };
+            Machine { mappings: Some(85_000), files: Some(18_360), memory: Some(2 << 30), ..Machine::default() };
         assert_eq!(plenty.shortages(&config), []);
         let short = Machine {
             mappings: Some(65_530),
@@ -529,8 +529,8 @@ mod tests {
             [
                 "vm.max_map_count is 65530, and the limits may take 85000: that is for plugins of one memory, and 165000 would do for \
                  those of 3: sysctl -w vm.max_map_count=85000, or lower `instances`; until then fewer run",
-                "the number of open files is 1024, and the limits may take 12216: raise the hard limit (LimitNOFILE=12216 \
-                 for systemd, --ulimit nofile=12216 for docker, ulimit -Hn 12216 in a shell of root), or lower `connections` or \
+                "the number of open files is 1024, and the limits may take 18360: raise the hard limit (LimitNOFILE=18360 \
+                 for systemd, --ulimit nofile=18360 for docker, ulimit -Hn 18360 in a shell of root), or lower `connections` or \
                  `tenant_open_files`; until then fewer are accepted, and plugins open fewer",
                 "the memory in bytes is 1073741824, and the limits may take 1638400000: give it 1563 MiB (MemoryMax= \
                  for systemd, --memory for docker), or lower `instances` and `connections`; that is what all of them take while they are idle",

@@ -71,6 +71,7 @@ impl Plugin {
             purpose: Purpose::Login,
             usage: &Arc::new(ProcessUsage::of(&session)),
             temporary: &Arc::default(),
+            session_files: &Arc::default(),
             process: None,
         };
         let (guest, functions) = Box::pin(Guest::start(self, &context)).await.map_err(failure)?;

@@ -23,7 +23,7 @@ pub use configuration::Configuration;
 pub use directories::Directories;
 pub use directory::{Access, Directory, DirectoryError, Quota, Usage};
 pub(crate) use directory::{
-    Counted, DiskWait, Entry, FileRoom, FileSlot, OpenCount, Opening, Position, READ, Refused, Times,
+    Counted, DiskWait, Entry, FileRoom, FileSlot, OpenCount, OpenPlaces, Opening, Position, READ, Refused, Times,
 };
 pub(crate) use directory::{QuotaAccount, TotalAccount};
 pub(crate) use homes::HomeError;

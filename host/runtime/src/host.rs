@@ -13,6 +13,7 @@ mod control;
 mod imports;
 mod keyvalue;
 mod log;
+mod process;
 mod reserved;
 mod space;
 mod state;
@@ -32,6 +33,7 @@ pub(crate) use terminal::{Terminal, raw};
 pub(crate) use timers::Timers;
 pub(crate) use topics::SessionTopics;
 pub(crate) use wasi::ProgramStart;
+pub(crate) use wasi::descriptors::ProcessIo;
 pub(crate) use wasi::files::{OpenProgram, ProgramFile, ProgramFiles};
 pub(crate) use wasi::stdio::{BrokenPipe, Streams};
 
@@ -47,6 +49,7 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     space::link(linker)?;
     topics::link(linker)?;
     keyvalue::link(linker)?;
+    process::link(linker)?;
     wasmtime_wasi_config::add_to_linker(linker, |state: &mut State| state.grants().config.variables().into())?;
     generated::terminal::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;
     generated::connection::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;

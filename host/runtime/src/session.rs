@@ -37,7 +37,7 @@ use crate::channel::{InputItem, OpenReply, SessionHalf, Shared};
 use crate::engine::Purpose;
 use crate::error::{Error, Stop};
 use crate::event::{LogEvent, emit};
-use crate::grants::Temporary;
+use crate::grants::{OpenCount, Temporary};
 use crate::host::{HandOverCheck, HandOverState, LogBook};
 use crate::limits::budget::{Finished, Owner, Total};
 use crate::limits::usage::SessionUsage;
@@ -106,6 +106,8 @@ struct Session {
     processes: Processes,
     /// The `/tmp` of its processes, of which each sees the same.
     temporary: Arc<Temporary>,
+    /// Counts the open files of its processes.
+    open_files: Arc<OpenCount>,
 }
 
 /// The process that follows one that has ended.
@@ -155,6 +157,7 @@ impl Session {
             opened: false,
             processes,
             temporary: Arc::default(),
+            open_files: Arc::default(),
         }
     }
 
@@ -276,6 +279,7 @@ impl Session {
             purpose: Purpose::Session,
             usage: &self.processes.usage(),
             temporary: &self.temporary,
+            session_files: &self.open_files,
             process: process.as_ref(),
         };
         // Boxed: it is large and soon over, and every session would carry its size for ever.

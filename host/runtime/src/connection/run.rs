@@ -125,8 +125,9 @@ impl ConnectionInstance {
         let usage = Arc::new(ProcessUsage::of(&Arc::new(SessionUsage::new(tenant.limits()))));
         let tenant = &tenant.enter_home(&usage).await.map_err(|error| Stop::Failed(error.into()))?;
         let (hand_over_check, purpose, usage) = (&hand_over_check, Purpose::Session, &usage);
-        let (temporary, process) = (&Arc::default(), None);
-        let context = ProcessContext { tenant, facts, pipes, hand_over_check, purpose, usage, temporary, process };
+        let (temporary, session_files, process) = (&Arc::default(), &Arc::default(), None);
+        let context =
+            ProcessContext { tenant, facts, pipes, hand_over_check, purpose, usage, temporary, session_files, process };
         let (mut guest, functions) = Box::pin(Guest::start(plugin, &context)).await?;
         let Functions::Connection(functions) = functions else {
             guest.reap().await;

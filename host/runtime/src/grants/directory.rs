@@ -46,7 +46,7 @@ pub use quota::{Quota, Usage};
 pub(crate) use quota::{QuotaAccount, TotalAccount};
 pub(crate) use refused::Refused;
 pub(crate) use room::FileRoom;
-pub(crate) use slots::{Counted, FileSlot, OpenCount};
+pub(crate) use slots::{Counted, FileSlot, OpenCount, OpenPlaces};
 pub(crate) use wait::{DiskQueue, DiskWait};
 
 use std::collections::HashMap;

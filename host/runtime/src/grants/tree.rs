@@ -53,6 +53,7 @@ use rustix::io::Errno;
 use super::directory::{
     Directory, DiskQueue, DiskWait, Entry, FileSlot, Id, Name, Opening, Refused, Times, checked, look,
 };
+use crate::posix::Descriptors;
 use parts::{Parts, absent};
 use plan::Plan;
 use walk::{Held, Resolved, direct, walk};
@@ -83,16 +84,19 @@ enum Spot<'a> {
 }
 
 impl Tree {
-    /// The tree of a session whose root is this directory, if any. `None` if there is nothing to see.
+    /// The tree of a session whose root is this directory, if any. `descriptors`: those of the program that sees it, if
+    /// it is one. `None` if there is nothing to see.
     pub(crate) fn new(
         plans: &FileTree,
-        is_program: bool,
+        descriptors: Option<&Arc<Descriptors>>,
         home: Option<Arc<Directory>>,
         temporary: &Arc<Temporary>,
     ) -> Option<Self> {
+        let is_program = descriptors.is_some();
         let plan = if is_program { plans.of_programs() } else { plans.of_handlers() };
         let sees = is_program || home.is_some() || plan.has_mounts();
-        sees.then(|| Self(Parts { plan: Arc::clone(plan), home, temporary: Arc::clone(temporary) }))
+        let descriptors = descriptors.map(Arc::downgrade);
+        sees.then(|| Self(Parts { plan: Arc::clone(plan), home, temporary: Arc::clone(temporary), descriptors }))
     }
 
     /// The root.
@@ -186,7 +190,7 @@ impl Tree {
         match (self.entry(opened)?, opened) {
             (entry, OpenFile::Part { part, .. }) if self.0.plan.is_folder(*part) => {
                 let entries = entry.map(|entry| entry.list(slot)).transpose()?;
-                Ok(TreeListing::new(&self.0.plan, *part, entries))
+                Ok(TreeListing::new(&self.0, *part, entries))
             }
             (Some(entry), _) => Ok(TreeListing::of(entry.list(slot)?)),
             (None, _) => Err(Refused::NotDirectory),

@@ -40,6 +40,11 @@ impl Charges {
         Descriptor::take(self.log.tenant().budget(), &self.totals).map_err(|total| self.log.log_exhausted(total)).ok()
     }
 
+    /// Charges one more end of a pipe, for as long as it is open.
+    pub(super) fn pipe_end(&self) -> Option<Descriptor> {
+        Descriptor::take_of_tenant(self.log.tenant().budget()).map_err(|total| self.log.log_exhausted(total)).ok()
+    }
+
     /// The meter of processor time.
     pub(crate) fn usage(&self) -> &Arc<ProcessUsage> {
         &self.usage

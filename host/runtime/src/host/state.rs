@@ -12,12 +12,13 @@ use super::log::LogBook;
 use super::terminal::Terminal;
 use super::timers::Timers;
 use super::topics::{HasTopics, SessionTopics};
-use super::wasi::files::{Files, ProgramFiles};
+use super::wasi::descriptors::ProcessIo;
+use super::wasi::files::{Files, OpenLimits, ProgramFiles};
 use super::wasi::stdio::Streams;
 use super::wasi::{ProgramStart, Wasi};
 use crate::channel::Shared;
 use crate::error::Limit;
-use crate::grants::{Grants, Temporary};
+use crate::grants::{Grants, OpenCount, Temporary};
 use crate::limits::budget::{Budget, Total};
 use crate::limits::memory::Memory;
 use crate::limits::{Limits, count};
@@ -47,6 +48,12 @@ pub(crate) struct State {
     pub(crate) tenant: Arc<Tenant>,
     /// The `/tmp` of its session.
     pub(crate) temporary: Arc<Temporary>,
+    /// Counts the open files of its session ...
+    pub(crate) session_files: Arc<OpenCount>,
+    /// ... and its own.
+    pub(crate) files: Arc<OpenCount>,
+    /// How a program that runs uses its descriptors.
+    pub(crate) io: Option<Arc<ProcessIo>>,
 }
 
 impl State {
@@ -64,27 +71,43 @@ impl State {
 
     /// What the process has of WASI, made now if this is its first use.
     pub(super) fn wasi(&mut self) -> &mut Wasi {
+        let open = self.open_limits();
         let (log, charges, temporary) = (&self.log, &self.charges, &self.temporary);
         let is_program = self.process.is_some();
         self.wasi.get_or_insert_with(|| {
             let mut wasi = Box::new(Wasi::new(log, charges, is_program));
             // A program sees its own files once it runs.
             if !is_program {
-                wasi.show_files(log, charges, temporary, None);
+                wasi.show_files(log, charges, temporary, open, None);
             }
             wasi
         })
     }
 
-    /// Gives a program its arguments, its environment and its standard streams, which are returned. None if the tenant
+    /// How many files may be open.
+    pub(super) fn open_limits(&self) -> OpenLimits {
+        let limits = self.limits();
+        OpenLimits {
+            process: Arc::clone(&self.files),
+            most: count(limits.open_files),
+            session: Arc::clone(&self.session_files),
+            session_most: count(limits.session_open_files),
+        }
+    }
+
+    /// Gives a program its arguments, its environment and its descriptors, whose use is returned. None if the tenant
     /// has no memory left to keep them in, or if it is no program.
-    pub(crate) fn begin_program(&mut self, start: ProgramStart) -> Option<Arc<Streams>> {
+    pub(crate) fn begin_program(&mut self, start: ProgramStart) -> Option<Arc<ProcessIo>> {
         let process = self.process.as_ref()?;
         let (streams, charges) = (Streams::new(&self.channel, process), self.charges.clone());
+        let (descriptors, directory) = (Arc::clone(&start.descriptors), start.directory.to_owned());
+        let io = ProcessIo::new(descriptors, streams, Arc::clone(process), directory, start.file_limit);
         let (log, temporary) = (Arc::clone(&self.log), Arc::clone(&self.temporary));
-        let begun = self.wasi().begin_program(start, &streams, &charges);
-        self.wasi().show_files(&log, &charges, &temporary, Some(&streams));
-        begun.then_some(streams)
+        let open = self.open_limits();
+        let begun = self.wasi().begin_program(start, &io, &charges);
+        self.wasi().show_files(&log, &charges, &temporary, open, Some(&io));
+        self.io = Some(Arc::clone(&io));
+        begun.then_some(io)
     }
 
     /// What it has of files.

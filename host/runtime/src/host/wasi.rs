@@ -1,11 +1,14 @@
 //! WASI 0.2, linked and empty until a grant provides something: no arguments, no input, no files; environment, clocks
 //! and sockets as granted; a limited number of random bytes a call. The output of a plugin goes to its log. A program
-//! has arguments, an environment and standard streams of its own (`stdio`).
+//! has arguments, an environment and descriptors of its own (`descriptors`).
 
 pub(crate) mod clocks;
+pub(crate) mod descriptors;
+mod errno;
 pub(crate) mod files;
 pub(crate) mod http;
 pub(crate) mod sockets;
+mod standard;
 pub(crate) mod stdio;
 
 use std::io;
@@ -29,12 +32,13 @@ use crate::grants::{Clock, Temporary, Tree};
 use crate::host::bindings::imports::log::Level;
 use crate::limits::budget::Charge;
 use crate::limits::count;
-use crate::session_types::Output;
+use crate::posix::Descriptors;
 use clocks::CoarseClock;
-use files::{Files, StandardDevices};
+use descriptors::ProcessIo;
+use files::{Files, OpenLimits};
 use http::Requests;
 use sockets::{SocketMaker, Sockets};
-use stdio::{Stdin, Stdout, Streams};
+use standard::{Stdin, Stdout};
 
 /// The most bytes of one write to stdout or stderr.
 const WRITE: usize = 4 << 10;
@@ -62,6 +66,10 @@ pub(crate) struct ProgramStart {
     pub(crate) environment: Vec<(String, String)>,
     /// Its working directory.
     pub(crate) directory: &'static str,
+    /// What it has open. Its standard streams are the first three numbers.
+    pub(crate) descriptors: Arc<Descriptors>,
+    /// The largest file that it may write, in bytes.
+    pub(crate) file_limit: Option<u64>,
 }
 
 /// Bytes that a string takes in the host beside its text: itself, and what the allocator takes for it.
@@ -101,17 +109,15 @@ impl Wasi {
 
     /// Gives a program its arguments, its environment and its standard streams. False if the tenant has no memory left
     /// to keep them in.
-    pub(super) fn begin_program(&mut self, start: ProgramStart, streams: &Arc<Streams>, charges: &Charges) -> bool {
+    pub(super) fn begin_program(&mut self, start: ProgramStart, io: &Arc<ProcessIo>, charges: &Charges) -> bool {
         let Some(charge) = charges.memory(start.bytes()) else { return false };
-        let stream = || Arc::clone(streams);
-        // A terminal has one stream of output.
-        let stderr = if streams.has_terminal() { Output::Stdout } else { Output::Stderr };
+        let io = || Arc::clone(io);
         let mut context = context(charges.log());
         context
             .initial_cwd(start.directory)
-            .stdin(Stdin { streams: stream() })
-            .stdout(Stdout { streams: stream(), to: Output::Stdout, is_error: false })
-            .stderr(Stdout { streams: stream(), to: stderr, is_error: true });
+            .stdin(Stdin { io: io() })
+            .stdout(Stdout { io: io(), number: 1 })
+            .stderr(Stdout { io: io(), number: 2 });
         // Each is dropped once it is copied.
         for argument in start.arguments {
             context.arg(argument);
@@ -124,23 +130,25 @@ impl Wasi {
         true
     }
 
-    /// Shows it the files of its tenant: those that a program sees if it is one, with these standard streams.
-    /// `temporary`: the `/tmp` of the session.
+    /// Shows it the files of its tenant: those that a program sees if it is one, with these descriptors. `temporary`:
+    /// the `/tmp` of the session.
     pub(super) fn show_files(
         &mut self,
         log: &Arc<LogBook>,
         charges: &Charges,
         temporary: &Arc<Temporary>,
-        program: Option<&Arc<Streams>>,
+        open: OpenLimits,
+        program: Option<&Arc<ProcessIo>>,
     ) {
-        let (limits, grants) = (log.tenant().limits(), log.tenant().grants());
-        let standard = StandardDevices {
-            input: program.is_some(),
-            terminal: program.is_some_and(|streams| streams.has_terminal()),
-        };
-        let tree = Tree::new(&grants.tree, program.is_some(), grants.directory.clone(), temporary);
-        self.files = tree
-            .map(|tree| Arc::new(files::Session::new(tree, standard, log, charges.clone(), count(limits.open_files))));
+        let grants = log.tenant().grants();
+        let descriptors = program.map(|io| io.descriptors());
+        let tree = Tree::new(&grants.tree, descriptors, grants.directory.clone(), temporary);
+        self.files = tree.map(|tree| Arc::new(files::Session::new(tree, program, log, charges.clone(), open)));
+    }
+
+    /// The handles of the guest.
+    pub(super) fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
     }
 
     /// As wasmtime-wasi requires.

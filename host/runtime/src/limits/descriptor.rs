@@ -8,7 +8,8 @@ use crate::limits::budget::{Budget, Total, Totals};
 /// One of them, until it is dropped.
 pub(crate) struct Descriptor {
     tenant: Arc<Budget>,
-    all: Arc<Totals>,
+    /// None if the process has none for it.
+    all: Option<Arc<Totals>>,
 }
 
 impl Descriptor {
@@ -21,13 +22,23 @@ impl Descriptor {
             tenant.files.give(1);
             return Err(Total::AllFiles);
         }
-        Ok(Self { tenant: Arc::clone(tenant), all: Arc::clone(all) })
+        Ok(Self { tenant: Arc::clone(tenant), all: Some(Arc::clone(all)) })
+    }
+
+    /// Takes one more of the tenant's for what the process has no descriptor for: an end of a pipe.
+    pub(crate) fn take_of_tenant(tenant: &Arc<Budget>) -> Result<Self, Total> {
+        if !tenant.files.take(1) {
+            return Err(Total::Files);
+        }
+        Ok(Self { tenant: Arc::clone(tenant), all: None })
     }
 }
 
 impl Drop for Descriptor {
     fn drop(&mut self) {
-        self.all.files.give(1);
+        if let Some(all) = &self.all {
+            all.files.give(1);
+        }
         self.tenant.files.give(1);
     }
 }
@@ -49,7 +60,12 @@ mod tests {
         // A refused request has taken nothing.
         held.push(Descriptor::take(&two, &all).unwrap());
         assert_eq!((one.files.used(), two.files.used(), all.files.used()), (2, 2, 4));
-        drop((held, other));
+        // What the process has no descriptor for counts for the tenant alone.
+        held.pop();
+        let end = Descriptor::take_of_tenant(&one).unwrap();
+        assert_eq!((Descriptor::take_of_tenant(&one).err(), one.files.used()), (None, 2));
+        assert_eq!(all.files.used(), 3);
+        drop((held, other, end));
         assert_eq!((one.files.used(), two.files.used(), all.files.used()), (0, 0, 0));
     }
 }

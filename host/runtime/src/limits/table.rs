@@ -101,11 +101,15 @@ pub struct Limits {
         Session call_data: Bytes = 4 * MIB, 2 * MIB => 128 * MIB, "W11, W12";
         /// Handles that an instance may hold: streams and the like.
         Session resources: Count = 1024, 16 => 1_000_000, "W19";
-        /// Files and directories that one session has open in its tenant's directory.
+        /// Files and directories that one process has open. Of a program the numbers of its descriptors are limited to
+        /// as many, counted apart.
         Session open_files: Count = 64, 1 => 100_000, "W28";
-        /// Open files and directories of all sessions of one tenant, including TCP sockets and connections of HTTP
-        /// requests.
-        Tenant tenant_open_files: Count = 1024, 1 => 1_000_000, "W28";
+        /// The same of all processes of one session. What several have open together counts once, ends of pipes among
+        /// it.
+        Session session_open_files: Count = 1024, 1 => 1_000_000, "X2, X8";
+        /// Open files and directories of all sessions of one tenant, including TCP sockets, connections of HTTP
+        /// requests and ends of pipes.
+        Tenant tenant_open_files: Count = 4096, 1 => 1_000_000, "W28, X2, X8";
         /// Bytes that one session may have in its `/tmp` ...
         Session tmp_bytes: Bytes = 64 * MIB, 0 => 1024 * GIB, "W28";
         /// ... and files and directories.

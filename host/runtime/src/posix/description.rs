@@ -12,7 +12,7 @@ use super::pipe::{PipeReader, PipeWriter};
 /// An open file description. Numbers of several processes may lead to it. It is closed when the last who holds it drops
 /// it.
 pub(crate) struct OpenDescription {
-    opened: DescriptionTarget,
+    target: DescriptionTarget,
     /// Its place among the open files of its session and its tenant.
     _place: Option<Box<dyn Send + Sync>>,
 }
@@ -68,6 +68,9 @@ pub(crate) type Operation<R> = Pin<Box<dyn Future<Output = Result<R, Errno>> + S
 pub(crate) trait FileDescription: Send + Sync {
     fn kind(&self) -> DescriptionKind;
 
+    /// Whether it was opened for reading, and for writing.
+    fn access(&self) -> (bool, bool);
+
     /// Reads at most `most` bytes; none at the end.
     fn read(&self, most: usize) -> Operation<Bytes>;
 
@@ -83,26 +86,37 @@ pub(crate) trait FileDescription: Send + Sync {
 
 impl OpenDescription {
     /// `place` is kept for as long as it is open.
-    pub(crate) fn new(opened: DescriptionTarget, place: impl Send + Sync + 'static) -> Self {
-        Self { opened, _place: Some(Box::new(place)) }
+    pub(crate) fn new(target: DescriptionTarget, place: impl Send + Sync + 'static) -> Self {
+        Self { target, _place: Some(Box::new(place)) }
     }
 
     /// A stream of the channel. It takes no place: every process of the session may have it.
     pub(crate) fn of_channel(stream: ChannelStream) -> Self {
-        Self { opened: DescriptionTarget::Channel(stream), _place: None }
+        Self { target: DescriptionTarget::Channel(stream), _place: None }
     }
 
-    pub(crate) fn opened(&self) -> &DescriptionTarget {
-        &self.opened
+    /// What it leads to.
+    pub(crate) fn target(&self) -> &DescriptionTarget {
+        &self.target
     }
 
     pub(crate) fn kind(&self) -> DescriptionKind {
-        match &self.opened {
+        match &self.target {
             DescriptionTarget::Channel(ChannelStream::Terminal) => DescriptionKind::Terminal,
             DescriptionTarget::Channel(_) | DescriptionTarget::Reader(_) | DescriptionTarget::Writer(_) => {
                 DescriptionKind::Pipe
             }
             DescriptionTarget::File(file) => file.kind(),
+        }
+    }
+
+    /// Whether it can be read from, and written to.
+    pub(crate) fn access(&self) -> (bool, bool) {
+        match &self.target {
+            DescriptionTarget::Channel(stream) => (stream.is_input(), stream.is_output()),
+            DescriptionTarget::Reader(_) => (true, false),
+            DescriptionTarget::Writer(_) => (false, true),
+            DescriptionTarget::File(file) => file.access(),
         }
     }
 

@@ -168,7 +168,7 @@ mod tests {
         let terminal = Descriptors::of_session(true, 64);
         assert_eq!(kinds(&terminal), [DescriptionKind::Terminal; 3]);
         assert!(Arc::ptr_eq(&terminal.get(0).unwrap(), &terminal.get(2).unwrap()));
-        let DescriptionTarget::Channel(stream) = *terminal.get(1).unwrap().opened() else { panic!("the channel") };
+        let DescriptionTarget::Channel(stream) = *terminal.get(1).unwrap().target() else { panic!("the channel") };
         assert!(stream.is_input() && stream.is_output() && terminal.get(1).unwrap().is_terminal());
     }
 }

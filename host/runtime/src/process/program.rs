@@ -16,9 +16,10 @@ use crate::channel::{InputItem, NextAction, SessionHalf, Shared, Stage};
 use crate::engine::Engine;
 use crate::error::{Error, Limit, Stop};
 use crate::host::bindings::run;
-use crate::host::{BrokenPipe, HandOverState, LogBook, ProgramStart, Streams};
-use crate::limits::{Limits, ticks};
+use crate::host::{BrokenPipe, HandOverState, LogBook, ProcessIo, ProgramStart, Streams};
+use crate::limits::{Limits, count, ticks};
 use crate::plugin::health::trial::Trial;
+use crate::posix::Descriptors;
 use crate::posix::process::ProcessEntry;
 use crate::posix::signal::Signal;
 use crate::session_types::{ChannelEvent, Ending, Exit, Output, ProgramRequest, Pty, SignalName};
@@ -198,6 +199,8 @@ impl Program<'_> {
             let call = pin!(functions.call_run(store));
             call_limits.run_watched(false, call, &mut Watched { events: &mut events, trial }).await
         };
+        // Whoever waits at the other ends of its pipes does not wait for the end of the instance.
+        events.io.descriptors().close_all();
         if events.streams.were_used() {
             trial.passed();
         }
@@ -246,7 +249,11 @@ fn begin(
         request,
     }
     .environment();
-    let streams = state.begin_program(ProgramStart { arguments, environment, directory: HOME })?;
+    let most = count(state.tenant.limits().open_files);
+    let descriptors = Arc::new(Descriptors::of_session(state.channel.has_terminal(), most));
+    let start = ProgramStart { arguments, environment, directory: HOME, descriptors, file_limit: None };
+    let io = state.begin_program(start)?;
+    let streams = Arc::clone(io.streams());
     let process = Arc::clone(state.process.as_ref()?);
     if streams.has_terminal() {
         process.table().has_terminal();
@@ -256,6 +263,7 @@ fn begin(
         engine,
         pipes,
         streams,
+        io,
         process,
         log,
         ends: None,
@@ -301,6 +309,7 @@ struct Events {
     engine: Engine,
     pipes: Arc<Shared>,
     streams: Arc<Streams>,
+    io: Arc<ProcessIo>,
     process: Arc<ProcessEntry>,
     log: Arc<LogBook>,
     /// The program is to end with the session.

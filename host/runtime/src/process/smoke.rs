@@ -35,6 +35,7 @@ impl Plugin {
             purpose: Purpose::Session,
             usage: &Arc::new(ProcessUsage::of(&Arc::new(session))),
             temporary: &Arc::default(),
+            session_files: &Arc::default(),
             process: None,
         };
         match Box::pin(Guest::start(self, &context)).await {

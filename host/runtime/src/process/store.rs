@@ -8,7 +8,7 @@ use wasmtime::{Store, UpdateDeadline};
 use crate::channel::Shared;
 use crate::engine::{Engine, Purpose, Slot};
 use crate::error::Error;
-use crate::grants::Temporary;
+use crate::grants::{OpenCount, Temporary};
 use crate::host::{Channel, Charges, HandOverCheck, LogBook, SessionTopics, State, Terminal, Timers};
 use crate::limits::count;
 use crate::limits::memory::Memory;
@@ -34,6 +34,8 @@ pub(crate) struct ProcessContext<'a> {
     pub(crate) usage: &'a Arc<ProcessUsage>,
     /// The `/tmp` of its session.
     pub(crate) temporary: &'a Arc<Temporary>,
+    /// Counts the open files of its session.
+    pub(crate) session_files: &'a Arc<OpenCount>,
     /// What it is in the process table, if it is a program of a session.
     pub(crate) process: Option<&'a Arc<ProcessEntry>>,
 }
@@ -51,7 +53,8 @@ pub(super) struct ProcessStore {
 /// # Errors
 /// [`Error::Full`] when the engine has no room.
 pub(super) fn make(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(ProcessStore, Arc<Meter>), Error> {
-    let ProcessContext { tenant, facts, pipes, hand_over_check, purpose, usage, temporary, process } = *context;
+    let ProcessContext { tenant, facts, pipes, hand_over_check, purpose, usage, temporary, session_files, process } =
+        *context;
     let (engine, limits, budget) = (plugin.engine(), tenant.limits(), tenant.budget());
     let totals = engine.totals();
     // The slot in the pool, held until the store is dropped.
@@ -77,6 +80,9 @@ pub(super) fn make(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(Pro
         log,
         tenant: Arc::clone(tenant),
         temporary: Arc::clone(temporary),
+        session_files: Arc::clone(session_files),
+        files: Arc::default(),
+        io: None,
     };
     // The limits that wasmtime itself enforces: memory and tables, bytes of one call, handles.
     let mut store = Store::new(engine.wasmtime(), state);

@@ -11,6 +11,7 @@ mod table;
 mod authenticator;
 mod charges;
 mod connection;
+mod descriptors;
 mod endings;
 mod escapes;
 mod files;

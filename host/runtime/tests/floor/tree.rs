@@ -60,7 +60,7 @@ pub(crate) struct World {
     pub(crate) place: Place,
     pub(crate) temporary: Arc<Makes>,
     mount: TempDir,
-    tenant: Arc<Tenant>,
+    pub(crate) tenant: Arc<Tenant>,
 }
 
 impl World {
@@ -89,8 +89,11 @@ impl World {
             programs: None,
         });
         let directory = has_directory.then(|| Arc::clone(&place.directory));
-        let tenant =
-            Tenant::new("acme", place.tenant.limits().clone(), Grants { directory, tree, ..Grants::default() });
+        let tenant = Tenant::new(
+            "acme",
+            place.tenant.limits().clone(),
+            Grants { directory, tree, process: true, ..Grants::default() },
+        );
         Self { place, temporary, mount, tenant }
     }
 

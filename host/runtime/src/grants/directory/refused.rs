@@ -7,8 +7,10 @@ use rustix::io::Errno;
 /// The plugin gets the error; nothing was changed.
 #[derive(Debug)]
 pub(crate) enum Refused {
-    /// It would exceed the tenant's quota or the limit of open files.
+    /// It would exceed the tenant's quota.
     Quota,
+    /// It would exceed a limit of open files.
+    TooManyFiles,
     /// The tenant has no memory left for it.
     Memory,
     /// The grant is read-only.

@@ -27,19 +27,32 @@ impl Drop for Counted {
     }
 }
 
-/// What an open file occupies: a slot of its session, and a descriptor.
+/// The places of an open file: in its process, unless it is a description, which any process may have, and in its
+/// session.
+pub(crate) struct OpenPlaces {
+    _process: Option<Counted>,
+    _session: Counted,
+}
+
+impl OpenPlaces {
+    pub(crate) fn new(process: Option<Counted>, session: Counted) -> Self {
+        Self { _process: process, _session: session }
+    }
+}
+
+/// What an open file occupies: its places, and a descriptor.
 pub(crate) struct FileSlot {
-    session: Counted,
+    places: OpenPlaces,
     _descriptor: Descriptor,
 }
 
 impl FileSlot {
-    pub(crate) fn new(session: Counted, descriptor: Descriptor) -> Self {
-        Self { session, _descriptor: descriptor }
+    pub(crate) fn new(places: OpenPlaces, descriptor: Descriptor) -> Self {
+        Self { places, _descriptor: descriptor }
     }
 
-    /// Keeps the slot of the session alone: what is open takes no descriptor.
-    pub(in crate::grants) fn without_descriptor(self) -> Counted {
-        self.session
+    /// Keeps the places alone: what is open takes no descriptor.
+    pub(in crate::grants) fn without_descriptor(self) -> OpenPlaces {
+        self.places
     }
 }

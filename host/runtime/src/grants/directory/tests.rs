@@ -18,7 +18,7 @@ const CREATING: Opening = Opening { create: true, ..READING };
 pub(in crate::grants) fn slot() -> FileSlot {
     let budget = Arc::new(Budget::new(&Limits::default()));
     let descriptor = Descriptor::take(&budget, &Arc::new(Totals::new(4, 0, 1))).unwrap();
-    FileSlot::new(Arc::new(OpenCount::default()).take(1).unwrap(), descriptor)
+    FileSlot::new(OpenPlaces::new(None, Arc::new(OpenCount::default()).take(1).unwrap()), descriptor)
 }
 
 fn granted(place: &Path, access: Access, quota: Quota) -> Arc<Directory> {

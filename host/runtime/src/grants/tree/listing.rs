@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use cap_std::fs::FileType;
 
+use super::parts::Parts;
 use super::plan::{Kind, NodeKind, Plan};
 use crate::grants::directory::{Listing, Refused};
 
@@ -36,10 +37,14 @@ impl TreeListing {
     }
 
     /// That of the root of a part, with what is there on the disk.
-    pub(super) fn new(plan: &Arc<Plan>, part: usize, entries: Option<Listing>) -> Self {
+    pub(super) fn new(parts: &Parts, part: usize, entries: Option<Listing>) -> Self {
+        let plan = &parts.plan;
         let mut made: Vec<_> = plan.children(part).map(|(name, child)| (plan.made(child), name.to_owned())).collect();
         if let NodeKind::Names(folder) = plan.kind(part) {
             made.extend(folder.names().into_iter().map(|name| (Kind::File, name)));
+        }
+        if let NodeKind::Descriptors = plan.kind(part) {
+            made.extend(parts.numbers().into_iter().map(|name| (Kind::Device, name)));
         }
         made.reverse();
         Self { made, hidden_by: Some((Arc::clone(plan), part)), entries }

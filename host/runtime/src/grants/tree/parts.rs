@@ -1,12 +1,15 @@
 //! The parts of one session's tree, and what is open in it.
 
 use std::cell::Cell;
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+use super::device::Device;
 use super::plan::{NodeKind, Plan};
-use crate::grants::directory::{Counted, Directory, DiskWait, Entry, Refused};
+use crate::grants::directory::{Directory, DiskWait, Entry, OpenPlaces, Refused};
+use crate::posix::Descriptors;
 
 /// The parts of a tree.
 pub(super) struct Parts {
@@ -14,6 +17,8 @@ pub(super) struct Parts {
     /// What is at the root; without it the root holds nothing but the other parts.
     pub(super) home: Option<Arc<Directory>>,
     pub(super) temporary: Arc<Temporary>,
+    /// Those of the program whose tree it is, if it is one. They may lead to files of this tree, so they are not kept.
+    pub(super) descriptors: Option<Weak<Descriptors>>,
 }
 
 /// The `/tmp` of one session, made when it is first used.
@@ -27,7 +32,7 @@ pub(crate) struct Temporary {
 /// Something in the tree that is open.
 pub(crate) enum OpenFile {
     /// The root of a part: a directory or a device. `_slot`: what it occupies, unless it is the root of the tree.
-    Part { part: usize, read: bool, write: bool, _slot: Option<Counted> },
+    Part { part: usize, read: bool, write: bool, _slot: Option<OpenPlaces> },
     /// Something below the root of a directory.
     Entry { part: usize, entry: Arc<Entry> },
 }
@@ -49,6 +54,30 @@ pub(super) fn absent() -> Refused {
 }
 
 impl Parts {
+    /// The part with this name in the root of another.
+    pub(super) fn child(&self, part: usize, name: &OsStr) -> Option<usize> {
+        if !matches!(self.plan.kind(part), NodeKind::Descriptors) {
+            return self.plan.child(part, name);
+        }
+        let child = self.plan.descriptor(name)?;
+        let Some(Device::Number(number)) = self.plan.device(child) else { return None };
+        let is_in_use = match &self.descriptors {
+            Some(descriptors) => descriptors.upgrade().is_some_and(|descriptors| descriptors.has(number)),
+            // A handler has what is its log.
+            None => number <= 2,
+        };
+        is_in_use.then_some(child)
+    }
+
+    /// The numbers in use, as names.
+    pub(super) fn numbers(&self) -> Vec<String> {
+        let numbers = match &self.descriptors {
+            Some(descriptors) => descriptors.upgrade().map(|descriptors| descriptors.numbers()).unwrap_or_default(),
+            None => vec![0, 1, 2],
+        };
+        numbers.iter().map(u32::to_string).collect()
+    }
+
     /// The directory of a part; `None` if the host makes what is there.
     pub(super) fn directory(&self, part: usize) -> Result<Option<&Arc<Directory>>, Refused> {
         match self.plan.kind(part) {
@@ -82,7 +111,11 @@ impl Parts {
             NodeKind::Home => self.home.as_ref(),
             NodeKind::Mount(directory) => Some(directory),
             NodeKind::Temporary(_) => self.temporary.made.get(),
-            NodeKind::Folder | NodeKind::Device(_) | NodeKind::Names(_) => None,
+            NodeKind::Folder
+            | NodeKind::Device(_)
+            | NodeKind::Descriptors
+            | NodeKind::Descriptor
+            | NodeKind::Names(_) => None,
         }
     }
 

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use super::device::{DEVICES, Device, STREAMS};
+use super::device::{DEVICES, Device, number};
 use crate::grants::directory::{Directory, DiskQueue};
 
 /// A folder that the host fills, with names of files that can be looked at and run, and not read. Neither function
@@ -82,6 +82,10 @@ pub(super) enum NodeKind {
     /// Nothing but other parts.
     Folder,
     Device(Device),
+    /// The numbers of a process's descriptors, which [`Plan::descriptor`] counts behind all other places.
+    Descriptors,
+    /// One of them.
+    Descriptor,
     Names(Arc<dyn NameFolder>),
 }
 
@@ -89,6 +93,8 @@ pub(super) enum NodeKind {
 #[derive(Debug)]
 pub(crate) struct Plan {
     nodes: Vec<Node>,
+    /// `/dev/fd`, if it is there.
+    descriptors: usize,
     queue: Arc<DiskQueue>,
     /// The secret of the hashes of what the host makes.
     secret: RandomState,
@@ -141,16 +147,14 @@ impl Plan {
 
     fn new(settings: &TreeSettings, whole: bool) -> Self {
         let root = Node { parent: Self::ROOT, children: Vec::new(), kind: NodeKind::Home };
-        let mut plan = Self { nodes: vec![root], queue: DiskQueue::new(), secret: RandomState::new() };
+        let mut plan =
+            Self { nodes: vec![root], descriptors: Self::ROOT, queue: DiskQueue::new(), secret: RandomState::new() };
         if whole {
             let dev = plan.add("dev", NodeKind::Folder);
             for (name, device) in DEVICES {
                 plan.add_to(dev, name, NodeKind::Device(device));
             }
-            let fd = plan.add_to(dev, "fd", NodeKind::Folder);
-            for (name, device) in STREAMS {
-                plan.add_to(fd, name, NodeKind::Device(device));
-            }
+            plan.descriptors = plan.add_to(dev, "fd", NodeKind::Descriptors);
             if let Some(folders) = &settings.temporary {
                 plan.add("tmp", NodeKind::Temporary(Arc::clone(folders)));
             }
@@ -192,11 +196,22 @@ impl Plan {
     }
 
     pub(super) fn kind(&self, part: usize) -> &NodeKind {
-        &self.nodes[part].kind
+        self.nodes.get(part).map_or(&NodeKind::Descriptor, |node| &node.kind)
     }
 
     pub(super) fn parent(&self, part: usize) -> usize {
-        self.nodes[part].parent
+        self.nodes.get(part).map_or(self.descriptors, |node| node.parent)
+    }
+
+    /// The place of a descriptor of this name.
+    pub(super) fn descriptor(&self, name: &OsStr) -> Option<usize> {
+        let number = usize::try_from(number(name.to_str()?)?).ok()?;
+        Some(self.nodes.len() + number)
+    }
+
+    /// The number of the descriptor at this place.
+    fn number(&self, part: usize) -> Option<u32> {
+        u32::try_from(part.checked_sub(self.nodes.len())?).ok()
     }
 
     /// Its path from the root, without a slash at the beginning.
@@ -204,7 +219,12 @@ impl Plan {
         let mut names = Vec::new();
         while part != Self::ROOT {
             let parent = self.parent(part);
-            names.extend(self.children(parent).find(|(_, child)| *child == part).map(|(name, _)| name));
+            if let Some(number) = self.number(part) {
+                names.push(number.to_string());
+                part = parent;
+                continue;
+            }
+            names.extend(self.children(parent).find(|(_, child)| *child == part).map(|(name, _)| name.to_owned()));
             part = parent;
         }
         names.reverse();
@@ -212,7 +232,7 @@ impl Plan {
     }
 
     pub(super) fn children(&self, part: usize) -> impl Iterator<Item = (&str, usize)> {
-        self.nodes[part].children.iter().map(|(name, child)| (name.as_str(), *child))
+        self.nodes.get(part).into_iter().flat_map(|node| &node.children).map(|(name, child)| (name.as_str(), *child))
     }
 
     pub(super) fn child(&self, part: usize, name: &OsStr) -> Option<usize> {
@@ -230,6 +250,7 @@ impl Plan {
     pub(super) fn device(&self, part: usize) -> Option<Device> {
         match self.kind(part) {
             NodeKind::Device(device) => Some(*device),
+            NodeKind::Descriptor => self.number(part).map(Device::Number),
             _ => None,
         }
     }

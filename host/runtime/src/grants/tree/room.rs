@@ -2,7 +2,6 @@
 
 use std::io;
 
-use super::plan::NodeKind;
 use super::{Spot, Start, Tree, absent};
 use crate::grants::directory::{DiskWait, FileRoom, Refused};
 
@@ -24,7 +23,7 @@ impl Tree {
         })?;
         let room = self.0.directory(part)?.map_or_else(|| Ok(FileRoom::none()), |directory| directory.room())?;
         // All devices are in one part.
-        let is_device = matches!(self.0.plan.kind(part), NodeKind::Device(_));
+        let is_device = self.0.plan.device(part).is_some();
         Ok((if is_device { self.0.plan.parent(part) } else { part }, room))
     }
 

@@ -17,7 +17,7 @@ impl Home {
         fs::create_dir_all(place.path().join("home/a/b")).unwrap();
         let quota = Quota { bytes: 1 << 20, files: 1_000 };
         let home = Directory::open(&place.path().join("home"), Access::ReadWrite, quota, "/").unwrap();
-        let tree = Tree::new(&FileTree::default(), true, Some(home), &Arc::default()).unwrap();
+        let tree = Tree::new(&FileTree::default(), Some(&Arc::default()), Some(home), &Arc::default()).unwrap();
         Self { place, tree }
     }
 

@@ -74,7 +74,7 @@ pub(super) fn direct<'a>(tree: &'a Parts, start: Start<'a>, path: &'a str) -> Re
         OpenFile::Part { part, .. } => {
             let Some(directory) = tree.reach(*part, start.wait)? else { return Ok(None) };
             let mut names = path.split('/').filter(|name| !matches!(*name, "" | "."));
-            if names.next().is_some_and(|first| tree.plan.child(*part, OsStr::new(first)).is_some()) {
+            if names.next().is_some_and(|first| tree.child(*part, OsStr::new(first)).is_some()) {
                 return Ok(None);
             }
             (*part, &**directory.root())
@@ -247,7 +247,7 @@ impl<'a> Walk<'a> {
     fn down(&mut self, name: OsString, follow: bool) -> Result<Option<Resolved<'a>>, Refused> {
         let (part, is_last) = (self.position.part, self.ahead.is_empty());
         if self.position.is_root() {
-            if let Some(child) = self.tree.plan.child(part, &name) {
+            if let Some(child) = self.tree.child(part, &name) {
                 if (self.slash || !is_last) && !self.tree.plan.is_folder(child) {
                     return Err(Refused::NotDirectory);
                 }

@@ -8,13 +8,15 @@
 //! relative to a handle, as WASI demands, but `..` may lead above it: all handles of a session are in one tree.
 
 mod convert;
+mod described;
 mod device;
 mod program;
 mod session;
 mod streams;
 
+pub(in crate::host) use described::open;
 pub(crate) use program::{OpenProgram, ProgramFile, ProgramFiles};
-pub(in crate::host) use session::{Session, StandardDevices};
+pub(in crate::host) use session::{OpenLimits, Session};
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -146,8 +148,8 @@ impl<'a> Files<'a> {
         if !handle.opened.writable() {
             return Err(ErrorCode::BadDescriptor.into());
         }
-        if let Some(device) = handle.device() {
-            let writer = device::output(device, self.cli, self.table)?;
+        if handle.device().is_some() {
+            let writer = device::output(&handle, self.cli, self.table)?;
             return Ok(self.push(writer)?);
         }
         let stream = handle.session().stream().map_err(|refused| error_code(&refused))?;
@@ -181,8 +183,8 @@ impl HostDescriptor for Files<'_> {
         if !handle.opened.readable() {
             return Err(ErrorCode::BadDescriptor.into());
         }
-        if let Some(device) = handle.device() {
-            let reader = device::input(device, handle.session().random(), self.cli, self.table)?;
+        if handle.device().is_some() {
+            let reader = device::input(&handle, handle.session().random())?;
             return Ok(self.push(reader)?);
         }
         let stream = handle.session().stream().map_err(|refused| error_code(&refused))?;
@@ -258,8 +260,8 @@ impl HostDescriptor for Files<'_> {
         let handle = self.handle(&descriptor)?;
         let bytes = match handle.device() {
             Some(_) if !handle.opened.readable() => return Err(ErrorCode::BadDescriptor.into()),
-            Some(device) => {
-                let stream = device::input(device, handle.session().random(), self.cli, self.table)?;
+            Some(_) => {
+                let stream = device::input(&handle, handle.session().random())?;
                 device::read(stream, length).await?
             }
             None => {
@@ -278,14 +280,18 @@ impl HostDescriptor for Files<'_> {
                 return Err(ErrorCode::BadDescriptor.into());
             }
             let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            let stream = device::output(device, self.cli, self.table)?;
+            let stream = device::output(&handle, self.cli, self.table)?;
             device::write(device, stream, bytes).await?;
             return Ok(length);
         }
         // The rest is for another call: no budget counts what waits here.
         bytes.truncate(WRITE);
         bytes.shrink_to_fit();
-        self.with(&descriptor, move |_, handle| Ok(handle.write(Position::At(offset), &bytes)? - offset)).await
+        let write = move |_: &Session, handle: &Handle| {
+            let (_, written) = handle.write_within(Position::At(offset), &bytes, handle.file_limit())?;
+            Ok(u64::try_from(written).unwrap_or(u64::MAX))
+        };
+        self.with(&descriptor, write).await
     }
 
     async fn read_directory(&mut self, descriptor: Resource<Descriptor>) -> FsResult<Resource<DirectoryEntryStream>> {

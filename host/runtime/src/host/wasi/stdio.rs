@@ -1,6 +1,6 @@
-//! The standard streams of a program: descriptors 0, 1 and 2, which are the session's channel.
+//! How a program reaches the session's channel: what its descriptors read and write there.
 //!
-//! They lie directly on the session's pipes, without a task and without a buffer of their own. Reading takes bytes from
+//! It lies directly on the session's pipes, without a task and without a buffer of its own. Reading takes bytes from
 //! the inbox, and their credit goes back to the client; writing puts bytes into the outbox, and waits while that is
 //! full. [`Streams`] is the only place that bytes pass on either way.
 
@@ -9,27 +9,26 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite};
-use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
-use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
+use wasmtime_wasi::p2::{StreamError, StreamResult};
 
 use crate::channel::{Shared, StdinRead};
 use crate::host::channel::{Channel, free_space, space};
 use crate::host::charges::Charges;
+use crate::limits::budget::Charge;
 use crate::limits::output_charges::{KeptSpace, OutputCharges, Space};
 use crate::posix::process::ProcessEntry;
 use crate::session_types::{Ending, Output};
 
 /// Most bytes of one read, and of one write to which `check-write` agrees.
-const PIECE: usize = 64 << 10;
+pub(super) const PIECE: usize = 64 << 10;
 /// Most bytes that the streams of a program may write beyond the outbox's capacity before it has room again. Each
 /// stream may have been allowed a piece when there was room for one.
 const EXCESS: usize = 2 * PIECE;
 
-/// What the three streams of one program share.
+/// The access of one program to the session's channel.
 pub(crate) struct Streams {
     pipes: Arc<Shared>,
     charges: Charges,
@@ -46,13 +45,13 @@ pub(crate) struct Streams {
     used: AtomicBool,
 }
 
-/// A program has written to a client that reads no more, and does not catch SIGPIPE.
+/// A program has written to a pipe or a client that nobody reads any more, and SIGPIPE ends it.
 #[derive(Debug)]
 pub(crate) struct BrokenPipe;
 
 impl fmt::Display for BrokenPipe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it wrote to a client that reads no more")
+        f.write_str("it wrote to what nobody reads any more")
     }
 }
 
@@ -96,11 +95,29 @@ impl Streams {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Reads what has arrived.
-    fn read(&self, most: usize) -> StreamResult<Bytes> {
-        let read = self.pipes.read_stdin(most.min(PIECE));
+    /// Charges memory for bytes that wait to be written to a file.
+    pub(super) fn charge(&self, bytes: usize) -> Option<Charge> {
+        self.charges.memory(bytes)
+    }
+
+    /// It has read or written.
+    pub(super) fn mark_used(&self) {
         self.used.store(true, Ordering::Relaxed);
-        match read {
+    }
+
+    /// Whether a background process that writes to the terminal is stopped.
+    pub(super) fn stops_output(&self) -> bool {
+        self.pipes.stops_output()
+    }
+
+    /// Registers the task of the process.
+    fn register(&self, context: &Context<'_>) {
+        self.pipes.register_process(self.process.id(), context);
+    }
+
+    /// Reads what has arrived.
+    pub(super) fn read(&self, most: usize) -> StreamResult<Bytes> {
+        match self.pipes.read_stdin(most.min(PIECE)) {
             StdinRead::Bytes(bytes) => Ok(bytes),
             StdinRead::Nothing => Ok(Bytes::new()),
             StdinRead::End => Err(StreamError::Closed),
@@ -108,16 +125,16 @@ impl Streams {
     }
 
     /// Waits until a read finds bytes or the end. A stopped program waits until it continues.
-    async fn readable(&self) {
+    pub(super) async fn readable(&self) {
         poll_fn(|context| {
-            self.pipes.register_waker(context);
+            self.register(context);
             if !self.process.is_stopped() && self.pipes.has_stdin() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
 
     /// Sends as many of the bytes as there is room for, and returns how many.
-    fn send(&self, to: Output, bytes: &[u8]) -> StreamResult<usize> {
+    pub(super) fn send(&self, to: Output, bytes: &[u8]) -> StreamResult<usize> {
         self.check_reader(to)?;
         let mut waited = self.take_waited();
         let room = self.pipes.room().min(bytes.len());
@@ -137,7 +154,7 @@ impl Streams {
     }
 
     /// Sends all of the bytes, as many as `check-write` has allowed before.
-    fn send_allowed(&self, to: Output, bytes: &[u8]) -> StreamResult<()> {
+    pub(super) fn send_allowed(&self, to: Output, bytes: &[u8]) -> StreamResult<()> {
         let rest = &bytes[self.send(to, bytes)?..];
         if rest.is_empty() {
             return Ok(());
@@ -157,7 +174,7 @@ impl Streams {
     }
 
     /// Room for one write now, in bytes. A client that reads no more takes any: the write fails, not the question.
-    fn room(&self, to: Output) -> StreamResult<usize> {
+    pub(super) fn room(&self, to: Output) -> StreamResult<usize> {
         if self.has_reader_left(to) {
             return Ok(PIECE);
         }
@@ -178,7 +195,7 @@ impl Streams {
     }
 
     /// Waits until there is room, or nobody reads any more. A stopped program waits until it continues.
-    async fn writable(&self) {
+    pub(super) async fn writable(&self) {
         loop {
             self.room_in_outbox().await;
             let room = self.pipes.room().min(PIECE);
@@ -205,7 +222,7 @@ impl Streams {
 
     async fn room_in_outbox(&self) {
         poll_fn(|context| {
-            self.pipes.register_waker(context);
+            self.register(context);
             let ready = self.pipes.is_closed() || self.pipes.room() > 0 || self.pipes.has_room_or_watches();
             if !self.process.is_stopped() && ready { Poll::Ready(()) } else { Poll::Pending }
         })
@@ -217,7 +234,7 @@ impl Streams {
     async fn room_in_accounts(&self, bytes: usize) -> bool {
         let mut waiting: Option<Pin<Box<dyn Future<Output = Space<'_>> + Send + '_>>> = None;
         poll_fn(|context| {
-            self.pipes.register_waker(context);
+            self.register(context);
             if self.process.is_stopped() {
                 waiting = None;
                 return Poll::Pending;
@@ -241,8 +258,8 @@ impl Streams {
             || matches!(self.pipes.ended(), Some((Ending::ClientClosed | Ending::ConnectionLost, _)))
     }
 
-    /// Writes to a client that reads no more raise SIGPIPE, as under Unix. A program that catches it
-    /// or ignores it gets an error.
+    /// Writes to a client that reads no more raise SIGPIPE, as under Unix. A program that catches it or ignores it gets
+    /// an error.
     fn check_reader(&self, to: Output) -> StreamResult<()> {
         let has_left = self.has_reader_left(to);
         if !has_left && self.pipes.open_output().is_ok() {
@@ -256,138 +273,15 @@ impl Streams {
 }
 
 /// A write of more bytes than `check-write` has allowed.
-fn too_much() -> StreamError {
+pub(super) fn too_much() -> StreamError {
     StreamError::trap("more was written than check-write allows")
 }
 
-/// Descriptor 0.
-pub(super) struct Stdin {
-    pub(super) streams: Arc<Streams>,
-}
-
-impl IsTerminal for Stdin {
-    fn is_terminal(&self) -> bool {
-        self.streams.has_terminal
-    }
-}
-
-impl StdinStream for Stdin {
-    /// Only WASI 0.3 asks for it, which is not linked.
-    fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
-        Box::new(tokio::io::empty())
-    }
-
-    fn p2_stream(&self) -> Box<dyn InputStream> {
-        Box::new(Reader { streams: Arc::clone(&self.streams) })
-    }
-}
-
-/// Descriptor 1 or 2.
-pub(super) struct Stdout {
-    pub(super) streams: Arc<Streams>,
-    pub(super) to: Output,
-    /// It is descriptor 2.
-    pub(super) is_error: bool,
-}
-
-impl IsTerminal for Stdout {
-    fn is_terminal(&self) -> bool {
-        self.streams.has_terminal
-    }
-}
-
-impl StdoutStream for Stdout {
-    /// Only WASI 0.3 asks for it, which is not linked.
-    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(tokio::io::sink())
-    }
-
-    fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(Writer { streams: Arc::clone(&self.streams), to: self.to, is_error: self.is_error, allowed: 0 })
-    }
-}
-
-/// One handle of standard input. All read the same bytes.
-struct Reader {
-    streams: Arc<Streams>,
-}
-
-#[wasmtime_wasi::async_trait]
-impl Pollable for Reader {
-    async fn ready(&mut self) {
-        self.streams.readable().await;
-    }
-}
-
-#[wasmtime_wasi::async_trait]
-impl InputStream for Reader {
-    fn read(&mut self, size: usize) -> StreamResult<Bytes> {
-        self.streams.read(size)
-    }
-}
-
-/// One handle of an output stream.
-struct Writer {
-    streams: Arc<Streams>,
-    to: Output,
-    is_error: bool,
-    /// Bytes that the last `check-write` has allowed and that were not written yet.
-    allowed: usize,
-}
-
-impl Writer {
-    /// Bytes were written.
-    fn wrote(&self, bytes: usize) {
-        if bytes > 0 && !self.is_error {
-            self.streams.used.store(true, Ordering::Relaxed);
-        }
-    }
-}
-
-#[wasmtime_wasi::async_trait]
-impl Pollable for Writer {
-    async fn ready(&mut self) {
-        self.streams.writable().await;
-    }
-}
-
-#[wasmtime_wasi::async_trait]
-impl OutputStream for Writer {
-    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.allowed = self.allowed.checked_sub(bytes.len()).ok_or_else(too_much)?;
-        self.wrote(bytes.len());
-        self.streams.send_allowed(self.to, &bytes)
-    }
-
-    /// What was written is on its way: there is no buffer in front of the outbox.
-    fn flush(&mut self) -> StreamResult<()> {
-        Ok(())
-    }
-
-    fn check_write(&mut self) -> StreamResult<usize> {
-        self.allowed = self.streams.room(self.to)?;
-        Ok(self.allowed)
-    }
-
-    async fn blocking_write_and_flush(&mut self, mut bytes: Bytes) -> StreamResult<()> {
-        loop {
-            let sent = self.streams.send(self.to, &bytes)?;
-            self.wrote(sent);
-            if sent == bytes.len() {
-                return Ok(());
-            }
-            bytes = bytes.split_off(sent);
-            self.streams.writable().await;
-        }
-    }
-
-    async fn write_ready(&mut self) -> StreamResult<usize> {
-        loop {
-            let room = self.check_write()?;
-            if room > 0 {
-                return Ok(room);
-            }
-            self.streams.writable().await;
+/// Of a process that is not the first nothing is left where the session waits.
+impl Drop for Streams {
+    fn drop(&mut self) {
+        if !self.process.is_first() {
+            self.pipes.forget_process(self.process.id());
         }
     }
 }

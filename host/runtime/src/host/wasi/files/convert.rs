@@ -15,7 +15,7 @@ use crate::grants::{Found, Kind, ListedKind, Opening, Refused, Times};
 /// The error that the plugin gets.
 pub(super) fn error_code(refused: &Refused) -> ErrorCode {
     match refused {
-        Refused::Quota => ErrorCode::Quota,
+        Refused::Quota | Refused::TooManyFiles => ErrorCode::Quota,
         Refused::Memory => ErrorCode::InsufficientMemory,
         Refused::ReadOnly => ErrorCode::ReadOnly,
         Refused::NotPermitted => ErrorCode::NotPermitted,

@@ -1,50 +1,51 @@
 //! The devices of `/dev`: what reading and writing them does. None of it touches a disk, so it is done at once.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::cli::{WasiCliCtx, WasiCliCtxView};
-use wasmtime_wasi::p2::bindings::cli::{stderr, stdin, stdout};
+use wasmtime_wasi::p2::bindings::cli::{stderr, stdout};
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 use wasmtime_wasi::p2::{
     DynInputStream, DynOutputStream, FsError, FsResult, InputStream, OutputStream, Pollable, StreamError, StreamResult,
 };
 
-use super::session::WRITE;
+use super::session::{Handle, WRITE};
 use crate::grants::{Device, READ};
+use crate::host::wasi::standard::{DescriptorReader, DescriptorWriter, StreamSource};
 
 /// The table of handles has no room for the stream.
 const FULL: ErrorCode = ErrorCode::InsufficientMemory;
 
-/// A stream to read from a device. Those of standard streams are the process's own. `random`: the most random bytes of
-/// one read.
-pub(super) fn input(
-    device: Device,
-    random: usize,
-    cli: &mut WasiCliCtx,
-    table: &mut ResourceTable,
-) -> Result<DynInputStream, ErrorCode> {
-    match device {
-        Device::Input | Device::Terminal => {
-            let stream = stdin::Host::get_stdin(&mut WasiCliCtxView { ctx: cli, table }).map_err(|_| FULL)?;
-            table.delete(stream).map_err(|_| FULL)
+/// A stream to read from an open device. `random`: the most random bytes of one read.
+pub(super) fn input(handle: &Handle, random: usize) -> Result<DynInputStream, ErrorCode> {
+    if let Some((io, description)) = handle.described() {
+        return Ok(Box::new(DescriptorReader::new(&io, StreamSource::Open(Arc::clone(description)))));
+    }
+    match handle.device().ok_or(ErrorCode::BadDescriptor)? {
+        Device::Number(_) | Device::Terminal => Err(ErrorCode::BadDescriptor),
+        device @ (Device::Null | Device::Zero | Device::Full | Device::Random) => {
+            Ok(Box::new(Endless { device, random }))
         }
-        Device::Output | Device::Error => Err(ErrorCode::BadDescriptor),
-        Device::Null | Device::Zero | Device::Full | Device::Random => Ok(Box::new(Endless { device, random })),
     }
 }
 
-/// A stream to write to a device.
+/// A stream to write to an open device. Those of standard streams of a handler are its log.
 pub(super) fn output(
-    device: Device,
+    handle: &Handle,
     cli: &mut WasiCliCtx,
     table: &mut ResourceTable,
 ) -> Result<DynOutputStream, ErrorCode> {
+    if let Some((io, description)) = handle.described() {
+        return Ok(Box::new(DescriptorWriter::new(&io, StreamSource::Open(Arc::clone(description)))));
+    }
     let view = &mut WasiCliCtxView { ctx: cli, table };
-    let stream = match device {
-        Device::Output | Device::Terminal => stdout::Host::get_stdout(view),
-        Device::Error => stderr::Host::get_stderr(view),
-        Device::Input => return Err(ErrorCode::BadDescriptor),
-        Device::Null | Device::Zero | Device::Full | Device::Random => {
+    let stream = match handle.device().ok_or(ErrorCode::BadDescriptor)? {
+        Device::Number(1) => stdout::Host::get_stdout(view),
+        Device::Number(2) => stderr::Host::get_stderr(view),
+        Device::Number(_) | Device::Terminal => return Err(ErrorCode::BadDescriptor),
+        device @ (Device::Null | Device::Zero | Device::Full | Device::Random) => {
             return Ok(Box::new(Endless { device, random: 0 }));
         }
     };

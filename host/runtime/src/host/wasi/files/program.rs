@@ -14,7 +14,7 @@ use crate::limits::budget::Charge;
 use crate::posix::Errno;
 #[cfg(test)]
 use {
-    super::session::StandardDevices,
+    super::session::OpenLimits,
     crate::grants::Tree,
     crate::host::charges::Charges,
     crate::host::log::LogBook,
@@ -69,10 +69,11 @@ impl ProgramFiles {
         let totals = Arc::new(Totals::new(100, usize::MAX, 1));
         let usage = Arc::new(ProcessUsage::of(&Arc::new(SessionUsage::new(limits))));
         let charges = Charges::new(&log, &totals, &usage);
-        let tree = Tree::new(&grants.tree, true, grants.directory.clone(), &Arc::default());
+        let tree = Tree::new(&grants.tree, Some(&Arc::default()), grants.directory.clone(), &Arc::default());
         let tree = tree.expect("a program sees files");
         let most = crate::limits::count(limits.open_files);
-        Self(Arc::new(Session::new(tree, StandardDevices::default(), &log, charges, most)))
+        let open = OpenLimits { process: Arc::default(), most, session: Arc::default(), session_most: most };
+        Self(Arc::new(Session::new(tree, None, &log, charges, open)))
     }
 
     /// Finds out what a path leads to, links followed. One without a slash at its beginning begins at `directory`,

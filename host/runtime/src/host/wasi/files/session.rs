@@ -1,9 +1,11 @@
 //! The files of one session: how many may be open, and how it waits for the disk.
 
 use std::cell::Cell;
-use std::sync::Arc;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
+use rustix::io::Errno;
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
@@ -11,12 +13,14 @@ use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 
 use super::convert::error_code;
 use crate::grants::{
-    Counted, Device, DiskWait, Entry, FileRoom, FileSlot, OpenCount, OpenFile, Opening, Position, READ, Refused, Start,
-    Times, Tree,
+    Counted, Device, DiskWait, Entry, FileRoom, FileSlot, OpenCount, OpenFile, OpenPlaces, Opening, Position, READ,
+    Refused, Start, Times, Tree,
 };
 use crate::host::charges::Charges;
 use crate::host::log::{FileEvent, LogBook};
+use crate::host::wasi::descriptors::ProcessIo;
 use crate::limits::budget::Charge;
+use crate::posix::OpenDescription;
 
 /// Longer paths are kept and logged without their beginning.
 const SHOWN: usize = 4 << 10;
@@ -25,36 +29,28 @@ pub(super) const WRITE: usize = 64 << 10;
 /// The most bytes of its file that one stream buffers.
 const PIECE: usize = if READ > WRITE { READ } else { WRITE };
 
-/// Which of the devices that stand for standard streams a session has. Standard output and error it always has.
-#[derive(Debug, Clone, Copy, Default)]
-pub(in crate::host) struct StandardDevices {
-    /// `/dev/stdin`. Handlers have none: they are given their input.
-    pub(in crate::host) input: bool,
-    /// `/dev/tty`.
-    pub(in crate::host) terminal: bool,
-}
-
-impl StandardDevices {
-    /// Whether the session has this device.
-    pub(super) fn has(self, device: Device) -> bool {
-        match device {
-            Device::Input => self.input,
-            Device::Terminal => self.terminal,
-            _ => true,
-        }
-    }
+/// How many files may be open.
+#[derive(Clone)]
+pub(in crate::host) struct OpenLimits {
+    /// Those of the process that were opened through WASI, and its handles of descriptions.
+    pub(in crate::host) process: Arc<OpenCount>,
+    pub(in crate::host) most: usize,
+    /// Those of all processes of the session, and descriptions.
+    pub(in crate::host) session: Arc<OpenCount>,
+    pub(in crate::host) session_most: usize,
 }
 
 /// A session's files.
 pub(in crate::host) struct Session {
     pub(super) tree: Tree,
-    standard: StandardDevices,
+    /// The program whose files they are. Its descriptors may lead to these files, so they are not kept by them.
+    program: Option<Weak<ProcessIo>>,
+    /// The largest file that it may write, in bytes.
+    file_limit: Option<u64>,
     log: Arc<LogBook>,
     charges: Charges,
-    open: Arc<OpenCount>,
+    open: OpenLimits,
     streams: Arc<OpenCount>,
-    /// The most open files.
-    most: usize,
     /// How many files are being closed.
     closing: watch::Sender<usize>,
     /// Where that is done.
@@ -81,6 +77,8 @@ pub(super) struct Handle {
     written: AtomicU64,
     /// A write has exceeded the quota.
     refused: AtomicBool,
+    /// What it leads to, if it is a device that stands for that.
+    described: Option<Arc<OpenDescription>>,
 }
 
 /// The charges of a stream.
@@ -90,17 +88,47 @@ pub(super) struct Stream {
 }
 
 impl Session {
-    /// `most`: how many files the session may have open.
+    /// `program`: the program whose files they are, if it is one.
     pub(in crate::host) fn new(
         tree: Tree,
-        standard: StandardDevices,
+        program: Option<&Arc<ProcessIo>>,
         log: &Arc<LogBook>,
         charges: Charges,
-        most: usize,
+        open: OpenLimits,
     ) -> Self {
-        let (open, streams) = (Arc::default(), Arc::default());
         let (closing, runtime) = (watch::Sender::new(0), Runtime::try_current().ok());
-        Self { tree, standard, log: Arc::clone(log), charges, open, streams, most, closing, runtime }
+        Self {
+            tree,
+            program: program.map(Arc::downgrade),
+            file_limit: program.and_then(|io| io.file_limit()),
+            log: Arc::clone(log),
+            charges,
+            open,
+            streams: Arc::default(),
+            closing,
+            runtime,
+        }
+    }
+
+    /// The program whose files they are.
+    pub(super) fn program(&self) -> Option<Arc<ProcessIo>> {
+        self.program.as_ref()?.upgrade()
+    }
+
+    /// What a device leads to that stands for a descriptor of the program, or for its terminal.
+    fn described(&self, device: Device, how: Opening) -> Result<Option<Arc<OpenDescription>>, Refused> {
+        let description = match (device, self.program()) {
+            (Device::Number(number), Some(io)) => io.descriptors().get(number).ok_or_else(|| system(Errno::NOENT))?,
+            (Device::Terminal, Some(io)) => io.terminal().ok_or(Refused::NoDevice)?,
+            // Handlers are given their input.
+            (Device::Terminal | Device::Number(0), None) => return Err(Refused::NoDevice),
+            _ => return Ok(None),
+        };
+        let (reads, writes) = description.access();
+        if (how.read && !reads) || (how.write && !writes) {
+            return Err(system(Errno::ACCESS));
+        }
+        Ok(Some(description))
     }
 
     /// The most random bytes of one read.
@@ -128,17 +156,27 @@ impl Session {
         });
     }
 
-    /// Reserves room for one more open file.
+    /// Reserves room for one more open file of this process.
     pub(super) fn slot(&self) -> Result<FileSlot, Refused> {
-        let mine = self.open.take(self.most).ok_or(Refused::Quota)?;
-        let descriptor = self.charges.descriptor().ok_or(Refused::Quota)?;
-        Ok(FileSlot::new(mine, descriptor))
+        let mine = self.open.process.take(self.open.most).ok_or(Refused::TooManyFiles)?;
+        self.place(Some(mine))
+    }
+
+    /// Reserves room for one more description, which any process of the session may have.
+    pub(super) fn description_slot(&self) -> Result<FileSlot, Refused> {
+        self.place(None)
+    }
+
+    fn place(&self, mine: Option<Counted>) -> Result<FileSlot, Refused> {
+        let session = self.open.session.take(self.open.session_most).ok_or(Refused::TooManyFiles)?;
+        let descriptor = self.charges.descriptor().ok_or(Refused::TooManyFiles)?;
+        Ok(FileSlot::new(OpenPlaces::new(mine, session), descriptor))
     }
 
     /// Reserves room for one more stream and its buffer. A stream can keep a file open that was closed otherwise;
     /// usually a file has one stream for reading and one for writing.
     pub(super) fn stream(&self) -> Result<Stream, Refused> {
-        let counted = self.streams.take(self.most.saturating_mul(2)).ok_or(Refused::Quota)?;
+        let counted = self.streams.take(self.open.most.saturating_mul(2)).ok_or(Refused::Quota)?;
         let charge = self.charges.memory(PIECE).ok_or(Refused::Memory)?;
         Ok(Stream { _counted: counted, _charge: charge })
     }
@@ -156,12 +194,22 @@ impl Session {
         is_brief: bool,
         work: impl FnOnce(&Session, DiskWait) -> Result<R, Refused>,
     ) -> Option<Result<R, ErrorCode>> {
+        let done = self.try_at_once(is_brief, work)?;
+        Some(done.map_err(|refused| error_code(&refused)))
+    }
+
+    /// The same, with the whole error.
+    fn try_at_once<R>(
+        &self,
+        is_brief: bool,
+        work: impl FnOnce(&Session, DiskWait) -> Result<R, Refused>,
+    ) -> Option<Result<R, Refused>> {
         if !is_brief || *self.closing.borrow() > 0 {
             return None;
         }
         match work(self, DiskWait::Never) {
             Err(refused) if refused.is_would_wait() => None,
-            done => Some(done.map_err(|refused| error_code(&refused))),
+            done => Some(done),
         }
     }
 
@@ -171,9 +219,18 @@ impl Session {
         is_brief: bool,
         work: impl Fn(&Session, DiskWait) -> Result<R, Refused> + Send + 'static,
     ) -> Result<R, ErrorCode> {
-        match self.at_once(is_brief, &work) {
+        self.try_run(is_brief, work).await.map_err(|refused| error_code(&refused))
+    }
+
+    /// The same, with the whole error.
+    pub(super) async fn try_run<R: Send + 'static>(
+        self: Arc<Self>,
+        is_brief: bool,
+        work: impl Fn(&Session, DiskWait) -> Result<R, Refused> + Send + 'static,
+    ) -> Result<R, Refused> {
+        match self.try_at_once(is_brief, &work) {
             Some(done) => done,
-            None => self.run_blocking(move |session| work(session, DiskWait::Any)).await,
+            None => self.try_run_blocking(move |session| work(session, DiskWait::Any)).await,
         }
     }
 
@@ -184,6 +241,14 @@ impl Session {
         self: Arc<Self>,
         work: impl FnOnce(&Session) -> Result<R, Refused> + Send + 'static,
     ) -> Result<R, ErrorCode> {
+        self.try_run_blocking(work).await.map_err(|refused| error_code(&refused))
+    }
+
+    /// The same, with the whole error.
+    pub(super) async fn try_run_blocking<R: Send + 'static>(
+        self: Arc<Self>,
+        work: impl FnOnce(&Session) -> Result<R, Refused> + Send + 'static,
+    ) -> Result<R, Refused> {
         if *self.closing.borrow() > 0 {
             // The sender is in this value.
             let _ = self.closing.subscribe().wait_for(|closing| *closing == 0).await;
@@ -196,7 +261,7 @@ impl Session {
             drop(turn);
             result
         });
-        done.await.map_err(|_| ErrorCode::Io)?.map_err(|refused| error_code(&refused))
+        done.await.map_err(io::Error::other)?
     }
 
     /// How much room there is where a path leads, and a number of that part of the tree.
@@ -226,9 +291,14 @@ impl Session {
     }
 }
 
+fn system(errno: Errno) -> Refused {
+    Refused::System(errno.into())
+}
+
 impl Handle {
-    fn new(session: &Arc<Session>, opened: OpenFile, path: String) -> Self {
+    fn new(session: &Arc<Session>, opened: OpenFile, path: String, described: Option<Arc<OpenDescription>>) -> Self {
         Self {
+            described,
             opened,
             path,
             session: Arc::clone(session),
@@ -240,7 +310,7 @@ impl Handle {
 
     /// The root of the tree.
     pub(super) fn root(session: &Arc<Session>) -> Self {
-        Self::new(session, Tree::root(), String::new())
+        Self::new(session, Tree::root(), String::new(), None)
     }
 
     /// Where paths begin that are relative to it. `led_to` gets where one led if its text does not say so.
@@ -271,9 +341,20 @@ impl Handle {
     /// Opens an entry below it. Logs that unless it is a device, or a directory, which is usually only a step to
     /// something else.
     pub(super) fn open(&self, path: &str, how: Opening, wait: DiskWait) -> Result<Self, Refused> {
+        self.open_as(path, how, wait, Session::slot)
+    }
+
+    /// The same, with a place of this kind.
+    pub(super) fn open_as(
+        &self,
+        path: &str,
+        how: Opening,
+        wait: DiskWait,
+        slot: impl FnOnce(&Session) -> Result<FileSlot, Refused>,
+    ) -> Result<Self, Refused> {
         let (session, led_to) = (&self.session, Cell::default());
         let (tree, start) = (&session.tree, self.start(&led_to, wait));
-        let result = session.slot().and_then(|slot| tree.open(start, path, how, slot));
+        let result = slot(session).and_then(|slot| tree.open(start, path, how, slot));
         let shown = self.shown(path, &led_to);
         let operation = match &result {
             Ok((_, true)) => "create",
@@ -284,10 +365,14 @@ impl Handle {
             session.tell(operation, (&shown, None), None, &result);
         }
         let (opened, _) = result?;
-        if tree.device(&opened).is_some_and(|device| !session.standard.has(device)) {
-            return Err(Refused::NoDevice);
-        }
-        Ok(Self::new(session, opened, shown))
+        let described = tree.device(&opened).map(|device| session.described(device, how)).transpose()?.flatten();
+        Ok(Self::new(session, opened, shown, described))
+    }
+
+    /// What it leads to, and the program that has it, if it is a device that stands for that.
+    pub(super) fn described(&self) -> Option<(Arc<ProcessIo>, &Arc<OpenDescription>)> {
+        let described = self.described.as_ref()?;
+        Some((self.session.program()?, described))
     }
 
     /// The path of an entry below it, for the log: where it led, or else its text without what means nothing.
@@ -323,6 +408,14 @@ impl Handle {
 
     /// Truncates or extends it.
     pub(super) fn set_size(&self, size: u64) -> Result<(), Refused> {
+        self.set_size_within(size, self.session.file_limit)
+    }
+
+    /// The same for a process that may write files of this size.
+    pub(super) fn set_size_within(&self, size: u64, limit: Option<u64>) -> Result<(), Refused> {
+        if limit.is_some_and(|limit| size > limit) {
+            return Err(Refused::TooLarge);
+        }
         let result = self.entry()?.set_size(size);
         self.session.tell("truncate", (&self.path, None), Some(size), &result);
         result.map(|_| ())
@@ -335,8 +428,46 @@ impl Handle {
         Ok(bytes)
     }
 
-    /// Writes all of it or nothing, and returns the offset behind the bytes.
+    /// The largest file that the program may write which has opened it.
+    pub(super) fn file_limit(&self) -> Option<u64> {
+        self.session.file_limit
+    }
+
+    /// Its size.
+    pub(super) fn size(&self) -> Result<u64, Refused> {
+        Ok(self.entry()?.metadata()?.len())
+    }
+
+    /// Writes all of it or nothing, and returns the offset behind the bytes. What exceeds the largest file that the
+    /// program may write fails, once the rest is written.
     pub(super) fn write(&self, position: Position, data: &[u8]) -> Result<u64, Refused> {
+        let (end, written) = self.write_within(position, data, self.session.file_limit)?;
+        if written < data.len() { Err(Refused::TooLarge) } else { Ok(end) }
+    }
+
+    /// Writes those of the bytes that do not lie beyond `limit`, at least one. Returns the offset behind them, and how
+    /// many they are.
+    pub(super) fn write_within(
+        &self,
+        position: Position,
+        data: &[u8],
+        limit: Option<u64>,
+    ) -> Result<(u64, usize), Refused> {
+        let mut count = data.len();
+        if let Some(limit) = limit {
+            let begin = match position {
+                Position::At(offset) => offset,
+                Position::End => self.size()?,
+            };
+            count = count.min(usize::try_from(limit.saturating_sub(begin)).unwrap_or(usize::MAX));
+            if count == 0 && !data.is_empty() {
+                return Err(Refused::TooLarge);
+            }
+        }
+        Ok((self.write_all(position, &data[..count])?, count))
+    }
+
+    fn write_all(&self, position: Position, data: &[u8]) -> Result<u64, Refused> {
         let result = self.entry().and_then(|entry| entry.write(position, data));
         match &result {
             Ok(_) => {
