@@ -47,6 +47,7 @@ pub use sections::login::patterns::{LONGEST_NAME, UserPattern};
 pub use sections::login::revocation::RevocationConfig;
 use sections::plugins::arguments::ProgramSettings;
 use sections::plugins::{Plugins, Visible};
+use sections::tenants::files::PROGRAMS;
 use sections::tenants::{Around, TenantConfigs};
 pub use sections::tenants::{DEFAULT_TENANT, TenantConfig, check_tenant_name};
 pub use sections::users::{Authentication, KeyFileSetting, User};
@@ -418,6 +419,7 @@ fn read_people(
         let around = Surroundings { folder, tenants: &tenants, plugins, methods, users };
         sections::authenticators::read(&item, &around, findings)
     });
+    tenants.note_unsaid_files(&behind_files(users.iter().flatten(), &authenticators), findings);
     if let Some(state) = own.state {
         let file = findings.file().to_owned();
         let of_others = authenticators.iter().filter_map(|asked| asked.authorities.as_ref()?.file.as_deref());
@@ -436,6 +438,23 @@ fn read_people(
         folders::check(&mut tenants.claims, &owned, findings);
     }
     People { tenants: tenants.into_table(), users, authenticators }
+}
+
+/// What serves the sessions of each tenant's users, in words, but for the programs that serve files.
+fn behind_files<'a>(
+    users: impl Iterator<Item = (&'a String, &'a User)>,
+    authenticators: &'a [AuthenticatorConfig],
+) -> BTreeMap<&'a str, BTreeSet<String>> {
+    let mut behind: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (_, User { tenant, plugin, .. }) in users.filter(|(_, user)| !PROGRAMS.contains(&user.plugin.as_str())) {
+        behind.entry(tenant).or_default().insert(format!("the plugin {plugin}"));
+    }
+    for AuthenticatorConfig { name, tenants, .. } in authenticators {
+        for tenant in tenants {
+            behind.entry(tenant).or_default().insert(format!("the plugins that {name} grants"));
+        }
+    }
+    behind
 }
 
 /// In the demonstration all users are on this machine: none has less than all.

@@ -24,11 +24,12 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use whelk_runtime::limits::{Budget, Throttle, count};
 use whelk_runtime::{
-    ArgumentTemplates, Lookup, Plugin, Plugins, ProgramEntry, ProgramRequest, Quota, Registry, Routes,
+    ArgumentTemplates, Lookup, LookupNotice, Plugin, Plugins, ProgramEntry, ProgramRequest, Quota, Registry, Routes,
+    Unrunnable,
 };
 
 use crate::config::sections::plugins::arguments::ProgramSettings;
-use crate::config::sections::tenants::files;
+use crate::config::sections::tenants::files::{Server, Serving};
 use crate::config::{self, Grants, Limits, check_tenant_name};
 use crate::observe::escape::escape;
 use crate::observe::event::{PluginEvent, emit};
@@ -46,6 +47,10 @@ pub struct Tenant {
     routes: Routes,
     /// Whether sftp and scp reach the files of its sessions.
     serves_files: bool,
+    /// A command without a route runs the program that its first word names.
+    exec_programs: bool,
+    /// Names that mean the operator's programs alone.
+    operators_alone: &'static [&'static str],
     /// The arguments that its programs get.
     arguments: ProgramSettings,
     /// The contents of its own plugin folder, if it has one.
@@ -140,7 +145,7 @@ impl Tenant {
     /// The plugin that exactly this name means to the tenant: its own folder takes precedence over the operator's; no
     /// other is searched.
     pub fn plugin(&self, name: &str) -> Option<Arc<Plugin>> {
-        self.folders().find_map(|plugins| plugins.get(name)).or_else(|| self.programs.loaded(name))
+        self.folders(name).find_map(|plugins| plugins.get(name)).or_else(|| self.programs.loaded(name))
     }
 
     /// The same, or why there is none. A plugin that is being prepared takes precedence over a ready one in a later
@@ -153,7 +158,7 @@ impl Tenant {
     }
 
     fn lookup_plugin(&self, name: &str) -> Lookup {
-        first(self.folders().map(|plugins| plugins.lookup(name)))
+        first(self.folders(name).map(|plugins| plugins.lookup(name)))
     }
 
     /// The same once it is known, or after `prepare_wait`. Waits for this name alone, and for no folder after the one
@@ -161,7 +166,7 @@ impl Tenant {
     async fn settled(&self, name: &str) -> Lookup {
         let all = async {
             let mut found = Vec::new();
-            for plugins in self.folders() {
+            for plugins in self.folders(name) {
                 found.push(plugins.settled(name).await);
                 if let Some(Lookup::Found(_)) = found.last() {
                     break;
@@ -180,9 +185,14 @@ impl Tenant {
         Runner { payer: self.shared.name(), tenant: Some(&self.shared) }
     }
 
-    /// The plugin folders of the tenant, in the order of the search.
-    fn folders(&self) -> impl Iterator<Item = &Arc<Registry>> {
-        self.own.iter().chain([&self.operators])
+    /// The plugin folders of the tenant that may have this name, in the order of the search.
+    fn folders(&self, name: &str) -> impl Iterator<Item = &Arc<Registry>> {
+        let has_own = !self.operators_alone.contains(&name);
+        self.own.iter().filter(move |_| has_own).chain([&self.operators])
+    }
+
+    fn serving(&self) -> Serving<'_> {
+        Serving { routes: &self.routes, files: self.serves_files, exec_programs: self.exec_programs }
     }
 }
 
@@ -196,12 +206,19 @@ impl Plugins for Tenant {
     }
 
     fn route(&self, start: &ProgramRequest<'_>) -> Option<String> {
-        let of_files = || files::routes().find(start).filter(|_| self.serves_files);
-        self.routes.find(start).or_else(of_files).map(|(_, plugin)| plugin.to_owned())
+        match self.serving().find(start) {
+            Server::Route { plugin, .. } => Some(plugin.to_owned()),
+            Server::Files(program) => Some(program.to_owned()),
+            Server::Program(_) | Server::Closed(_) | Server::Plugin => None,
+        }
     }
 
-    fn command(&self, request: &ProgramRequest<'_>) -> Option<String> {
-        self.programs.command(request)
+    fn command(&self, request: &ProgramRequest<'_>) -> Result<Option<String>, LookupNotice> {
+        match self.serving().find(request) {
+            Server::Program(name) => Ok(Some(name)),
+            Server::Closed(name) => Lookup::Unrunnable(Unrunnable::because(CLOSED)).notice(&name).map_or(Ok(None), Err),
+            Server::Route { .. } | Server::Files(_) | Server::Plugin => Ok(None),
+        }
     }
 
     fn program<'a>(&'a self, name: &'a str) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>> {
@@ -243,6 +260,8 @@ impl Tenants {
                 connection_plugin: tenant.connection_plugin.clone(),
                 routes: tenant.routes.clone(),
                 serves_files: tenant.serves_files(),
+                exec_programs: tenant.exec_programs,
+                operators_alone: tenant.operators_alone(),
                 own: folders.own.get(name).map(|(plugins, _)| Arc::clone(plugins)),
                 operators: Arc::clone(&folders.operators.0),
                 programs,
@@ -411,6 +430,9 @@ fn busy_permits() -> BusyPermits {
     Arc::new(Semaphore::new(workers))
 }
 
+/// What a client is told who asks for a program that serves files, where these are not reached.
+const CLOSED: &str = "sftp and scp reach no files here";
+
 /// Who runs a program in the demonstration, where everything is granted.
 const ANYBODY: Runner<'_> = Runner { payer: "", tenant: None };
 
@@ -421,10 +443,9 @@ fn make_programs(
     folders: &TenantFolders,
     counts: &counts::Counts,
 ) -> Programs {
-    let own = folders.own.get(name).map(|(_, programs)| programs);
-    let folders = own.into_iter().chain([&folders.operators.1]).cloned().collect();
+    let own = folders.own.get(name).map(|(_, programs)| (Arc::clone(programs), tenant.operators_alone()));
     let (loaded, most) = (counts.programs.get_or_make(name, Arc::default), count(tenant.limits.plugins.programs));
-    Programs::new(folders, loaded, most, tenant.exec_programs)
+    Programs::new(own, &folders.operators.1, loaded, most)
 }
 
 impl Demonstration {
@@ -437,8 +458,7 @@ impl Demonstration {
 
     /// The operator's programs, which all tenants have loaded together.
     fn programs(&self) -> Programs {
-        let (folders, loaded) = (vec![Arc::clone(&self.programs)], Arc::clone(&self.loaded));
-        Programs::new(folders, loaded, count(self.limits.plugins.programs), false)
+        Programs::new(None, &self.programs, Arc::clone(&self.loaded), count(self.limits.plugins.programs))
     }
 
     /// What a name means before it has a tenant.
@@ -490,6 +510,8 @@ impl Demonstration {
             connection_plugin: None,
             routes: Routes::default(),
             serves_files: true,
+            exec_programs: false,
+            operators_alone: &[],
             arguments: ProgramSettings::new(),
             own: None,
             operators: Arc::clone(&self.plugins),

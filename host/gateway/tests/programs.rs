@@ -314,6 +314,70 @@ async fn a_program_is_replaced_while_it_runs_and_a_broken_file_replaces_nothing(
         .await;
 }
 
+/// A place whose tenant acme deploys into the directory that sftp and scp reach. bolt's files are closed to them.
+fn serving_files() -> Place {
+    let mut place = Place::new();
+    place.settings = place.settings.replace(
+        "plugins = \"acme\"\n",
+        "plugins = \"acme\"\nfiles = true\n\
+         grants = { directory = { path = \"acme\", access = \"read-write\" }, deploy = true }\n",
+    );
+    place.settings = place.settings.replace("[tenants.bolt]\n", "[tenants.bolt]\nfiles = false\n");
+    place
+}
+
+#[tokio::test]
+async fn what_a_tenant_deploys_never_serves_its_files() {
+    let place = serving_files();
+    for file in ["plugins/bin/sftp.wasm", "plugins/bin/scp.wasm"] {
+        place.put(file, &echo(1));
+    }
+    for file in ["acme/sftp.wasm", "acme/bin/sftp.wasm", "acme/bin/scp.wasm", "acme/bin/mine.wasm"] {
+        place.put(file, b"of the tenant");
+    }
+    let is_the_tenants = |name: &str| failed(&format!("{name}: this is text, not a WebAssembly component\n"), 126);
+    place
+        .serve(async |served| {
+            for command in ["internal-sftp -R", "scp -t /", "'/bin/scp' -t /", "sftp", "/usr/bin/sftp"] {
+                assert_eq!(served.run("alice", command).await, Ok(()), "{command}");
+            }
+            assert_eq!(served.run("alice", "mine").await, is_the_tenants("mine"));
+            // Nor is there any other once the operator's has gone.
+            fs::remove_file(place.path("plugins/bin/scp.wasm")).unwrap();
+            while served.lists().await[0]["programs"].as_array().unwrap().iter().any(|known| known["name"] == "scp") {}
+            let mut peer = visit::log_in(served.address, "alice").await;
+            let channel = peer.connection.open_session().unwrap();
+            while !matches!(peer.happens().await.unwrap(), Happened::Opened(_)) {}
+            let scp = Request::Exec { command: b"scp -t /" };
+            assert!(peer.connection.request(channel, scp.kind(), &scp.body(), true));
+            assert!(matches!(peer.happens().await.unwrap(), Happened::Answered(_, false)));
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn programs_that_serve_files_are_refused_where_files_are_closed() {
+    let place = serving_files();
+    for file in ["plugins/bin/sftp.wasm", "plugins/bin/scp.wasm", "plugins/bin/internal-sftp.wasm"] {
+        place.put(file, &echo(1));
+    }
+    place
+        .serve(async |served| {
+            for (command, name) in [
+                ("scp -f x", "scp"),
+                ("'scp' -f x", "scp"),
+                ("/bin/scp -f x", "scp"),
+                ("/usr/bin/sftp", "sftp"),
+                ("internal-sftp -R", "internal-sftp"),
+            ] {
+                let told = failed(&format!("{name}: sftp and scp reach no files here\n"), 126);
+                assert_eq!(served.run("bob", command).await, told, "{command}");
+            }
+            assert_eq!(served.run("bob", "echo").await, Ok(()));
+        })
+        .await;
+}
+
 #[tokio::test]
 async fn a_tenants_own_program_comes_first_and_is_its_own_alone() {
     let place = Place::new();

@@ -103,7 +103,7 @@ pub use plugin::compile::slots::{CompileSlots, is_large};
 pub use plugin::compile::{CompileSettings, Compiler, compile_stdin};
 pub use plugin::lookup::{
     ArgumentTemplates, CANNOT_RUN, COMMAND, Lookup, LookupNotice, NOT_FOUND, Plugins, ProgramEntry, Unrunnable,
-    UnrunnableKind, first_word,
+    UnrunnableKind, program_name,
 };
 pub use plugin::registry::{Fallback, Hold, Listed, Published, Registry};
 pub use plugin::routes::Routes;

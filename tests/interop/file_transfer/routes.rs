@@ -97,12 +97,18 @@ fn homes_are_reached_without_any_setting_and_each_by_its_user_alone() {
 
 #[test]
 fn files_set_to_false_keeps_sftp_and_scp_out_of_homes() {
-    let place = Place::start(ALICE, &format!("files = false\n{HOMES}"));
+    let users = [("alice", ""), ("carol", "command=\"internal-sftp\"")];
+    let place = Place::start(&users, &format!("files = false\n{HOMES}"));
     let refused = place.sftp("alice", &[], "ls");
     assert_eq!(refused.status, Some(255), "{}", refused.out.text());
     assert!(refused.err.contains("subsystem request failed"), "{}", refused.err);
     assert_ne!(place.old_scp("alice", &[], "sent").status, Some(0));
     assert!(!place.local("homes/alice/sent").exists());
+    // A key that is for sftp alone does not reach the user's plugin instead.
+    let refused = place.ssh("carol", &["print other"]);
+    assert_eq!(refused.status, Some(126), "{}", refused.out.text());
+    assert_eq!(refused.err.trim(), "internal-sftp: sftp and scp reach no files here");
+    assert_ne!(place.sftp("carol", &[], "ls").status, Some(0));
     place.gateway.end();
 }
 

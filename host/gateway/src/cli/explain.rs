@@ -1,18 +1,21 @@
 //! What users get and why, for the operator: the output of `whelk tenants`.
 //!
-//! Reports the configuration; it opens no plugin and no directory, and asks no authenticator.
+//! Reports the configuration and the commands that keys force; it opens no plugin and no directory, and asks no
+//! authenticator.
 
 use std::fmt::Write;
 use std::path::Path;
 
 use whelk_runtime::{HomeLifetime, ProgramRequest};
 
-use crate::config::sections::tenants::files;
+use crate::config::sections::tenants::files::Server;
 use crate::config::{
-    Authentication, AuthenticatorConfig, Clock, Config, Directory, DirectoryAccess, Grants, HomesConfig, LoginPolicy,
-    MountConfig, RequiredMethods, TenantConfig, User, size,
+    Authentication, AuthenticatorConfig, Clock, Config, Directory, DirectoryAccess, Grants, HomesConfig,
+    KeyFileSetting, LoginPolicy, MountConfig, RequiredMethods, TenantConfig, User, size,
 };
+use crate::credential::{AuthorizedKey, MOST_TOLD, read_authorized_keys};
 use crate::observe::escape::escape;
+use crate::state::plugin_files::is_name;
 use crate::state::{ephemeral_folder, tenant_folder};
 
 /// What every user gets, or the given one, in the order of their names. With `start`: which plugin would serve it, and
@@ -99,7 +102,7 @@ impl View<'_> {
             .all()
             .map(|(kind, from, to)| format!("{} -> {to}: {}", route(kind, from), self.file(to)));
         write_list(text, "routes", routes.collect())?;
-        let files = self.tenant.file_routes().map(|(kind, from, program)| {
+        let files = self.tenant.serving().own_routes().map(|(kind, from, program)| {
             format!("{} -> {program}, {}: {}", route(kind, from), self.why_files(), self.file(program))
         });
         if self.tenant.serves_files() {
@@ -110,7 +113,10 @@ impl View<'_> {
         write_list(text, "limits", limits.collect())?;
         write_list(text, "grants", self.grants(&self.tenant.grants))?;
         match start {
-            Some(start) => writeln!(text, "  {}", self.served(start)),
+            Some(start) => {
+                writeln!(text, "  {}", self.served(start))?;
+                self.write_forced(text)
+            }
             None => Ok(()),
         }
     }
@@ -209,25 +215,56 @@ impl View<'_> {
             ProgramRequest::Exec(command) => ("exec", format!("exec {:?}", String::from_utf8_lossy(command))),
             ProgramRequest::Subsystem(name) => ("subsystem", format!("subsystem {name:?}")),
         };
-        match self.tenant.routes.find(&start) {
-            Some((from, plugin)) => {
+        let program = |program: &str, why: &str| {
+            let file = self.file(program);
+            let refused = if file == "missing" { ", so it is refused" } else { "" };
+            format!("{asked} is served by the program {program}, {why}: {file}{refused}")
+        };
+        match self.tenant.serving().find(&start) {
+            Server::Route { route: from, plugin } => {
                 let route = route(kind, from);
                 format!("{asked} is served by {plugin}, by the route {route}: {}", self.file(plugin))
             }
-            None => match files::routes().find(&start).filter(|_| self.tenant.serves_files()) {
-                Some((_, program)) => {
-                    let (why, file) = (self.why_files(), self.file(program));
-                    let refused = if file == "missing" { ", so it is refused" } else { "" };
-                    format!("{asked} is served by the program {program}, {why}: {file}{refused}")
-                }
-                None => format!("{asked} is served by {}: no route fits", self.user.plugin),
-            },
+            Server::Files(name) => program(name, self.why_files()),
+            Server::Program(name) if is_name(&name) => program(&name, "by `exec_programs = true`"),
+            Server::Program(_) => format!(
+                "{asked} is refused: by `exec_programs = true` it names a program, and none \
+                                           has such a name"
+            ),
+            Server::Closed(_) => format!("{asked} is refused, {}", self.why_closed()),
+            Server::Plugin => format!("{asked} is served by {}: no route fits", self.user.plugin),
+        }
+    }
+
+    /// The commands of the user's keys that take the place of whatever a client asks for.
+    fn write_forced(&self, text: &mut String) -> std::fmt::Result {
+        let Authentication::Required { keys, key_files, .. } = &self.user.authentication else { return Ok(()) };
+        let named = key_files.iter().filter_map(|file| match file {
+            // What cannot be read is reported by `whelk check`.
+            KeyFileSetting::Named(path) => read_authorized_keys(path).ok(),
+            KeyFileSetting::InHome(_) => None,
+        });
+        let of_files = named.flat_map(|file| file.keys.into_iter().map(|(_, key)| key));
+        let forced = |key: AuthorizedKey| Some((key.fingerprint, key.options.command?));
+        let forced: Vec<_> = keys.iter().cloned().chain(of_files).filter_map(forced).collect();
+        for (fingerprint, command) in forced.iter().take(MOST_TOLD) {
+            let served = self.served(ProgramRequest::Exec(command.as_bytes()));
+            writeln!(text, "  with the key {fingerprint} instead of what is asked for: {served}")?;
+        }
+        match forced.len().saturating_sub(MOST_TOLD) {
+            0 => Ok(()),
+            more => writeln!(text, "  and {more} more keys with forced commands"),
         }
     }
 
     /// Why sftp and scp reach the files of the tenant.
     fn why_files(&self) -> &'static str {
         if self.tenant.files.is_some() { "by `files = true`" } else { "as its directory is a home" }
+    }
+
+    /// Why they do not.
+    fn why_closed(&self) -> &'static str {
+        if self.tenant.files.is_some() { "by `files = false`" } else { "as `files = true` is not set" }
     }
 }
 

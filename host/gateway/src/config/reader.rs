@@ -54,7 +54,12 @@ impl Findings {
 
     /// Adds a note.
     pub(super) fn note(&mut self, item: &Item<'_>, what: impl Into<String>) {
-        self.notes.push(Problem::at(&self.file, self.line(&item.span), &item.key, what));
+        self.note_at(&item.span, &item.key, what);
+    }
+
+    /// Adds a note at a place of the text. `key` is the full key.
+    pub(super) fn note_at(&mut self, span: &Range<usize>, key: &str, what: impl Into<String>) {
+        self.notes.push(Problem::at(&self.file, self.line(span), key, what));
     }
 
     /// The place of the first occurrence, as the end of a sentence about a duplicate.

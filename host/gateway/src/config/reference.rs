@@ -178,12 +178,15 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # plugins = "tenants/acme/plugins"
 #   Whether a command without a route runs the program that its first word names (`ssh alice@host 'ls -l'` runs ls), like a
 #   login shell would. Otherwise such a command goes to the user's plugin. A forced command and the routes come first. With
-#   true a name that is no program's is an error: "NAME: not found", exit status 127:
+#   true a name that is no program's is an error: "NAME: not found", exit status 127. scp, sftp and internal-sftp are refused
+#   unless sftp and scp reach the tenant's files:
 # exec_programs = false
 #   Whether sftp and scp reach its files (sshd's `Subsystem sftp internal-sftp`): the subsystem sftp is then served by
 #   the program sftp, and the commands scp and internal-sftp by the programs scp and sftp. The routes below and forced
-#   commands come first. Without this setting it is true if the directory is a home, and false if not, since a directory
-#   may be an application's data:
+#   commands come first, but internal-sftp has no other meaning: the route "" does not take it, and where files are not
+#   reached it is refused. Without this setting it is true if the directory is a home and no route takes every command,
+#   and false if not, since a directory may be an application's data. Write true or false where users have a plugin that
+#   shows them less than their home. With `deploy` the two programs are the operator's, never the tenant's:
 # files = true
 #
 #   Authorities whose certificates this tenant's users may have, beside the server's: trusted_user_ca_keys, as at the top.
@@ -192,7 +195,7 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # methods = ["publickey,password", "publickey,keyboard-interactive"]
 #
 #   Which plugin serves which subsystem (the exact name) and which command (the longest route whose words it begins with; ""
-#   takes the others):
+#   takes the others). The words are compared as sent, and as a shell reads them: 'git' and /bin/git are git:
 # [tenants.acme.routes]
 # subsystem = { sftp = "files" }
 # exec = { "git" = "git", "git lfs" = "lfs" }

@@ -1,7 +1,8 @@
 //! The program table of one tenant: the programs of the tenant's own folder and the operator's.
 //!
 //! As with PATH, the first folder that has a name decides what it means: the tenant's own `bin`, then the operator's. A
-//! name is a program's only if no plugin has it.
+//! name is a program's only if no plugin has it. Names that serve the tenant's files mean the operator's programs alone
+//! where the tenant may write its own.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
-use whelk_runtime::{Lookup, NameFolder, Plugin, ProgramEntry, ProgramRequest, ProgramTable, Unrunnable, first_word};
+use whelk_runtime::{Lookup, NameFolder, Plugin, ProgramEntry, ProgramTable, Unrunnable};
 
 use crate::plugins::programs::{LoadRequest, ProgramFolder, is_no_program};
 use crate::state::plugin_files::programs::ProgramName;
@@ -21,18 +22,15 @@ const DISK_WAIT: Duration = Duration::from_secs(5);
 const LOADS: usize = 2;
 /// How often a program is loaded for one session, if it is evicted before the session has it.
 const TRIES: usize = 3;
-/// Where programs are for those who name them by their paths.
-const PLACES: [&str; 2] = ["/bin/", "/usr/bin/"];
 
 /// The programs of one tenant.
 pub(crate) struct Programs {
-    /// In the order of the search.
-    folders: Vec<Arc<ProgramFolder>>,
+    /// The tenant's own folder, and the names that are not looked for in it.
+    own: Option<(Arc<ProgramFolder>, &'static [&'static str])>,
+    operators: Arc<ProgramFolder>,
     loaded: Arc<LoadedPrograms>,
     /// The most that are loaded at the same time.
     most: usize,
-    /// An exec request without a route names a program.
-    runs_commands: bool,
 }
 
 /// Who wants to run a program.
@@ -58,12 +56,18 @@ impl Default for LoadedPrograms {
 
 impl Programs {
     pub(super) fn new(
-        folders: Vec<Arc<ProgramFolder>>,
+        own: Option<(Arc<ProgramFolder>, &'static [&'static str])>,
+        operators: &Arc<ProgramFolder>,
         loaded: Arc<LoadedPrograms>,
         most: usize,
-        runs_commands: bool,
     ) -> Programs {
-        Programs { folders, loaded, most, runs_commands }
+        Programs { own, operators: Arc::clone(operators), loaded, most }
+    }
+
+    /// The folders that may have this name, in the order of the search.
+    fn folders(&self, name: &str) -> impl Iterator<Item = &Arc<ProgramFolder>> {
+        let own = self.own.iter().filter(move |(_, without)| !without.contains(&name)).map(|(folder, _)| folder);
+        own.chain([&self.operators])
     }
 
     /// The loaded program of this name.
@@ -82,7 +86,7 @@ impl Programs {
                 Lookup::Absent | Lookup::Retried => Lookup::Preparing,
                 found => checked(found, name, runner),
             },
-            None if self.folders.iter().any(|folder| is_unlisted(folder, name)) => Lookup::Preparing,
+            None if self.folders(name).any(|folder| is_unlisted(folder, name)) => Lookup::Preparing,
             None => Lookup::Absent,
         }
     }
@@ -131,12 +135,12 @@ impl Programs {
 
     /// The folder that decides what a name means, as of the last listings.
     fn known(&self, name: &str) -> Option<(&Arc<ProgramFolder>, ProgramName)> {
-        self.folders.iter().find_map(|folder| Some((folder, folder.name(name)?)))
+        self.folders(name).find_map(|folder| Some((folder, folder.name(name)?)))
     }
 
     /// The same, and from the disk if no listing has the name.
     async fn find(&self, name: &str) -> Option<(&Arc<ProgramFolder>, ProgramName)> {
-        for folder in &self.folders {
+        for folder in self.folders(name) {
             if is_unlisted(folder, name) {
                 folder.registry().settled(name).await;
             }
@@ -144,7 +148,7 @@ impl Programs {
         if let Some(known) = self.known(name) {
             return Some(known);
         }
-        for folder in &self.folders {
+        for folder in self.folders(name) {
             if let Some(found) = folder.find(name).await {
                 return Some((folder, found));
             }
@@ -152,21 +156,16 @@ impl Programs {
         None
     }
 
-    /// The name of the program that an exec request without a route runs.
-    pub(super) fn command(&self, request: &ProgramRequest<'_>) -> Option<String> {
-        let ProgramRequest::Exec(command) = request else { return None };
-        let word = first_word(command).filter(|_| self.runs_commands)?;
-        Some(PLACES.iter().find_map(|place| word.strip_prefix(place)).unwrap_or(&word).to_owned())
-    }
-
     /// The names that sessions may use.
     pub(super) fn entries(&self) -> Vec<ProgramEntry> {
-        let mut entries = BTreeMap::new();
-        // A name in an earlier folder replaces the same in a later one.
-        for folder in self.folders.iter().rev() {
-            entries.extend(folder.entries().into_iter().map(|entry| (Arc::clone(&entry.name), entry)));
+        let named = |entry: ProgramEntry| (Arc::clone(&entry.name), entry);
+        let entries = |folder: &ProgramFolder| folder.entries().into_iter().map(named);
+        let mut all: BTreeMap<_, _> = entries(&self.operators).collect();
+        // A name in the tenant's own folder replaces the same in the operator's.
+        if let Some((own, without)) = &self.own {
+            all.extend(entries(own).filter(|(name, _)| !without.contains(&&**name)));
         }
-        entries.into_values().collect()
+        all.into_values().collect()
     }
 }
 
@@ -253,7 +252,7 @@ mod tests {
             folder.registry().publish_alone(&plugin);
             folder.end_request(name);
         };
-        let programs = Programs::new(vec![Arc::clone(&folder)], Arc::default(), 1, true);
+        let programs = Programs::new(None, &folder, Arc::default(), 1);
         let runner = Runner { payer: "acme", tenant: None };
         let deadline = Instant::now() + Duration::from_secs(3600);
         let mut first = pin!(programs.settled("a", runner, deadline));

@@ -26,9 +26,14 @@ fn served(place: &Place, tenant: &str, request: ProgramRequest<'_>) -> String {
     let config = place.good(&format!(
         "[users.alice]\ntenant = \"acme\"\nkeys = [\"{KEY}\"]\n[tenants.acme]\nplugin = \"echo\"\n{tenant}"
     ));
-    assert_eq!(config.notes, [], "{tenant}");
     let told = explain(&config, Some("alice"), Some(request)).unwrap();
     told.replace(&format!("{}/", place.root.display()), "").lines().last().unwrap().trim().to_owned()
+}
+
+/// The notes of a configuration.
+fn notes(place: &Place, text: &str) -> Vec<String> {
+    let notes = place.good(text).notes;
+    notes.iter().map(|note| note.to_string().replace(&format!("{}/", place.root.display()), "")).collect()
 }
 
 #[test]
@@ -84,16 +89,174 @@ fn the_operators_routes_come_first_and_nothing_else_is_taken() {
         home("{ exec = { \"\" = \"git\" } }", SCP),
         "exec \"scp -t x\" is served by git, by the route exec \"\": plugins/git.wasm"
     );
-    assert!(home("{ exec = { \"\" = \"git\" } }", SFTP).contains("by the program sftp"));
     assert!(home("{ subsystem = { sftp = \"git\" } }", SCP).contains("by the program scp"));
-    for command in [&b"internal-sftp"[..], b"internal-sftp -R"] {
+    for command in [&b"internal-sftp"[..], b"internal-sftp -R", b"'internal-sftp'"] {
         assert!(home("{}", ProgramRequest::Exec(command)).contains("by the program sftp, as"), "{command:?}");
     }
-    for other in ["scpx", "sftp", "ls", "'scp' -t x", "/usr/bin/scp"] {
+    for spelling in [&b"'scp' -t x"[..], b"/usr/bin/scp -t x", b"s\"cp\" -t x"] {
+        let routed = home("{ exec = { scp = \"git\" } }", ProgramRequest::Exec(spelling));
+        assert!(routed.ends_with("is served by git, by the route exec \"scp\": plugins/git.wasm"), "{routed}");
+        assert!(home("{}", ProgramRequest::Exec(spelling)).contains("by the program scp, as"), "{spelling:?}");
+    }
+    for other in ["scpx", "sftp", "ls", "./scp", "/sbin/scp"] {
         assert!(home("{}", ProgramRequest::Exec(other.as_bytes())).contains("by echo: no route fits"), "{other}");
     }
     assert!(home("{}", ProgramRequest::Subsystem("netconf")).contains("by echo: no route fits"));
     assert!(home("{}", ProgramRequest::Shell).contains("by echo: no route fits"));
+}
+
+#[test]
+fn a_route_for_every_command_closes_homes_unless_the_setting_opens_them() {
+    let place = place();
+    let asked = |files: &str, request| {
+        let tenant = format!("grants.directory = {{ ephemeral = true }}\nroutes.exec = {{ \"\" = \"git\" }}\n{files}");
+        served(&place, &tenant, request)
+    };
+    let internal = ProgramRequest::Exec(b"internal-sftp -R");
+    assert!(asked("", SFTP).ends_with("is served by echo: no route fits"));
+    assert!(asked("", SCP).contains("by git, by the route exec \"\""));
+    assert_eq!(asked("", internal), "exec \"internal-sftp -R\" is refused, as `files = true` is not set");
+    assert_eq!(asked("files = false", internal), "exec \"internal-sftp -R\" is refused, by `files = false`");
+    assert!(asked("files = true", SFTP).contains("by the program sftp, by `files = true`"));
+    assert!(asked("files = true", SCP).contains("by git, by the route exec \"\""));
+    assert!(asked("files = true", internal).contains("by the program sftp, by `files = true`"));
+}
+
+#[test]
+fn without_files_no_name_of_the_programs_that_serve_them_is_a_programs() {
+    let place = place();
+    fs::write(place.root.join("plugins/bin/ls.wasm"), "").unwrap();
+    let asked = |tenant: &str, command: &str| {
+        let tenant = format!("exec_programs = true\n{tenant}");
+        served(&place, &tenant, ProgramRequest::Exec(command.as_bytes()))
+    };
+    let homes = "grants.directory = { ephemeral = true }";
+    for (tenant, why) in [
+        (&*format!("files = false\n{homes}"), "by `files = false`"),
+        ("grants.directory = {}", "as `files = true` is not set"),
+    ] {
+        for command in ["scp -f x", "'scp' -f x", "/bin/scp -f x", "sftp", "/usr/bin/sftp", "internal-sftp"] {
+            assert_eq!(asked(tenant, command), format!("exec {command:?} is refused, {why}"), "{tenant}");
+        }
+    }
+    assert!(asked(homes, "/bin/scp -f x").contains("is served by the program scp, as its directory is a home"));
+    // OpenSSH's `sftp -s /bin/sftp` sends the path as a command.
+    assert_eq!(
+        asked(homes, "/bin/sftp"),
+        "exec \"/bin/sftp\" is served by the program sftp, by `exec_programs = true`: plugins/bin/sftp.wasm"
+    );
+    let by = "by `exec_programs = true`";
+    for (command, what) in [
+        ("/bin/ls -l", format!("is served by the program ls, {by}: plugins/bin/ls.wasm")),
+        ("lss", format!("is served by the program lss, {by}: missing, so it is refused")),
+        ("../ls", format!("is refused: {by} it names a program, and none has such a name")),
+        ("  ", "is served by echo: no route fits".to_owned()),
+    ] {
+        assert_eq!(asked("files = false", command), format!("exec {command:?} {what}"));
+    }
+    // A route of the operator's is the operator's word.
+    let routed = asked("files = false\nroutes.exec = { scp = \"scp\" }", "/bin/scp -f x");
+    assert!(routed.ends_with("is served by scp, by the route exec \"scp\": plugins/bin/scp.wasm"), "{routed}");
+}
+
+#[test]
+fn what_forced_commands_do_is_told_beside_what_is_asked_for() {
+    let place = place();
+    let read_only = format!("command=\"internal-sftp -R\" {KEY}");
+    fs::write(place.root.join("keys"), format!("command=\"ls\" {KEY}\n")).unwrap();
+    let told = |files: bool| {
+        let config = place.good(&format!(
+            "[users.alice]\ntenant = \"acme\"\nkeys = ['{read_only}']\nauthorized_keys = \"keys\"\n\
+             [tenants.acme]\nplugin = \"echo\"\ngrants.directory = {{}}\nfiles = {files}"
+        ));
+        let told = explain(&config, Some("alice"), Some(SCP)).unwrap();
+        told.lines()
+            .filter(|line| line.contains("instead of what is asked for: "))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let (open, closed) = (told(true), told(false));
+    assert!(open[0].contains("exec \"internal-sftp -R\" is served by the program sftp, by `files = true`"), "{open:?}");
+    assert!(open[1].ends_with("exec \"ls\" is served by echo: no route fits"), "{open:?}");
+    assert!(closed[0].ends_with("exec \"internal-sftp -R\" is refused, by `files = false`"), "{closed:?}");
+    assert_eq!((open.len(), closed.len()), (2, 2));
+}
+
+#[test]
+fn check_names_what_stands_between_users_and_homes_that_are_open_without_a_word() {
+    let place = place();
+    let user = "[users.alice]\ntenant = \"acme\"\nauth = \"none\"\n";
+    let with = |user: &str, tenant: &str| {
+        let homes = "grants.directory = { ephemeral = true }";
+        notes(&place, &format!("{user}[tenants.acme]\nplugin = \"echo\"\n{tenant}\n{homes}"))
+    };
+    let [first] = &with(user, "")[..] else { panic!("one note") };
+    assert_eq!(
+        first,
+        "whelk.toml:8: tenants.acme.grants.directory: scp and sftp reach these homes past the plugin echo: write \
+         `files = true` in [tenants.acme] to permit that, or `files = false`"
+    );
+    let said = |user: &str, tenant: &str| {
+        let notes = with(user, tenant);
+        assert!(notes.len() <= 1, "{notes:?}");
+        notes.first().map(|note| note.split_once("directory: ").unwrap().1.split(": write").next().unwrap().to_owned())
+    };
+    let own = format!("{user}plugin = \"git\"\n");
+    assert_eq!(said(&own, "").unwrap(), "scp and sftp reach these homes past the plugin git");
+    let both = format!("{own}[users.bob]\ntenant = \"acme\"\nauth = \"none\"\n");
+    assert_eq!(said(&both, "").unwrap(), "scp and sftp reach these homes past the plugin echo, the plugin git");
+    assert_eq!(
+        said(user, "routes.subsystem = { sftp = \"git\" }\nroutes.exec = { internal-sftp = \"git\" }").unwrap(),
+        "scp reaches these homes past the plugin echo, the route subsystem \"sftp\", the route exec \"internal-sftp\""
+    );
+    assert_eq!(
+        said(user, "routes.exec = { \"\" = \"git\" }").unwrap(),
+        "the route exec \"\" keeps sftp and scp from these homes"
+    );
+    let asked = "[[authenticators]]\nname = \"gate\"\nplugin = \"git\"\nusers = \"*@a\"\ntenants = [\"acme\"]\n";
+    assert_eq!(said(asked, "").unwrap(), "scp and sftp reach these homes past the plugins that gate grants");
+    // Nothing stands between, nothing is open, or the operator has decided.
+    assert_eq!(said(&format!("{user}plugin = \"sftp\"\n"), ""), None);
+    let all = "routes = { subsystem = { sftp = \"git\" }, exec = { scp = \"git\", internal-sftp = \"git\" } }";
+    assert_eq!(said(user, all), None);
+    assert_eq!(said(user, "files = true"), None);
+    assert_eq!(said(user, "files = false"), None);
+    assert_eq!(said("", ""), None);
+}
+
+#[test]
+fn a_tenant_that_deploys_serves_files_with_the_operators_programs_alone() {
+    let place = place();
+    fs::create_dir_all(place.root.join("srv/acme/plugins/bin")).unwrap();
+    for own in ["plugins/bin/sftp", "plugins/scp", "plugins/bin/tool"] {
+        fs::write(place.root.join("srv/acme").join(own).with_extension("wasm"), "").unwrap();
+    }
+    let tenant = "plugins = \"srv/acme/plugins\"\nexec_programs = true\n\
+                  grants.directory = { path = \"srv/acme\", access = \"read-write\" }";
+    let served = |more: &str, request| served(&place, &format!("{tenant}\n{more}"), request);
+    let deploys = "grants.deploy = true\nfiles = true";
+    for (request, file) in [
+        (SFTP, "plugins/bin/sftp.wasm"),
+        (SCP, "plugins/bin/scp.wasm"),
+        (ProgramRequest::Exec(b"internal-sftp"), "plugins/bin/sftp.wasm"),
+        (ProgramRequest::Exec(b"/bin/sftp"), "plugins/bin/sftp.wasm"),
+        (ProgramRequest::Exec(b"tool"), "srv/acme/plugins/bin/tool.wasm"),
+    ] {
+        assert!(served(deploys, request).ends_with(&format!(": {file}")), "{request:?}: {}", served(deploys, request));
+    }
+    let user = format!("[users.alice]\ntenant = \"acme\"\nkeys = [\"{KEY}\"]\n");
+    let noted = || {
+        let all = notes(&place, &format!("{user}[tenants.acme]\nplugin = \"echo\"\n{tenant}\n{deploys}"));
+        all.into_iter().map(|note| note.split_once("files: ").unwrap().1.to_owned()).collect::<Vec<_>>()
+    };
+    let code = "with `deploy` the directory holds the tenant's plugins: whoever writes there by sftp or scp, even by a \
+                forced command, can run code as every user of the tenant";
+    assert_eq!(noted(), [code]);
+    // Without the operator's program there is none.
+    fs::remove_file(place.root.join("plugins/bin/sftp.wasm")).unwrap();
+    assert!(served(deploys, SFTP).ends_with(": missing, so it is refused"));
+    let missing = "sftp will be refused: no such program is in `bin` of the operator's plugin folder";
+    assert_eq!(noted(), [missing, code]);
 }
 
 #[test]
@@ -123,10 +286,7 @@ fn what_a_user_gets_says_so() {
 #[test]
 fn check_tells_which_program_is_missing_and_where_there_is_nothing_to_reach() {
     let place = place();
-    let notes = |tenant: &str| -> Vec<String> {
-        let config = place.good(&format!("[tenants.acme]\nplugin = \"echo\"\n{tenant}"));
-        config.notes.iter().map(|note| note.to_string().replace(&format!("{}/", place.root.display()), "")).collect()
-    };
+    let notes = |tenant: &str| notes(&place, &format!("[tenants.acme]\nplugin = \"echo\"\n{tenant}"));
     let at = "whelk.toml:4: tenants.acme.files:";
     let directory = "files = true\ngrants.directory = {}";
     assert_eq!(notes(directory), [""; 0]);

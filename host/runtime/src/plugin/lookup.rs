@@ -3,8 +3,11 @@
 //! The runtime only asks; the gateway answers, from the folders of the tenant.
 
 mod arguments;
+mod words;
 
 pub use arguments::{ArgumentTemplates, COMMAND};
+pub(crate) use words::command_words;
+pub use words::program_name;
 
 use std::future::{Future, ready};
 use std::pin::Pin;
@@ -24,10 +27,13 @@ pub trait Plugins: Send + Sync {
     }
     /// The name of the plugin for this program request; `None` keeps the plugin that the session was opened with.
     fn route(&self, request: &ProgramRequest<'_>) -> Option<String>;
-    /// The name of the program that an exec request without a route runs: the first word of its command. `None` where
-    /// clients may not name programs.
-    fn command(&self, _request: &ProgramRequest<'_>) -> Option<String> {
-        None
+    /// The name of the program that an exec request without a route runs, which the first word of its command names.
+    /// `None` where clients may not name programs.
+    ///
+    /// # Errors
+    /// Nobody serves the command: what the client is told.
+    fn command(&self, _request: &ProgramRequest<'_>) -> Result<Option<String>, LookupNotice> {
+        Ok(None)
     }
     /// What the operator says of the arguments of the program of this name. `None`: the words of the command.
     fn arguments(&self, _name: &str) -> Option<Arc<ArgumentTemplates>> {
@@ -131,14 +137,6 @@ impl Unrunnable {
             UnrunnableKind::NotYet | UnrunnableKind::NotGranted | UnrunnableKind::NoProgram => CANNOT_RUN,
         }
     }
-}
-
-/// The first word of a command by the rules of a shell, without expansion: the name of a program. `None` if it has
-/// none. What is not UTF-8 is replaced, since no name has it.
-#[must_use]
-pub fn first_word(command: &[u8]) -> Option<String> {
-    let word = shlex::bytes::Shlex::new(command).next()?;
-    Some(String::from_utf8_lossy(&word).into_owned())
 }
 
 /// The meaning of a plugin's name.

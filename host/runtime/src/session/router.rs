@@ -68,7 +68,11 @@ impl Router {
     pub(super) async fn route(&mut self, request: &ChannelEvent, here: Option<&Plugin>, pipes: &Shared) -> Route {
         let asked = ProgramRequest::of(request);
         let routed = asked.as_ref().and_then(|request| self.plugins.route(request));
-        let command = asked.filter(|_| routed.is_none()).and_then(|request| self.plugins.command(&request));
+        let unrouted = asked.filter(|_| routed.is_none());
+        let command = match unrouted.map_or(Ok(None), |request| self.plugins.command(&request)) {
+            Ok(command) => command,
+            Err(notice) => return Route::Unavailable(notice),
+        };
         let selection = match (&routed, &command) {
             (Some(_), _) => Selection::Route,
             (None, Some(_)) => Selection::Command,

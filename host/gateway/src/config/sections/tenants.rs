@@ -5,11 +5,13 @@
 pub(crate) mod files;
 mod routes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use whelk_runtime::Routes;
 
+use self::files::Serving;
 use super::grants::{self, DirectoryAccess, Grants, note_hidden, read_mounts};
 use super::limits::Limits;
 use super::login::authorities::{self, Authorities};
@@ -87,6 +89,14 @@ struct Known {
     tenant: TenantConfig,
     /// The contents of its own plugin folder, if it has a readable one.
     own: Option<Plugins>,
+    /// The place of its directory in the file, and the full key.
+    directory: Option<(Range<usize>, String)>,
+}
+
+impl From<TenantConfig> for Known {
+    fn from(tenant: TenantConfig) -> Known {
+        Known { tenant, own: None, directory: None }
+    }
 }
 
 /// Checks the name of a tenant, which becomes the name of a folder.
@@ -106,8 +116,8 @@ impl TenantConfig {
     /// precedence over the operator's. `None` if it is in neither.
     pub(crate) fn file(&self, plugin: &str, operators: &Path) -> Option<(PathBuf, bool)> {
         // Names were checked when the configuration was read: this is not a path.
-        let own = self.plugins.iter().map(|own| (own.as_path(), Links::Refuse));
-        let mut folders = own.chain([(operators, Links::Follow)]);
+        let own = self.own_folder(plugin).map(|own| (own, Links::Refuse));
+        let mut folders = own.into_iter().chain([(operators, Links::Follow)]);
         match folders.find(|(folder, links)| plugin_files::has(folder, plugin, *links)) {
             Some((folder, links)) => Some((folder.join(format!("{plugin}.wasm")), links == Links::Refuse)),
             None => self.program_file(plugin, operators),
@@ -116,8 +126,8 @@ impl TenantConfig {
 
     /// The same for a name that no plugin has.
     fn program_file(&self, name: &str, operators: &Path) -> Option<(PathBuf, bool)> {
-        let own = self.plugins.iter().map(|own| (own.join(BIN), Links::Refuse));
-        let mut folders = own.chain([(operators.join(BIN), Links::Within)]);
+        let own = self.own_folder(name).map(|own| (own.join(BIN), Links::Refuse));
+        let mut folders = own.into_iter().chain([(operators.join(BIN), Links::Within)]);
         folders.find_map(|(folder, links)| {
             let found = programs::find(&folder, name, links, Writers::Anybody).ok()??;
             let ProgramName::File { program, .. } = found else { return None };
@@ -125,15 +135,25 @@ impl TenantConfig {
         })
     }
 
-    /// Whether sftp and scp reach the files of its sessions. A directory that is no home may be an application's data.
-    pub(crate) fn serves_files(&self) -> bool {
-        let has_homes = || self.grants.directory.as_ref().is_some_and(|directory| directory.homes.is_some());
-        self.files.unwrap_or_else(has_homes)
+    /// The tenant's own plugin folder, if it may have the plugin of this name.
+    fn own_folder(&self, plugin: &str) -> Option<&Path> {
+        self.plugins.as_deref().filter(|_| !self.operators_alone().contains(&plugin))
     }
 
-    /// The routes of whelk's own behind those of the operator: `subsystem` or `exec`, what it matches, and the program.
-    pub(crate) fn file_routes(&self) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-        files::behind(&self.routes).filter(|_| self.serves_files())
+    /// Names that mean the operator's programs alone: those that serve files, where the tenant's sessions may write
+    /// into its plugin folder.
+    pub(crate) fn operators_alone(&self) -> &'static [&'static str] {
+        if self.deploys && self.serves_files() { &files::PROGRAMS } else { &[] }
+    }
+
+    /// Whether sftp and scp reach the files of its sessions. A directory that is no home may be an application's data.
+    pub(crate) fn serves_files(&self) -> bool {
+        self.files.unwrap_or_else(|| files::default(&self.grants, &self.routes))
+    }
+
+    /// What decides who serves a program request.
+    pub(crate) fn serving(&self) -> Serving<'_> {
+        Serving { routes: &self.routes, files: self.serves_files(), exec_programs: self.exec_programs }
     }
 
     /// A tenant with these limits and nothing else.
@@ -163,7 +183,7 @@ impl<'a> TenantConfigs<'a> {
         around: &Around<'a>,
         findings: &mut Findings,
     ) -> TenantConfigs<'a> {
-        let known = BTreeMap::from([(DEFAULT_TENANT.to_owned(), Known { tenant: inheriting(around), own: None })]);
+        let known = BTreeMap::from([(DEFAULT_TENANT.to_owned(), Known::from(inheriting(around)))]);
         let mut tenants = TenantConfigs { known, operators: around.plugins, claims: Vec::new() };
         for item in section.map(|section| section.all()).unwrap_or_default() {
             findings.keep(&item, check_tenant_name(&item.name));
@@ -178,13 +198,30 @@ impl<'a> TenantConfigs<'a> {
     /// # Errors
     /// There is none; suggests the one that was probably meant.
     pub(in crate::config) fn find(&self, name: &str) -> Result<(&TenantConfig, Visible<'_>), String> {
-        if let Some(Known { tenant, own }) = self.known.get(name) {
+        if let Some(Known { tenant, own, .. }) = self.known.get(name) {
             return Ok((tenant, visible(tenant, own.as_ref(), self.operators)));
         }
         Err(match nearest(name, self.known.keys().map(String::as_str)) {
             Some(meant) => format!("there is no tenant {name:?} (did you mean {meant:?}?)"),
             None => format!("there is no tenant {name:?}: add [tenants.{name}]"),
         })
+    }
+
+    /// Notes each tenant whose homes sftp and scp reach, or do not, without the operator's word. `behind`: what serves
+    /// the sessions of a tenant's users, which keeps clients from a home or lets them.
+    pub(in crate::config) fn note_unsaid_files(
+        &self,
+        behind: &BTreeMap<&str, BTreeSet<String>>,
+        findings: &mut Findings,
+    ) {
+        for (name, Known { tenant, directory, .. }) in &self.known {
+            let behind = behind.get(name.as_str()).into_iter().flatten().map(String::as_str);
+            if let (None, Some((span, key))) = (tenant.files, directory)
+                && let Some(what) = files::unsaid(name, (&tenant.grants, &tenant.routes), behind)
+            {
+                findings.note_at(span, key, what);
+            }
+        }
     }
 
     /// The files of the tenants' authorities.
@@ -210,7 +247,7 @@ fn visible<'p>(tenant: &TenantConfig, own: Option<&'p Plugins>, operators: Optio
 
 fn read_tenant(item: &Item<'_>, around: &Around<'_>, claims: &mut Vec<Claim>, findings: &mut Findings) -> Known {
     let mut tenant = inheriting(around);
-    let Some(mut section) = item.section(findings) else { return Known { tenant, own: None } };
+    let Some(mut section) = item.section(findings) else { return Known::from(tenant) };
     let directory = section
         .take("grants")
         .and_then(|granted| granted.section(findings))
@@ -226,6 +263,7 @@ fn read_tenant(item: &Item<'_>, around: &Around<'_>, claims: &mut Vec<Claim>, fi
         claims.extend(place.map(|place| claim(&item.name, &folder, Kind::Plugins, place)));
         own
     });
+    let place = directory.as_ref().map(|claim| (claim.span.clone(), claim.key.clone()));
     claims.extend(directory);
     let visible = visible(&tenant, own.as_ref(), around.plugins);
     // A name without a plugin is kept: its users have a plugin all the same.
@@ -258,7 +296,7 @@ fn read_tenant(item: &Item<'_>, around: &Around<'_>, claims: &mut Vec<Claim>, fi
         tenant.limits = read_limits(section, around.limits, findings);
     }
     section.finish(findings);
-    Known { tenant, own }
+    Known { tenant, own, directory: place }
 }
 
 /// The grants, and the granted directory's claim. That of a skeleton is added to the others.

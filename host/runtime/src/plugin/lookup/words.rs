@@ -1,0 +1,49 @@
+//! The words of a command by the rules of a shell, without expansion, as a program gets them.
+
+/// Where programs are for those who name them by their paths.
+const PLACES: [&str; 2] = ["/bin/", "/usr/bin/"];
+
+/// The words of a command, up to one that is not UTF-8 or a quote without an end. If the first is the path of a program
+/// in `/bin` or `/usr/bin`, it is the program's name.
+pub(crate) fn command_words(command: &[u8]) -> impl Iterator<Item = String> {
+    let words = shlex::bytes::Shlex::new(command).map_while(|word| String::from_utf8(word).ok());
+    words.enumerate().map(|(at, word)| if at == 0 { name_of(&word).to_owned() } else { word })
+}
+
+/// The name of the program that the first word of a command names. `None` if it has no word. What is not UTF-8 is
+/// replaced, since no program has such a name.
+#[must_use]
+pub fn program_name(command: &[u8]) -> Option<String> {
+    let word = shlex::bytes::Shlex::new(command).next()?;
+    Some(name_of(&String::from_utf8_lossy(&word)).to_owned())
+}
+
+fn name_of(word: &str) -> &str {
+    PLACES.iter().find_map(|place| word.strip_prefix(place)).unwrap_or(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_and_the_folders_of_programs_are_no_part_of_a_name() {
+        for command in ["ls", " ls -l", "'ls' -l", "\"l\"s", "l\\s", "/bin/ls", "'/usr/bin/ls' -l", "ls\n-l"] {
+            assert_eq!(program_name(command.as_bytes()).as_deref(), Some("ls"), "{command:?}");
+        }
+        for other in ["/sbin/ls", "//bin/ls", "./ls", "bin/ls", "/bin/bin/ls", "LS", "l's", "ls\u{a0}"] {
+            assert_ne!(program_name(other.as_bytes()).as_deref(), Some("ls"), "{other:?}");
+        }
+        assert_eq!(program_name(b"  "), None);
+        assert_eq!(program_name(b"l\xffs").as_deref(), Some("l\u{fffd}s"));
+    }
+
+    #[test]
+    fn words_end_at_what_no_program_could_get() {
+        let words = |command: &[u8]| command_words(command).collect::<Vec<_>>();
+        assert_eq!(words(b"/bin/git 'l'fs /bin/x"), ["git", "lfs", "/bin/x"]);
+        assert_eq!(words(b"git \xff lfs"), ["git"]);
+        assert_eq!(words(b"git 'lfs"), ["git"]);
+        assert_eq!(words(b"\xff git"), [""; 0]);
+    }
+}
