@@ -18,12 +18,15 @@
 //! Refused: a field of its own for the run, which a search would have to ask for as well; the time of the start, which
 //! is longer and not unique. Events, tables and plugins keep the number.
 
+mod path;
+
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::OnceLock;
 
+pub use path::{PathText, ShownPath};
 use tracing::Level;
 
 /// Tells this run of the program from all others. Unset in a program that writes no log.
@@ -98,6 +101,8 @@ pub enum FieldValue<'v> {
     Shown(&'v dyn fmt::Display),
     /// Bytes of which its line may show less.
     Bytes(&'v [u8]),
+    /// A path of which its line may show the end alone.
+    Path(&'v str),
 }
 
 /// A type of fields whose value needs no other form.
@@ -130,6 +135,12 @@ impl Plain for f32 {
 impl Plain for &str {
     fn value(&self) -> FieldValue<'_> {
         FieldValue::Text(self)
+    }
+}
+
+impl Plain for PathText<'_> {
+    fn value(&self) -> FieldValue<'_> {
+        FieldValue::Path(self.whole)
     }
 }
 
@@ -175,8 +186,9 @@ pub struct Description {
 /// The parentheses hold the stable name, the level, the part, and the message if no field is called `message`. A field
 /// `connection` is a number, and its line shows the [`ConnectionIdentity`].
 /// `#[display]` writes a field with `Display`, `#[bytes]` one that is bytes and shows fewer, `#[path]` a path,
-/// `#[escape_default]` a text that may hold anything. Fields after the `;` are not written as fields: the message may
-/// show them. An event with a choice of levels (`INFO | WARN`) has its own among those, as `level: Level`.
+/// `#[escape_default]` a text that may hold anything, `#[shown]` a [`PathText`]. Fields after the `;` are not written
+/// as fields: the message may show them. An event with a choice of levels (`INFO | WARN`) has its own among those, as
+/// `level: Level`.
 #[macro_export]
 macro_rules! events {
     (
@@ -287,6 +299,9 @@ macro_rules! plain_value {
     (bytes $field:ident) => {
         $crate::event::FieldValue::Bytes($field.as_ref())
     };
+    (shown $field:ident) => {
+        $crate::event::Plain::value(&$field)
+    };
 }
 
 /// A field's value as `tracing` takes it, by the name of the field and by how it is written.
@@ -310,6 +325,9 @@ macro_rules! field_value {
     };
     ($name:ident; bytes $field:ident) => {
         tracing::field::display($field)
+    };
+    ($name:ident; shown $field:ident) => {
+        $crate::event::ShownPath::shown($field)
     };
 }
 
@@ -481,7 +499,8 @@ events! {
             connection: Option<u64>,
             channel: u32,
             operation: &'a str,
-            path: &'a str,
+            #[shown] path: PathText<'a>,
+            #[shown] to_path: Option<PathText<'a>>,
             bytes: Option<u64>,
             read: Option<u64>,
             refused: Option<&'a str>,

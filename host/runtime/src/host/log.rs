@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::time::Instant;
 
-use crate::event::{LogEvent, emit, has_subscriber, tell_subscriber};
+use crate::event::{LogEvent, PathText, emit, has_subscriber, tell_subscriber};
 use crate::host::bindings::imports::log::Level;
 use crate::limits::budget::Total;
 use crate::limits::rate::TokenBucket;
@@ -107,11 +107,26 @@ impl LogBook {
         let FileEvent { operation, path, to, bytes, read, refused } = *event;
         let (tenant, plugin, connection, channel) = self.speaker();
         let user = &*printable(&self.user, USER);
-        // Quoted, so that no name looks like two.
-        let both = to.map(|to| format!("{path:?} to {to:?}"));
-        let path = &*printable(both.as_deref().unwrap_or(path), self.tenant.limits().log_line);
-        let event =
-            LogEvent::FileUsed { tenant, user, plugin, connection, channel, operation, path, bytes, read, refused };
+        let shown = |path: &str| match allowed {
+            Some(_) => printable_end(path, self.tenant.limits().log_line),
+            None => String::new(),
+        };
+        let (path_shown, to_shown) = (shown(path), to.map(shown));
+        let path = PathText { whole: path, shown: &path_shown };
+        let to_path = to.zip(to_shown.as_deref()).map(|(whole, shown)| PathText { whole, shown });
+        let event = LogEvent::FileUsed {
+            tenant,
+            user,
+            plugin,
+            connection,
+            channel,
+            operation,
+            path,
+            to_path,
+            bytes,
+            read,
+            refused,
+        };
         match allowed {
             Some(left_out) => {
                 self.sum_up(left_out);
@@ -265,6 +280,20 @@ fn brief(text: &str, most: usize) -> String {
     if whole { line } else { line + " ..." }
 }
 
+/// The end of a text as [`printable`] has its beginning, with a mark before it if it is cut. Of a path the end says
+/// which file it is.
+fn printable_end(text: &str, most: usize) -> String {
+    let (mut begin, mut length) = (text.len(), 0);
+    for (at, letter) in text.char_indices().rev() {
+        length += if acts(letter) { letter.escape_default().len() } else { letter.len_utf8() };
+        if length > most {
+            return format!("…{}", printable(&text[begin..], most));
+        }
+        begin = at;
+    }
+    printable(text, most)
+}
+
 /// How a plugin says that its session ended, in words that can be shown: the name of a signal as RFC 4254 §6.10 allows
 /// it, and the message as one line. Clients that know better end the whole connection for a name that is none.
 pub(super) fn printable_exit(exit: Exit) -> Exit {
@@ -300,6 +329,8 @@ mod tests {
         assert_eq!(printable("turn \u{202e}back", 100), "turn \\u{202e}back");
         assert_eq!(printable("ääää", 5), "ää");
         assert_eq!(printable("\x1b\x1b", 7), "\\u{1b}");
+        let ends = [printable_end("a/ü", 4), printable_end("a/bü", 4), printable_end("\x1b\x1b", 7)];
+        assert_eq!(ends, ["a/ü", "…/bü", "…\\u{1b}"]);
         assert_eq!([brief("abc", 3), brief("abcd", 3), brief("\x1b\x1b", 7)], ["abc", "abc ...", "\\u{1b} ..."]);
     }
 

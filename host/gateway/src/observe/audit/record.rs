@@ -170,6 +170,25 @@ pub(super) fn numbered(mut record: Vec<u8>, seq: u64) -> Vec<u8> {
     record
 }
 
+/// Writes a character of a text in JSON.
+fn write_json(out: &mut String, character: char) {
+    if let '"' | '\\' = character {
+        out.push('\\');
+    }
+    // Writing to a string cannot fail.
+    let _ = write_harmless(out, character, Form::Json);
+}
+
+/// The bytes that a character takes there.
+fn width(character: char) -> usize {
+    if character.is_ascii_alphanumeric() {
+        return 1;
+    }
+    let mut written = String::new();
+    write_json(&mut written, character);
+    written.len()
+}
+
 /// A line of JSON as it is made.
 struct Line {
     text: String,
@@ -192,6 +211,7 @@ impl Line {
             FieldValue::Text(text) => self.text(name, text),
             FieldValue::Shown(shown) => self.text(name, &shown.to_string()),
             FieldValue::Bytes(bytes) => self.bytes(name, bytes),
+            FieldValue::Path(path) => self.path(name, path),
         }
     }
 
@@ -200,22 +220,38 @@ impl Line {
     }
 
     fn text(&mut self, name: &str, text: &str) {
-        let _ = write!(self.text, ",\"{name}\":\"");
-        let (begin, mut kept) = (self.text.len(), 0);
+        let (mut kept, mut length) = (0, 0);
         for character in text.chars() {
-            let end = self.text.len();
-            if let '"' | '\\' = character {
-                self.text.push('\\');
-            }
-            let _ = write_harmless(&mut self.text, character, Form::Json);
-            if self.text.len() - begin > self.longest_value {
-                self.text.truncate(end);
+            length += width(character);
+            if length > self.longest_value {
                 break;
             }
             kept += character.len_utf8();
         }
-        self.text.push('"');
+        self.quoted(name, &text[..kept]);
         self.cut(name, text.as_bytes(), kept);
+    }
+
+    /// Of a path that is too long the end is kept, which says more than the beginning.
+    fn path(&mut self, name: &str, path: &str) {
+        let (mut begin, mut length) = (path.len(), 0);
+        for (at, character) in path.char_indices().rev() {
+            length += width(character);
+            if length > self.longest_value {
+                break;
+            }
+            begin = at;
+        }
+        self.quoted(name, &path[begin..]);
+        self.cut(name, path.as_bytes(), path.len() - begin);
+    }
+
+    fn quoted(&mut self, name: &str, text: &str) {
+        let _ = write!(self.text, ",\"{name}\":\"");
+        for character in text.chars() {
+            write_json(&mut self.text, character);
+        }
+        self.text.push('"');
     }
 
     fn bytes(&mut self, name: &str, bytes: &[u8]) {

@@ -5,6 +5,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::record::{Recorder, VERSION, key};
+use whelk_runtime::event::PathText;
+
 use super::*;
 use crate::observe::escape::{Brief, escape};
 use crate::observe::event::{ServerEvent, SessionEvent, descriptions};
@@ -42,10 +44,11 @@ fn document() -> String {
         writeln!(text, "| `{name}` | {meaning} |").unwrap();
     }
     text += "\nThe other fields of an event are those of its line in the log: `EVENTS.md` has the meaning of each. A command is\n\
-             exact: as text if it is UTF-8, otherwise as hexadecimal digits in `command_hex`. Other texts of clients\n\
-             are written as in the log: what is not readable text as `\\xNN` or `\\u{..}`, a backslash twice. A value\n\
-             takes up to 16 KiB, to syslog and journald up to 4 KiB: `NAME_cut` says how many bytes were left out of one, and\n\
-             `NAME_sha256` has the digest of the whole.\n\n\
+             exact: as text if it is UTF-8, otherwise as hexadecimal digits in `command_hex`. The paths of `file_used` are\n\
+             exact, too; `…` stands for what precedes the last 4 KiB of one. Other texts of clients are written as in the\n\
+             log: what is not readable text as `\\xNN` or `\\u{..}`, a backslash twice. A value takes up to 16 KiB, to syslog\n\
+             and journald up to 4 KiB: `NAME_cut` says how many bytes were left out at the end of one, or at the beginning of\n\
+             a path, and `NAME_sha256` has the digest of the whole.\n\n\
              A record is in the file when the kernel has it, and survives the end of the process. After the death of a process\n\
              in the middle of a record the next one begins a new line. `FILE.1` is the newest of the older files.\n\n\
              While the destination fails, up to 32 MiB of records wait. In the place of those that find no room there is\n\
@@ -157,7 +160,8 @@ fn a_record_says_whose_its_connection_and_session_are() {
         connection: Some(7),
         channel: 0,
         operation: "read-end",
-        path: "a/b",
+        path: PathText { whole: "a/b", shown: "" },
+        to_path: None,
         bytes: None,
         read: Some(5),
         refused: None,
@@ -207,6 +211,36 @@ fn a_command_is_exact_whatever_its_bytes() {
     let cut = record(&Recorder::new(4 << 10), started(long));
     assert_eq!((cut["command"].as_str().unwrap().len(), &cut["command_cut"]), (4096, &(251 << 10).into()));
     assert_eq!(cut["command_sha256"].as_str().map(str::len), Some(64));
+}
+
+/// Neither a long path nor a strange one hides which file was meant, and the source of a rename not its target.
+#[test]
+fn a_path_is_exact_and_keeps_its_end() {
+    let renamed = |whole: &'static str, to: &'static str| {
+        Event::Runtime(LogEvent::FileUsed {
+            tenant: "acme",
+            user: "alice",
+            plugin: "files",
+            connection: None,
+            channel: 0,
+            operation: "rename",
+            path: PathText { whole, shown: "" },
+            to_path: Some(PathText { whole: to, shown: "" }),
+            bytes: None,
+            read: None,
+            refused: None,
+        })
+    };
+    let strange = "a \"to\" \\b\u{1b}\n\u{202e}";
+    let whole = record(&Recorder::new(usize::MAX), renamed(strange, "c"));
+    assert_eq!((whole["path"].as_str(), whole["to_path"].as_str()), (Some(strange), Some("c")));
+    let long: &'static str = format!("{}/secret", "\u{1b}".repeat(4000)).leak();
+    let cut = record(&Recorder::new(4 << 10), renamed(long, "bin/x"));
+    let path = cut["path"].as_str().unwrap();
+    // Each escape takes six bytes.
+    assert_eq!((path.len(), long.ends_with(path)), ((4089 / 6) + 7, true));
+    assert_eq!(cut["path_cut"], long.len() - path.len());
+    assert_eq!((cut["path_sha256"].as_str().map(str::len), cut["to_path"].as_str()), (Some(64), Some("bin/x")));
 }
 
 /// Whoever hides in the noise of a session's starts, or outlives the connection, is recorded by name all the same.
