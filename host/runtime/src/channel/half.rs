@@ -142,3 +142,44 @@ impl Drop for SessionHalf {
         self.shared.finish_task();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
+
+    use crate::channel::session_pipes;
+
+    use super::*;
+
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn every_process_that_waits_is_woken_once_and_one_that_has_ended_is_not() {
+        let (inbox, _outbox, half) = session_pipes(1 << 10, Arc::new(|| {}));
+        let woken = [(); 4].map(|()| Arc::<Woken>::default());
+        let wakers = woken.clone().map(Waker::from);
+        half.shared().register_waker(&Context::from_waker(&wakers[0]));
+        for (number, waker) in (2..).zip(&wakers[1..]) {
+            half.shared().register_process(number, &Context::from_waker(waker));
+        }
+        half.shared().forget_process(3);
+        inbox.data(None, b"x");
+        inbox.data(None, b"y");
+        assert_eq!(woken.map(|woken| woken.0.load(Ordering::Relaxed)), [1, 1, 0, 1]);
+        // The first runs in the session's task.
+        let last = Arc::<Woken>::default();
+        half.shared().register_process(FIRST, &Context::from_waker(&wakers[0]));
+        half.shared().register_waker(&Context::from_waker(&Waker::from(Arc::clone(&last))));
+        inbox.data(None, b"z");
+        assert_eq!(last.0.load(Ordering::Relaxed), 1);
+    }
+}

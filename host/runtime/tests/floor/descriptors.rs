@@ -102,10 +102,10 @@ async fn a_write_takes_what_there_is_room_for_and_a_read_64_kib() {
 
 #[tokio::test]
 async fn a_write_that_nobody_reads_raises_sigpipe() {
-    let client = begin(&anyone(), &["pipe r w", "drop r", "is-ready w", "write w x", "print never"]);
+    let client = begin(&anyone(), &["pipe r w", "drop r", "is-ready w", "flood w 0", "write w x", "print never"]);
     let (recorder, report) = client.end().await;
     assert_eq!((recorder.exit(), report.ending), (Some(signal(SignalName::Pipe)), Some(Ending::Finished)));
-    assert_eq!(recorder.bytes_of(Output::Stderr), b"true true\n");
+    assert_eq!(recorder.bytes_of(Output::Stderr), b"true true\n0\n");
     // So does one of WASI's to such a pipe.
     let client = begin(&anyone(), &["pipe r w", "put 1 w", "drop r", "put-text x", "print never"]);
     assert_eq!(client.end().await.0.exit(), Some(signal(SignalName::Pipe)));

@@ -282,9 +282,13 @@ impl ProcessIo {
         if let DescriptionTarget::File(file) = target {
             return Ok(file.write(bytes, self.file_limit).await?);
         }
+        // As under Linux it is no write then: nobody need read it.
+        if bytes.is_empty() && to.access().1 {
+            return Ok(0);
+        }
         loop {
             let written = self.try_write(target, &bytes)?;
-            if written > 0 || bytes.is_empty() {
+            if written > 0 {
                 self.streams.mark_used();
                 return Ok(written);
             }
