@@ -63,7 +63,7 @@ mod tests {
         // What the process has no descriptor for counts for the tenant alone.
         held.pop();
         let end = Descriptor::take_of_tenant(&one).unwrap();
-        assert_eq!((Descriptor::take_of_tenant(&one).err(), one.files.used()), (None, 2));
+        assert_eq!((Descriptor::take_of_tenant(&one).err(), one.files.used()), (Some(Total::Files), 3));
         assert_eq!(all.files.used(), 3);
         drop((held, other, end));
         assert_eq!((one.files.used(), two.files.used(), all.files.used()), (0, 0, 0));
