@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use whelk_runtime::EngineSettings;
 use whelk_runtime::limits::count;
 
 use crate::config::derived;
@@ -222,9 +223,11 @@ impl Machine {
         let engine = derived::engine_settings_of(config);
         let mappings = |memories| u64::try_from(engine.mappings(memories)).unwrap_or(u64::MAX);
         let (mappings, most) = (mappings(1), mappings(count(limits.plugins.memories)));
+        let has = self.mappings.map_or(usize::MAX, |has| usize::try_from(has).unwrap_or(usize::MAX));
+        let room = whelk_runtime::session_capacity(&EngineSettings { max_map_count: has, ..engine });
         let raise = format!(
             "that is for plugins of one memory, and {most} would do for those of {}: sysctl -w vm.max_map_count={mappings}, or lower \
-             `instances`; until then fewer run",
+             `instances`; until then {room} run",
             limits.plugins.memories
         );
         want(MAPPINGS, self.mappings, mappings, raise);
@@ -528,7 +531,7 @@ mod tests {
             told,
             [
                 "vm.max_map_count is 65530, and the limits may take 85000: that is for plugins of one memory, and 165000 would do for \
-                 those of 3: sysctl -w vm.max_map_count=85000, or lower `instances`; until then fewer run",
+                 those of 3: sysctl -w vm.max_map_count=85000, or lower `instances`; until then 15132 run",
                 "the number of open files is 1024, and the limits may take 18360: raise the hard limit (LimitNOFILE=18360 \
                  for systemd, --ulimit nofile=18360 for docker, ulimit -Hn 18360 in a shell of root), or lower `connections` or \
                  `tenant_open_files`; until then fewer are accepted, and plugins open fewer",

@@ -137,8 +137,9 @@ impl Place {
 
     /// Serves while `client` runs, with this compiler.
     async fn serve<C: Future<Output = ()>>(&self, compiler: &Path, client: impl FnOnce(SocketAddr, Reload) -> C) {
-        let stopper = Stopper::new();
-        let gateway = Arc::new(Gateway::new(&self.config, vec![HostKey::generate().unwrap()], &stopper).unwrap());
+        let (mut config, stopper) = (self.config.clone(), Stopper::new());
+        config.limits.plugins.instances = 100;
+        let gateway = Arc::new(Gateway::new(&config, vec![HostKey::generate().unwrap()], &stopper).unwrap());
         let state = State::open(&self.config.state).unwrap();
         let listener = Listener::bind(&self.config).unwrap();
         let address = listener.addresses().unwrap()[0];

@@ -109,6 +109,7 @@ impl Place {
 
     async fn serve_with<C: Future<Output = ()>>(&self, compiler: &Path, client: impl FnOnce(Served) -> C) {
         let (mut config, stopper) = (self.config(), Stopper::new());
+        config.limits.plugins.instances = 100;
         // Bob waits for a program as long as it takes, whatever the others do.
         config.tenants.get_mut("bolt").unwrap().limits.plugins.prepare_wait = TIMEOUT;
         let gateway = Arc::new(Gateway::new(&config, vec![HostKey::generate().unwrap()], &stopper).unwrap());

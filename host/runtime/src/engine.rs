@@ -46,7 +46,7 @@ use wasmtime::{
 
 use crate::error::Error;
 use crate::host::{self, State};
-use crate::limits::budget::Totals;
+use crate::limits::budget::{Budget, Totals};
 use crate::limits::permit::Permits;
 use crate::limits::{Limits, count};
 use places::{GUARD, Places, Taken};
@@ -173,9 +173,9 @@ impl Engine {
         count(self.shared.settings.limits.memories)
     }
 
-    /// Takes room for one instance with this many memories.
-    pub(crate) fn slot(&self, purpose: Purpose, memories: usize) -> Result<Slot, Error> {
-        self.shared.taken.take(purpose, memories)
+    /// Takes room for one instance of the tenant with this budget, with this many memories.
+    pub(crate) fn slot(&self, purpose: Purpose, memories: usize, budget: &Arc<Budget>) -> Result<Slot, Error> {
+        self.shared.taken.take(purpose, memories, budget)
     }
 }
 

@@ -73,6 +73,8 @@ pub enum Room {
     Instances {
         /// That number.
         most: usize,
+        /// How many more there are, kept for first processes of tenants that have few.
+        kept: usize,
     },
     /// Memories of instances, each of which takes two mappings.
     Memories {
@@ -88,7 +90,12 @@ pub enum Room {
 impl fmt::Display for Room {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Instances { most } => write!(f, "all {most} instances are running"),
+            Self::Instances { most, kept: 0 } => write!(f, "all {most} instances are running"),
+            Self::Instances { most, kept } => write!(
+                f,
+                "{most} instances are running, and {kept} more are kept for the first processes of tenants that have few: \
+                 raise `instances`"
+            ),
             Self::Memories { needs, free, most } => write!(
                 f,
                 "an instance of it has {needs} memories, and of the {most} that all instances may have {free} are free: raise \
@@ -272,7 +279,7 @@ pub(crate) fn judge(error: &wasmtime::Error, refused: Option<Limit>) -> Stop {
 /// Interprets a failed instantiation. `capacity`: how many instances the engine has room for.
 pub(crate) fn judge_start(error: &wasmtime::Error, refused: Option<Limit>, capacity: usize) -> Stop {
     if error.is::<PoolConcurrencyLimitError>() {
-        Stop::Failed(Error::Full(Room::Instances { most: capacity }))
+        Stop::Failed(Error::Full(Room::Instances { most: capacity, kept: 0 }))
     } else {
         judge(error, refused)
     }

@@ -104,7 +104,8 @@ impl Place {
     async fn start(folder: TempDir, text: &str) -> Place {
         let file = folder.path().join("whelk.toml");
         fs::write(&file, format!("state = \"state\"\n{text}")).unwrap();
-        let config = Config::load(&file, &Overrides::default()).unwrap_or_else(|refused| panic!("{refused}"));
+        let mut config = Config::load(&file, &Overrides::default()).unwrap_or_else(|refused| panic!("{refused}"));
+        config.limits.plugins.instances = 100;
         let stopper = Stopper::new();
         let host_key = HostKey::from_file(HOST_KEY).unwrap();
         let gateway = Arc::new(Gateway::new(&config, vec![host_key], &stopper).unwrap());

@@ -1,11 +1,14 @@
 //! The number of instances that fit. Places are counted in memory mappings, which the kernel limits for each process.
+//!
+//! The last tenth of the places, and of the memories, is kept for first processes of tenants that have few instances:
+//! whatever one tenant's processes take, another's users get in.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::settings::{EngineSettings, MAPPINGS_OF_MEMORY, MAPPINGS_OF_STACK, OTHER_MAPPINGS};
 use crate::error::{Error, Room};
-use crate::limits::budget::Account;
+use crate::limits::budget::{Account, Budget};
 use crate::limits::count;
 
 /// Address space for all memories, in bytes: half of a process's 47 bits.
@@ -13,11 +16,20 @@ const ADDRESS_SPACE: usize = 1 << 46;
 /// Guard region behind each memory, never accessible.
 pub(super) const GUARD: usize = 64 << 10;
 
+/// The part of all places that is kept: one of so many.
+const KEPT: usize = 10;
+/// A tenant with fewer instances than this may take places that are kept.
+const FEW: usize = 16;
+
 /// Whose instance it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// A session's, or one that tries a plugin before it is published.
+    /// That of the first process of a session, of a connection plugin, or one that tries a plugin before it is
+    /// published.
     Session,
+    /// That of a process that another one has started.
+    #[allow(dead_code, reason = "the imports that start processes follow")]
+    Process,
     /// An authenticator's.
     Login,
 }
@@ -85,6 +97,8 @@ pub(crate) struct Slot {
     taken: Arc<Taken>,
     purpose: Purpose,
     memories: usize,
+    /// That of its tenant, which counts its instances.
+    budget: Arc<Budget>,
 }
 
 impl Taken {
@@ -111,16 +125,24 @@ impl Taken {
         self.live() >= self.capacity() || self.sessions.memories.used() >= self.sessions.memories.most()
     }
 
-    /// Takes room for one instance with this many memories.
-    pub(super) fn take(self: &Arc<Self>, purpose: Purpose, memories: usize) -> Result<Slot, Error> {
-        self.of(purpose).take(memories)?;
-        Ok(Slot { taken: Arc::clone(self), purpose, memories })
+    /// Takes room for one instance of the tenant with this budget, with this many memories.
+    pub(super) fn take(
+        self: &Arc<Self>,
+        purpose: Purpose,
+        memories: usize,
+        budget: &Arc<Budget>,
+    ) -> Result<Slot, Error> {
+        // Two at the same time may both count as the last of the few.
+        let may_take_all = purpose == Purpose::Login || (purpose == Purpose::Session && budget.instances.used() < FEW);
+        self.of(purpose).take(memories, may_take_all)?;
+        budget.instances.take(1);
+        Ok(Slot { taken: Arc::clone(self), purpose, memories, budget: Arc::clone(budget) })
     }
 
     fn of(&self, purpose: Purpose) -> &Occupied {
         match (purpose, &self.logins) {
             (Purpose::Login, Some(logins)) => logins,
-            (Purpose::Session | Purpose::Login, _) => &self.sessions,
+            (Purpose::Session | Purpose::Process | Purpose::Login, _) => &self.sessions,
         }
     }
 }
@@ -131,15 +153,20 @@ impl Occupied {
         Self { capacity, live, peak, memories: Account::new(memories) }
     }
 
-    fn take(&self, memories: usize) -> Result<(), Error> {
-        if !self.memories.take(memories) {
-            let (free, most) = (self.memories.most().saturating_sub(self.memories.used()), self.memories.most());
+    /// `may_take_all`: also of what is kept.
+    fn take(&self, memories: usize, may_take_all: bool) -> Result<(), Error> {
+        let open = |most: usize| if may_take_all { most } else { most - most / KEPT };
+        let most = open(self.memories.most());
+        if !self.memories.take_below(memories, most) {
+            let free = most.saturating_sub(self.memories.used());
             return Err(Error::Full(Room::Memories { needs: memories, free, most }));
         }
-        let more = |live: usize| (live < self.capacity).then_some(live + 1);
+        let most = open(self.capacity);
+        let more = |live: usize| (live < most).then_some(live + 1);
         let Ok(before) = self.live.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more) else {
             self.memories.give(memories);
-            return Err(Error::Full(Room::Instances { most: self.capacity }));
+            let kept = self.capacity - most;
+            return Err(Error::Full(Room::Instances { most, kept }));
         };
         self.peak.fetch_max(before + 1, Ordering::Relaxed);
         Ok(())
@@ -151,6 +178,7 @@ impl Drop for Slot {
         let occupied = self.taken.of(self.purpose);
         occupied.memories.give(self.memories);
         occupied.live.fetch_sub(1, Ordering::AcqRel);
+        self.budget.instances.give(1);
     }
 }
 
@@ -161,6 +189,10 @@ mod tests {
 
     fn settings(instances: u32, memories: u32) -> EngineSettings {
         EngineSettings::of(&Limits { instances, memories, ..Limits::default() })
+    }
+
+    fn tenant() -> Arc<Budget> {
+        Arc::new(Budget::new(&Limits::default()))
     }
 
     fn places(instances: u32, memories: u32, limit: usize) -> (usize, usize) {
@@ -207,33 +239,78 @@ mod tests {
         // They come first where there is little.
         assert_eq!(with(128, 5_000 + 128 * 4 + 40), (10, 10, 128, 384));
         assert_eq!(EngineSettings { authenticators: 128, ..settings(15_000, 3) }.mappings(1), 65_512);
-        let taken = Arc::new(Taken::new(Places { instances: 1, memories: 1, logins: 1, login_memories: 1 }));
-        let login = taken.take(Purpose::Login, 1).unwrap();
+        let (taken, budget) =
+            (Arc::new(Taken::new(Places { instances: 1, memories: 1, logins: 1, login_memories: 1 })), tenant());
+        let take = |purpose| taken.take(purpose, 1, &budget);
+        let login = take(Purpose::Login).unwrap();
         assert!(taken.live() == 0 && !taken.is_full());
-        let _session = taken.take(Purpose::Session, 1).unwrap();
-        assert!(taken.is_full() && taken.take(Purpose::Session, 1).is_err() && taken.take(Purpose::Login, 1).is_err());
+        let _session = take(Purpose::Session).unwrap();
+        assert!(taken.is_full() && take(Purpose::Session).is_err() && take(Purpose::Login).is_err());
         drop(login);
-        assert!(taken.is_full() && taken.take(Purpose::Session, 1).is_err() && taken.take(Purpose::Login, 1).is_ok());
+        assert!(taken.is_full() && take(Purpose::Session).is_err() && take(Purpose::Login).is_ok());
         // Without places of their own.
         let taken = Arc::new(Taken::new(Places { instances: 1, memories: 1, logins: 0, login_memories: 0 }));
-        let _login = taken.take(Purpose::Login, 1).unwrap();
+        let _login = taken.take(Purpose::Login, 1, &budget).unwrap();
         assert!(taken.is_full());
     }
 
     #[test]
     fn memories_are_reserved_with_an_instance_and_given_back_with_it() {
         let taken = Arc::new(Taken::new(Places { instances: 3, memories: 4, logins: 0, login_memories: 0 }));
-        let large = taken.take(Purpose::Session, 3).unwrap();
-        let refused = taken.take(Purpose::Session, 2).err();
+        let budget = tenant();
+        let take = |memories| taken.take(Purpose::Session, memories, &budget);
+        let large = take(3).unwrap();
+        let refused = take(2).err();
         assert!(matches!(refused, Some(Error::Full(Room::Memories { needs: 2, free: 1, most: 4 }))), "{refused:?}");
         assert!(!taken.is_full());
-        let _small = taken.take(Purpose::Session, 1).unwrap();
+        let _small = take(1).unwrap();
         assert!(taken.is_full() && taken.live() == 2);
         drop(large);
         assert!(!taken.is_full());
-        let _others = [taken.take(Purpose::Session, 1).unwrap(), taken.take(Purpose::Session, 0).unwrap()];
-        let refused = taken.take(Purpose::Session, 1).err();
-        assert!(matches!(refused, Some(Error::Full(Room::Instances { most: 3 }))), "{refused:?}");
+        let _others = [take(1).unwrap(), take(0).unwrap()];
+        let refused = take(1).err();
+        assert!(matches!(refused, Some(Error::Full(Room::Instances { most: 3, kept: 0 }))), "{refused:?}");
         assert_eq!((taken.sessions.memories.used(), taken.take_peak()), (2, 3));
+    }
+
+    #[test]
+    fn the_last_tenth_is_kept_for_first_processes_of_tenants_with_few_instances() {
+        let taken = Arc::new(Taken::new(Places { instances: 100, memories: 100, logins: 0, login_memories: 0 }));
+        let take = |purpose, budget: &Arc<Budget>| taken.take(purpose, 1, budget);
+        let (busy, quiet, third) = (tenant(), tenant(), tenant());
+        // One tenant's sessions and processes get nine tenths.
+        let mut of_busy = vec![take(Purpose::Session, &busy).unwrap()];
+        of_busy.extend((1..90).map(|_| take(Purpose::Process, &busy).unwrap()));
+        for purpose in [Purpose::Process, Purpose::Session] {
+            let refused = take(purpose, &busy).err();
+            let is_full = matches!(refused, Some(Error::Full(Room::Memories { needs: 1, free: 0, most: 90 })));
+            assert!(is_full, "{refused:?}");
+        }
+        // Another's sessions get in. Its processes do not.
+        let mut of_quiet: Vec<_> = (0..6).map(|_| take(Purpose::Session, &quiet).unwrap()).collect();
+        assert!(take(Purpose::Process, &quiet).is_err() && !taken.is_full());
+        let of_third: Vec<_> = (0..4).map(|_| take(Purpose::Session, &third).unwrap()).collect();
+        assert!(take(Purpose::Session, &third).is_err() && taken.is_full());
+        // Who has ended many is one of those with few.
+        drop(of_third);
+        of_busy.truncate(FEW);
+        assert_eq!(busy.instances.used(), FEW);
+        of_quiet.extend((0..68).map(|_| take(Purpose::Process, &quiet).unwrap()));
+        assert!(take(Purpose::Session, &busy).is_err());
+        of_busy.pop();
+        of_quiet.push(take(Purpose::Process, &quiet).unwrap());
+        assert!(take(Purpose::Session, &busy).is_ok() && take(Purpose::Process, &busy).is_err());
+        drop((of_busy, of_quiet));
+        assert_eq!((taken.live(), busy.instances.used(), quiet.instances.used()), (0, 0, 0));
+    }
+
+    #[test]
+    fn where_places_are_few_and_memories_plenty_the_places_say_what_is_kept() {
+        let taken = Arc::new(Taken::new(Places { instances: 10, memories: 100, logins: 0, login_memories: 0 }));
+        let budget = tenant();
+        let _nine: Vec<_> = (0..9).map(|_| taken.take(Purpose::Process, 1, &budget).unwrap()).collect();
+        let refused = taken.take(Purpose::Process, 1, &budget).err();
+        assert!(matches!(refused, Some(Error::Full(Room::Instances { most: 9, kept: 1 }))), "{refused:?}");
+        assert!(taken.take(Purpose::Session, 1, &budget).is_ok());
     }
 }

@@ -29,6 +29,8 @@ const QUIET: Duration = Duration::from_secs(60);
 pub struct Budget {
     /// Sessions that are open.
     pub(crate) sessions: Account,
+    /// Instances of all its sessions.
+    pub(crate) instances: Account,
     /// Linear memory of all instances, and buffers that the host has for them, bytes.
     pub(crate) memory: Account,
     /// Files, sockets and connections of requests that are open.
@@ -116,6 +118,8 @@ impl Budget {
         let failures = u64::from(limits.tenant_failure_rate);
         Self {
             sessions: Account::new(count(limits.tenant_sessions)),
+            // They are bounded by what the server has (`engine/places.rs`).
+            instances: Account::new(usize::MAX),
             memory: Account::new(limits.tenant_memory),
             files: Account::new(count(limits.tenant_open_files)),
             output: Buffered::new(limits.tenant_output),
@@ -209,7 +213,12 @@ impl Account {
 
     /// All of it or nothing.
     pub(crate) fn take(&self, amount: usize) -> bool {
-        let more = |used: usize| used.checked_add(amount).filter(|used| *used <= self.most());
+        self.take_below(amount, self.most())
+    }
+
+    /// The same with this maximum.
+    pub(crate) fn take_below(&self, amount: usize, most: usize) -> bool {
+        let more = |used: usize| used.checked_add(amount).filter(|used| *used <= most);
         self.used.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more).is_ok()
     }
 

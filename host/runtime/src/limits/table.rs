@@ -33,8 +33,10 @@ pub struct Limits {
     ["Plugins"] {
         /// Instances running at the same time, over all connections. Each reserves two memory mappings when the server
         /// starts, and two more for each memory of its plugin while it runs: 15,000 instances with one memory each fit
-        /// the default of vm.max_map_count. Sessions beyond the limit are refused.
-        Server instances: Count = 1000, 1 => 100_000, "W52";
+        /// the default of vm.max_map_count. Where the kernel allows fewer mappings, there are fewer instances, and the
+        /// start says how many. Sessions and processes beyond the limit are refused. The last tenth is kept for the
+        /// first processes of sessions of tenants that have fewer than 16 instances.
+        Server instances: Count = 10_000, 1 => 100_000, "W52, X1";
         /// Connections of one user that have logged in. One more is told so and ended.
         Tenant connections_per_user: Count = 100, 1 => 1_000_000, "F6, W52";
         /// Sessions of one user at the same time, over all connections. The demonstration has no such limit.

@@ -238,7 +238,7 @@ async fn a_full_engine_refuses_at_once_and_has_room_later() {
     second.until(|recorder| recorder.heard == [Heard::Opened(true)]).await;
     let (recorder, report) = start().end().await;
     assert_eq!(recorder.heard, [Heard::Full]);
-    assert!(matches!(report.error, Some(Error::Full(Room::Instances { most: 2 }))), "{report:?}");
+    assert!(matches!(report.error, Some(Error::Full(Room::Instances { most: 2, kept: 0 }))), "{report:?}");
     first.inbox.end(whelk_runtime::Ending::ClientClosed);
     first.end().await;
     start().until(|recorder| recorder.heard == [Heard::Opened(true)]).await;
