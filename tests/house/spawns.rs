@@ -14,6 +14,7 @@ pub(crate) const KNOWN: &[(&str, usize, &str)] = &[
     ("host/gateway/src/plugins/reload.rs", 1, "supervised"),
     ("host/gateway/src/plugins/reload/demand.rs", 1, "the load of a program, which a panic refuses for now"),
     ("host/gateway/src/plugins/reload/folder.rs", 1, "the end of a drain, which only waits and tells"),
+    ("host/gateway/src/tenant/components.rs", 1, "the load of a component, which a panic refuses for now"),
     ("host/gateway/src/plugins/reload/task.rs", 2, "looks and loads: a panic refuses the file, which is tried again"),
     (
         "host/gateway/src/connection/bridge/delegation.rs",

@@ -22,8 +22,12 @@
 //! requests, and `plugins/reload/demand.rs` serves them. The tables of the tenants decide what stays loaded:
 //! `host/runtime/src/plugin/table.rs`.
 //!
+//! A component that a process starts from a file of its session is compiled for its tenant alone
+//! (`tenant/components.rs`).
+//!
 //! A file that disappears takes its plugin away: `plugins/reload/removal.rs` decides when.
 
+pub(crate) mod compilers;
 pub mod programs;
 pub mod reload;
 pub(crate) mod watch;

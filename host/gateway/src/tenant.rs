@@ -8,6 +8,7 @@
 //!
 //! Of connections and users only their numbers are known here.
 
+mod components;
 pub(crate) mod counts;
 pub(crate) mod grants;
 pub(crate) mod input_budget;
@@ -25,7 +26,7 @@ use tokio::time::{Instant, timeout_at};
 use whelk_runtime::limits::{Budget, Throttle, count};
 use whelk_runtime::{
     ArgumentTemplates, Lookup, LookupNotice, Plugin, Plugins, ProgramEntry, ProgramRequest, Quota, Registry, Routes,
-    Unrunnable,
+    Source, Unrunnable,
 };
 
 use crate::config::sections::plugins::arguments::ProgramSettings;
@@ -33,7 +34,9 @@ use crate::config::sections::tenants::files::{Server, Serving};
 use crate::config::{self, Grants, Limits, check_tenant_name};
 use crate::observe::escape::escape;
 use crate::observe::event::{PluginEvent, emit};
+use crate::plugins::compilers::CurrentCompilers;
 use crate::plugins::programs::ProgramFolder;
+use crate::tenant::components::Components;
 use crate::tenant::grants::Granter;
 use crate::tenant::input_budget::InputBudget;
 use crate::tenant::programs::{LoadedPrograms, Programs, Runner};
@@ -74,6 +77,8 @@ pub(crate) struct TenantFolders {
     pub(crate) operators: (Arc<Registry>, Arc<ProgramFolder>),
     /// Those of tenants, by the tenants' names.
     pub(crate) own: BTreeMap<String, (Arc<Registry>, Arc<ProgramFolder>)>,
+    /// Who compiles what tenants start from files of their sessions.
+    pub(crate) compilers: Arc<CurrentCompilers>,
 }
 
 /// All tenants.
@@ -224,6 +229,15 @@ impl Plugins for Tenant {
     fn program<'a>(&'a self, name: &'a str) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>> {
         let deadline = Instant::now() + self.limits.plugins.prepare_wait;
         Box::pin(self.programs.settled(name, self.runner(), deadline))
+    }
+
+    fn component_limit(&self) -> Option<usize> {
+        self.programs.component_limit()
+    }
+
+    fn component<'a>(&'a self, name: &'a str, file: Source) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>> {
+        let deadline = Instant::now() + self.limits.plugins.prepare_wait;
+        Box::pin(self.programs.component(name, file, self.runner(), deadline))
     }
 
     fn programs(&self) -> Vec<ProgramEntry> {
@@ -444,8 +458,14 @@ fn make_programs(
     counts: &counts::Counts,
 ) -> Programs {
     let own = folders.own.get(name).map(|(_, programs)| (Arc::clone(programs), tenant.operators_alone()));
-    let (loaded, most) = (counts.programs.get_or_make(name, Arc::default), count(tenant.limits.plugins.programs));
-    Programs::new(own, &folders.operators.1, loaded, most)
+    let limits = &tenant.limits.plugins;
+    let (loaded, most) = (counts.programs.get_or_make(name, Arc::default), count(limits.programs));
+    let programs = Programs::new(own, &folders.operators.1, loaded, most);
+    if !tenant.grants.deploy {
+        return programs;
+    }
+    let compilers = Arc::clone(&folders.compilers);
+    programs.with_components(Components { compilers, largest: limits.component_tenant, code: limits.plugins_code })
 }
 
 impl Demonstration {
@@ -640,7 +660,8 @@ mod tests {
         let place = Place { path: "/nowhere".into(), links: Links::Within, writers: Writers::Anybody };
         let programs = ProgramFolder::new(Registry::default(), &Arc::default(), place, false);
         programs.registry().expect(BTreeSet::new());
-        TenantFolders { operators: (Arc::default(), Arc::new(programs)), own: BTreeMap::new() }
+        let operators = (Arc::default(), Arc::new(programs));
+        TenantFolders { operators, own: BTreeMap::new(), compilers: Arc::default() }
     }
 
     /// A demonstration without plugins, and its state folder.

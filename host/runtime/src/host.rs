@@ -34,7 +34,7 @@ pub(crate) use timers::Timers;
 pub(crate) use topics::SessionTopics;
 pub(crate) use wasi::ProgramStart;
 pub(crate) use wasi::descriptors::ProcessIo;
-pub(crate) use wasi::files::{OpenProgram, ProgramFile, ProgramFiles};
+pub(crate) use wasi::files::{OpenProgram, ProgramBytes, ProgramFile, ProgramFiles};
 pub(crate) use wasi::stdio::{BrokenPipe, Streams};
 
 use wasmtime::component::{HasSelf, Linker};

@@ -48,6 +48,7 @@ use whelk_runtime::supervise::supervise;
 use whelk_runtime::{CompileSlots, Loader};
 
 use crate::config::Limits;
+use crate::plugins::compilers::Compilers;
 pub(crate) use folder::PluginFolder;
 pub use settings::FolderConfig;
 use status::Status;
@@ -145,6 +146,14 @@ impl Reload {
         *lock(&self.view.folders) = folders;
         let task = run_supervised(Task::instead(Arc::clone(&context)));
         *running = Running { task: Some(task), context, limits: limits.plugins.clone() };
+    }
+
+    /// The compilers of what tenants start from files of their sessions: those of tenants' own plugins. None in a
+    /// process that only reads what another has compiled.
+    pub(crate) fn compilers(&self) -> Option<Compilers> {
+        let context = Arc::clone(&lock(&self.running).context);
+        let slots = Arc::clone(&context.folders.first()?.limits.tenants_slots);
+        Some(Compilers { loader: context.loaders.tenants.uncached()?, slots })
     }
 
     /// Waits until each of the operator's plugins of the start is served or refused, and each of the tenants' own

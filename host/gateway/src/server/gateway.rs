@@ -26,6 +26,7 @@ use crate::config::derived::{
 use crate::config::{self, AuthenticatorConfig, Config, EnvironmentNames, Limits, LoginPolicy};
 use crate::observe::escape::escape;
 use crate::os_limits;
+use crate::plugins::compilers::CurrentCompilers;
 use crate::plugins::programs::{Place, ProgramFolder};
 use crate::plugins::reload::{FolderConfig, Loaders, Reload};
 use crate::server::connection_table::ConnectionTable;
@@ -88,6 +89,8 @@ struct Process {
     registry: Arc<Registry>,
     /// The operator's programs.
     programs: Arc<ProgramFolder>,
+    /// Who compiles what tenants start from files of their sessions.
+    compilers: Arc<CurrentCompilers>,
     granter: Arc<Granter>,
     /// The timing of the first generation, whose host keys may change: see [`TimingSecret`].
     secret: TimingSecret,
@@ -118,6 +121,7 @@ impl Gateway {
             programs: Arc::new(ProgramFolder::new(registry, &Arc::default(), place, loads_first)),
             engine: start_engine(engine_settings_of(config), files.plugins)?,
             registry: Arc::new(Registry::new(&config.limits.plugins)),
+            compilers: Arc::default(),
             granter: Arc::new(granter),
             secret: TimingSecret::new(host_keys.timing_secret()),
             drain: stopper.drain(),
@@ -215,7 +219,9 @@ impl Gateway {
         let limits = trial_limits(config);
         let loader = |cache| Arc::new(loader(self.process.engine.clone(), program, Some(cache), &limits));
         let loaders = Loaders { operators: loader(operators_cache), tenants: loader(tenants_cache) };
-        Reload::start(self.folders(config), loaders, &limits).await
+        let reload = Reload::start(self.folders(config), loaders, &limits).await?;
+        self.process.compilers.set(reload.compilers());
+        Ok(reload)
     }
 
     /// Switches the plugin task to this generation's folders and limits. Blocks for a moment. Needs a tokio runtime.
@@ -223,6 +229,7 @@ impl Gateway {
         let limits = trial_limits(config);
         let (compiler, trial) = loader_parts(&self.process.engine, program, &limits);
         reload.replace(self.folders(config), &limits, |loader| loader.with(compiler.clone(), Arc::clone(&trial)));
+        self.process.compilers.set(reload.compilers());
     }
 
     /// All plugin folders, the operator's first, and then the folders of programs in them.
@@ -332,7 +339,8 @@ impl Gateway {
     }
 
     /// For whom sessions run.
-    pub(crate) fn tenants(&self) -> &Tenants {
+    #[must_use]
+    pub fn tenants(&self) -> &Tenants {
         &self.tenants
     }
 
@@ -453,7 +461,7 @@ fn make_tenants(
     process: &Process,
     (files, before): (os_limits::Files, Option<&Tenants>),
 ) -> Result<Tenants, String> {
-    let Process { registry, programs, granter, .. } = process;
+    let Process { registry, programs, granter, compilers, .. } = process;
     let plugin_limits = |limits: &Limits| {
         let tenant_open_files = files.share(limits.plugins.tenant_open_files);
         whelk_runtime::Limits { tenant_open_files, ..plugin_limits(limits) }
@@ -462,7 +470,8 @@ fn make_tenants(
     let own = own
         .iter()
         .filter_map(|(name, own)| Some((name.clone(), (Arc::clone(&own.plugins.registry), of(&own.programs)?))));
-    let folders = TenantFolders { operators: (Arc::clone(registry), Arc::clone(programs)), own: own.collect() };
+    let operators = (Arc::clone(registry), Arc::clone(programs));
+    let folders = TenantFolders { operators, own: own.collect(), compilers: Arc::clone(compilers) };
     if let LoginPolicy::Demonstration = config.login_policy {
         return Ok(Tenants::demonstration(&config.limits, plugin_limits(&config.limits), &folders, granter));
     }

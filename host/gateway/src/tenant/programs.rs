@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
-use whelk_runtime::{Lookup, NameFolder, Plugin, ProgramEntry, ProgramTable, Unrunnable};
+use whelk_runtime::{Lookup, NameFolder, Plugin, ProgramEntry, ProgramTable, Source, Unrunnable};
 
 use crate::plugins::programs::{LoadRequest, ProgramFolder, is_no_program};
+use crate::state::plugin_files;
 use crate::state::plugin_files::programs::ProgramName;
+use crate::tenant::components::{Components, Demand, LoadedComponents, not_ready, too_many};
 
 /// How long a session waits at least for the disk that knows what a name means.
 const DISK_WAIT: Duration = Duration::from_secs(5);
@@ -31,6 +33,8 @@ pub(crate) struct Programs {
     loaded: Arc<LoadedPrograms>,
     /// The most that are loaded at the same time.
     most: usize,
+    /// What may be started from files of sessions, if anything may.
+    components: Option<Components>,
 }
 
 /// Who wants to run a program.
@@ -46,11 +50,13 @@ pub(super) struct Runner<'a> {
 pub(crate) struct LoadedPrograms {
     table: ProgramTable,
     permits: Arc<Semaphore>,
+    components: Arc<LoadedComponents>,
 }
 
 impl Default for LoadedPrograms {
     fn default() -> LoadedPrograms {
-        LoadedPrograms { table: ProgramTable::default(), permits: Arc::new(Semaphore::new(LOADS)) }
+        let (table, components) = (ProgramTable::default(), Arc::default());
+        LoadedPrograms { table, permits: Arc::new(Semaphore::new(LOADS)), components }
     }
 }
 
@@ -61,13 +67,35 @@ impl Programs {
         loaded: Arc<LoadedPrograms>,
         most: usize,
     ) -> Programs {
-        Programs { own, operators: Arc::clone(operators), loaded, most }
+        Programs { own, operators: Arc::clone(operators), loaded, most, components: None }
     }
 
     /// The folders that may have this name, in the order of the search.
     fn folders(&self, name: &str) -> impl Iterator<Item = &Arc<ProgramFolder>> {
         let own = self.own.iter().filter(move |(_, without)| !without.contains(&name)).map(|(folder, _)| folder);
         own.chain([&self.operators])
+    }
+
+    /// The same for a tenant that may start components from files of its sessions.
+    pub(super) fn with_components(self, components: Components) -> Programs {
+        Programs { components: Some(components), ..self }
+    }
+
+    /// The most bytes of a component that a process may start from a file of its session; `None`: it may start none.
+    pub(super) fn component_limit(&self) -> Option<usize> {
+        self.components.as_ref()?.limit()
+    }
+
+    /// The program that a file of a session is, by the name of the file. Has it compiled and waits for that, until
+    /// `deadline` at the latest.
+    pub(super) async fn component(&self, name: &str, source: Source, runner: Runner<'_>, deadline: Instant) -> Lookup {
+        let Some(components) = &self.components else { return Lookup::Absent };
+        let LoadedPrograms { table, permits, components: loaded } = &*self.loaded;
+        let demand = Demand { loaded, table, most: self.most, permits, tenant: runner.payer };
+        let found = timeout_at(deadline, components.load(source, demand)).await;
+        // A name that no plugin can have would be a nuisance in logs and lists.
+        let name = if plugin_files::is_name(name) { name } else { "component" };
+        found.map_or_else(|_| Lookup::Unrunnable(not_ready()), |found| checked(found, name, runner))
     }
 
     /// The loaded program of this name.
@@ -93,18 +121,17 @@ impl Programs {
 
     /// What this name means. Has the program loaded and waits for it, until `deadline` at the latest.
     pub(super) async fn settled(&self, name: &str, runner: Runner<'_>, deadline: Instant) -> Lookup {
-        let not_ready = || Lookup::Unrunnable(Unrunnable::not_yet("not ready yet"));
         let found = match timeout_at(deadline.max(Instant::now() + DISK_WAIT), self.find(name)).await {
             Ok(Some(found)) => found,
             Ok(None) => return Lookup::Absent,
-            Err(_) => return not_ready(),
+            Err(_) => return Lookup::Unrunnable(not_ready()),
         };
         let (folder, program) = match found {
             (folder, ProgramName::File { program, .. }) => (folder, program),
             (_, ProgramName::Refused(reason)) => return Lookup::Unrunnable(Unrunnable::because(reason)),
         };
         let loaded = timeout_at(deadline, self.load(folder, &program, runner.payer)).await;
-        loaded.map_or_else(|_| not_ready(), |found| checked(found, name, runner))
+        loaded.map_or_else(|_| Lookup::Unrunnable(not_ready()), |found| checked(found, name, runner))
     }
 
     /// Loads a program. Other sessions may evict it before this one runs again: then it is loaded again.
@@ -119,14 +146,12 @@ impl Programs {
     }
 
     async fn load_once(&self, folder: &Arc<ProgramFolder>, program: &str, tenant: &str) -> Lookup {
-        let (registry, LoadedPrograms { table, permits }) = (folder.registry(), &*self.loaded);
+        let (registry, LoadedPrograms { table, permits, .. }) = (folder.registry(), &*self.loaded);
         if let failed @ Lookup::Unrunnable(_) = folder.lookup(program) {
             return failed;
         }
         if table.note_use(registry, program, tenant, self.most).is_err() {
-            let most = self.most;
-            let reason = format!("all {most} programs that this account may have loaded are running; try again later");
-            return Lookup::Unrunnable(Unrunnable::not_yet(reason));
+            return Lookup::Unrunnable(too_many(self.most));
         }
         folder.need(program, LoadRequest::new(tenant, permits));
         registry.settled(program).await;

@@ -14,6 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::plugin::Plugin;
+use crate::plugin::compile::loader::Source;
 use crate::session_types::ProgramRequest;
 
 /// The plugins of one tenant's sessions. Asked anew each time, so that a session that changes its plugin gets the
@@ -48,9 +49,9 @@ pub trait Plugins: Send + Sync {
     fn component_limit(&self) -> Option<usize> {
         None
     }
-    /// The program that these bytes of such a file are, by the name of the file, once they are compiled or refused.
+    /// The program that such a file is, by the name of the file, once it is compiled or refused.
     /// Waits as [`settled`](Self::settled).
-    fn component<'a>(&'a self, _name: &'a str, _wasm: Vec<u8>) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>> {
+    fn component<'a>(&'a self, _name: &'a str, _file: Source) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>> {
         Box::pin(ready(Lookup::Absent))
     }
     /// The programs of the tenant, in the order of their names: what `/bin` shows. Those that sessions cannot run are

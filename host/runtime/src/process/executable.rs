@@ -16,8 +16,9 @@
 
 use std::sync::Arc;
 
-use crate::host::{OpenProgram, ProgramFile, ProgramFiles};
+use crate::host::{OpenProgram, ProgramBytes, ProgramFile, ProgramFiles};
 use crate::plugin::Plugin;
+use crate::plugin::compile::loader::Source;
 use crate::plugin::lookup::{Lookup, Plugins, UnrunnableKind};
 use crate::posix::Errno;
 use crate::tenant::Tenant;
@@ -124,11 +125,11 @@ impl Programs<'_> {
             return Err(Errno::NoExecutable);
         }
         let most = self.plugins.component_limit().ok_or(Errno::Access)?;
-        let whole = opened.read(most).await?;
+        let ProgramBytes { bytes, digest, charge } = opened.read(most).await?;
         let name = path.rsplit('/').next().unwrap_or(path);
-        let found = self.plugins.component(name, whole.bytes).await;
-        // The bytes are charged until they are compiled.
-        drop(whole.charge);
+        let found = self.plugins.component(name, Source::with_digest(bytes, digest)).await;
+        // The bytes are charged until they are compiled, or nobody waits for that any more.
+        drop(charge);
         self.checked(found)
     }
 

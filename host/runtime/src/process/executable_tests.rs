@@ -12,6 +12,7 @@ use super::*;
 use crate::engine::{Engine, EngineSettings};
 use crate::grants::{Access, Directory, FileTree, Grants, NameFolder, Quota, TreeSettings};
 use crate::limits::Limits;
+use crate::plugin::compile::loader::Source;
 use crate::plugin::lookup::Unrunnable;
 use crate::session_types::ProgramRequest;
 
@@ -41,7 +42,7 @@ struct Table {
     programs: BTreeMap<&'static str, Lookup>,
     component_limit: Option<usize>,
     /// The components that were asked for.
-    asked: Mutex<Vec<(String, Vec<u8>)>>,
+    asked: Mutex<Vec<(String, [u8; 32], usize)>>,
 }
 
 impl Plugins for Table {
@@ -57,9 +58,9 @@ impl Plugins for Table {
         self.component_limit
     }
 
-    fn component<'a>(&'a self, name: &'a str, wasm: Vec<u8>) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>> {
-        let found = Lookup::Found(plugin(name, &wasm));
-        self.asked.lock().unwrap().push((name.to_owned(), wasm));
+    fn component<'a>(&'a self, name: &'a str, file: Source) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>> {
+        let found = Lookup::Found(plugin(name, &program("")));
+        self.asked.lock().unwrap().push((name.to_owned(), *file.digest(), file.size()));
         Box::pin(ready(found))
     }
 }
@@ -304,7 +305,8 @@ async fn a_component_by_path_is_read_whole_where_its_tenant_may_deploy() {
     ] {
         assert_eq!(place.find("/", program).await.as_deref(), Ok(expected));
         let asked = std::mem::take(&mut *place.table.asked.lock().unwrap());
-        assert!(asked == [("tool.wasm".to_owned(), wasm.clone())], "{program}");
+        let digest = *Source::new(wasm.clone()).digest();
+        assert_eq!(asked, [("tool.wasm".to_owned(), digest, wasm.len())], "{program}");
     }
     place.table.component_limit = Some(wasm.len() - 1);
     assert_eq!(place.fails("/a/tool.wasm").await, Errno::NoExecutable);

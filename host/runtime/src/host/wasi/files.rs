@@ -15,7 +15,7 @@ mod session;
 mod streams;
 
 pub(in crate::host) use described::open;
-pub(crate) use program::{OpenProgram, ProgramFile, ProgramFiles};
+pub(crate) use program::{OpenProgram, ProgramBytes, ProgramFile, ProgramFiles};
 pub(in crate::host) use session::{OpenLimits, Session};
 
 use std::cell::Cell;

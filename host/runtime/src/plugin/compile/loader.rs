@@ -51,6 +51,11 @@ impl Source {
         Self { digest: Sha256::digest(&wasm).into(), wasm }
     }
 
+    /// The same with the digest of the bytes, which is known.
+    pub(crate) fn with_digest(wasm: Vec<u8>, digest: [u8; 32]) -> Self {
+        Self { wasm, digest }
+    }
+
     /// SHA-256 of the bytes.
     #[must_use]
     pub fn digest(&self) -> &[u8; 32] {
@@ -86,6 +91,17 @@ impl Loader {
     #[must_use]
     pub fn with(&self, compiler: Compiler, trial: Arc<Tenant>) -> Self {
         Self { engine: self.engine.clone(), compiler, cache: self.cache.clone(), trial }
+    }
+
+    /// A loader with the same engine and compiler that keeps no code on the disk; `None` if this one only reads what
+    /// is there.
+    #[must_use]
+    pub fn uncached(&self) -> Option<Self> {
+        if self.cache.as_ref().is_some_and(|cache| cache.is_read_only()) {
+            return None;
+        }
+        let (engine, compiler, trial) = (self.engine.clone(), self.compiler.clone(), Arc::clone(&self.trial));
+        Some(Self { engine, compiler, cache: None, trial })
     }
 
     /// Loads a plugin. Takes as long as compiling, in another process; dropping the future ends that.

@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 
 use super::session::{Handle, Session};
@@ -53,6 +54,8 @@ pub(crate) struct OpenProgram(Arc<Handle>);
 /// The contents of a file, charged to the tenant while they are held.
 pub(crate) struct ProgramBytes {
     pub(crate) bytes: Vec<u8>,
+    /// SHA-256 of them.
+    pub(crate) digest: [u8; 32],
     pub(crate) charge: Charge,
 }
 
@@ -105,10 +108,10 @@ fn find(session: &Arc<Session>, path: &str, wait: DiskWait) -> Result<ProgramFil
 impl OpenProgram {
     /// Its first bytes: so many, unless it is shorter.
     pub(crate) async fn head(&self, length: usize) -> Result<Vec<u8>, Errno> {
-        self.piece(0, length).await
+        Ok(self.piece(0, length, Sha256::new()).await?.0)
     }
 
-    /// All of it.
+    /// All of it, with its digest. Reading and hashing is charged to the session.
     ///
     /// # Errors
     /// [`Errno::NoExecutable`] if it has more than `most` bytes, [`Errno::NoMemory`] if the tenant has no memory left
@@ -125,20 +128,26 @@ impl OpenProgram {
             return Err(Errno::NoExecutable);
         }
         let charge = session.charge(size).ok_or(Errno::NoMemory)?;
-        let mut bytes = Vec::with_capacity(size);
+        let (mut bytes, mut digest) = (Vec::with_capacity(size), Sha256::new());
         while bytes.len() < size {
-            let piece = self.piece(bytes.len(), READ.min(size - bytes.len())).await?;
+            let (piece, hashed) = self.piece(bytes.len(), READ.min(size - bytes.len()), digest).await?;
+            digest = hashed;
             if piece.is_empty() {
                 break;
             }
             bytes.extend_from_slice(&piece);
         }
-        Ok(ProgramBytes { bytes, charge })
+        Ok(ProgramBytes { bytes, digest: digest.finalize().into(), charge })
     }
 
-    async fn piece(&self, offset: usize, length: usize) -> Result<Vec<u8>, Errno> {
+    /// Some of it, and the digest of what was read `before` and of this.
+    async fn piece(&self, offset: usize, length: usize, before: Sha256) -> Result<(Vec<u8>, Sha256), Errno> {
         let (handle, offset) = (Arc::clone(&self.0), u64::try_from(offset).unwrap_or(u64::MAX));
-        let read = self.0.session().run(self.0.is_local(), move |_, wait| handle.read(offset, length, wait));
+        let read = self.0.session().run(self.0.is_local(), move |_, wait| {
+            let piece = handle.read(offset, length, wait)?;
+            let digest = before.clone().chain_update(&piece);
+            Ok((piece, digest))
+        });
         read.await.map_err(errno)
     }
 }
