@@ -140,11 +140,14 @@ impl View<'_> {
         if grants.system_folders {
             words.push("system_folders: its handlers see /dev, /tmp and /bin too, as its programs do".to_owned());
         }
-        if grants.deploy {
+        if self.tenant.deploys {
             words.push(format!(
                 "deploy: its sessions may write to its plugin folder {}",
                 shown(self.tenant.plugins.as_deref())
             ));
+        }
+        if grants.deploy && grants.process {
+            words.push("deploy: its programs may start components from their files".to_owned());
         }
         if !grants.environment.is_empty() {
             let names: Vec<_> =

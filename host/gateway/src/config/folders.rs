@@ -19,8 +19,7 @@ use super::reader::Findings;
 use crate::state::plugin_files::programs::BIN;
 
 /// The error for a grant to deploy without effect.
-pub(super) const DEPLOYS_NOTHING: &str =
-    "deploy = true does nothing here: it takes a directory to write in that holds the tenant's own `plugins`";
+pub(super) const DEPLOYS_NOTHING: &str = "deploy = true does nothing here: it takes a directory to write in that holds the tenant's own `plugins`, or `process = true`";
 /// As many links as Linux follows, path_resolution(7).
 const MOST_LINKS: usize = 40;
 
@@ -57,6 +56,8 @@ pub(super) enum Kind {
         writes: bool,
         /// The tenant may write where its own plugins are.
         deploys: bool,
+        /// Its programs may start programs from files, so that `deploy` has an effect in any case.
+        starts: bool,
         /// It is in the state folder because whelk creates it there.
         private: bool,
     },
@@ -350,7 +351,7 @@ fn check_alike(claim: &Claim, other: &Claim, findings: &mut Findings) {
 
 /// A grant to deploy without effect is an error.
 fn check_deploys(directory: &Claim, claims: &[Claim], findings: &mut Findings) {
-    let Kind::Directory { writes, .. } = directory.kind else { return };
+    let Kind::Directory { writes, starts: false, .. } = directory.kind else { return };
     let own = claims.iter().find(|claim| claim.kind == Kind::Plugins && claim.tenant == directory.tenant);
     if !own.is_some_and(|own| writes && own.place.relation(&directory.place).is_some()) {
         findings.add(&directory.span, &directory.key, DEPLOYS_NOTHING);

@@ -229,7 +229,8 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 #   Programs see /dev, and /tmp for as long as their session lasts, beside that. Handlers see the directory and the mounts
 #   alone, unless they are to see all that programs see:
 # system_folders = true
-#   The directory may hold the tenant's own plugin folder, so that its sessions can put plugins there:
+#   The directory may hold the tenant's own plugin folder, so that its sessions can put plugins there. With `process`
+#   its programs may also start components from files:
 # deploy = true
 #   Variables, clocks finer than a millisecond, buckets of keys and values (at most KEYVALUE unless it says otherwise),
 #   messages among the tenant's sessions, programs that start other programs:

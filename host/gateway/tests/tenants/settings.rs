@@ -256,8 +256,7 @@ fn a_missing_plugin_folder_is_reported_once() {
 
 #[test]
 fn a_grant_without_effect_is_reported() {
-    let deploy =
-        "deploy = true does nothing here: it takes a directory to write in that holds the tenant's own `plugins`";
+    let deploy = "deploy = true does nothing here: it takes a directory to write in that holds the tenant's own `plugins`, or `process = true`";
     assert_eq!(
         problems("[tenants.acme.grants]\ndirectory = { path = \"srv/acme\", bytes = 1, files = 1 }"),
         [
@@ -274,5 +273,7 @@ fn a_grant_without_effect_is_reported() {
         let text = format!("[tenants.acme]\nplugins = \"srv/acme/plugins\"\n[tenants.acme.grants]\n{grants}");
         let found = problems(&text);
         assert!(found.len() == 1 && found[0].ends_with(deploy), "{grants}: {found:?}");
+        // Programs that start others may start what they have put into files.
+        assert_eq!(problems(&format!("{text}\nprocess = true")), [""; 0], "{grants}");
     }
 }

@@ -139,6 +139,7 @@ fn tenants_explains_what_a_user_gets() {
   limits    memory = \"16 MiB\" (the server's: \"64 MiB\")
   grants    directory srv/acme, to read and write; at most 64 MiB in 10000 files; nothing above it can be reached
             deploy: its sessions may write to its plugin folder srv/acme/plugins
+            deploy: its programs may start components from their files
             environment TOKEN
             clocks as fine as the system's
             key-value, at most 16 MiB in 10000 keys, seen by this tenant alone

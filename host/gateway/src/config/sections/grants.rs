@@ -52,7 +52,8 @@ pub struct Grants {
     pub http: Vec<String>,
     /// The addresses for TCP connections, as they are written.
     pub tcp: Vec<String>,
-    /// The directory may overlap the tenant's own plugin folder, so that a session can deploy plugins there.
+    /// The directory may overlap the tenant's own plugin folder, so that a session can deploy plugins there. Programs
+    /// that may start others may start components from files of their session.
     pub deploy: bool,
 }
 

@@ -318,7 +318,8 @@ fn read_grants(
         }
     }
     let has_homes = tenant.grants.directory.as_ref().is_some_and(|directory| directory.homes.is_some());
-    if let Some(deploy) = deploy.filter(|_| tenant.grants.deploy && (directory.is_none() || has_homes)) {
+    let deploys_nothing = tenant.grants.deploy && !tenant.grants.process && (directory.is_none() || has_homes);
+    if let Some(deploy) = deploy.filter(|_| deploys_nothing) {
         findings.add(&deploy.span, &deploy.key, DEPLOYS_NOTHING);
     }
     let directory = directory?;
@@ -391,6 +392,7 @@ fn claim_directory(
 ) -> Option<Claim> {
     let directory = tenant.grants.directory.as_mut()?;
     let deploys = tenant.grants.deploy && directory.homes.is_none();
+    let starts = tenant.grants.process;
     let private = directory.path.is_none();
     let path = match &directory.path {
         Some(path) => path.clone(),
@@ -402,7 +404,7 @@ fn claim_directory(
         directory.path = Some(place.path.clone());
     }
     let writes = directory.access == DirectoryAccess::ReadWrite;
-    Some(claim(name, item, Kind::Directory { writes, deploys, private }, place))
+    Some(claim(name, item, Kind::Directory { writes, deploys, starts, private }, place))
 }
 
 fn claim(tenant: &str, item: &Item<'_>, kind: Kind, place: ResolvedPath) -> Claim {
