@@ -10,7 +10,7 @@ const LIST: &str = "tests/hostile/README.md";
 fn rows(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split(|character: char| !character.is_ascii_alphanumeric() && !"+_\\".contains(character));
     words.filter(|word| {
-        let number = word.strip_prefix(|letter| "PKUCFIOW".contains(letter));
+        let number = word.strip_prefix(|letter| "PKUCFIOWX".contains(letter));
         number.is_some_and(|number| (1..=2).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit()))
     })
 }

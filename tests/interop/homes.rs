@@ -151,6 +151,28 @@ fn copy(program: &str, version: &str, gateway: &Gateway, socket: &str, places: [
 }
 
 #[test]
+fn sftp_lists_the_programs_that_there_are_and_copies_none_of_them() {
+    let gateway = gateway();
+    let copied = gateway.folder().join("copied");
+    for version in ["9.2", "10.0"] {
+        let mut command = Command::new(client_program(&format!("sftp-{version}")));
+        command.args(["-F", "none", "-oLogLevel=ERROR", "-oStrictHostKeyChecking=no", "-oPubkeyAuthentication=no"]);
+        command.args(["-oUserKnownHostsFile=/dev/null", "-S"]).arg(client_program(&format!("ssh-{version}")));
+        command.args(["-P", &gateway.port().to_string(), "-b", "-", "guest@127.0.0.1"]);
+        let batch = format!("ls -1 /bin\nls -1 /usr/bin\n-get /bin/scp {}\nls -l /bin/sftp\n", copied.display());
+        let finished = Running::run(command, Input::Bytes(batch.into_bytes()), SOON);
+        assert_eq!(finished.status, Some(0), "sftp {version}: {}", finished.err);
+        let listed: Vec<_> =
+            finished.out.text().lines().filter(|line| !line.starts_with("sftp>")).map(str::to_owned).collect();
+        assert_eq!(listed[..4], ["/bin/scp", "/bin/sftp", "/usr/bin/scp", "/usr/bin/sftp"], "{listed:?}");
+        let size = fs::metadata(gateway.plugins().join("bin/sftp.wasm")).expect("our own folder").len().to_string();
+        assert!(listed[4..].concat().split_whitespace().any(|word| word == size), "{listed:?}");
+        assert!(finished.err.contains("ermission denied") && !copied.exists(), "{}", finished.err);
+    }
+    gateway.end();
+}
+
+#[test]
 fn scp_and_sftp_and_then_ssh_over_one_connection_see_the_same_ephemeral_home() {
     let gateway = gateway();
     let (own, back) = (gateway.folder().join("own-file"), gateway.folder().join("back"));

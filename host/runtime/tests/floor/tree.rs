@@ -343,6 +343,45 @@ async fn a_deep_tree_is_walked_up_and_down() {
     assert_eq!(shell.run("moved d/d d/e .. ;moved d/e d/d d/d").await, "ok\nok");
 }
 
+/// X14: a mount of what the operator's own `/dev` is, with devices, sockets and links that lead out of it.
+#[tokio::test]
+async fn a_mount_gives_neither_devices_nor_pipes_nor_what_its_links_lead_to_outside() {
+    let place = Place::with(Access::ReadOnly, AMPLE, |path| fs::write(path.join("secret"), b"inside").unwrap());
+    let pipes = tempfile::tempdir().unwrap();
+    fs::write(pipes.path().join("outside"), b"the host's").unwrap();
+    let data = pipes.path().join("data");
+    fs::create_dir(&data).unwrap();
+    mknodat(CWD, data.join("fifo"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(data.join("socket")).unwrap();
+    let absolute = pipes.path().join("outside");
+    for (name, target) in
+        [("up", "../outside"), ("far", "../../../../../../etc/passwd"), ("proc", "/proc/self/environ")]
+    {
+        symlink(target, data.join(name)).unwrap();
+    }
+    symlink(&absolute, data.join("absolute")).unwrap();
+    symlink("/secret", data.join("tree")).unwrap();
+    let at =
+        |path: &str, place: &Path| Mount { path: path.to_owned(), directory: Directory::open_mount(place).unwrap() };
+    let tree = FileTree::new(TreeSettings {
+        mounts: vec![at("/pipes", &data), at("/host", Path::new("/dev"))],
+        for_handlers: true,
+        ..TreeSettings::default()
+    });
+    let grants = Grants { directory: Some(Arc::clone(&place.directory)), tree, ..Grants::default() };
+    let mut shell = Shell::of(&Tenant::new("acme", Limits::default(), grants));
+    for name in ["host/null", "host/zero", "pipes/fifo", "pipes/socket"] {
+        let script = format!("stat {name};read {name};raw {name} read follow;write {name} x");
+        let said = shell.run(&script).await;
+        assert_eq!(said, "other 0\ndenied\nnot-permitted\nread-only", "{name}");
+    }
+    for name in ["up", "far", "proc", "absolute"] {
+        assert_eq!(shell.run(&format!("read pipes/{name};stat pipes/{name}")).await, "none\nnone", "{name}");
+    }
+    // A link leads where it leads in the tree.
+    assert_eq!(shell.run("read pipes/tree").await, "inside");
+}
+
 /// A program table: names of programs, and the bytes of each.
 #[derive(Debug, Default)]
 pub(crate) struct Table(pub(crate) Mutex<BTreeMap<String, u64>>);
