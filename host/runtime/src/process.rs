@@ -25,7 +25,7 @@
 
 mod arguments;
 mod environment;
-#[allow(dead_code, reason = "the imports that use it follow")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the imports that start processes follow"))]
 mod executable;
 mod functions;
 mod guest;

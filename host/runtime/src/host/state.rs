@@ -116,7 +116,7 @@ impl State {
     }
 
     /// The files in which programs are found; `None` if it sees none.
-    #[allow(dead_code, reason = "the imports that use it follow")]
+    #[expect(dead_code, reason = "the imports that start processes follow")]
     pub(crate) fn program_files(&mut self) -> Option<ProgramFiles> {
         self.files().into_session().map(ProgramFiles::new)
     }
