@@ -61,7 +61,7 @@ impl Place {
         let files = format!(
             "[users.{FILES}]\ntenant = \"{FILES}\"\nauthorized_keys = {:?}\n[tenants.{FILES}]\nplugin = \"probe\"\n\
              routes.subsystem = {{ sftp = \"sftp\" }}\n\
-             grants.directory = {{ path = {:?}, access = \"read-write\" }}\n",
+             grants.directory = {{ path = {:?}, access = \"read-write\", bytes = \"64 GiB\", files = 1000000 }}\n",
             key.display().to_string(),
             place.files(Kind::Whelk).display().to_string()
         );
