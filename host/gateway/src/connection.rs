@@ -10,6 +10,7 @@
 //! | `large_packets` | memory for a packet above `packet_before_login` |
 //! | `blocking_work` | cryptography that costs milliseconds, a few at a time |
 //! | `acknowledgement`, `keepalive` | when to acknowledge what was read; whether a silent peer is still there |
+//! | `deadline_timer` | waits for the earliest deadline |
 //! | `end` | why a connection is over |
 //!
 //! # The path of a byte
@@ -36,6 +37,7 @@ pub(crate) mod acknowledgement;
 pub(crate) mod blocking_work;
 pub(crate) mod bridge;
 pub(crate) mod channels;
+mod deadline_timer;
 pub mod driver;
 pub(crate) mod end;
 pub(crate) mod keepalive;

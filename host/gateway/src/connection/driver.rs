@@ -53,6 +53,7 @@ use crate::connection::acknowledgement::{ACKNOWLEDGE_DELAY, Acknowledgement, Tur
 use crate::connection::blocking_work::BlockingWork;
 use crate::connection::bridge::Bridge;
 use crate::connection::bridge::user::{Origin, SessionUser};
+use crate::connection::deadline_timer::DeadlineTimer;
 use crate::connection::end::{End, log_closed};
 use crate::connection::keepalive::{self, Keepalive};
 use crate::connection::large_packets::LargePackets;
@@ -121,6 +122,7 @@ struct Driver<S> {
     proofs: BlockingWork<Option<Vec<u8>>>,
     /// How long a large packet may take while others wait for its memory.
     large_packet_grace: Duration,
+    timer: DeadlineTimer,
     origin: Origin,
 }
 
@@ -162,6 +164,7 @@ pub async fn run<S: ByteStream>(stream: S, peer: impl Into<Peer>, permit: Connec
         signature: BlockingWork::default(),
         proofs: BlockingWork::default(),
         large_packet_grace,
+        timer: DeadlineTimer::new(),
         origin,
     };
     let Err(end) = driver.serve().await;
@@ -431,7 +434,7 @@ impl<S: ByteStream> Driver<S> {
                 self.connection.grant_large_packet();
                 Ok(())
             }
-            () = at(deadline) => self.timeout(Instant::now()),
+            () = self.timer.reached(deadline) => self.timeout(Instant::now()),
             // The next turn checks it.
             () = self.shutdown.advanced() => Ok(()),
             () = self.bridge.has_output() => Ok(()),
@@ -600,14 +603,6 @@ impl<S: ByteStream> Driver<S> {
             reads_left -= 1;
         }
         Ok(())
-    }
-}
-
-/// Waits for a time that may never come.
-async fn at(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
     }
 }
 
