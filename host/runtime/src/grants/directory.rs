@@ -348,8 +348,10 @@ impl Directory {
             Err(Errno::NOENT) if how.create => (self.make(at, how)?, true),
             Err(error) => return Err(io::Error::from(error).into()),
         };
-        let entry = self.entry(file, how, slot)?;
-        if how.truncate {
+        let (entry, bytes) = self.entry(file, how, slot)?;
+        // A new file stays as it is, as with O_TRUNC: ext4 begins to write to the disk what was truncated, when it is
+        // closed.
+        if how.truncate && !(made && bytes == 0) {
             entry.set_size(0)?;
         }
         Ok((entry, made))
@@ -363,17 +365,18 @@ impl Directory {
         if how.write || how.create || how.truncate {
             return Err(Refused::IsDirectory);
         }
-        self.entry(dir.try_clone()?.into_std_file(), how, slot)
+        Ok(self.entry(dir.try_clone()?.into_std_file(), how, slot)?.0)
     }
 
-    fn entry(&self, file: File, how: Opening, slot: FileSlot) -> Result<Entry, Refused> {
+    /// What was opened, and its size in bytes: 0 of a directory.
+    fn entry(&self, file: File, how: Opening, slot: FileSlot) -> Result<(Entry, u64), Refused> {
         let metadata = Metadata::from_file(&file)?;
         // A directory is charged no bytes, whatever its length is on the disk.
         let bytes = if metadata.is_file() { metadata.len() } else { 0 };
         let inode = self.inodes.track(Id::of(&metadata), bytes);
         let node = if metadata.is_dir() { Node::Directory(Dir::from_std_file(file)) } else { Node::File(file) };
         let is_local = self.is_local && inode.id().is_beside(self.root.id());
-        Ok(Entry::new(node, inode, how.into(), Some(slot)).on_local(is_local))
+        Ok((Entry::new(node, inode, how.into(), Some(slot)).on_local(is_local), bytes))
     }
 
     fn make(&self, at: Name<'_>, how: Opening) -> Result<File, Refused> {

@@ -73,7 +73,8 @@ async fn a_removed_file_counts_until_it_is_closed() {
     let (mut one, mut two) = (place.shell(), place.shell());
     assert_eq!(one.run("fill a 600;hold a").await, "ok\nok");
     assert_eq!(two.run("hold a;remove a;fill b 600").await, "ok\nok\nio");
-    assert_eq!(one.run("held more;drop").await, "ok\nok");
+    // What a session does next waits until it has closed it.
+    assert_eq!(one.run("held more;drop;count .").await, "ok\nok\n1");
     assert_eq!(place.usage(), (604, 2));
     assert_eq!(two.run("held more;drop;fill b 600").await, "ok\nok\nok");
     assert_eq!((place.usage(), place.recount()), ((600, 1), (600, 1)));

@@ -96,6 +96,11 @@ impl Entry {
         }
     }
 
+    /// Whether it was not removed.
+    pub(crate) fn has_name(&self) -> bool {
+        self.inode.is_linked()
+    }
+
     pub(crate) fn id(&self) -> Id {
         self.inode.id()
     }

@@ -223,7 +223,7 @@ impl Inode {
         self.linked.store(false, Ordering::Relaxed);
     }
 
-    fn is_linked(&self) -> bool {
+    pub(super) fn is_linked(&self) -> bool {
         self.linked.load(Ordering::Relaxed)
     }
 }

@@ -207,7 +207,7 @@ fn after_a_read_that_had_to_wait_the_next_ones_are_not_tried() {
 fn where_no_read_can_be_told_not_to_wait_none_is_tried_again() {
     let (place, status) = (tempfile::tempdir().unwrap(), std::fs::File::open("/proc/self/status").unwrap());
     let directory = granted(place.path(), Access::ReadOnly, Quota { bytes: 0, files: 0 });
-    let file = directory.entry(status, READING, slot()).unwrap();
+    let (file, _) = directory.entry(status, READING, slot()).unwrap();
     assert!((0..99).all(|_| file.read(0, 9, DiskWait::Never).is_err_and(|refused| refused.is_would_wait())));
     assert_eq!(file.read(0, 5, DiskWait::Any).unwrap(), b"Name:");
 }

@@ -10,6 +10,7 @@
 mod convert;
 mod described;
 mod device;
+mod pending_close;
 mod program;
 mod session;
 mod streams;

@@ -7,11 +7,12 @@ use std::sync::{Arc, Weak};
 
 use rustix::io::Errno;
 use tokio::runtime::Handle as Runtime;
-use tokio::sync::watch;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 
 use super::convert::error_code;
+use super::pending_close::{CLOSE_DELAY, PendingClose};
 use crate::grants::{
     Counted, Device, DiskWait, Entry, FileRoom, FileSlot, OpenCount, OpenFile, OpenPlaces, Opening, Position, READ,
     Refused, Start, Times, Tree,
@@ -51,19 +52,10 @@ pub(in crate::host) struct Session {
     charges: Charges,
     open: OpenLimits,
     streams: Arc<OpenCount>,
-    /// How many files are being closed.
-    closing: watch::Sender<usize>,
-    /// Where that is done.
+    /// What is to be closed before the next operation that may wait for the disk.
+    pending_close: PendingClose,
+    /// Where that is done if there is none.
     runtime: Option<Runtime>,
-}
-
-/// A file that is being closed on another thread.
-struct Closing(Arc<Session>);
-
-impl Drop for Closing {
-    fn drop(&mut self) {
-        self.0.closing.send_modify(|closing| *closing -= 1);
-    }
 }
 
 /// An open file, directory or device of the session.
@@ -96,7 +88,6 @@ impl Session {
         charges: Charges,
         open: OpenLimits,
     ) -> Self {
-        let (closing, runtime) = (watch::Sender::new(0), Runtime::try_current().ok());
         Self {
             tree,
             program: program.map(Arc::downgrade),
@@ -105,8 +96,8 @@ impl Session {
             charges,
             open,
             streams: Arc::default(),
-            closing,
-            runtime,
+            pending_close: PendingClose::default(),
+            runtime: Runtime::try_current().ok(),
         }
     }
 
@@ -136,24 +127,29 @@ impl Session {
         self.log.tenant().limits().random
     }
 
-    /// Closes a file or a listing whose end may wait for the disk or a server. So that is done as other work on the
-    /// disk, and what the session does next waits for it: it has the room of a removed file then.
+    /// Closes a file or a listing whose end may wait for the disk or a server. What the session does next there waits
+    /// for it: it has the room of a removed file then.
     pub(super) fn close(self: Arc<Self>, opened: impl Send + 'static) {
         let Some(runtime) = self.runtime.clone() else { return };
-        self.closing.send_modify(|closing| *closing += 1);
-        let closing = Closing(self);
-        runtime.spawn(async move {
-            let turn = closing.0.tree.queue().turn().await;
-            let done = spawn_blocking(move || {
-                let working = closing.0.charges.usage().working();
-                drop(opened);
-                drop(working);
-                drop(turn);
-                drop(closing);
+        self.pending_close.push(Box::new(opened));
+        runtime.spawn(self.run_blocking(|_| Ok(())));
+    }
+
+    /// The same, but the session's next operation does it, if that comes soon.
+    pub(super) fn close_later(self: Arc<Self>, opened: impl Send + 'static) {
+        let Some(runtime) = self.runtime.clone() else { return };
+        self.pending_close.push(Box::new(opened));
+        if self.pending_close.begin_task() {
+            // The end of the session does not wait for this.
+            let session = Arc::downgrade(&self);
+            runtime.spawn(async move {
+                sleep(CLOSE_DELAY).await;
+                let Some(session) = session.upgrade() else { return };
+                if session.pending_close.finish_task() {
+                    let _ = session.run_blocking(|_| Ok(())).await;
+                }
             });
-            // A panic is reported where it happens.
-            let _ = done.await;
-        });
+        }
     }
 
     /// Reserves room for one more open file of this process.
@@ -204,7 +200,7 @@ impl Session {
         is_brief: bool,
         work: impl FnOnce(&Session, DiskWait) -> Result<R, Refused>,
     ) -> Option<Result<R, Refused>> {
-        if !is_brief || *self.closing.borrow() > 0 {
+        if !is_brief || !self.pending_close.is_done() {
             return None;
         }
         match work(self, DiskWait::Never) {
@@ -249,13 +245,10 @@ impl Session {
         self: Arc<Self>,
         work: impl FnOnce(&Session) -> Result<R, Refused> + Send + 'static,
     ) -> Result<R, Refused> {
-        if *self.closing.borrow() > 0 {
-            // The sender is in this value.
-            let _ = self.closing.subscribe().wait_for(|closing| *closing == 0).await;
-        }
         let turn = self.tree.queue().turn().await;
         let done = spawn_blocking(move || {
             let working = self.charges.usage().working();
+            self.pending_close.close_all();
             let result = work(&self);
             drop(working);
             drop(turn);
@@ -293,6 +286,26 @@ impl Session {
 
 fn system(errno: Errno) -> Refused {
     Refused::System(errno.into())
+}
+
+/// What was closed last is closed where that may block, too. The tree ends now: files with names hold no room of it.
+impl Drop for Session {
+    fn drop(&mut self) {
+        let Some(runtime) = self.runtime.take().filter(|_| !self.pending_close.is_done()) else { return };
+        let pending_close = std::mem::take(&mut self.pending_close);
+        let (queue, usage) = (Arc::clone(self.tree.queue()), Arc::clone(self.charges.usage()));
+        runtime.spawn(async move {
+            let turn = queue.turn().await;
+            let done = spawn_blocking(move || {
+                let working = usage.working();
+                pending_close.close_all();
+                drop(working);
+                drop(turn);
+            });
+            // A panic is reported where it happens.
+            let _ = done.await;
+        });
+    }
 }
 
 impl Handle {
@@ -493,7 +506,9 @@ impl Drop for Handle {
         }
         let opened = std::mem::replace(&mut self.opened, Tree::root());
         if let Some(open) = opened.into_last().and_then(Entry::close_at_once) {
-            Arc::clone(&self.session).close(open);
+            let session = Arc::clone(&self.session);
+            // Others may wait for the room of a removed file.
+            if open.has_name() { session.close_later(open) } else { session.close(open) }
         }
     }
 }
