@@ -131,6 +131,17 @@ pub mod space {
     });
 }
 
+/// What a server of files calls. A world of its own: only who calls it imports it.
+pub mod files {
+    wit_bindgen::generate!({
+        path: "../wit",
+        inline: "package whelk:guest; world files { import whelk:ssh/files@0.1.0; }",
+        world: "whelk:guest/files",
+        generate_all,
+        additional_derives: [PartialEq, Eq],
+    });
+}
+
 /// Interfaces that need a grant, or whose contents the operator writes. Only a plugin that calls them imports them.
 pub mod granted {
     wit_bindgen::generate!({

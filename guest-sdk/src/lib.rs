@@ -65,7 +65,7 @@
 //!   wrote for it.
 //! * [`whelk_command!`]: for a program, a plain `fn main`, which serves a session by its standard streams alone.
 //! * [`process`]: a program starts others, joins them with pipes and controls them, where the operator grants it.
-//! * [`space`]: how much room there is for files.
+//! * [`space`]: how much room there is for files. [`files`]: what servers of files need beside `wasi:filesystem`.
 //! * [`Connection`], [`connection_plugin!`], [`connection_control`]: a plugin that handles whole connections, with
 //!   channel types and requests of its own.
 //!
@@ -79,6 +79,7 @@ pub mod config;
 pub mod connection;
 #[doc(hidden)]
 pub mod export;
+pub mod files;
 pub mod keyvalue;
 pub mod log;
 mod output;

@@ -10,6 +10,7 @@ mod channel;
 mod charges;
 mod connection;
 mod control;
+mod files;
 mod imports;
 mod keyvalue;
 mod log;
@@ -47,6 +48,7 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     channel::link(linker)?;
     control::link(linker)?;
     space::link(linker)?;
+    files::link(linker)?;
     topics::link(linker)?;
     keyvalue::link(linker)?;
     process::link(linker)?;

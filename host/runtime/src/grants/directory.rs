@@ -61,7 +61,7 @@ use std::time::SystemTime;
 use cap_fs_ext::{DirExt, SystemTimeSpec};
 use cap_std::fs::{Dir, Metadata, MetadataExt};
 use cap_std::{ambient_authority, time::SystemTime as CapTime};
-use rustix::fs::fstatvfs;
+use rustix::fs::{RenameFlags, fstatvfs, renameat_with};
 use rustix::io::Errno;
 
 use entry::{Node, OpenedFor, reopen};
@@ -468,6 +468,30 @@ impl Directory {
         }
         drop(names);
         Ok(())
+    }
+
+    /// Renames an entry, unless something has the new name. With `directory`, anything else is refused. What it holds,
+    /// and how many names it has, stays.
+    pub(super) fn rename_new(&self, old: Name<'_>, new: Name<'_>, directory: bool) -> Result<(), Refused> {
+        self.allow_changes()?;
+        let _names = self.names(old.wait)?;
+        if directory && !look(old)?.is_dir() {
+            return Err(Refused::NotDirectory);
+        }
+        match renameat_with(old.dir, old.name, new.dir, new.name, RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(()),
+            Err(Errno::EXIST) => Err(Refused::Exists),
+            // The file system or the kernel cannot do this, or a filter of system calls forbids it. All other changes
+            // of names here wait for the lock.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::PERM) => match look(new) {
+                Ok(_) => Err(Refused::Exists),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    Ok(old.dir.rename(old.name, new.dir, new.name)?)
+                }
+                Err(error) => Err(error.into()),
+            },
+            Err(error) => Err(io::Error::from(error).into()),
+        }
     }
 
     /// Changes the times of an open file.

@@ -296,14 +296,26 @@ impl Tree {
         }
     }
 
-    /// Renames an entry within one part, replacing what has the new name if that is possible.
-    pub(crate) fn rename(&self, from: Start<'_>, old: &str, to: Start<'_>, new: &str) -> Result<(), Refused> {
+    /// Renames an entry within one part. `replace`: what has the new name is replaced if that is possible; otherwise it
+    /// keeps it.
+    pub(crate) fn rename(
+        &self,
+        from: Start<'_>,
+        old: &str,
+        to: Start<'_>,
+        new: &str,
+        replace: bool,
+    ) -> Result<(), Refused> {
         let (old, new) = (self.locate(from, old, false)?, self.locate(to, new, false)?);
         match (&old, &new) {
             (Resolved::Absent, _) => Err(absent()),
-            (Resolved::Part(_) | Resolved::Directory { .. }, _)
-            | (_, Resolved::Part(_) | Resolved::Directory { .. }) => Err(Refused::Busy),
-            (Resolved::Listed { .. }, _) | (_, Resolved::Listed { .. } | Resolved::Absent) => Err(Refused::ReadOnly),
+            (Resolved::Part(_) | Resolved::Directory { .. }, _) => Err(Refused::Busy),
+            (Resolved::Listed { .. }, _) => Err(Refused::ReadOnly),
+            (_, Resolved::Part(_) | Resolved::Directory { .. } | Resolved::Listed { .. }) if !replace => {
+                Err(Refused::Exists)
+            }
+            (_, Resolved::Part(_) | Resolved::Directory { .. }) => Err(Refused::Busy),
+            (_, Resolved::Listed { .. } | Resolved::Absent) => Err(Refused::ReadOnly),
             (
                 Resolved::Name { part, dir, name, slash },
                 Resolved::Name { part: other, dir: to, name: new, slash: new_slash },
@@ -312,7 +324,12 @@ impl Tree {
                     return Err(Refused::CrossDevice);
                 }
                 let (old, new) = (named(dir, name, from)?, named(to, new, from)?);
-                self.0.mounted(*part)?.rename(old, new, *slash || *new_slash)
+                let (directory, is_directory) = (self.0.mounted(*part)?, *slash || *new_slash);
+                if replace {
+                    directory.rename(old, new, is_directory)
+                } else {
+                    directory.rename_new(old, new, is_directory)
+                }
             }
         }
     }

@@ -23,6 +23,7 @@ mod generated {
                 import whelk:ssh/timers@0.1.0;
                 import whelk:ssh/log@0.1.0;
                 import whelk:ssh/space@0.1.0;
+                import whelk:ssh/files@0.1.0;
                 import whelk:ssh/topics@0.1.0;
                 import wasi:keyvalue/store@0.2.0-draft;
                 export whelk:ssh/authenticator@0.1.0;

@@ -29,7 +29,7 @@ const PROVIDED: [(&str, &str, &[&str]); 9] = [
     (
         "whelk:ssh",
         VERSION,
-        &["types", "channel", "terminal", "connection", "connection-control", "timers", "log", "space"],
+        &["types", "channel", "terminal", "connection", "connection-control", "timers", "log", "space", "files"],
     ),
     ("wasi:io", WASI, &["error", "poll", "streams"]),
     (

@@ -14,6 +14,7 @@ mod connection;
 mod descriptors;
 mod endings;
 mod escapes;
+mod file_server;
 mod files;
 mod grants;
 mod handover;

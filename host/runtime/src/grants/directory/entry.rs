@@ -212,7 +212,7 @@ impl Entry {
 
     /// Lists the directory in small portions.
     pub(crate) fn list(&self, slot: FileSlot) -> Result<Listing, Refused> {
-        Ok(Listing { entries: self.directory()?.entries()?, is_local: self.is_local, _slot: slot })
+        Ok(Listing { entries: self.directory()?.entries()?, is_local: self.is_local, unlisted: 0, _slot: slot })
     }
 }
 
@@ -239,6 +239,7 @@ pub(super) fn reopen(dir: &Dir) -> io::Result<File> {
 pub(crate) struct Listing {
     entries: ReadDir,
     is_local: bool,
+    unlisted: u32,
     _slot: FileSlot,
 }
 
@@ -248,6 +249,11 @@ impl Listing {
         self.is_local
     }
 
+    /// How many names were skipped until now, because they are not text.
+    pub(in crate::grants) fn unlisted(&self) -> u32 {
+        self.unlisted
+    }
+
     /// The next names and their types; none at the end. Concurrent changes may be seen or not. Names that are not text
     /// are skipped, because WASI cannot express them.
     pub(crate) fn next(&mut self) -> Result<Vec<(FileType, String)>, Refused> {
@@ -255,7 +261,10 @@ impl Listing {
         while names.len() < NAMES {
             let Some(entry) = self.entries.next() else { break };
             let entry = entry?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
+            let Ok(name) = entry.file_name().into_string() else {
+                self.unlisted = self.unlisted.saturating_add(1);
+                continue;
+            };
             let kind = entry.file_type()?;
             // Some file systems do not report the type here.
             let kind = if kind == FileType::unknown() {

@@ -55,6 +55,11 @@ impl TreeListing {
         self.entries.as_ref().is_none_or(Listing::is_local)
     }
 
+    /// How many names were skipped until now, because they are not text.
+    pub(crate) fn unlisted(&self) -> u32 {
+        self.entries.as_ref().map_or(0, Listing::unlisted)
+    }
+
     /// The next names; none at the end.
     pub(crate) fn next(&mut self) -> Result<Vec<(ListedKind, String)>, Refused> {
         if !self.made.is_empty() {

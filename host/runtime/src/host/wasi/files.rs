@@ -398,7 +398,7 @@ impl HostDescriptor for Files<'_> {
         self.with(&descriptor, move |session, from| {
             let (old_led_to, new_led_to) = (Cell::default(), Cell::default());
             let (at, new_at) = (from.start(&old_led_to, DiskWait::Any), to.start(&new_led_to, DiskWait::Any));
-            let result = session.tree.rename(at, &old, new_at, &new);
+            let result = session.tree.rename(at, &old, new_at, &new, true);
             from.tell("rename", &from.shown(&old, &old_led_to), Some(&to.shown(&new, &new_led_to)), &result);
             result
         })

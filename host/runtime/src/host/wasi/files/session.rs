@@ -262,6 +262,39 @@ impl Session {
         self.run_blocking(move |session| session.tree.room(&path)).await
     }
 
+    /// The most files and directories that it may have open.
+    pub(in crate::host) fn most_open(&self) -> usize {
+        self.open.most.min(self.open.session_most)
+    }
+
+    /// Renames an entry, unless something has the new name.
+    pub(in crate::host) async fn rename_new(self: Arc<Self>, old: String, new: String) -> Result<(), ErrorCode> {
+        let root = Handle::root(&self);
+        self.run_blocking(move |session| {
+            let (old, new) = (session.tree.below_root(&old)?, session.tree.below_root(&new)?);
+            let (old_led_to, new_led_to) = (Cell::default(), Cell::default());
+            let (from, to) = (root.start(&old_led_to, DiskWait::Any), root.start(&new_led_to, DiskWait::Any));
+            let result = session.tree.rename(from, old, to, new, false);
+            root.tell("rename", &root.shown(old, &old_led_to), Some(&root.shown(new, &new_led_to)), &result);
+            result
+        })
+        .await
+    }
+
+    /// How many names in a directory listings leave out, because they are not text.
+    pub(in crate::host) async fn unlisted_names(self: Arc<Self>, directory: String) -> Result<u32, ErrorCode> {
+        let root = Handle::root(&self);
+        self.run_blocking(move |session| {
+            let (path, led_to) = (session.tree.below_root(&directory)?, Cell::default());
+            let how = Opening { read: true, directory: true, follow: true, ..Opening::default() };
+            let (opened, _) = session.tree.open(root.start(&led_to, DiskWait::Any), path, how, session.slot()?)?;
+            let mut listing = session.tree.list(&opened, session.slot()?)?;
+            while !listing.next()?.is_empty() {}
+            Ok(listing.unlisted())
+        })
+        .await
+    }
+
     /// Logs what was done, or refused for a reason that the operator should know.
     fn tell<R>(
         &self,

@@ -8,6 +8,7 @@ wit_bindgen::generate!({
         world files {
             include whelk:ssh/session-plugin@0.1.0;
             import whelk:ssh/space@0.1.0;
+            import whelk:ssh/files@0.1.0;
         }
     ",
     world: "whelk:test/files",
@@ -25,7 +26,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use exports::whelk::ssh::session::{Ending, Guest, Pty, SignalName, WindowSize};
 use wasip2::filesystem::types::{Descriptor, DescriptorFlags, ErrorCode, OpenFlags, PathFlags, filesystem_error_code};
 use wasip2::io::streams::StreamError;
-use whelk::ssh::{channel, space, types};
+use whelk::ssh::{channel, files, space, types};
 
 thread_local! {
     static HELD: RefCell<Vec<File>> = const { RefCell::new(Vec::new()) };
@@ -126,6 +127,9 @@ fn names(word: &str, first: &str, second: &str) -> io::Result<String> {
         "mkdir" => fs::create_dir(first).map(|()| done()),
         "rmdir" => fs::remove_dir(first).map(|()| done()),
         "rename" => fs::rename(first, second).map(|()| done()),
+        "rename-new" => Ok(files::rename_new(first, second).map_or_else(|error| error.name().to_owned(), |()| done())),
+        "unlisted" => Ok(files::unlisted_names(first).map_or_else(|error| error.name().to_owned(), |n| n.to_string())),
+        "open-limit" => Ok(files::open_files_limit().to_string()),
         "link" => fs::hard_link(first, second).map(|()| done()),
         "symlink" => said(root().symlink_at(first, second)),
         "readlink" => fs::read_link(first).map(|target| target.to_string_lossy().into_owned()),
