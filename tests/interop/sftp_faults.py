@@ -308,6 +308,33 @@ def rename_over(place):
     return refused(place.sftp.status(RENAME, string(place.file) + string(place.at("other"))))
 
 
+@case("RENAME of a file, a folder and a link to new names, and to names that exist")
+def renames(place):
+    rename = lambda old, new: place.sftp.status(RENAME, string(place.at(old)) + string(place.at(new)))
+    made = [
+        place.sftp.status(MKDIR, string(place.at("folder")) + NO_ATTRIBUTES),
+        place.sftp.status(SYMLINK, string("new-file") + string(place.at("link"))),
+    ]
+    names = ("file", "folder", "link")
+    new = [rename(name, "new-" + name) for name in names]
+    taken = [refused(rename("new-" + old, "new-" + taken)) for old in names for taken in names]
+    kinds = [place.stat(place.at("new-" + name))[0] for name in ("file", "folder")]
+    same_kinds = kinds == [ATTRS, ATTRS] and place.sftp.ask(READLINK, string(place.at("new-link")))[0] == NAME
+    return f"{made + new}, {set(taken)}, {'kept' if same_kinds else 'not kept'}"
+
+
+@case("as many folders read at once as are promised")
+def promised_handles(place):
+    kind, body = place.sftp.ask(EXTENDED, string("limits@openssh.com"))
+    assert kind == EXTENDED_REPLY, kind
+    promised = struct.unpack(">Q", body[24:32])[0]
+    # sshd's limit is that of its process.
+    most = min(promised, 200)
+    folders = [place.sftp.ask(OPENDIR, string(place.folder)) for _ in range(most)]
+    read = [place.sftp.ask(READDIR, body)[0] for kind, body in folders if kind == HANDLE]
+    return "all read" if most > 1 and read == [NAME] * most else f"{len(read)} of {promised} read"
+
+
 @case("READ of a file that is open for writing only")
 def unreadable(place):
     return refused(place.sftp.read(place.sftp.open(place.file, FOR_WRITING), 0, 10))

@@ -159,6 +159,8 @@ pub trait FileSystem {
     fn remove_file(&mut self, path: &str) -> Result<(), FileError>;
     /// `rename(2)`: replaces what has the new name.
     fn rename(&mut self, old: &str, new: &str) -> Result<(), FileError>;
+    /// `renameat2(2)` with `RENAME_NOREPLACE`: fails with [`FileError::Exists`] if something has the new name.
+    fn rename_new(&mut self, old: &str, new: &str) -> Result<(), FileError>;
     /// Gives a file a second name; the old path is not followed if it names a link.
     fn link(&mut self, old: &str, new: &str) -> Result<(), FileError>;
     /// Makes a link at `path` with this text.
@@ -167,6 +169,8 @@ pub trait FileSystem {
     fn read_link(&mut self, path: &str) -> Result<String, FileError>;
     /// The room where a path leads to.
     fn space(&mut self, path: &str) -> Result<Space, FileError>;
+    /// How many files and directories may be open at once, of either kind.
+    fn most_open(&mut self) -> usize;
     /// The time, in seconds since 1970.
     fn now(&mut self) -> u64;
 }

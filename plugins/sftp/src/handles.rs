@@ -5,10 +5,6 @@ use crate::status::Failure;
 /// The most files and directories that a session has open. The host's limit `open_files` may be reached before.
 pub const MAX_HANDLES: usize = 100;
 
-/// How many files and directories clients are told that they can have open. A directory counts twice in the host's
-/// limit `open_files`, whose default is 64, so that so many can be opened of either kind.
-pub(crate) const PROMISED_HANDLES: usize = 32;
-
 /// Something open.
 pub(crate) enum Open<File, Listing> {
     File(OpenFile<File>),

@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{AtFlags, CWD, StatVfs, Timespec, Timestamps};
+use rustix::fs::{AtFlags, CWD, RenameFlags, StatVfs, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use crate::filesystem::{FileKind, FileSystem, Metadata, NewTimes, OpenMode, Space};
@@ -17,11 +17,13 @@ use crate::status::FileError;
 pub struct NativeFiles {
     /// The most bytes of one read: all that are asked for, or 64 KiB, as in the sandbox where it waits for the disk.
     pub most_read: usize,
+    /// What is told of how many files may be open.
+    pub most_open: usize,
 }
 
 impl Default for NativeFiles {
     fn default() -> Self {
-        Self { most_read: usize::MAX }
+        Self { most_read: usize::MAX, most_open: usize::MAX }
     }
 }
 
@@ -156,6 +158,10 @@ impl FileSystem for NativeFiles {
         fs::rename(old, new).map_err(io_error)
     }
 
+    fn rename_new(&mut self, old: &str, new: &str) -> Result<(), FileError> {
+        rustix::fs::renameat_with(CWD, old, CWD, new, RenameFlags::NOREPLACE).map_err(error_of)
+    }
+
     fn link(&mut self, old: &str, new: &str) -> Result<(), FileError> {
         rustix::fs::linkat(CWD, old, CWD, new, AtFlags::empty()).map_err(error_of)
     }
@@ -184,6 +190,10 @@ impl FileSystem for NativeFiles {
             read_only: found.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY),
             name_length: found.f_namemax,
         })
+    }
+
+    fn most_open(&mut self) -> usize {
+        self.most_open
     }
 
     fn now(&mut self) -> u64 {

@@ -27,13 +27,21 @@ struct Session {
 impl Session {
     /// Before INIT.
     fn new() -> Self {
+        Self::before_init(NativeFiles::default())
+    }
+
+    fn before_init(files: NativeFiles) -> Self {
         let place = tempfile::tempdir().unwrap();
         let account = Account { user: "alice".into(), home: place.path().to_str().unwrap().into() };
-        Self { server: Server::new(NativeFiles::default(), account), place }
+        Self { server: Server::new(files, account), place }
     }
 
     fn begun() -> Self {
-        let mut session = Self::new();
+        Self::on(NativeFiles::default())
+    }
+
+    fn on(files: NativeFiles) -> Self {
+        let mut session = Self::before_init(files);
         assert!(matches!(session.ask(kind::INIT, 3, &[]), Reply::Version(..)));
         session
     }
@@ -253,11 +261,7 @@ fn reads_and_writes_have_limits() {
 
 #[test]
 fn a_read_is_whole_even_if_the_file_system_reads_less_at_a_time() {
-    let place = tempfile::tempdir().unwrap();
-    let account = Account { user: "alice".into(), home: place.path().to_str().unwrap().into() };
-    let server = Server::new(NativeFiles { most_read: 64 << 10 }, account);
-    let mut session = Session { server, place };
-    session.ask(kind::INIT, 3, &[]);
+    let mut session = Session::on(NativeFiles { most_read: 64 << 10, ..NativeFiles::default() });
     let handle = session.file("f");
     for size in [1, 64 << 10, (64 << 10) + 1, 128 << 10, MAX_READ] {
         let contents: Vec<u8> = (0..size).map(|at| (at >> 8) as u8).collect();
@@ -382,11 +386,13 @@ fn a_path_that_leads_to_too_many_names_is_refused() {
 }
 
 #[test]
-fn no_more_handles_are_promised_than_the_default_allows_of_either_kind() {
-    let mut session = Session::begun();
-    let limits = session.ask(kind::EXTENDED, 1, &Vec::new().string("limits@openssh.com"));
-    let data = MAX_READ as u64;
-    assert_eq!(limits, Reply::Extended(Vec::new().long(256 << 10).long(data).long(data).long(64 / 2)));
+fn no_more_handles_are_promised_than_the_file_system_allows() {
+    for (most_open, promised) in [(usize::MAX, MAX_HANDLES), (MAX_HANDLES + 1, MAX_HANDLES), (32, 32), (0, 0)] {
+        let mut session = Session::on(NativeFiles { most_open, ..NativeFiles::default() });
+        let limits = session.ask(kind::EXTENDED, 1, &Vec::new().string("limits@openssh.com"));
+        let (data, promised) = (MAX_READ as u64, promised as u64);
+        assert_eq!(limits, Reply::Extended(Vec::new().long(256 << 10).long(data).long(data).long(promised)));
+    }
 }
 
 #[test]

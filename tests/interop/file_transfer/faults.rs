@@ -76,6 +76,11 @@ const ROWS: &[Row] = &[
     same("link to itself opened", "refused"),
     same("folder renamed into itself, removed while full, removed as a file", "refused, refused, refused"),
     same("RENAME to a name that exists", "refused"),
+    same(
+        "RENAME of a file, a folder and a link to new names, and to names that exist",
+        "[0, 0, 0, 0, 0], {'refused'}, kept",
+    ),
+    same("as many folders read at once as are promised", "all read"),
     same("READ of a file that is open for writing only", "refused"),
     same("WRITE to a file that is open for reading only", "refused"),
     same("exclusive OPEN of a file that exists", "refused"),

@@ -14,6 +14,7 @@ use wasip2::filesystem::types::{
     OpenFlags, PathFlags, filesystem_error_code,
 };
 use wasip2::io::streams::{OutputStream, StreamError};
+use whelk_guest::files;
 use whelk_guest::space::{self, SpaceError};
 
 /// The unit in which free room is told, in bytes.
@@ -186,6 +187,10 @@ impl FileSystem for SandboxFiles {
         self.root.rename_at(below_root(old), &self.root, below_root(new)).map_err(error_of)
     }
 
+    fn rename_new(&mut self, old: &str, new: &str) -> Result<(), FileError> {
+        files::rename_new(old, new).map_err(rename_error)
+    }
+
     fn link(&mut self, old: &str, new: &str) -> Result<(), FileError> {
         self.root.link_at(PathFlags::empty(), below_root(old), &self.root, below_root(new)).map_err(error_of)
     }
@@ -214,6 +219,11 @@ impl FileSystem for SandboxFiles {
             read_only: found.read_only,
             name_length: found.name_max.into(),
         })
+    }
+
+    /// A directory whose names are being read counts twice.
+    fn most_open(&mut self) -> usize {
+        usize::try_from(files::open_files_limit() / 2).unwrap_or(usize::MAX)
     }
 
     fn now(&mut self) -> u64 {
@@ -274,6 +284,27 @@ fn space_error(error: SpaceError) -> FileError {
         SpaceError::NotDirectory => FileError::NotDirectory,
         SpaceError::NotPermitted => FileError::NotPermitted,
         SpaceError::Quota => FileError::Quota,
+    }
+}
+
+fn rename_error(error: files::FileError) -> FileError {
+    use files::FileError as Host;
+    match error {
+        Host::Access => FileError::Access,
+        Host::Busy => FileError::Busy,
+        Host::CrossDevice => FileError::CrossDevice,
+        Host::Exist => FileError::Exists,
+        Host::InsufficientMemory => FileError::NoMemory,
+        Host::InsufficientSpace => FileError::NoSpace,
+        Host::Invalid => FileError::Invalid,
+        Host::Io => FileError::Io,
+        Host::Loop => FileError::Loop,
+        Host::NameTooLong => FileError::NameTooLong,
+        Host::NoEntry => FileError::NoEntry,
+        Host::NotDirectory => FileError::NotDirectory,
+        Host::NotPermitted => FileError::NotPermitted,
+        Host::Quota => FileError::Quota,
+        Host::ReadOnly => FileError::ReadOnly,
     }
 }
 

@@ -6,7 +6,7 @@ use super::reply::set_length;
 use super::{Server, realpath};
 use crate::attributes::OWNER_NUMBER;
 use crate::filesystem::{FileSystem, Space};
-use crate::handles::PROMISED_HANDLES;
+use crate::handles::MAX_HANDLES;
 use crate::request::kind;
 use crate::status::{Failure, FileError, Status};
 use crate::wire::{Fields, MAX_READ, PutFields};
@@ -45,8 +45,9 @@ impl<F: FileSystem> Server<F> {
 
     #[expect(clippy::unnecessary_wraps, reason = "as every request")]
     pub(super) fn limits(&mut self, id: u32) -> Result<(), Failure> {
+        let handles = self.files.most_open().min(MAX_HANDLES) as u64;
         self.replies.put(kind::EXTENDED_REPLY, id, |reply| {
-            let (data, handles) = (MAX_READ as u64, PROMISED_HANDLES as u64);
+            let data = MAX_READ as u64;
             [PACKET, data, data, handles].into_iter().for_each(|value| reply.put_u64(value));
         });
         Ok(())

@@ -63,35 +63,16 @@ impl<F: FileSystem> Server<F> {
         Ok(())
     }
 
-    /// `replace`: as rename(2). Otherwise it fails if something has the new name. A file is linked to it and then
-    /// unlinked, so that nothing is replaced that is created at the same moment. Where a link cannot be made but
-    /// rename(2) may work, as for vfat, for other users' files (`fs.protected_hardlinks`) or with the last file of a
-    /// quota, and for directories and links, the new name is looked up before.
+    /// `replace`: as rename(2). Otherwise it fails if something has the new name.
     pub(super) fn rename(&mut self, id: u32, old: &str, new: &str, replace: bool) -> Result<(), Failure> {
         let (old, new) = self.paths.both(old, new)?;
-        let files = &mut self.files;
         if replace {
-            files.rename(&old, new)?;
-        } else if files.metadata(&old, false)?.kind == FileKind::Regular {
-            match files.link(&old, new) {
-                Ok(()) => {
-                    if let Err(error) = files.remove_file(&old) {
-                        // The client is told that the rename failed, so there must be no second name.
-                        let _ = files.remove_file(new);
-                        return Err(error.into());
-                    }
-                }
-                Err(
-                    FileError::Unsupported
-                    | FileError::CrossDevice
-                    | FileError::NotPermitted
-                    | FileError::Quota
-                    | FileError::TooManyLinks,
-                ) => rename_checked(files, &old, new)?,
-                Err(error) => return Err(error.into()),
-            }
+            self.files.rename(&old, new)?;
         } else {
-            rename_checked(files, &old, new)?;
+            self.files.rename_new(&old, new).map_err(|error| match error {
+                FileError::Exists => refusal_of_rename(&mut self.files, &old, new),
+                error => error,
+            })?;
         }
         self.replies.put_ok(id);
         Ok(())
@@ -120,10 +101,14 @@ impl<F: FileSystem> Server<F> {
     }
 }
 
-/// Renames if nothing has the new name.
-fn rename_checked(files: &mut impl FileSystem, old: &str, new: &str) -> Result<(), FileError> {
-    match files.metadata(new, false) {
-        Ok(_) => Err(FileError::Exists),
-        Err(_) => files.rename(old, new),
+/// Why something is not renamed to a name that exists. The system may have looked at nothing else.
+fn refusal_of_rename(files: &mut impl FileSystem, old: &str, new: &str) -> FileError {
+    match files.metadata(old, false) {
+        Err(error) => error,
+        // What a slash is behind has to be a directory. OpenSSH's server looks at that first, unless it makes a link.
+        Ok(found) if found.kind != FileKind::Regular && new.ends_with('/') && files.metadata(new, false).is_err() => {
+            FileError::NotDirectory
+        }
+        Ok(_) => FileError::Exists,
     }
 }
