@@ -1,7 +1,10 @@
 //! The program `scp` with clients that speak scp's own protocol: OpenSSH's `scp -O`, pscp and AsyncSSH.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,7 +26,9 @@ auth = \"none\"
 [tenants.wide]
 plugin = \"scp\"
 exec_programs = true
+files = true
 grants.directory = { path = \"wide\", access = \"read-write\" }
+grants.mounts = { \"/data\" = \"mounted\", \"/usr/share/data\" = \"mounted\" }
 [tenants.narrow]
 plugin = \"scp\"
 routes.exec = { scp = \"scp\" }
@@ -33,9 +38,10 @@ grants.directory = { path = \"narrow\", access = \"read-write\", bytes = \"300 K
 fn gateway() -> Gateway {
     let setup = Setup::default();
     let plugins = setup.folder().join("programs");
-    for folder in ["programs", "programs/bin", "wide", "narrow"] {
+    for folder in ["programs", "programs/bin", "wide", "narrow", "mounted"] {
         fs::DirBuilder::new().mode(0o755).create(setup.folder().join(folder)).expect("our own folder");
     }
+    fs::write(setup.folder().join("mounted/book"), "text").expect("our own folder");
     let program = fs::read(shipped_plugins().join("bin/scp.wasm")).expect("it is built");
     fs::write(plugins.join("bin/scp.wasm"), program).expect("our own folder");
     setup.plugins(plugins).configuration(CONFIGURATION).start()
@@ -217,6 +223,69 @@ fn targets_and_quoted_paths_are_literal_and_a_whole_home_is_fetched() {
     gateway.end();
 }
 
+/// What is beside the user's files is sent if a path or a link names it.
+#[test]
+fn mounts_are_not_sent_with_the_home_around_them() {
+    let gateway = gateway();
+    let wide = gateway.folder().join("wide");
+    fs::create_dir(wide.join("own")).expect("our own folder");
+    symlink("/usr/share/data", wide.join("own/books")).expect("our own folder");
+    symlink("data", wide.join("rack")).expect("our own folder");
+    let back = gateway.folder().join("back");
+    for version in OPENSSH_VERSIONS {
+        for (sources, sent) in [
+            (&["."][..], &["", "own", "own/books", "own/books/book", "rack", "rack/book"][..]),
+            (&["*"], &["", "own", "own/books", "own/books/book", "rack", "rack/book"]),
+            (&["data"], &["", "book"]),
+            (&["/usr/share"], &["", "data", "data/book"]),
+        ] {
+            let sources: Vec<_> = sources.iter().map(|path| format!("guest@127.0.0.1:{path}")).collect();
+            // The directory that is fetched has the name that it gets here; what a pattern matches goes into it.
+            if sources[0].ends_with('*') {
+                fs::create_dir(&back).expect("our own folder");
+            }
+            let arguments: Vec<_> =
+                ["-r"].into_iter().chain(sources.iter().map(String::as_str)).chain([text(&back)]).collect();
+            let finished = copy(version, &gateway, &arguments);
+            assert_eq!((finished.status, finished.err.as_str()), (Some(0), ""), "{version}: {sources:?}");
+            let names = tree(&back).into_keys().map(|path| text(&path).to_owned()).collect::<Vec<_>>();
+            assert_eq!(names, sent, "{version}: {sources:?}");
+            fs::remove_dir_all(&back).expect("it was made");
+        }
+    }
+    gateway.end();
+}
+
+#[test]
+fn what_cannot_be_sent_is_told_and_the_rest_is_sent() {
+    let gateway = gateway();
+    let wide = gateway.folder().join("wide");
+    fs::create_dir(wide.join("folder")).expect("our own folder");
+    for name in [&b"caf\xe9"[..], b"folder/\xff", b"folder/a\x80b", b"folder/note"] {
+        fs::write(wide.join(OsStr::from_bytes(name)), "text").expect("our own folder");
+    }
+    symlink("nowhere", wide.join("link")).expect("our own folder");
+    for version in OPENSSH_VERSIONS {
+        let back = gateway.folder().join(format!("back-{version}"));
+        fs::create_dir(&back).expect("our own folder");
+        for source in ["*", "."] {
+            let finished = copy(version, &gateway, &["-r", &format!("guest@127.0.0.1:{source}"), text(&back)]);
+            assert_eq!(finished.status, Some(1), "{version}: {source}: {}", finished.err);
+            for line in [
+                "link: No such file or directory",
+                "1 name that is not UTF-8: not sent",
+                "folder: 2 names that are not UTF-8: not sent",
+            ] {
+                assert!(finished.err.contains(line), "{version}: {source}: {line}: {}", finished.err);
+            }
+            let folder = if source == "*" { back.join("folder") } else { back.join("guest/folder") };
+            assert_eq!(tree(&folder).len(), 2, "{version}: {source}");
+            assert_eq!(fs::read_to_string(folder.join("note")).ok().as_deref(), Some("text"), "{version}: {source}");
+        }
+    }
+    gateway.end();
+}
+
 #[test]
 fn a_file_beyond_the_quota_is_told_and_the_next_one_is_stored() {
     for version in OPENSSH_VERSIONS {
@@ -257,8 +326,24 @@ fn a_client_that_is_lost_leaves_what_it_has_sent_and_no_session() {
     gateway.wait("the file", |event| (event.field("operation") == "create").then_some(()));
     running.kill_and_wait();
     gateway.wait("the end of the session", |event| (event.message == "session ended").then_some(()));
-    assert!(gateway.folder().join("wide/part").exists());
+    let part = gateway.folder().join("wide/part");
+    assert_eq!(fs::read_to_string(part).ok().as_deref(), Some("0123456789"));
     gateway.end();
+}
+
+/// Writes a file of this size whose every 8 bytes say where they are: swapped, repeated and missing pieces are seen.
+fn write_numbers(path: &Path, bytes: u64) {
+    let mut file = BufWriter::new(fs::File::create(path).expect("our own folder"));
+    (0..bytes / 8).for_each(|number| file.write_all(&number.to_be_bytes()).expect("there is room"));
+    file.flush().expect("there is room");
+}
+
+/// Whether a file is what [`write_numbers`] writes.
+fn is_numbers(path: &Path, bytes: u64) -> bool {
+    let mut file = BufReader::new(fs::File::open(path).expect("it was made"));
+    let mut number = [0; 8];
+    let is_right = |at: u64| file.read_exact(&mut number).is_ok() && number == at.to_be_bytes();
+    (0..bytes / 8).all(is_right) && fs::metadata(path).is_ok_and(|found| found.len() == bytes)
 }
 
 #[test]
@@ -266,8 +351,7 @@ fn a_large_file_goes_each_way_in_little_memory() {
     let gateway = gateway();
     let bytes = size(32, 1024) * MIB;
     let (there, back) = (gateway.folder().join("large"), gateway.folder().join("copy"));
-    let file = fs::File::create(&there).expect("our own folder");
-    file.set_len(bytes).expect("our own folder");
+    write_numbers(&there, bytes);
     let remote = "guest@127.0.0.1:large";
     for (way, places) in [("up", [text(&there), remote]), ("down", [remote, text(&back)])] {
         let mut command = openssh("10.0", &gateway);
@@ -278,7 +362,9 @@ fn a_large_file_goes_each_way_in_little_memory() {
         let took = gateway.processor_time().saturating_sub(before);
         figure(&format!("scp -O {} MiB {way}, processor time of the server", bytes / MIB), format!("{took:?}"));
     }
-    assert_eq!(fs::metadata(back).map(|metadata| metadata.len()).ok(), Some(bytes));
+    for path in [&gateway.folder().join("wide/large"), &back] {
+        assert!(is_numbers(path, bytes), "{}", path.display());
+    }
     assert!(gateway.peak_memory() < 96 * MIB, "{} MiB", gateway.peak_memory() / MIB);
     gateway.end();
 }

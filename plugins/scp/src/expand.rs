@@ -4,7 +4,7 @@ use std::env;
 
 use glob::{MatchOptions, Pattern};
 
-use crate::files::{Files, Kind, join};
+use crate::files::{Files, Kind, Names, join};
 
 /// Most words that the braces of all paths together can make.
 const MAX_WORDS: usize = 1024;
@@ -38,12 +38,21 @@ pub fn expand_home(home: &str, path: &str) -> String {
     }
 }
 
+/// What paths were expanded to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Expanded {
+    /// The paths to send.
+    pub paths: Vec<String>,
+    /// Directories of which a pattern wants every name, and how many of their names are not UTF-8.
+    pub unlisted: Vec<(String, u32)>,
+}
+
 /// Expands braces and patterns. A path that exists is used literally, and so is a pattern that matches nothing.
 ///
 /// # Errors
 ///
 /// The braces make more than 1,024 words or 256 KiB.
-pub fn expand_patterns<F: Files>(files: &mut F, paths: Vec<String>) -> Result<Vec<String>, String> {
+pub fn expand_patterns<F: Files>(files: &mut F, paths: Vec<String>) -> Result<Expanded, String> {
     let mut words = Vec::new();
     for path in paths {
         if !path.contains(['*', '?', '[', '{']) || files.look(&path).is_ok() {
@@ -52,8 +61,10 @@ pub fn expand_patterns<F: Files>(files: &mut F, paths: Vec<String>) -> Result<Ve
             expand_braces(path, &mut words)?;
         }
     }
-    let expand = |(word, is_pattern)| if is_pattern { expand_pattern(files, word) } else { vec![word] };
-    Ok(words.into_iter().flat_map(expand).collect())
+    let mut unlisted = Vec::new();
+    let expand = |(word, is_pattern)| if is_pattern { expand_pattern(files, word, &mut unlisted) } else { vec![word] };
+    let paths = words.into_iter().flat_map(expand).collect();
+    Ok(Expanded { paths, unlisted })
 }
 
 /// Expands `a{b,c}d` to `abd` and `acd`, and adds them to the words, which may be patterns.
@@ -115,8 +126,8 @@ fn first_braces(word: &str) -> Option<(&str, Vec<&str>, &str)> {
     Some((&word[..start], choices, &word[end + 1..]))
 }
 
-/// The paths that match, sorted; the word itself if none does.
-fn expand_pattern<F: Files>(files: &mut F, word: String) -> Vec<String> {
+/// The paths that match, sorted; the word itself if none does. A link that leads nowhere matches as well.
+fn expand_pattern<F: Files>(files: &mut F, word: String, unlisted: &mut Vec<(String, u32)>) -> Vec<String> {
     let is_pattern = |part: &str| part.contains(['*', '?', '[']);
     if !is_pattern(&word) {
         return vec![word];
@@ -130,14 +141,21 @@ fn expand_pattern<F: Files>(files: &mut F, word: String) -> Vec<String> {
         };
         let mut matching = Vec::new();
         for path in paths {
-            let names = list(files, if path.is_empty() { "." } else { &path });
-            let fitting = names.split_terminator('/').filter(|name| pattern.matches_with(name, OPTIONS));
+            let directory = if path.is_empty() { "." } else { &path };
+            let names = list(files, directory);
+            if names.unlisted > 0 && part.bytes().all(|byte| byte == b'*') {
+                unlisted.push((directory.to_owned(), names.unlisted));
+            }
+            let fitting = names.text.split_terminator('/').filter(|name| pattern.matches_with(name, OPTIONS));
             matching.extend(fitting.map(|name| join(&path, name)));
         }
         paths = matching;
     }
     // What the host makes is there for paths that name it.
-    paths.retain(|path| files.look(path).is_ok_and(|found| !found.is_hosts));
+    paths.retain(|path| match files.look(path) {
+        Ok(found) => !found.is_hosts,
+        Err(_) => files.is_there(path),
+    });
     paths.sort_unstable();
     if paths.is_empty() { vec![word] } else { paths }
 }
@@ -153,10 +171,10 @@ fn compile(part: &str) -> Option<Pattern> {
 }
 
 /// The names in a directory; none if it is no directory or cannot be read.
-fn list<F: Files>(files: &mut F, path: &str) -> String {
+fn list<F: Files>(files: &mut F, path: &str) -> Names {
     match files.open(path) {
-        Ok((directory, found)) if found.kind == Kind::Directory => files.list(directory).unwrap_or_default(),
-        _ => String::new(),
+        Ok((directory, found)) if found.kind == Kind::Directory => files.list(path, directory).unwrap_or_default(),
+        _ => Names::default(),
     }
 }
 
@@ -164,7 +182,10 @@ fn list<F: Files>(files: &mut F, path: &str) -> String {
 mod tests {
     use super::*;
     use crate::files::native::NativeFiles;
+    use std::ffi::OsStr;
     use std::fs;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
 
     fn expanded(word: &str) -> Vec<String> {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -176,7 +197,7 @@ mod tests {
         let home = folder.path().to_str().expect("it is UTF-8").to_owned();
         let paths = vec![expand_home(&home, word)];
         let expanded = expand_patterns(&mut NativeFiles::new(&home), paths).expect("they are few");
-        expanded.into_iter().map(|path| path.replace(&home, "HOME")).collect()
+        expanded.paths.into_iter().map(|path| path.replace(&home, "HOME")).collect()
     }
 
     #[test]
@@ -210,9 +231,30 @@ mod tests {
         assert!(refused(&["{a,b}".repeat(40)]));
         assert!(refused(&["{a,b}".repeat(9), "{a,b}".repeat(9), "{a,b}".repeat(9)]));
         assert!(refused(&[format!("{{a,b}}{{a,b}}{{a,b}}{{a,b}}{}", "{".repeat(30_000))]));
-        assert_eq!(of(&["{a,b}".repeat(10)]).map(|words| words.len()), Ok(1024));
+        assert_eq!(of(&["{a,b}".repeat(10)]).map(|words| words.paths.len()), Ok(1024));
         let open = format!("{{a,b}}{}", "{".repeat(30_000));
-        assert_eq!(of(&[open]).map(|words| words.len()), Ok(2));
+        assert_eq!(of(&[open]).map(|words| words.paths.len()), Ok(2));
+    }
+
+    #[test]
+    fn links_that_lead_nowhere_match_and_names_that_are_not_text_are_counted_where_all_are_wanted() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        fs::create_dir(folder.path().join("d")).expect("our own folder");
+        for name in [&b"caf\xe9"[..], b"d/\xff", b"d/a\x80", b"a.txt"] {
+            fs::write(folder.path().join(OsStr::from_bytes(name)), "").expect("our own folder");
+        }
+        symlink("nowhere", folder.path().join("d/b.txt")).expect("our own folder");
+        let of = |word: &str| expand_patterns(&mut NativeFiles::new(folder.path()), vec![word.to_owned()]);
+        let expanded = |paths: &[&str], unlisted: &[(&str, u32)]| {
+            let unlisted = unlisted.iter().map(|(path, count)| ((*path).to_owned(), *count)).collect();
+            Ok(Expanded { paths: paths.iter().map(|path| (*path).to_owned()).collect(), unlisted })
+        };
+        assert_eq!(of("*"), expanded(&["a.txt", "d"], &[(".", 1)]));
+        assert_eq!(of("*/*"), expanded(&["d/b.txt"], &[(".", 1), ("d", 2)]));
+        assert_eq!(of("[d]/*"), expanded(&["d/b.txt"], &[("d", 2)]));
+        assert_eq!(of("*.txt"), expanded(&["a.txt"], &[]));
+        assert_eq!(of("[d]/b.txt"), expanded(&["d/b.txt"], &[]));
+        assert_eq!(of("[d]/c.txt"), expanded(&["[d]/c.txt"], &[]));
     }
 
     #[test]

@@ -19,8 +19,8 @@ pub struct Found {
     pub size: u64,
     /// When it was modified and read.
     pub times: Times,
-    /// Whether the host makes it, beside the user's files: a device, `/tmp`, the names of programs. It is sent only if
-    /// a path names it.
+    /// Whether it is beside the user's files: what the host makes (a device, `/tmp`, the names of programs), and mounts
+    /// of the operator. It is sent only if a path names it.
     pub is_hosts: bool,
 }
 
@@ -44,6 +44,15 @@ pub struct Times {
     pub accessed: u64,
 }
 
+/// The names in a directory but `.` and `..`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Names {
+    /// Each followed by a slash. One text, since there may be a million.
+    pub text: String,
+    /// How many others there are, which are not UTF-8.
+    pub unlisted: u32,
+}
+
 /// Why something failed, in the words of strerror(3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileError(pub Cow<'static, str>);
@@ -55,6 +64,12 @@ impl FileError {
     pub(crate) const NOT_REGULAR: Self = Self(Cow::Borrowed("not a regular file"));
     /// A file ended before its size. OpenSSH's scp has this word for it.
     pub(crate) const SHRUNK: Self = Self(Cow::Borrowed("Broken pipe"));
+
+    /// Names of a directory are not UTF-8.
+    pub(crate) fn not_utf8(count: u32) -> Self {
+        let (names, are) = if count == 1 { ("name", "is") } else { ("names", "are") };
+        Self(Cow::Owned(format!("{count} {names} that {are} not UTF-8: not sent")))
+    }
 }
 
 /// Access to files. Paths are those of the client: relative ones begin at home, and links are followed.
@@ -78,9 +93,10 @@ pub trait Files {
     fn set_times(&mut self, path: &str, times: Times) -> Result<(), FileError>;
     /// Makes a directory.
     fn make_directory(&mut self, path: &str) -> Result<(), FileError>;
-    /// The names in an open directory but `.` and `..`, each followed by a slash, and closes it. One text, since there
-    /// may be a million.
-    fn list(&mut self, directory: Self::File) -> Result<String, FileError>;
+    /// The names in a directory that was opened by this path, which it closes.
+    fn list(&mut self, path: &str, directory: Self::File) -> Result<Names, FileError>;
+    /// Whether something is at the path, even if it is a link that leads nowhere.
+    fn is_there(&mut self, path: &str) -> bool;
     /// A hash that identifies the directory (device and inode).
     fn identity(&mut self, directory: &Self::File) -> Result<u128, FileError>;
 }

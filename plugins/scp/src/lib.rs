@@ -20,10 +20,10 @@ mod tests;
 mod text;
 
 pub use arguments::{Request, Role};
-pub use expand::{expand_home, expand_patterns};
+pub use expand::{Expanded, expand_home, expand_patterns};
 #[cfg(not(target_family = "wasm"))]
 pub use files::native::NativeFiles;
-pub use files::{FileError, Files, Found, Kind, Times};
+pub use files::{FileError, Files, Found, Kind, Names, Times};
 pub use program::run;
 pub use sink::Sink;
 pub use source::{Source, Step};

@@ -36,9 +36,13 @@ pub fn run() -> u8 {
     let home = env::var("HOME").ok().filter(|home| home.starts_with('/')).unwrap_or_else(|| "/".to_owned());
     let mut files = files(&home);
     request.paths.iter_mut().for_each(|path| *path = expand_home(&home, path));
+    let mut unlisted = Vec::new();
     if is_pattern && request.role == Role::Source {
         request.paths = match expand_patterns(&mut files, request.paths) {
-            Ok(paths) => paths,
+            Ok(expanded) => {
+                unlisted = expanded.unlisted;
+                expanded.paths
+            }
             Err(error) => {
                 eprintln!("scp: {error}");
                 return 1;
@@ -47,7 +51,10 @@ pub fn run() -> u8 {
     }
     match request.role {
         Role::Sink => receive(Sink::new(files, request), Streams::new()),
-        Role::Source => send(Source::new(files, request, &env::var("USER").unwrap_or_default()), Streams::new()),
+        Role::Source => {
+            let source = Source::new(files, request, &env::var("USER").unwrap_or_default());
+            send(source.with_unlisted(unlisted), Streams::new())
+        }
     }
 }
 

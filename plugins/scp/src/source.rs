@@ -6,7 +6,7 @@ mod tests;
 use std::mem;
 
 use crate::arguments::Request;
-use crate::files::{FileError, Files, Found, Kind, PATH, join, last_name};
+use crate::files::{FileError, Files, Found, Kind, Names, PATH, join, last_name};
 use crate::text::{error_line, on_one_line, printable};
 
 /// Files are read in pieces of this size, in bytes: what one call of the host gives.
@@ -35,6 +35,8 @@ pub struct Source<F: Files> {
     home_name: String,
     /// The path that is sent next, of those in the request.
     argument: usize,
+    /// Directories that have names that are not UTF-8, and how many. The client is to be told.
+    unlisted: Vec<(String, u32)>,
     /// The directories that are being sent, the outermost first.
     open: Vec<Level>,
     next: Next<F::File>,
@@ -53,6 +55,8 @@ struct Level {
     identity: u128,
     /// Its names, each followed by a slash.
     names: String,
+    /// How many others there are, which are not UTF-8.
+    unlisted: u32,
     /// Where the next name begins.
     at: usize,
 }
@@ -93,6 +97,7 @@ impl<F: Files> Source<F> {
             request,
             home_name: if is_name { user } else { "home" }.to_owned(),
             argument: 0,
+            unlisted: Vec::new(),
             open: Vec::new(),
             next: Next::Entry,
             waits: true,
@@ -101,6 +106,12 @@ impl<F: Files> Source<F> {
             failures: 0,
             shown: String::new(),
         }
+    }
+
+    /// Tells the client of names that are not UTF-8 in these directories: nothing that has one is sent.
+    #[must_use]
+    pub fn with_unlisted(self, unlisted: Vec<(String, u32)>) -> Self {
+        Self { unlisted, ..self }
     }
 
     /// Returns the next step. Call it when the previous one is done.
@@ -171,7 +182,12 @@ impl<F: Files> Source<F> {
         match mem::replace(&mut self.next, Next::Entry) {
             Next::Entry => self.choose(),
             Next::Header(entry) => self.send_header(entry),
-            Next::Contents(Entry::Directory(level)) => self.open.push(level),
+            Next::Contents(Entry::Directory(level)) => {
+                if level.unlisted > 0 {
+                    self.unlisted.push((level.path.clone(), level.unlisted));
+                }
+                self.open.push(level);
+            }
             Next::Contents(Entry::File(outgoing)) => self.send_contents(outgoing),
             Next::Done => self.next = Next::Done,
         }
@@ -185,6 +201,9 @@ impl<F: Files> Source<F> {
 
     /// Goes to the next entry, to the end of a directory, or to the end.
     fn choose(&mut self) {
+        if let Some((path, count)) = self.unlisted.pop() {
+            return self.report(&path, &FileError::not_utf8(count));
+        }
         let is_named = self.open.is_empty();
         let path = match self.open.last_mut() {
             Some(level) => match level.names[level.at..].split_once('/') {
@@ -238,8 +257,8 @@ impl<F: Files> Source<F> {
                 if self.open.iter().any(|level| level.identity == identity) {
                     return Err(FileError::LOOP);
                 }
-                let names = self.files.list(file)?;
-                Ok((Entry::Directory(Level { path, identity, names, at: 0 }), found))
+                let Names { text: names, unlisted } = self.files.list(&path, file)?;
+                Ok((Entry::Directory(Level { path, identity, names, unlisted, at: 0 }), found))
             }
             Kind::Directory | Kind::Other => Err(FileError::NOT_REGULAR),
         }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::{FileError, Files, Found, Kind, Times};
+use super::{FileError, Files, Found, Kind, Names, Times};
 
 /// The files of this machine.
 #[derive(Debug)]
@@ -94,16 +94,22 @@ impl Files for NativeFiles {
         fs::create_dir(self.path(path)).map_err(error)
     }
 
-    fn list(&mut self, directory: Self::File) -> Result<String, FileError> {
-        let mut names = String::new();
+    fn list(&mut self, _: &str, directory: Self::File) -> Result<Names, FileError> {
+        let mut names = Names::default();
         for entry in fs::read_dir(Path::new(&directory.1)).map_err(error)? {
-            // As WASI has it: names that are not UTF-8 are not seen.
-            if let Ok(name) = entry.map_err(error)?.file_name().into_string() {
-                names.push_str(&name);
-                names.push('/');
+            match entry.map_err(error)?.file_name().into_string() {
+                Ok(name) => {
+                    names.text.push_str(&name);
+                    names.text.push('/');
+                }
+                Err(_) => names.unlisted += 1,
             }
         }
         Ok(names)
+    }
+
+    fn is_there(&mut self, path: &str) -> bool {
+        fs::symlink_metadata(self.path(path)).is_ok()
     }
 
     fn identity(&mut self, directory: &Self::File) -> Result<u128, FileError> {

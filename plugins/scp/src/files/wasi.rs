@@ -8,7 +8,7 @@ use wasip2::filesystem::types::{
     PathFlags,
 };
 
-use super::{FileError, Files, Found, Kind, Times};
+use super::{FileError, Files, Found, Kind, Names, Times, components};
 
 /// The files that the session sees.
 pub(crate) struct WasiFiles {
@@ -23,9 +23,13 @@ impl WasiFiles {
         Self { roots: get_directories(), home }
     }
 
+    fn absolute<'a>(&self, path: &'a str) -> Cow<'a, str> {
+        if path.starts_with('/') { Cow::Borrowed(path) } else { Cow::Owned(super::join(&self.home, path)) }
+    }
+
     /// The root that holds the path, and the path from there.
     fn at(&self, path: &str) -> Result<(&Descriptor, String), FileError> {
-        let path = if path.starts_with('/') { Cow::Borrowed(path) } else { Cow::Owned(super::join(&self.home, path)) };
+        let path = self.absolute(path);
         let below = |root: &str| {
             let rest = path.strip_prefix(root.trim_end_matches('/'))?;
             (rest.is_empty() || rest.starts_with('/')).then(|| rest.trim_start_matches('/').to_owned())
@@ -33,6 +37,25 @@ impl WasiFiles {
         let roots = self.roots.iter().filter_map(|(root, name)| Some((root, below(name)?)));
         let (root, rest) = roots.min_by_key(|(_, rest)| rest.len()).ok_or_else(|| error(ErrorCode::NoEntry))?;
         Ok((root, if rest.is_empty() { ".".to_owned() } else { rest }))
+    }
+
+    /// What is at a path, which is relative to its root.
+    fn found(&self, stat: &DescriptorStat, path: &str) -> Found {
+        let found = found(stat);
+        let is_hosts = found.is_hosts || (found.kind == Kind::Directory && self.is_part(path));
+        Found { is_hosts, ..found }
+    }
+
+    /// Whether a directory is where another part of the tree begins, as `/tmp` and mounts do. Those that are not in the
+    /// root are in directories that the host makes.
+    fn is_part(&self, path: &str) -> bool {
+        let [name] = components(path)[..] else { return false };
+        // A link to a mount is the user's.
+        let is_link = |root: &Descriptor| {
+            root.stat_at(PathFlags::empty(), name).is_ok_and(|stat| stat.type_ == DescriptorType::SymbolicLink)
+        };
+        let part = |path: &str| whelk_guest::space::statvfs(path).map(|space| space.part).ok();
+        self.roots.iter().any(|(root, at)| at == "/" && !is_link(root) && part(&format!("/{name}")) != part("/"))
     }
 
     fn open_at(&self, path: &str, how: OpenFlags, access: DescriptorFlags) -> Result<Descriptor, FileError> {
@@ -72,8 +95,7 @@ fn error(code: ErrorCode) -> FileError {
     FileError(text.into())
 }
 
-/// `path` is that of [`WasiFiles::at`].
-fn found(stat: &DescriptorStat, path: &str) -> Found {
+fn found(stat: &DescriptorStat) -> Found {
     let kind = match stat.type_ {
         DescriptorType::RegularFile => Kind::File,
         DescriptorType::Directory => Kind::Directory,
@@ -81,8 +103,8 @@ fn found(stat: &DescriptorStat, path: &str) -> Found {
     };
     let seconds = |time: &Option<Datetime>| time.as_ref().map_or(0, |time| time.seconds);
     let (modified, accessed) = (&stat.data_modification_timestamp, &stat.data_access_timestamp);
-    // The host's own nodes have no times. Its `/tmp` is a directory on a disk, and hides one of the user's.
-    let is_hosts = stat.status_change_timestamp.is_none() || super::components(path) == ["tmp"];
+    // The host's own nodes have no times.
+    let is_hosts = stat.status_change_timestamp.is_none();
     let times = Times { modified: seconds(modified), accessed: seconds(accessed) };
     Found { kind, size: stat.size, times, is_hosts }
 }
@@ -92,12 +114,12 @@ impl Files for WasiFiles {
 
     fn look(&mut self, path: &str) -> Result<Found, FileError> {
         let (root, path) = self.at(path)?;
-        root.stat_at(PathFlags::SYMLINK_FOLLOW, &path).map(|stat| found(&stat, &path)).map_err(error)
+        root.stat_at(PathFlags::SYMLINK_FOLLOW, &path).map(|stat| self.found(&stat, &path)).map_err(error)
     }
 
     fn open(&mut self, path: &str) -> Result<(Self::File, Found), FileError> {
         let file = self.open_at(path, OpenFlags::empty(), DescriptorFlags::READ)?;
-        let found = found(&file.stat().map_err(error)?, &self.at(path)?.1);
+        let found = self.found(&file.stat().map_err(error)?, &self.at(path)?.1);
         Ok((file, found))
     }
 
@@ -145,14 +167,21 @@ impl Files for WasiFiles {
         root.create_directory_at(&path).map_err(error)
     }
 
-    fn list(&mut self, directory: Self::File) -> Result<String, FileError> {
+    fn list(&mut self, path: &str, directory: Self::File) -> Result<Names, FileError> {
         let entries = directory.read_directory().map_err(error)?;
-        let mut names = String::new();
+        let mut names = Names::default();
         while let Some(entry) = entries.read_directory_entry().map_err(error)? {
-            names.push_str(&entry.name);
-            names.push('/');
+            names.text.push_str(&entry.name);
+            names.text.push('/');
         }
+        drop(entries);
+        // What has been removed meanwhile, or cannot be opened any more, has no names.
+        names.unlisted = whelk_guest::files::unlisted_names(self.absolute(path).as_ref()).unwrap_or(0);
         Ok(names)
+    }
+
+    fn is_there(&mut self, path: &str) -> bool {
+        self.at(path).is_ok_and(|(root, path)| root.stat_at(PathFlags::empty(), &path).is_ok())
     }
 
     fn identity(&mut self, directory: &Self::File) -> Result<u128, FileError> {

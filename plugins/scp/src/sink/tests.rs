@@ -2,6 +2,7 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
+use crate::files::Names;
 use crate::files::native::NativeFiles;
 use tempfile::TempDir;
 
@@ -48,8 +49,11 @@ impl Files for Limited {
         self.files.make_directory(path)
     }
 
-    fn list(&mut self, directory: Self::File) -> Result<String, FileError> {
-        self.files.list(directory)
+    fn is_there(&mut self, path: &str) -> bool {
+        self.files.is_there(path)
+    }
+    fn list(&mut self, path: &str, directory: Self::File) -> Result<Names, FileError> {
+        self.files.list(path, directory)
     }
 
     fn identity(&mut self, directory: &Self::File) -> Result<u128, FileError> {

@@ -1,4 +1,6 @@
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
@@ -68,6 +70,22 @@ fn what_cannot_be_sent_is_said_and_the_rest_is_sent() {
     let expected = "\x01scp: none: No such file or directory\n\x01scp: d: not a regular file\n\
         \x01scp: dangling: No such file or directory\n\x01scp: /dev/null: not a regular file\nC0644 1 x\ny\0";
     assert_eq!((bytes.as_str(), status), (expected, 1));
+}
+
+#[test]
+fn names_that_are_not_text_are_said_and_the_rest_is_sent() {
+    let folder = folder();
+    fs::create_dir_all(folder.path().join("d/e")).expect("our own folder");
+    for name in [&b"d/caf\xe9"[..], b"d/\xff", b"d/e/a\x80b", b"d/e/f"] {
+        fs::write(folder.path().join(OsStr::from_bytes(name)), "x").expect("our own folder");
+    }
+    let (bytes, status) = sent_from(folder.path(), "-rf d");
+    let expected = "D0755 0 d\n\x01scp: d: 2 names that are not UTF-8: not sent\nD0755 0 e\n\
+        \x01scp: d/e: 1 name that is not UTF-8: not sent\nC0644 1 f\nx\0E\nE\n";
+    assert_eq!((bytes.as_str(), status), (expected, 1));
+    // A client that refuses the directory is told of none in it.
+    let of = |replies: &[u8]| sent(NativeFiles::new(folder.path()), "-rf d d/e/f", replies);
+    assert_eq!(of(b"\0\x01no\n\0\0"), ("D0755 0 d\nC0644 1 f\nx\0".to_owned(), 1));
 }
 
 #[test]
@@ -153,8 +171,11 @@ impl<C: Fn(&str, Found) -> Found> Files for Changed<C> {
     fn make_directory(&mut self, path: &str) -> Result<(), FileError> {
         self.0.make_directory(path)
     }
-    fn list(&mut self, directory: Self::File) -> Result<String, FileError> {
-        self.0.list(directory)
+    fn list(&mut self, path: &str, directory: Self::File) -> Result<Names, FileError> {
+        self.0.list(path, directory)
+    }
+    fn is_there(&mut self, path: &str) -> bool {
+        self.0.is_there(path)
     }
     fn identity(&mut self, directory: &Self::File) -> Result<u128, FileError> {
         self.0.identity(directory)
@@ -198,7 +219,7 @@ fn what_the_host_makes_is_sent_only_if_a_path_names_it() {
     assert_eq!(of("-rf bin"), ("D0755 0 bin\nE\n".to_owned(), 0));
     assert_eq!(of("-f bin/sh"), ("\x01scp: bin/sh: Operation not permitted\n".to_owned(), 1));
     let expanded = crate::expand_patterns(&mut Changed(NativeFiles::new(folder.path()), hosts), vec!["*".to_owned()]);
-    assert_eq!(expanded, Ok(vec!["own".to_owned()]));
+    assert_eq!(expanded.map(|expanded| expanded.paths), Ok(vec!["own".to_owned()]));
 }
 
 /// Of a file that was longer when it was opened, the rest is zeros and an error.
