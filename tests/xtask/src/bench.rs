@@ -202,6 +202,7 @@ fn measure_sftp(place: &Place, size: u64) -> Outcome<Vec<String>> {
             lines.push(table_line(title, of(&left), of(&right)));
         }
     }
+    sftp::sweep(place)?;
     Ok(lines)
 }
 

@@ -19,6 +19,9 @@ const SMALL: u64 = 1 << 10;
 
 const MIB: u64 = 1 << 20;
 
+/// Where folders of earlier runs are until the last one.
+const ASIDE: &str = "sftp-aside";
+
 /// How often the memory of the server is looked at during a transfer.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -90,7 +93,7 @@ fn source(place: &Place, size: u64) -> PathBuf {
 /// Runs a transfer on a server that has just been started.
 pub(crate) fn run(place: &Place, server: &mut Server, transfer: Transfer, size: u64) -> Outcome<Figures> {
     let (here, there) = (place.file("sftp-client"), place.files(server.kind()));
-    [&here, &there].into_iter().try_for_each(|folder| clear(folder))?;
+    [&here, &there].into_iter().try_for_each(|folder| clear(place, folder))?;
     let (source, name) = (source(place, size), transfer.name());
     if !transfer.is_upload() {
         copy(&source.join(name), &there.join(name))?;
@@ -118,14 +121,28 @@ pub(crate) fn run(place: &Place, server: &mut Server, transfer: Transfer, size: 
     Ok([cpu.as_secs_f64() * unit, wall.as_secs_f64() * unit, memory])
 }
 
-/// Makes a folder, or empties it: a server may have it open.
-fn clear(folder: &Path) -> Outcome {
-    doing(folder.display(), fs::create_dir_all(folder))?;
+/// Makes a folder, or empties it: a server may have it open. The folders in it are moved, and removed by [`sweep`]: for
+/// some seconds after thousands of files were removed, ext4 takes several times as long to create one.
+fn clear(place: &Place, folder: &Path) -> Outcome {
+    let aside = place.file(ASIDE);
+    for folder in [folder, &aside] {
+        doing(folder.display(), fs::create_dir_all(folder))?;
+    }
     for entry in doing(folder.display(), fs::read_dir(folder))?.filter_map(Result::ok) {
         let path = entry.path();
-        doing(path.display(), if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) })?;
+        let free = (0..).map(|number: u32| aside.join(number.to_string())).find(|free| !free.exists());
+        match free.filter(|_| path.is_dir()) {
+            Some(free) => doing(path.display(), fs::rename(&path, free))?,
+            None => doing(path.display(), fs::remove_file(&path))?,
+        }
     }
     Ok(())
+}
+
+/// Removes what the runs have left behind.
+pub(crate) fn sweep(place: &Place) -> Outcome {
+    let aside = place.file(ASIDE);
+    doing(aside.display(), fs::remove_dir_all(&aside))
 }
 
 fn client(place: &Place, server: &Server, script: &Path) -> Command {
