@@ -48,9 +48,19 @@ impl Meter {
         }
     }
 
-    /// Anonymous memory of all processes, in bytes, each shared page counted once.
+    /// Anonymous memory of all processes, in bytes, each shared page counted once. One that has ended has none.
     pub(crate) fn anonymous(&self) -> Outcome<u64> {
-        self.processes()?.iter().map(|pid| kib(&format!("/proc/{pid}/smaps_rollup"), "Pss_Anon:")).sum()
+        let memory = |pid: &u32| {
+            let file = format!("/proc/{pid}/smaps_rollup");
+            let has_ended = fs::read(&file).is_err_and(|error| {
+                matches!(
+                    rustix::io::Errno::from_io_error(&error),
+                    Some(rustix::io::Errno::SRCH | rustix::io::Errno::NOENT)
+                )
+            });
+            if has_ended { Ok(0) } else { kib(&file, "Pss_Anon:") }
+        };
+        self.processes()?.iter().map(memory).sum()
     }
 
     /// Resident memory of all processes, in bytes.
