@@ -55,10 +55,12 @@ impl Workspace {
     }
 }
 
-/// `None` for a package without a name, of which cargo has none.
+/// `None` for a package without a name, of which cargo has none, and for a library that is no plugin.
 fn plugin_package(package: &Value) -> Option<PluginPackage> {
     let name = package["name"].as_str()?.to_owned();
     let targets = package["targets"].as_array().into_iter().flatten();
-    let is_program = targets.flat_map(|target| target["kind"].as_array()).flatten().any(|kind| kind == "bin");
-    Some(PluginPackage { name, is_program })
+    let kinds: Vec<&Value> = targets.flat_map(|target| target["kind"].as_array()).flatten().collect();
+    let is_program = kinds.iter().any(|kind| *kind == "bin");
+    let is_plugin = is_program || kinds.iter().any(|kind| *kind == "cdylib");
+    is_plugin.then_some(PluginPackage { name, is_program })
 }
