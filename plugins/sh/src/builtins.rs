@@ -1,0 +1,18 @@
+//! The builtin commands (XCU 2.14, and bash's).
+
+mod arguments;
+mod control;
+mod declare;
+mod directory;
+mod history;
+mod jobs;
+mod limits;
+mod names;
+mod print;
+mod read;
+mod set;
+mod table;
+mod test;
+mod traps;
+
+pub(crate) use table::{Builtin, declares, find, is_special};

@@ -1,0 +1,284 @@
+//! Compound commands and functions.
+
+use crate::pattern::Pattern;
+use crate::state::{Frame, Function, Run, ScopeKind, Shell, Stop, TrapAction};
+use crate::syntax::{Case, Command, CommandKind, For, List, Word, list_text};
+use std::rc::Rc;
+
+/// Whether a subshell must be a process of its own: it may send signals to the shell, or ask for its number.
+fn is_visible(list: &List) -> bool {
+    let text = list_text(list);
+    ["kill", "BASHPID", "PPID"].iter().any(|word| text.contains(word))
+}
+
+impl Shell {
+    pub(super) fn execute_compound(&mut self, kind: &CommandKind) -> Run {
+        match kind {
+            CommandKind::Group(list) => self.execute_list(list),
+            CommandKind::Subshell(list) => {
+                let list = list.clone();
+                if self.is_on("monitor") || is_visible(&list) {
+                    return self.run_subshell(&list);
+                }
+                self.in_subshell(|shell| shell.execute_list(&list));
+                Ok(())
+            }
+            CommandKind::If { branches, otherwise } => self.execute_if(branches, otherwise.as_ref()),
+            CommandKind::Loop { until, condition, body } => self.execute_while(*until, condition, body),
+            CommandKind::For(command) if command.is_select => self.execute_select(command),
+            CommandKind::For(command) => self.execute_for(command),
+            CommandKind::ArithFor { parts, body } => self.execute_arithmetic_for(parts, body),
+            CommandKind::Case(case) => self.execute_case(case),
+            CommandKind::Arith(word) => {
+                self.trace_text(&format!("(( {} ))", word.raw.trim()));
+                let value = self.arithmetic_word(word);
+                match value {
+                    Ok(value) => self.status = i32::from(value == 0),
+                    Err(Stop::Discard) => self.status = 1,
+                    Err(stop) => return Err(stop),
+                }
+                Ok(())
+            }
+            CommandKind::Test(test) => self.execute_test(test),
+            CommandKind::Coproc { name, body } => self.execute_coproc(name, body),
+            CommandKind::Simple { .. } | CommandKind::Function { .. } => Ok(()),
+        }
+    }
+
+    pub(super) fn define_function(&mut self, name: &str, body: &Rc<Command>) -> Run {
+        if self.readonly_functions.iter().any(|readonly| readonly == name) {
+            self.report(&format!("{name}: readonly function"));
+            self.status = 1;
+            return Ok(());
+        }
+        let source = self.frames.last().map_or_else(
+            || match self.read_from {
+                "file" => self.name.clone(),
+                "stdin" => "main".to_owned(),
+                _ => "environment".to_owned(),
+            },
+            |frame| frame.source.clone(),
+        );
+        let function = Function { body: body.clone(), source, line: self.line };
+        Rc::make_mut(&mut self.functions).insert(name.to_owned(), Rc::new(function));
+        self.status = 0;
+        Ok(())
+    }
+
+    fn execute_if(&mut self, branches: &[(List, List)], otherwise: Option<&List>) -> Run {
+        for (condition, body) in branches {
+            self.execute_unchecked(condition)?;
+            if self.status == 0 {
+                return self.execute_list(body);
+            }
+        }
+        self.status = 0;
+        otherwise.map_or(Ok(()), |list| self.execute_list(list))
+    }
+
+    /// Executes the body of a loop once. False: the loop ends.
+    fn iterate(&mut self, body: impl FnOnce(&mut Self) -> Run) -> Run<bool> {
+        match body(self) {
+            Ok(()) => Ok(true),
+            Err(Stop::Break(levels)) if levels > 1 && self.loops > 1 => Err(Stop::Break(levels - 1)),
+            Err(Stop::Break(_)) => Ok(false),
+            Err(Stop::Continue(levels)) if levels > 1 && self.loops > 1 => Err(Stop::Continue(levels - 1)),
+            Err(Stop::Continue(_)) => Ok(true),
+            Err(stop) => Err(stop),
+        }
+    }
+
+    fn in_loop(&mut self, body: impl FnOnce(&mut Self) -> Run) -> Run {
+        self.loops += 1;
+        let result = body(self);
+        self.loops -= 1;
+        result
+    }
+
+    fn execute_while(&mut self, until: bool, condition: &List, body: &List) -> Run {
+        self.in_loop(|shell| {
+            let mut status = 0;
+            loop {
+                let mut met = false;
+                let goes_on = shell.iterate(|shell| {
+                    shell.execute_unchecked(condition)?;
+                    met = (shell.status == 0) != until;
+                    if met { shell.execute_list(body) } else { Ok(()) }
+                });
+                let goes_on = goes_on?;
+                // `continue` in the condition begins the next round.
+                let by_condition = !met && goes_on && (shell.status == 0) == until;
+                if met {
+                    status = shell.status;
+                }
+                if !goes_on || by_condition {
+                    shell.status = if goes_on { status } else { 0 };
+                    return Ok(());
+                }
+            }
+        })
+    }
+
+    fn execute_for(&mut self, command: &For) -> Run {
+        let values = match &command.words {
+            Some(words) => self.expand_words(words)?,
+            None => self.positional.as_ref().clone(),
+        };
+        self.status = 0;
+        self.in_loop(|shell| {
+            let head = || {
+                let words = command.words.iter().flatten().map(|word| word.raw.as_str()).collect::<Vec<_>>();
+                format!("for {} in {}", command.name, words.join(" "))
+            };
+            for value in values {
+                shell.debug_trap(head)?;
+                if shell.is_on("xtrace") {
+                    shell.trace_text(&head());
+                }
+                shell.assign_loop_variable(&command.name, value)?;
+                if !shell.iterate(|shell| shell.execute_list(&command.body))? {
+                    shell.status = 0;
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn assign_loop_variable(&mut self, name: &str, value: String) -> Run {
+        if self.variables.get(name).is_some_and(|variable| variable.nameref && !variable.readonly) {
+            // Each value is the name that it refers to.
+            self.set_text(name, value);
+            return Ok(());
+        }
+        self.assign(name, None, value, false).map_err(|message| self.assignment_error(&message))
+    }
+
+    fn execute_arithmetic_for(&mut self, [first, condition, step]: &[Word; 3], body: &List) -> Run {
+        let evaluate = |shell: &mut Self, word: &Word| {
+            if !word.raw.trim().is_empty() {
+                shell.trace_text(&format!("(( {} ))", word.raw.trim()));
+            }
+            shell.arithmetic_word(word)
+        };
+        evaluate(self, first)?;
+        self.status = 0;
+        self.in_loop(|shell| {
+            while condition.raw.trim().is_empty() || evaluate(shell, condition)? != 0 {
+                if !shell.iterate(|shell| shell.execute_list(body))? {
+                    shell.status = 0;
+                    break;
+                }
+                evaluate(shell, step)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn execute_select(&mut self, command: &For) -> Run {
+        let values = match &command.words {
+            Some(words) => self.expand_words(words)?,
+            None => self.positional.as_ref().clone(),
+        };
+        self.status = 0;
+        let mut shows = true;
+        self.in_loop(|shell| {
+            loop {
+                if shows {
+                    for (at, value) in values.iter().enumerate() {
+                        shell.say(&format!("{}) {value}", at + 1));
+                    }
+                }
+                let prompt = shell.text_of("PS3").unwrap_or_else(|| "#? ".to_owned());
+                // Nobody can be told if standard error is gone.
+                let _ = shell.write_to(2, &prompt);
+                let Some(line) = shell.read_line(0)? else {
+                    shell.say("");
+                    shell.status = 1;
+                    return Ok(());
+                };
+                shows = line.trim().is_empty();
+                shell.set_text("REPLY", line.clone());
+                if shows {
+                    continue;
+                }
+                let choice = line.trim().parse::<usize>().ok().and_then(|number| values.get(number.checked_sub(1)?));
+                shell.assign_loop_variable(&command.name, choice.cloned().unwrap_or_default())?;
+                if !shell.iterate(|shell| shell.execute_list(&command.body))? {
+                    shell.status = 0;
+                    return Ok(());
+                }
+            }
+        })
+    }
+
+    fn execute_case(&mut self, case: &Case) -> Run {
+        let text = self.expand_single(&case.word)?;
+        self.trace_text(&format!("case {} in", case.word.raw));
+        self.status = 0;
+        let mut falls_through = false;
+        for arm in &case.arms {
+            let mut chosen = falls_through;
+            for pattern in arm.patterns.iter().filter(|_| !falls_through) {
+                let pattern = self.expand_pattern(pattern)?;
+                if Pattern::new(&pattern, self.pattern_options()).matches(&text) {
+                    chosen = true;
+                    break;
+                }
+            }
+            falls_through = false;
+            if chosen {
+                self.execute_list(&arm.body)?;
+                match arm.end {
+                    ";&" => falls_through = true,
+                    ";;&" => {}
+                    _ => break,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls a function. What the call assigns is in the innermost scope already.
+    pub(super) fn call_function(&mut self, name: &str, function: &Function, arguments: Vec<String>) -> Run {
+        let most = self.text_of("FUNCNEST").and_then(|text| text.parse::<usize>().ok()).filter(|most| *most > 0);
+        let calls = self.frames.iter().filter(|frame| frame.is_function).count();
+        if let Some(most) = most.filter(|most| calls >= *most) {
+            self.report(&format!("{name}: maximum function nesting level exceeded ({most})"));
+            self.status = 1;
+            return Err(Stop::Discard);
+        }
+        let positional = std::mem::replace(&mut self.positional, Rc::new(arguments));
+        let loops = std::mem::take(&mut self.loops);
+        let line = self.line;
+        self.frames.push(Frame { name: name.to_owned(), source: function.source.clone(), line, is_function: true });
+        self.variables.push(ScopeKind::Function);
+        let traps = self.hide_function_traps();
+        let result = self.execute_command(&function.body);
+        let result = if matches!(result, Ok(()) | Err(Stop::Return)) { self.return_trap(result) } else { result };
+        self.show_function_traps(traps);
+        self.variables.pop();
+        self.frames.pop();
+        self.loops = loops;
+        self.positional = positional;
+        self.line = line;
+        match result {
+            Err(Stop::Return | Stop::Break(_) | Stop::Continue(_)) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// DEBUG and RETURN are not for functions, unless `functrace` is on.
+    fn hide_function_traps(&mut self) -> Vec<(String, TrapAction)> {
+        if self.is_on("functrace") {
+            return Vec::new();
+        }
+        ["DEBUG", "RETURN"].iter().filter_map(|name| self.traps.remove_entry(*name)).collect()
+    }
+
+    fn show_function_traps(&mut self, traps: Vec<(String, TrapAction)>) {
+        for (name, action) in traps {
+            self.traps.entry(name).or_insert(action);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Traps, and the changes of jobs.
+
+use crate::state::{JobState, Run, Shell, Stop, TrapAction};
+
+impl Shell {
+    /// Executes the traps of the signals that have arrived.
+    pub(crate) fn run_pending_traps(&mut self) -> Run {
+        if self.in_place > 0 && !self.traps.values().any(|action| matches!(action, TrapAction::Run(_))) {
+            // The process is another's: it is for the shell that this one is a subshell of.
+            return Ok(());
+        }
+        while let Some(signal) = self.system.next_signal() {
+            match self.traps.get(signal).cloned() {
+                Some(TrapAction::Run(text)) => self.run_trap(&text)?,
+                Some(TrapAction::Ignore) => {}
+                None if signal == "CHLD" || self.interactive => {}
+                // Caught for the shell that this one is a subshell of.
+                None if self.subshell > 0 => {
+                    self.status = 128 + crate::system::signal_number(signal).unwrap_or(0);
+                    return Err(Stop::Exit);
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Executes the text of a trap. `$?` is afterwards what it was before.
+    pub(crate) fn run_trap(&mut self, text: &str) -> Run {
+        let (status, outer, line) = (self.status, self.trap_status, self.line);
+        let pipe_status = self.pipe_status.clone();
+        self.trap_status = Some(status);
+        self.in_trap += 1;
+        let result = self.execute_trap_text(text, status);
+        self.in_trap -= 1;
+        self.trap_status = outer;
+        self.pipe_status = pipe_status;
+        self.line = line;
+        match result {
+            Ok(()) | Err(Stop::Discard) => {
+                self.status = status;
+                Ok(())
+            }
+            Err(stop) => Err(stop),
+        }
+    }
+
+    fn execute_trap_text(&mut self, text: &str, status: i32) -> Run {
+        let mut lines = crate::syntax::TextLines::new(text);
+        let mut parser = crate::syntax::Parser::new(&mut lines, self.line);
+        self.status = status;
+        self.execute_parsed(&mut parser, false)
+    }
+
+    /// The trap on DEBUG, before a command.
+    pub(super) fn debug_trap(&mut self, text: impl FnOnce() -> String) -> Run {
+        if self.in_trap > 0 {
+            return Ok(());
+        }
+        match self.traps.get("DEBUG").cloned() {
+            Some(TrapAction::Run(action)) => {
+                self.command_text = text();
+                self.run_trap(&action)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The trap on EXIT, once.
+    pub(crate) fn run_exit_trap(&mut self) {
+        let Some(TrapAction::Run(text)) = self.traps.remove("EXIT") else { return };
+        let status = self.status;
+        let outer = self.trap_status.replace(status);
+        self.in_trap += 1;
+        self.loops = 0;
+        if let Err(Stop::Exit) = self.execute_trap_text(&text, status) {
+            // `exit` in the trap decides.
+        } else {
+            self.status = status;
+        }
+        self.in_trap -= 1;
+        self.trap_status = outer;
+    }
+
+    /// The trap on RETURN, at the end of a function.
+    pub(crate) fn return_trap(&mut self, result: Run) -> Run {
+        match self.traps.get("RETURN").cloned() {
+            Some(TrapAction::Run(text)) => {
+                self.run_trap(&text)?;
+                result
+            }
+            _ => result,
+        }
+    }
+
+    /// Looks which jobs have changed, without waiting.
+    pub(crate) fn update_jobs(&mut self) {
+        loop {
+            let live = self.jobs.live();
+            if live.is_empty() {
+                return;
+            }
+            match self.system.wait(&live, false, false) {
+                Ok(Some((process, change))) => self.jobs.note(process, &change),
+                _ => return,
+            }
+        }
+    }
+
+    /// Tells the user which jobs have changed, and forgets those that are done.
+    pub(crate) fn tell_jobs(&mut self) {
+        self.update_jobs();
+        let jobs = self.jobs.list.clone();
+        for job in jobs.iter().filter(|job| !job.told) {
+            let state = job.state();
+            if !job.disowned && state != JobState::Running {
+                let line = self.job_line(job, false);
+                self.say(&line);
+            }
+            match state {
+                JobState::Done(_) | JobState::Killed(_) => self.jobs.remove(job.number),
+                _ => {
+                    if let Some(job) = self.jobs.get_mut(job.number) {
+                        job.told = true;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Arithmetic over the variables of the shell.
+
+use crate::arithmetic::{Values, evaluate};
+use crate::state::{Kind, Run, Shell, Value};
+use crate::syntax::Word;
+
+impl Values for Shell {
+    fn get(&mut self, name: &str, subscript: Option<&str>) -> Result<Option<String>, String> {
+        let text = match subscript {
+            None if name == "RANDOM" && self.is_random() => Some(self.next_random().to_string()),
+            None => self.text_of(name),
+            Some(subscript) => {
+                let key = self.subscript_key(name, subscript)?;
+                self.element(name, &key)
+            }
+        };
+        if text.is_none() && self.is_on("nounset") {
+            return Err(format!("{name}: unbound variable"));
+        }
+        Ok(text)
+    }
+
+    fn set(&mut self, name: &str, subscript: Option<&str>, value: i64) -> Result<(), String> {
+        let key = subscript.map(|subscript| self.subscript_key(name, subscript)).transpose()?;
+        self.assign(name, key.as_deref(), value.to_string(), false)
+    }
+}
+
+impl Shell {
+    /// The value of an expression.
+    pub(crate) fn arithmetic(&mut self, expression: &str) -> Result<i64, String> {
+        evaluate(expression, self)
+    }
+
+    pub(crate) fn arithmetic_word(&mut self, word: &Word) -> Run<i64> {
+        let expression = self.expand_quoted(word)?;
+        self.arithmetic(&expression).map_err(|message| self.expansion_error(&message))
+    }
+
+    /// The key of an element: the text itself for an associative array, otherwise the value of the expression.
+    pub(crate) fn subscript_key(&mut self, name: &str, subscript: &str) -> Result<String, String> {
+        let (target, _) = self.resolve(name);
+        let variable = self.variables.get(&target);
+        if variable.is_some_and(|variable| variable.kind == Kind::Assoc) {
+            return Ok(subscript.to_owned());
+        }
+        let mut index = self.arithmetic(subscript)?;
+        if index < 0 {
+            let value = self.variable(name).map(|variable| variable.value);
+            let length = match value {
+                Some(Value::Indexed(elements)) => elements.last_key_value().map_or(0, |(last, _)| last + 1),
+                Some(Value::Scalar(_)) => 1,
+                _ => 0,
+            };
+            index += length;
+            if index < 0 {
+                return Err(format!("{name}: bad array subscript"));
+            }
+        }
+        Ok(index.to_string())
+    }
+
+    /// An element of an array, or of a scalar its only one.
+    pub(crate) fn element(&self, name: &str, key: &str) -> Option<String> {
+        match self.variable(name)?.value {
+            Value::Unset => None,
+            Value::Scalar(text) => (key == "0").then_some(text),
+            Value::Indexed(elements) => elements.get(&key.parse().ok()?).cloned(),
+            Value::Assoc(elements) => elements.get(key).cloned(),
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! What a shell remembers: variables, options, descriptors, jobs, traps.
+
+mod jobs;
+mod options;
+mod shell;
+mod special;
+mod variables;
+
+pub(crate) use jobs::{Job, JobState, status_of};
+pub(crate) use options::{Options, SET_OPTIONS, SHOPTS};
+pub(crate) use shell::{Frame, Function, Run, Shell, Stop, TrapAction};
+pub(crate) use variables::{Assoc, Kind, ScopeKind, Value, Variable, Variables};

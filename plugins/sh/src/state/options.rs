@@ -1,0 +1,135 @@
+//! The options of `set` and `shopt`.
+
+use std::collections::BTreeSet;
+
+/// The options of `set`: letter (or a space) and name.
+pub(crate) const SET_OPTIONS: &[(char, &str)] = &[
+    ('a', "allexport"),
+    ('B', "braceexpand"),
+    (' ', "emacs"),
+    ('e', "errexit"),
+    ('E', "errtrace"),
+    ('T', "functrace"),
+    ('h', "hashall"),
+    ('H', "histexpand"),
+    (' ', "history"),
+    (' ', "ignoreeof"),
+    (' ', "interactive-comments"),
+    ('k', "keyword"),
+    ('m', "monitor"),
+    ('C', "noclobber"),
+    ('n', "noexec"),
+    ('f', "noglob"),
+    (' ', "nolog"),
+    ('b', "notify"),
+    ('u', "nounset"),
+    ('t', "onecmd"),
+    ('P', "physical"),
+    (' ', "pipefail"),
+    (' ', "posix"),
+    ('p', "privileged"),
+    ('v', "verbose"),
+    (' ', "vi"),
+    ('x', "xtrace"),
+];
+
+/// The options of `shopt`, and whether they are on at the start.
+pub(crate) const SHOPTS: &[(&str, bool)] = &[
+    ("autocd", false),
+    ("assoc_expand_once", false),
+    ("cdable_vars", false),
+    ("cdspell", false),
+    ("checkhash", false),
+    ("checkjobs", false),
+    ("checkwinsize", true),
+    ("cmdhist", true),
+    ("compat31", false),
+    ("compat32", false),
+    ("compat40", false),
+    ("compat41", false),
+    ("compat42", false),
+    ("compat43", false),
+    ("compat44", false),
+    ("complete_fullquote", true),
+    ("direxpand", false),
+    ("dirspell", false),
+    ("dotglob", false),
+    ("execfail", false),
+    ("expand_aliases", false),
+    ("extdebug", false),
+    ("extglob", false),
+    ("extquote", true),
+    ("failglob", false),
+    ("force_fignore", true),
+    ("globasciiranges", true),
+    ("globskipdots", true),
+    ("globstar", false),
+    ("gnu_errfmt", false),
+    ("histappend", false),
+    ("histreedit", false),
+    ("histverify", false),
+    ("hostcomplete", true),
+    ("huponexit", false),
+    ("inherit_errexit", false),
+    ("interactive_comments", true),
+    ("lastpipe", false),
+    ("lithist", false),
+    ("localvar_inherit", false),
+    ("localvar_unset", false),
+    ("login_shell", false),
+    ("mailwarn", false),
+    ("no_empty_cmd_completion", false),
+    ("nocaseglob", false),
+    ("nocasematch", false),
+    ("noexpand_translation", false),
+    ("nullglob", false),
+    ("patsub_replacement", true),
+    ("progcomp", true),
+    ("progcomp_alias", false),
+    ("promptvars", true),
+    ("restricted_shell", false),
+    ("shift_verbose", false),
+    ("sourcepath", true),
+    ("varredir_close", false),
+    ("xpg_echo", false),
+];
+
+/// The options that are on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Options {
+    on: BTreeSet<&'static str>,
+}
+
+impl Options {
+    pub(crate) fn new() -> Self {
+        let shopts = SHOPTS.iter().filter(|(_, on)| *on).map(|(name, _)| *name);
+        Self { on: shopts.chain(["braceexpand", "hashall", "interactive-comments"]).collect() }
+    }
+
+    pub(crate) fn is_on(&self, name: &str) -> bool {
+        self.on.contains(name)
+    }
+
+    /// Whether there is an option of that name.
+    pub(crate) fn set(&mut self, name: &str, on: bool) -> bool {
+        let names = SET_OPTIONS.iter().map(|(_, name)| *name).chain(SHOPTS.iter().map(|(name, _)| *name));
+        let Some(name) = names.into_iter().find(|known| *known == name) else { return false };
+        if on {
+            self.on.insert(name);
+        } else {
+            self.on.remove(name);
+        }
+        true
+    }
+
+    /// `$-`.
+    pub(crate) fn letters(&self) -> String {
+        let mut letters: Vec<char> = SET_OPTIONS
+            .iter()
+            .filter(|(letter, name)| *letter != ' ' && self.is_on(name))
+            .map(|(letter, _)| *letter)
+            .collect();
+        letters.sort_by_key(|letter| (letter.is_uppercase(), *letter));
+        letters.into_iter().collect()
+    }
+}

@@ -1,0 +1,60 @@
+//! What the shell says to bad input, and that none of it ends the process.
+
+use std::process::{Command, Output};
+
+fn shell() -> Command {
+    let test = std::env::current_exe().expect("the path of the test");
+    let program =
+        test.parent().and_then(std::path::Path::parent).expect("target/PROFILE/deps").join("examples/native-sh");
+    Command::new(program)
+}
+
+fn run(script: &str) -> Output {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("script");
+    std::fs::write(&path, script).expect("a new file");
+    shell().arg(&path).current_dir(folder.path()).output().expect("the shell starts")
+}
+
+fn assert_ran(script: &str, status: i32, stdout: &str, stderr: &str) {
+    let output = run(script);
+    let said = String::from_utf8_lossy(&output.stderr);
+    let shown: String = script.chars().take(60).collect();
+    assert_eq!(output.status.code(), Some(status), "{shown}: {said}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), stdout, "{shown}");
+    assert!(said.contains(stderr), "{shown}: {said}");
+}
+
+#[test]
+fn a_syntax_error_names_its_line_and_token() {
+    assert_ran("echo a\nif true; then\nfi\n", 2, "a\n", "line 3: syntax error near unexpected token `fi'");
+    assert_ran("echo 'a\n", 2, "", "looking for matching `''");
+    assert_ran("for x in a; do echo $x\n", 2, "", "unexpected end of file");
+    assert_ran("echo )\n", 2, "", "line 1: syntax error near unexpected token `)'");
+}
+
+#[test]
+fn the_status_says_why_a_command_did_not_run() {
+    assert_ran("no-such-command\necho $?\n", 0, "127\n", "line 1: no-such-command: command not found");
+    assert_ran("/etc/passwd\necho $?\n", 0, "126\n", "/etc/passwd: Permission denied");
+    assert_ran("bash -c 'kill -TERM $$'\necho $?\n", 0, "143\n", "");
+}
+
+#[test]
+fn nesting_without_end_is_an_error() {
+    let depth = 100_000;
+    let deep = "nested more than";
+    assert_ran(&format!("{}:{}\n", "( ".repeat(depth), " )".repeat(depth)), 2, "", deep);
+    assert_ran(&format!("echo {}{}\n", "$(echo ".repeat(depth), ")".repeat(depth)), 2, "", deep);
+    assert_ran(&format!("echo {}{}\n", "\"${x:-".repeat(depth), "}\"".repeat(depth)), 2, "", deep);
+    assert_ran("f() { f; }\nf\n", 2, "", deep);
+    let arithmetic = run(&format!("echo $(({}1{}))\n", "(".repeat(depth), ")".repeat(depth)));
+    assert!(String::from_utf8_lossy(&arithmetic.stderr).contains("recursion level exceeded"));
+}
+
+#[test]
+fn long_words_long_scripts_and_full_folders_are_no_faults() {
+    assert_ran(&format!("x={}\necho ${{#x}}\n", "a".repeat(10_000_000)), 0, "10000000\n", "");
+    assert_ran(&("x=1\n".repeat(100_000) + "echo done\n"), 0, "done\n", "");
+    assert_ran("for i in {1..10000}; do : > f$i; done\nset -- f*\necho $#\n", 0, "10000\n", "");
+}
