@@ -13,6 +13,7 @@ plugin = \"command\"
 auth = \"none\"
 [tenants.default]
 exec_programs = true
+grants.directory = { ephemeral = true }
 ";
 
 /// A gateway with one program, and the bytes of that.
@@ -66,7 +67,7 @@ fn openssh_runs_programs_by_their_names_and_each_failure_has_the_status_of_a_she
     }
     // `/bin` shows the names that may be run, whether a file is a program or not.
     let ended =
-        call(Client::OpenSsh100, &gateway, "command 'ls /bin' 'ls /usr/bin' 'size /bin/tool'").run(Input::Nothing);
+        call(Client::OpenSsh100, &gateway, "command 'ls /bin' 'ls /usr/bin' 'length /bin/tool'").run(Input::Nothing);
     let size = program.len();
     assert_eq!(ended.out.text(), format!("{0}{0}true {size}\n", "command\ntext\ntool\n"), "{}", ended.err);
     // Dropped in while the server runs.

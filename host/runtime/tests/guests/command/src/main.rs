@@ -161,7 +161,7 @@ fn use_file(word: &str, rest: &str) -> Option<io::Result<()>> {
             Ok(room) => Ok(println!("{} {} {}", room.free_bytes, room.free_files, room.name_max)),
             Err(error) => Ok(println!("{}", error.name())),
         },
-        "size" => fs::metadata(path).map(|found| println!("{} {}", found.is_file(), found.len())),
+        "length" => fs::metadata(path).map(|found| println!("{} {}", found.is_file(), found.len())),
         "ls" => fs::read_dir(path).map(|names| {
             names.for_each(|entry| println!("{}", entry.unwrap().file_name().to_string_lossy()));
         }),
