@@ -57,7 +57,7 @@ mod text;
 mod time;
 
 pub use startup::{is_builtin, run};
-#[cfg(unix)]
+#[cfg(all(unix, feature = "native"))]
 pub use system::native;
 pub use system::{
     Change, Description, Disposition, Errno, Fd, FileKind, FileStatus, Group, Identity, Limit, OpenHow, Request,

@@ -1,7 +1,7 @@
 //! What the shell needs of a system. Modelled on `whelk:process` and `wasi:filesystem`, so that one implementation is a
-//! thin layer over these; [`native`] is another, over the processes of Unix.
+//! thin layer over these; `native` is another, over the processes of Unix.
 
-#[cfg(unix)]
+#[cfg(all(unix, feature = "native"))]
 pub mod native;
 
 use std::rc::Rc;
