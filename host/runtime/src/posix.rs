@@ -8,11 +8,12 @@
 //! | `process` | one process as its own task and its imports see it, and a child as its parent sees it |
 //! | `description` | open file descriptions, and `descriptors`: the numbers of one process for them |
 //! | `pipe` | pipes, and `wakers`: who waits for one |
-//! | `errno` | why a call fails |
+//! | `errno` | why a call fails, and `limits`: what one process may have |
 
 mod description;
 mod descriptors;
 mod errno;
+mod limits;
 mod pipe;
 pub(crate) mod process;
 pub(crate) mod signal;
@@ -24,5 +25,6 @@ pub(crate) use description::{
 };
 pub(crate) use descriptors::{Descriptors, NUMBERS};
 pub(crate) use errno::Errno;
+pub(crate) use limits::ProcessLimits;
 pub(crate) use pipe::{ATOMIC_WRITE, PipeReader, PipeWait, PipeWriter, pipe};
 pub(crate) use wakers::Wakers;

@@ -97,6 +97,24 @@ impl ProcessEntry {
         self.table.terminal_access(self.id, Signal::Ttou)
     }
 
+    /// Waits until it may change the terminal: in the background it is stopped, and asks again when it continues.
+    ///
+    /// # Errors
+    /// [`Errno::Io`] if nobody could continue it, [`Errno::Interrupted`] if it catches the signal.
+    pub(crate) async fn may_change_terminal(&self) -> Result<(), Errno> {
+        loop {
+            self.pass().await;
+            match self.change_terminal() {
+                TerminalAccess::Permitted => return Ok(()),
+                TerminalAccess::Refused => return Err(Errno::Io),
+                TerminalAccess::Stopped if self.is_interrupted() && !self.is_stopped() => {
+                    return Err(Errno::Interrupted);
+                }
+                TerminalAccess::Stopped => {}
+            }
+        }
+    }
+
     /// It has written to a pipe that nobody reads: SIGPIPE. True if that ends the process.
     pub(crate) fn broken_pipe(&self) -> bool {
         self.table.raise(self.id, Signal::Pipe);
@@ -158,6 +176,11 @@ impl ProcessEntry {
     /// Processor time of its children that have ended and were waited for.
     pub(crate) fn children_time(&self) -> Duration {
         self.table.children_time(self.id)
+    }
+
+    /// Its instance could not be made: it is not there, and its parent is told nothing.
+    pub(crate) fn abandon(&self) {
+        self.table.abandon(self.id);
     }
 
     /// Another program takes its place, which ignores these signals.

@@ -70,8 +70,6 @@ pub(crate) struct Identity {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NewProcess {
     pub(crate) group: GroupChoice,
-    /// Its group becomes the foreground group.
-    pub(crate) foreground: bool,
     pub(crate) ignored: SignalSet,
     /// Processes of the session beyond which there is none more.
     pub(crate) most: usize,
@@ -156,6 +154,11 @@ impl ProcessTable {
         if let Some(closer) = closer {
             closer.wake();
         }
+    }
+
+    /// A process that was never made is not there, and its parent is told nothing.
+    pub(super) fn abandon(&self, id: u32) {
+        self.change(|processes| processes.records.retain(|record| record.id != id));
     }
 
     /// Another program takes the place of this one: it catches nothing, and ignores these.
@@ -357,10 +360,6 @@ impl Processes {
             GroupChoice::Join(group) if self.members(group).is_empty() => return Err(Errno::NotPermitted),
             GroupChoice::Join(group) => group,
         };
-        if new.foreground {
-            self.foreground.as_mut().ok_or(Errno::NoTerminal).map(|foreground| *foreground = group)?;
-            self.wake_all();
-        }
         self.last = id;
         let mut record = Record::new(id, parent, group, depth);
         record.ignored = new.ignored.iter().filter(|signal| signal.is_catchable()).collect();

@@ -15,7 +15,7 @@ fn session() -> (Arc<ProcessTable>, ProcessEntry) {
 }
 
 fn new(group: GroupChoice) -> NewProcess {
-    NewProcess { group, foreground: false, ignored: SignalSet::default(), most: 64 }
+    NewProcess { group, ignored: SignalSet::default(), most: 64 }
 }
 
 fn child(parent: &ProcessEntry, group: GroupChoice) -> (ProcessEntry, ChildHandle) {
@@ -38,10 +38,15 @@ fn the_first_process_leads_the_session_and_its_children_have_numbers_of_their_ow
     assert_eq!(a.identity(), Identity { id: 2, parent: 1, group: 2, foreground: Some(1) });
     let (b, _kept) = child(&a, GroupChoice::Inherit);
     assert_eq!(b.identity(), Identity { id: 3, parent: 2, group: 2, foreground: Some(1) });
-    let (c, _kept) = first.add_child(NewProcess { foreground: true, ..new(GroupChoice::Join(2)) }).unwrap();
+    let (c, _kept) = child(&first, GroupChoice::Join(2));
+    c.set_foreground(2).unwrap();
     assert_eq!(c.identity(), Identity { id: 4, parent: 1, group: 2, foreground: Some(2) });
     assert_eq!(first.add_child(new(GroupChoice::Join(77))).err(), Some(Errno::NotPermitted));
     assert_eq!(handle.id(), 2);
+    // One that was not made after all leaves nothing behind.
+    let (d, _kept) = child(&first, GroupChoice::New);
+    d.abandon();
+    assert_eq!(first.kill(SignalTarget::Process(d.id()), None), Err(Errno::NoProcess));
     let without = ProcessEntry::alone();
     assert_eq!(without.identity().foreground, None);
     assert_eq!(without.set_foreground(1), Err(Errno::NoTerminal));
