@@ -25,6 +25,11 @@ pub(crate) const KNOWN: &[(&str, usize, &str)] = &[
     ("host/gateway/src/auth/authenticators/pool.rs", 1, "the end of an instance, which is only dropped"),
     ("host/gateway/src/server/signals.rs", 1, "the thread whose end is the program's"),
     ("host/runtime/src/plugin/compile.rs", 1, "a process"),
+    (
+        "host/runtime/src/process/spawn.rs",
+        2,
+        "a process, whose panic ends it alone; and an instance, whose asker waits",
+    ),
     ("host/runtime/src/host/wasi/files/session.rs", 3, "the close of files, which a panic closes as well"),
     ("host/runtime/src/host/wasi/files/streams.rs", 2, "one call of a plugin, which waits for it"),
     ("host/runtime/src/host/wasi/standard.rs", 2, "one read or write of a program, which waits for it"),

@@ -422,6 +422,16 @@ events! {
             bytes: usize,
             unread_for: &'a str,
         }
+        /// A process that another one has started has failed: it trapped, met a limit, or the host is at fault. Its
+        /// session goes on.
+        ProcessChildFailed("process_child_failed", WARN, "whelk_runtime::process", "child process failed") {
+            connection: Option<u64>,
+            channel: u32,
+            tenant: &'a str,
+            plugin: &'a str,
+            generation: u32,
+            error: &'a str,
+        }
         /// The host panicked while it dropped a process: some of its memory may stay taken.
         ProcessDropFailed(
             "process_drop_failed", ERROR, "whelk_runtime::engine::reaper", "an instance was let go only in part"

@@ -17,6 +17,7 @@ mod log;
 mod process;
 mod reserved;
 mod space;
+mod spawner;
 mod state;
 mod terminal;
 mod timers;
@@ -29,14 +30,15 @@ pub(crate) use charges::Charges;
 pub(crate) use control::Control;
 pub(crate) use log::{LogBook, TEXT, printable};
 pub use reserved::is_private_name;
+pub(crate) use spawner::{NewProgram, Replaced, Replacement, SpawnParent, Spawner, Spawning};
 pub(crate) use state::State;
-pub(crate) use terminal::{Terminal, raw};
+pub(crate) use terminal::{Terminal, lock, raw};
 pub(crate) use timers::Timers;
 pub(crate) use topics::SessionTopics;
 pub(crate) use wasi::ProgramStart;
 pub(crate) use wasi::descriptors::ProcessIo;
 pub(crate) use wasi::files::{OpenProgram, ProgramBytes, ProgramFile, ProgramFiles};
-pub(crate) use wasi::stdio::{BrokenPipe, Streams};
+pub(crate) use wasi::stdio::BrokenPipe;
 
 use wasmtime::component::{HasSelf, Linker};
 
@@ -53,7 +55,7 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     keyvalue::link(linker)?;
     process::link(linker)?;
     wasmtime_wasi_config::add_to_linker(linker, |state: &mut State| state.grants().config.variables().into())?;
-    generated::terminal::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;
+    terminal::link(linker)?;
     generated::connection::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;
     generated::timers::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;
     generated::log::add_to_linker::<_, HasSelf<State>>(linker, |state| state)

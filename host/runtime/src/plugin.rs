@@ -28,6 +28,7 @@ use crate::grants::Grant;
 use crate::host::State;
 use crate::limits::Limits;
 use crate::plugin::health::{BreakerScope, Cause, Choice, Health, Opened, Who};
+use crate::posix::process::ProcessEntry;
 use crate::tenant::Tenant;
 pub use kind::Format;
 pub(crate) use kind::check_bytes;
@@ -250,6 +251,11 @@ impl Plugin {
     pub(crate) fn register_session(&self, pipes: &Arc<Shared>, tenant: &Arc<Tenant>) -> Presence {
         pipes.serve_by(self.shared_name(), self.generation());
         self.parts.live.register(pipes, tenant)
+    }
+
+    /// A process that another one has started begins to run this plugin.
+    pub(crate) fn register_child(&self, process: &Arc<ProcessEntry>, tenant: &Arc<Tenant>) -> Presence {
+        self.parts.live.register_child(process, tenant)
     }
 
     /// Gives it its place in a registry. It has at most one place; a second is ignored.

@@ -25,7 +25,6 @@
 
 mod arguments;
 mod environment;
-#[cfg_attr(not(test), expect(dead_code, reason = "the imports that start processes follow"))]
 mod executable;
 mod functions;
 mod guest;
@@ -33,6 +32,7 @@ mod handler;
 mod pause;
 mod program;
 mod smoke;
+mod spawn;
 mod store;
 
 use std::sync::Arc;
@@ -51,7 +51,9 @@ pub(crate) use guest::Guest;
 use handler::Handler;
 pub(crate) use pause::{Pause, ProcessEnd, Selection, StartRequest};
 use program::Program;
-pub(crate) use store::ProcessContext;
+pub(crate) use spawn::SharedSpawner;
+pub(crate) use spawn::made::SessionSpawner;
+pub(crate) use store::{ProcessContext, ProgramContext};
 
 /// One wasmtime store with one instance of a plugin.
 pub(crate) struct Process {
@@ -61,7 +63,7 @@ pub(crate) struct Process {
     /// Whether this version of the plugin starts well.
     trial: Trial,
     /// It is one of the plugin's live processes.
-    _presence: Presence,
+    presence: Presence,
 }
 
 /// What a process of a session runs.
@@ -97,7 +99,7 @@ impl Process {
                     }
                 };
                 let tenant = Arc::clone(context.tenant);
-                Ok(Self { guest, runs, tenant, trial, _presence: presence })
+                Ok(Self { guest, runs, tenant, trial, presence })
             }
             Err(stop) => {
                 trial.saw(&stop);
@@ -169,12 +171,12 @@ impl Process {
     /// A view for what it runs.
     fn view<'p>(&'p mut self, half: &'p mut SessionHalf) -> View<'p> {
         let limits = self.tenant.limits();
-        let (guest, trial) = (&mut self.guest, &mut self.trial);
+        let (guest, trial, presence) = (&mut self.guest, &mut self.trial, &mut self.presence);
         match &mut self.runs {
             Runs::Handler { functions, next_source } => {
                 View::Handler(Handler { guest, functions, next_source, trial, limits, half })
             }
-            Runs::Program(functions) => View::Program(Program { guest, functions, trial, limits, half }),
+            Runs::Program(functions) => View::Program(Program { guest, functions, trial, presence, limits, half }),
         }
     }
 }

@@ -24,8 +24,10 @@
 //! session's opening does. When that takes too long the request succeeds, the client is told to try again, and the
 //! session ends: after a refused request nothing could be printed.
 
+mod children;
 mod home;
 pub(crate) mod notice;
+mod programs;
 pub(crate) mod report;
 mod router;
 mod timeouts;
@@ -44,14 +46,13 @@ use crate::limits::usage::SessionUsage;
 use crate::plugin::Plugin;
 use crate::plugin::health::trial::Trial;
 use crate::plugin::lookup::{LookupNotice, Plugins};
-use crate::posix::process::ProcessEntry;
-use crate::posix::table::ProcessTable;
 use crate::process::{Pause, Process, ProcessContext, ProcessEnd, Selection, StartRequest};
 use crate::session::notice::serve_notice;
 use crate::session::report::{Processes, Report};
 use crate::session_types::{ChannelEvent, Ending, Exit, Facts, Output, ProgramRequest, SignalName};
 use crate::supervise::catch_future;
 use crate::tenant::Tenant;
+use children::Children;
 use router::{Route, Router};
 use timeouts::SessionTimeouts;
 
@@ -83,17 +84,14 @@ impl Plugin {
             let lived = timeouts.run(catch_future(Box::pin(session.run(&mut half)))).await;
             match lived {
                 Ok(Ok(())) => {}
-                Ok(Err(message)) => session.abort(Error::panicked(&message), &half),
-                Err(error) => session.abort(error, &half),
+                Ok(Err(message)) => session.abort(Error::panicked(&message), &half).await,
+                Err(error) => session.abort(error, &half).await,
             }
             session.leave_output(&half);
             session.report(&half)
         }
     }
 }
-
-/// How many ancestors a process may have.
-const DEPTH: u32 = 32;
 
 /// A session, apart from its current process.
 struct Session {
@@ -108,6 +106,8 @@ struct Session {
     temporary: Arc<Temporary>,
     /// Counts the open files of its processes.
     open_files: Arc<OpenCount>,
+    /// What a program has started that serves the session.
+    children: Children,
 }
 
 /// The process that follows one that has ended.
@@ -158,6 +158,7 @@ impl Session {
             processes,
             temporary: Arc::default(),
             open_files: Arc::default(),
+            children: Children::default(),
         }
     }
 
@@ -178,7 +179,8 @@ impl Session {
     }
 
     /// Ends the session at any point, after a timeout or a panic: no process is entered again.
-    fn abort(&mut self, error: Error, half: &SessionHalf) {
+    async fn abort(&mut self, error: Error, half: &SessionHalf) {
+        self.children.kill().await;
         // Whether there is a terminal is not known any more; one more return harms nobody.
         half.shared().host_line(&error.for_client(), true);
         half.shared().abort(error.exit());
@@ -270,7 +272,7 @@ impl Session {
         trial.plugin().check_grants(&self.tenant).map_err(Stop::Failed)?;
         self.processes.runs(trial.plugin());
         let is_program = trial.plugin().world().is_program();
-        let process = is_program.then(|| Arc::new(ProcessEntry::first(&Arc::new(ProcessTable::new(DEPTH)))));
+        let process = is_program.then(|| self.first_process(half));
         let context = ProcessContext {
             tenant: &self.tenant,
             facts: &self.facts,
@@ -355,6 +357,9 @@ impl Session {
     /// Ends the process and with it the session: tells the client how, and the process why.
     async fn end_process(&mut self, mut process: Process, how: ProcessEnd, half: &mut SessionHalf) {
         let pipes = Arc::clone(half.shared());
+        if self.children.are_left() {
+            return Box::pin(self.end_with_children(process, how, &pipes)).await;
+        }
         let closed = match how {
             ProcessEnd::Finished(exit) => {
                 pipes.exit(exit, Some(Ending::Finished));
@@ -411,6 +416,7 @@ impl Session {
         half.shared().hand_over();
         let hand_over = process.take_hand_over();
         process.end().await;
+        self.children.end(self.tenant.limits().grace).await;
         hand_over
     }
 

@@ -28,7 +28,6 @@ pub(crate) enum Purpose {
     /// published.
     Session,
     /// That of a process that another one has started.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the imports that start processes follow"))]
     Process,
     /// An authenticator's.
     Login,

@@ -5,9 +5,10 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context as Waking, Poll};
 
+use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, LinkerInstance, WasmList};
@@ -24,13 +25,15 @@ use crate::limits::budget::{Budget, Charge, Total};
 use crate::limits::output_charges::{OutputCharges, Space};
 use crate::posix::process::ProcessEntry;
 use crate::posix::signal::Signal;
-use crate::session_types::{Facts, Output, Pty, SignalName, WindowSize};
+use crate::session_types::{Exit, Facts, Output, Pty, SignalName, WindowSize};
 
 /// The variable with the command that the client sent.
 pub(crate) const ORIGINAL_COMMAND: &str = "SSH_ORIGINAL_COMMAND";
 
 /// The variables that say what the host knows of a connection, where it knows it. No client may set them.
 const OF_HOST: [&str; 4] = [ORIGINAL_COMMAND, "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY"];
+/// Most bytes of one write to a descriptor.
+const PIECE: usize = 64 << 10;
 /// The most signals that a plugin may catch: four times those of RFC 4254 §6.10.
 const CATCHES: usize = 64;
 /// The most names that are read for that: a list may repeat names.
@@ -69,13 +72,20 @@ pub(crate) struct Channel {
     caught: Option<Charge>,
     /// What a program is in the process table: its signals are there.
     process: Option<Arc<ProcessEntry>>,
+    /// The exit for which a process that is not the first has called `finish`.
+    finished: Option<Arc<OnceLock<Exit>>>,
 }
 
 /// A store whose data has a channel.
 pub(super) trait HasChannel: Send + 'static {
     fn channel(&self) -> &Channel;
     fn channel_mut(&mut self) -> &mut Channel;
+    /// Writes some of the bytes to a descriptor of a program that runs, and returns how many.
+    fn write_descriptor(&self, number: u32, bytes: Bytes) -> DescriptorWrite;
 }
+
+/// A write to a descriptor.
+pub(super) type DescriptorWrite = Pin<Box<dyn Future<Output = Result<usize, WriteError>> + Send>>;
 
 type Context<'s, T> = StoreContextMut<'s, T>;
 type Waits<'s, R> = Box<dyn Future<Output = wasmtime::Result<(R,)>> + Send + 's>;
@@ -92,11 +102,14 @@ pub(super) fn link<T: HasChannel>(linker: &mut Linker<T>) -> wasmtime::Result<()
         },
     )?;
     channel.func_wrap("send-eof", |store: Context<'_, T>, ()| {
-        store.data().channel().pipes.send_eof();
+        let channel = store.data().channel();
+        if !channel.is_of_child() {
+            channel.pipes.send_eof();
+        }
         Ok(())
     })?;
     channel.func_wrap("finish", |store: Context<'_, T>, (how,): (wit::Exit,)| {
-        store.data().channel().pipes.request_exit(printable_exit(how.into()));
+        store.data().channel().finish(printable_exit(how.into()));
         Ok(())
     })?;
     channel.func_wrap_async(
@@ -150,6 +163,7 @@ impl Channel {
             hand_over_check: Arc::clone(hand_over_check),
             output: pipes.charge_to(Arc::new(output)),
             caught: None,
+            finished: process.as_ref().filter(|process| !process.is_first()).map(|_| Arc::default()),
             process,
         }
     }
@@ -234,13 +248,36 @@ impl Channel {
         self.charges.tenant().limits()
     }
 
+    /// Whether it is that of a process that another one has started: the session's channel is not its own.
+    fn is_of_child(&self) -> bool {
+        self.finished.is_some()
+    }
+
+    /// The process wants to end like this when its call returns: the first process the session, another one itself.
+    fn finish(&self, how: Exit) {
+        match &self.finished {
+            // The first decision counts.
+            Some(finished) => _ = finished.set(how),
+            None => self.pipes.request_exit(how),
+        }
+    }
+
+    /// How a process that is not the first wants to end, once it has called `finish`.
+    pub(crate) fn finished(&self) -> Option<&Arc<OnceLock<Exit>>> {
+        self.finished.as_ref()
+    }
+
     fn writable(&self) -> u32 {
+        if self.is_of_child() {
+            // Its output goes to descriptors, whose room it asks for itself.
+            return 0;
+        }
         u32::try_from(self.pipes.room_for_output(self.limits().held_output)).unwrap_or(u32::MAX)
     }
 
     /// The process wants another plugin to take over when its call returns.
     fn hand_over(&self, plugin: String) -> Result<(), HandOverError> {
-        if !self.pipes.may_hand_over(self.limits().hand_overs) {
+        if self.is_of_child() || !self.pipes.may_hand_over(self.limits().hand_overs) {
             return Err(HandOverError::NotPermitted);
         }
         (self.hand_over_check)(&plugin)?;
@@ -268,6 +305,9 @@ impl From<OutputClosed> for WriteError {
 }
 
 async fn write<T: HasChannel>(store: Context<'_, T>, to: Output, data: &WasmList<u8>) -> Result<(), WriteError> {
+    if store.data().channel().is_of_child() {
+        return write_descriptor(store, to, data).await;
+    }
     let channel = store.data().channel();
     let (pipes, charges) = (&channel.pipes, &channel.output);
     if pipes.open_output()? == Flow::Held {
@@ -297,6 +337,27 @@ async fn write<T: HasChannel>(store: Context<'_, T>, to: Output, data: &WasmList
         budget.output_rate.take(u64::try_from(taken).unwrap_or(u64::MAX));
         sent += taken;
         charges.relieve();
+    }
+    Ok(())
+}
+
+/// In a process that another one has started, output goes to its descriptor 1 or 2.
+async fn write_descriptor<T: HasChannel>(
+    store: Context<'_, T>,
+    to: Output,
+    data: &WasmList<u8>,
+) -> Result<(), WriteError> {
+    let number = match to {
+        Output::Stdout => 1,
+        Output::Stderr => 2,
+        Output::Extended(_) => return Err(WriteError::Closed),
+    };
+    let mut sent = 0;
+    while sent < data.len() {
+        let bytes = data.as_le_slice(&store);
+        let piece = Bytes::copy_from_slice(&bytes[sent..bytes.len().min(sent + PIECE)]);
+        let write = store.data().write_descriptor(number, piece);
+        sent += write.await?;
     }
     Ok(())
 }
@@ -350,7 +411,7 @@ async fn wait<R>(channel: &Channel, mut ready: impl FnMut(&mut Waking<'_>) -> Op
 async fn request<T: HasChannel>(store: Context<'_, T>, name: String, payload: Vec<u8>) -> Result<bool, WriteError> {
     let channel = store.data().channel();
     let pipes = &channel.pipes;
-    if pipes.is_closed() {
+    if pipes.is_closed() || channel.is_of_child() {
         return Err(WriteError::Closed);
     }
     if is_reserved(&name) {

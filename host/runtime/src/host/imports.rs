@@ -1,4 +1,4 @@
-//! The imports that only read or change a part of the state: log, timers, terminal. Each part lies in the file of its
+//! The imports that only read or change a part of the state: log, timers. Each part lies in the file of its
 //! name.
 
 use std::time::Duration;
@@ -6,8 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::state::State;
-use crate::host::bindings::imports::types::{TerminalMode, WindowSize};
-use crate::host::bindings::imports::{log, terminal, timers};
+use crate::host::bindings::imports::{log, timers};
 
 impl log::Host for State {
     fn log(&mut self, level: log::Level, message: String) {
@@ -24,25 +23,5 @@ impl timers::Host for State {
 
     fn cancel(&mut self, timer: u32) {
         self.timers.cancel(timer);
-    }
-}
-
-impl terminal::Host for State {
-    fn get_size(&mut self) -> Option<WindowSize> {
-        self.channel.window_size().map(WindowSize::from)
-    }
-
-    fn get_modes(&mut self) -> Vec<TerminalMode> {
-        self.terminal.modes().map(|(opcode, argument)| TerminalMode { opcode, argument }).collect()
-    }
-
-    fn set_modes(&mut self, modes: Vec<TerminalMode>) -> Result<(), terminal::TerminalError> {
-        if !self.channel.has_terminal() {
-            return Err(terminal::TerminalError::NoTerminal);
-        }
-        let by_width = self.terminal.erases_by_width();
-        let modes = self.terminal.set_modes(modes.iter().map(|mode| (mode.opcode, mode.argument)))?;
-        self.channel.pipes.set_terminal_modes(modes, by_width);
-        Ok(())
     }
 }

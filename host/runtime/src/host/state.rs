@@ -1,27 +1,31 @@
 //! What the host knows about one process: the data of its store, a part for each family of imports. Every import sees
 //! this and nothing else. How it is made is in `process/store.rs`.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use wasmtime::ResourceLimiter;
 
-use super::channel::{Channel, HasChannel};
+use super::channel::{Channel, DescriptorWrite, HasChannel};
 use super::charges::Charges;
 use super::control::{Control, HasControl};
 use super::log::LogBook;
-use super::terminal::Terminal;
+use super::spawner::{SpawnParent, Spawner, Spawning};
+use super::terminal::{HasTerminal, Terminal};
 use super::timers::Timers;
 use super::topics::{HasTopics, SessionTopics};
-use super::wasi::descriptors::ProcessIo;
+use super::wasi::descriptors::{IoFailure, ProcessIo};
 use super::wasi::files::{Files, OpenLimits, ProgramFiles};
 use super::wasi::stdio::Streams;
 use super::wasi::{ProgramStart, Wasi};
 use crate::channel::Shared;
 use crate::error::Limit;
 use crate::grants::{Grants, OpenCount, Temporary};
+use crate::host::bindings::imports::channel::WriteError;
 use crate::limits::budget::{Budget, Total};
 use crate::limits::memory::Memory;
 use crate::limits::{Limits, count};
+use crate::posix::Errno;
 use crate::posix::process::ProcessEntry;
 use crate::session_types::Facts;
 use crate::tenant::Tenant;
@@ -29,7 +33,8 @@ use crate::tenant::Tenant;
 /// The data of one store. Each part lies in the file of the imports that use it.
 pub(crate) struct State {
     pub(crate) channel: Channel,
-    pub(crate) terminal: Terminal,
+    /// That of all processes of the session that are programs.
+    pub(crate) terminal: Arc<Mutex<Terminal>>,
     /// What `connection` tells.
     pub(crate) facts: Facts,
     /// What a connection plugin may begin by itself. None in every other plugin.
@@ -54,6 +59,8 @@ pub(crate) struct State {
     pub(crate) files: Arc<OpenCount>,
     /// How a program that runs uses its descriptors.
     pub(crate) io: Option<Arc<ProcessIo>>,
+    /// How a program of a session starts others.
+    pub(crate) spawning: Option<Box<Spawning>>,
 }
 
 impl State {
@@ -84,12 +91,18 @@ impl State {
         })
     }
 
+    /// How many files the process may have open.
+    pub(crate) fn most_files(&self) -> usize {
+        let own = self.spawning.as_ref().and_then(|spawning| spawning.limits.files);
+        count(self.limits().open_files).min(own.unwrap_or(usize::MAX))
+    }
+
     /// How many files may be open.
     pub(super) fn open_limits(&self) -> OpenLimits {
         let limits = self.limits();
         OpenLimits {
             process: Arc::clone(&self.files),
-            most: count(limits.open_files),
+            most: self.most_files(),
             session: Arc::clone(&self.session_files),
             session_most: count(limits.session_open_files),
         }
@@ -100,7 +113,7 @@ impl State {
     pub(crate) fn begin_program(&mut self, start: ProgramStart) -> Option<Arc<ProcessIo>> {
         let process = self.process.as_ref()?;
         let (streams, charges) = (Streams::new(&self.channel, process), self.charges.clone());
-        let (descriptors, directory) = (Arc::clone(&start.descriptors), start.directory.to_owned());
+        let (descriptors, directory) = (Arc::clone(&start.descriptors), start.directory.clone());
         let io = ProcessIo::new(descriptors, streams, Arc::clone(process), directory, start.file_limit);
         let (log, temporary) = (Arc::clone(&self.log), Arc::clone(&self.temporary));
         let open = self.open_limits();
@@ -116,9 +129,24 @@ impl State {
     }
 
     /// The files in which programs are found; `None` if it sees none.
-    #[expect(dead_code, reason = "the imports that start processes follow")]
     pub(crate) fn program_files(&mut self) -> Option<ProgramFiles> {
         self.files().into_session().map(ProgramFiles::new)
+    }
+
+    /// What this process gives to one that it starts, and who starts it. None if it cannot start any.
+    pub(super) fn spawn_parent(&mut self) -> Option<(Arc<dyn Spawner>, SpawnParent)> {
+        // Before a program runs it has no descriptors that it could give.
+        self.io.as_ref()?;
+        let files = self.program_files();
+        let spawning = self.spawning.as_ref()?;
+        let parent = SpawnParent {
+            process: Arc::clone(self.process.as_ref()?),
+            files,
+            terminal: Arc::clone(&self.terminal),
+            pty: self.channel.pty().cloned(),
+            usage: Arc::clone(self.charges.usage()),
+        };
+        Some((Arc::clone(&spawning.spawner), parent))
     }
 
     /// Ends the charges of sockets and parts of requests that the guest has dropped: after each call, and at each tick
@@ -137,6 +165,33 @@ impl HasChannel for State {
 
     fn channel_mut(&mut self) -> &mut Channel {
         &mut self.channel
+    }
+
+    fn write_descriptor(&self, number: u32, bytes: Bytes) -> DescriptorWrite {
+        let io = self.io.clone();
+        Box::pin(async move {
+            let io = io.ok_or(WriteError::Closed)?;
+            let description = io.descriptors().get(number).ok_or(WriteError::Closed)?;
+            io.write(&description, bytes).await.map_err(|failure| match failure {
+                IoFailure::Errno(Errno::Interrupted) => WriteError::Interrupted,
+                // One that ends the process ends it at its next tick or wait.
+                IoFailure::Errno(_) | IoFailure::Trap(_) => WriteError::Closed,
+            })
+        })
+    }
+}
+
+impl HasTerminal for State {
+    fn terminal(&self) -> &Arc<Mutex<Terminal>> {
+        &self.terminal
+    }
+
+    fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    fn process(&self) -> Option<&Arc<ProcessEntry>> {
+        self.process.as_ref()
     }
 }
 

@@ -4,9 +4,68 @@
 //! with the client's modes, but everything off that would change a byte, make a signal or echo. Programs start with the
 //! client's modes.
 
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use wasmtime::StoreContextMut;
+use wasmtime::component::Linker;
+
+use super::channel::Channel;
 use crate::host::bindings::imports::terminal::TerminalError;
+use crate::host::bindings::imports::types::{TerminalMode, WindowSize};
+use crate::posix::process::ProcessEntry;
 use crate::terminal::Modes;
 use crate::terminal::modes::is_known;
+
+/// A store whose data has a terminal.
+pub(super) trait HasTerminal: Send + 'static {
+    fn terminal(&self) -> &Arc<Mutex<Terminal>>;
+    fn channel(&self) -> &Channel;
+    /// What a program is in the process table.
+    fn process(&self) -> Option<&Arc<ProcessEntry>>;
+}
+
+type Context<'s, T> = StoreContextMut<'s, T>;
+type Waits<'s, R> = Box<dyn Future<Output = wasmtime::Result<(R,)>> + Send + 's>;
+
+/// Registered by hand, because a program of the background that changes the modes waits until it continues.
+pub(super) fn link<T: HasTerminal>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    let mut terminal = linker.instance("whelk:ssh/terminal@0.1.0")?;
+    terminal.func_wrap("get-size", |store: Context<'_, T>, ()| {
+        Ok((store.data().channel().window_size().map(WindowSize::from),))
+    })?;
+    terminal.func_wrap("get-modes", |store: Context<'_, T>, ()| {
+        let terminal = lock(store.data().terminal());
+        let modes = terminal.modes().map(|(opcode, argument)| TerminalMode { opcode, argument });
+        Ok((modes.collect::<Vec<_>>(),))
+    })?;
+    terminal.func_wrap_async("set-modes", |store: Context<'_, T>, (modes,): (Vec<TerminalMode>,)| -> Waits<'_, _> {
+        Box::new(async move { Ok((set_modes(store, &modes).await,)) })
+    })
+}
+
+/// tcsetattr(3).
+async fn set_modes<T: HasTerminal>(store: Context<'_, T>, modes: &[TerminalMode]) -> Result<(), TerminalError> {
+    if !store.data().channel().has_terminal() {
+        return Err(TerminalError::NoTerminal);
+    }
+    if let Some(process) = store.data().process().map(Arc::clone)
+        && process.may_change_terminal().await.is_err()
+    {
+        return Err(TerminalError::NoTerminal);
+    }
+    let state = store.data();
+    let mut terminal = lock(state.terminal());
+    let by_width = terminal.erases_by_width();
+    let modes = terminal.set_modes(modes.iter().map(|mode| (mode.opcode, mode.argument)))?;
+    state.channel().pipes.set_terminal_modes(modes, by_width);
+    Ok(())
+}
+
+/// Every change of the settings is complete or not made.
+pub(crate) fn lock(terminal: &Arc<Mutex<Terminal>>) -> MutexGuard<'_, Terminal> {
+    terminal.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The settings of the terminal that a process has accepted. The terminal itself is its channel's.
 #[derive(Default)]

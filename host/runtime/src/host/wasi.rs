@@ -65,7 +65,7 @@ pub(crate) struct ProgramStart {
     pub(crate) arguments: Vec<String>,
     pub(crate) environment: Vec<(String, String)>,
     /// Its working directory.
-    pub(crate) directory: &'static str,
+    pub(crate) directory: String,
     /// What it has open. Its standard streams are the first three numbers.
     pub(crate) descriptors: Arc<Descriptors>,
     /// The largest file that it may write, in bytes.

@@ -31,6 +31,8 @@ pub struct Budget {
     pub(crate) sessions: Account,
     /// Instances of all its sessions.
     pub(crate) instances: Account,
+    /// Processes that other processes have started.
+    pub(crate) processes: Account,
     /// Linear memory of all instances, and buffers that the host has for them, bytes.
     pub(crate) memory: Account,
     /// Files, sockets and connections of requests that are open.
@@ -120,6 +122,7 @@ impl Budget {
             sessions: Account::new(count(limits.tenant_sessions)),
             // They are bounded by what the server has (`engine/places.rs`).
             instances: Account::new(usize::MAX),
+            processes: Account::new(count(limits.tenant_processes)),
             memory: Account::new(limits.tenant_memory),
             files: Account::new(count(limits.tenant_open_files)),
             output: Buffered::new(limits.tenant_output),
@@ -142,6 +145,7 @@ impl Budget {
         let bytes = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
         let a_second = |bucket: &TokenBucket, units: u64| bucket.change(units, units);
         self.sessions.change(count(limits.tenant_sessions));
+        self.processes.change(count(limits.tenant_processes));
         self.memory.change(limits.tenant_memory);
         self.files.change(count(limits.tenant_open_files));
         self.output.resize(limits.tenant_output);

@@ -54,6 +54,11 @@ impl Memory {
         self.refused
     }
 
+    /// Bytes of all linear memories together.
+    pub(crate) fn now(&self) -> usize {
+        self.now
+    }
+
     pub(crate) fn peak(&self) -> usize {
         self.peak
     }

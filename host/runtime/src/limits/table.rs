@@ -121,6 +121,10 @@ pub struct Limits {
         Tenant tenant_tmp_bytes: Bytes = GIB, 0 => 1024 * GIB, "W28";
         /// The same in files and directories.
         Tenant tenant_tmp_files: Count = 100_000, 0 => 100_000_000, "W28";
+        /// Processes of one session at the same time, the first among them, and those whose end nobody has asked for.
+        Session processes: Count = 64, 1 => 4096, "X1, X3";
+        /// How many generations of processes a session may have that start each other.
+        Session process_depth: Count = 32, 1 => 1000, "X1";
         /// Timers of one instance.
         Session timers: Count = 64, 0 => 10_000, "W21";
         /// The shortest timer. A shorter one is refused.
@@ -224,6 +228,8 @@ pub struct Limits {
     ["Tenants: all sessions of one together"] {
         /// Sessions at once. One more is told so and ended.
         Tenant tenant_sessions: Count = 512, 1 => 100_000, "W52";
+        /// Processes of all its sessions together that other processes have started.
+        Tenant tenant_processes: Count = 512, 1 => 100_000, "X1";
         /// Memory of all instances, and of buffers for their files and requests.
         Tenant tenant_memory: Bytes = 4 * GIB, 64 * KIB => 1024 * GIB, "W5, W46";
         /// Bytes that its plugins have written and the clients have not taken. At this many the plugins wait.

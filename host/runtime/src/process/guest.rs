@@ -67,6 +67,33 @@ pub(crate) trait Watch {
     fn is_stopped(&self) -> bool;
     /// Whether the call should return now: it has the grace period from then on.
     fn is_over(&self) -> bool;
+    /// Whether the call belongs to the session's task, and has the grace period once the session is over.
+    fn is_of_session(&self) -> bool {
+        true
+    }
+}
+
+/// Of the making of an instance, in whichever task.
+struct Making;
+
+impl Watch for Making {
+    fn must_end(&mut self, _: &Context<'_>) -> bool {
+        false
+    }
+
+    fn polled(&mut self, _: bool) {}
+
+    fn is_stopped(&self) -> bool {
+        false
+    }
+
+    fn is_over(&self) -> bool {
+        false
+    }
+
+    fn is_of_session(&self) -> bool {
+        false
+    }
 }
 
 /// Nobody.
@@ -159,7 +186,7 @@ impl CallLimits {
     /// Makes the instance in its store.
     async fn instantiate(&self, plugin: &Plugin, store: &mut Store<State>) -> Result<Functions, Stop> {
         // Bounded: a start function may wait for ever as well as run for ever.
-        let started = self.run(true, pin!(plugin.pre().instantiate_async(&mut *store))).await;
+        let started = self.run_watched(true, pin!(plugin.pre().instantiate_async(&mut *store)), &mut Making).await;
         let instance = match started {
             Ok(instance) => instance,
             Err(Failure::Overdue | Failure::Ended) => return Err(overdue("it was not made in time")),
@@ -225,8 +252,11 @@ impl CallLimits {
                 }
                 Err(message) => return Poll::Ready(Err(Failure::Panicked(message))),
             }
-            self.pipes.register_waker(context);
-            let counts = bounded || self.pipes.ended().is_some() || watch.is_over();
+            let mut counts = bounded || watch.is_over();
+            if watch.is_of_session() {
+                self.pipes.register_waker(context);
+                counts |= self.pipes.ended().is_some();
+            }
             grace.poll_end(context, counts).map(|()| Err(Failure::Overdue))
         })
         .await

@@ -15,7 +15,7 @@ use crate::error::Stop;
 use crate::event::{LogEvent, emit};
 use crate::grants::topics::Mail;
 use crate::host::bindings::imports::types as wit;
-use crate::host::{HandOverState, raw};
+use crate::host::{HandOverState, lock, raw};
 use crate::limits::{Limits, ticks};
 use crate::plugin::health::trial::Trial;
 use crate::session_types::{ChannelEvent, Ending, ProgramRequest, Pty, SignalName};
@@ -90,7 +90,7 @@ impl Handler<'_> {
         let (asked, size) = (wit::Pty::from(pty.clone()), pty.size);
         self.keep_pty(pty);
         if !call!(self, |functions, store| functions.session.call_pty_req(store, &asked))? {
-            self.guest.state().terminal.forget();
+            lock(&self.guest.state().terminal).forget();
             self.half.shared().set_terminal_modes(&raw(&[]), false);
         }
         // A resize that an earlier process was told of is not queued again.
@@ -384,7 +384,7 @@ impl Handler<'_> {
         let modes = raw(&pty.modes);
         self.half.shared().set_terminal_modes(&modes, pty.erase_by_width);
         let state = self.guest.state();
-        state.terminal.begin(modes, pty.erase_by_width);
+        lock(&state.terminal).begin(modes, pty.erase_by_width);
         state.channel.keep_pty(pty);
     }
 

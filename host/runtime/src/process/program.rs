@@ -12,12 +12,15 @@ use super::arguments::arguments;
 use super::environment::{HOME, Sources};
 use super::guest::{Failure, Guest, Watch};
 use super::pause::{Pause, ProcessEnd, Selection, StartRequest};
+use super::spawn::child::{notice_stop, run_ticks, take_replacement};
+use super::spawn::made::MadeProgram;
 use crate::channel::{InputItem, NextAction, SessionHalf, Shared, Stage};
 use crate::engine::Engine;
 use crate::error::{Error, Limit, Stop};
 use crate::host::bindings::run;
-use crate::host::{BrokenPipe, HandOverState, LogBook, ProcessIo, ProgramStart, Streams};
-use crate::limits::{Limits, count, ticks};
+use crate::host::{BrokenPipe, HandOverState, LogBook, ProcessIo, ProgramStart, Replaced, lock};
+use crate::limits::{Limits, ticks};
+use crate::plugin::Presence;
 use crate::plugin::health::trial::Trial;
 use crate::posix::Descriptors;
 use crate::posix::process::ProcessEntry;
@@ -28,8 +31,9 @@ use crate::terminal::Modes;
 /// A process of this world, for as long as it is served without a pause.
 pub(super) struct Program<'p> {
     pub(super) guest: &'p mut Guest,
-    pub(super) functions: &'p run::Guest,
+    pub(super) functions: &'p mut run::Guest,
     pub(super) trial: &'p mut Trial,
+    pub(super) presence: &'p mut Presence,
     pub(super) limits: &'p Limits,
     /// Where its events come from.
     pub(super) half: &'p mut SessionHalf,
@@ -145,7 +149,7 @@ impl Program<'_> {
         self.half.shared().terminal_accepted();
         self.half.shared().set_terminal_modes(&modes, by_width);
         let state = self.guest.state();
-        state.terminal.begin(modes, by_width);
+        lock(&state.terminal).begin(modes, by_width);
         state.channel.keep_pty(pty);
     }
 
@@ -184,26 +188,38 @@ impl Program<'_> {
 
     /// Runs the program to its end.
     async fn execute(self, arguments: Vec<String>, request: Option<&StartRequest>) -> Pause {
-        let Self { guest, functions, trial, limits, half } = self;
+        let Self { guest, functions, trial, presence, limits, half } = self;
         half.begin_stdin();
         let engine = trial.plugin().engine().clone();
         let pipes = Arc::clone(half.shared());
         let wanted = request.and_then(|request| ProgramRequest::of(&request.event));
         let Some(mut events) = begin(guest, &pipes, arguments, wanted, engine) else {
-            let detail = "there is no memory for its arguments and its environment".to_owned();
-            let stop = Stop::Failed(Error::Limit { limit: Limit::TenantMemory, detail });
-            return Pause::Ended(ProcessEnd::Stopped(stop));
+            return out_of_memory();
         };
-        let ran = {
-            let (call_limits, store) = guest.begin_run(ticks(limits.cpu_program), ticks(limits.cpu_session));
-            let call = pin!(functions.call_run(store));
-            call_limits.run_watched(false, call, &mut Watched { events: &mut events, trial }).await
-        };
-        // Whoever waits at the other ends of its pipes does not wait for the end of the instance.
-        events.io.descriptors().close_all();
-        if events.streams.were_used() {
+        let ran = loop {
+            let most = run_ticks(guest.state(), limits.cpu_program);
+            let ran = {
+                let (call_limits, store) = guest.begin_run(most, ticks(limits.cpu_session));
+                let call = pin!(functions.call_run(store));
+                call_limits.run_watched(false, call, &mut Watched { events: &mut events, trial }).await
+            };
+            // Whoever waits at the other ends of its pipes does not wait for the end of the instance.
+            events.io.descriptors().close_all();
+            if events.io.streams().were_used() {
+                trial.passed();
+            }
+            let is_replaced = matches!(&ran, Err(Failure::Wasm(error)) if error.is::<Replaced>());
+            let next = if is_replaced { take_replacement(guest.state()) } else { None };
+            let Some(next) = next.filter(|_| events.killed().is_none()) else { break ran };
+            // Another program takes its place in the session.
             trial.passed();
-        }
+            events.process.replaced(next.ignored);
+            let MadeProgram { guest: other, functions: run, trial: of_other, presence: its, start, .. } = *next;
+            std::mem::replace(guest, other).reap().await;
+            (*functions, *trial, *presence) = (run, of_other, its);
+            let Some(io) = start.and_then(|start| guest.state().begin_program(start)) else { return out_of_memory() };
+            events.io = io;
+        };
         let killed = match (&ran, events.killed()) {
             (Err(Failure::Wasm(error)), None) if error.is::<BrokenPipe>() => Some(Killed::Signal(Signal::Pipe)),
             (Err(Failure::Overdue), None) => pipes.ended().map(|(why, _)| Killed::HungUp(why)),
@@ -232,6 +248,12 @@ impl Program<'_> {
     }
 }
 
+/// It could not begin.
+fn out_of_memory() -> Pause {
+    let detail = "there is no memory for its arguments and its environment".to_owned();
+    Pause::Ended(ProcessEnd::Stopped(Stop::Failed(Error::Limit { limit: Limit::TenantMemory, detail })))
+}
+
 /// Gives the program what it starts with. None if its tenant has no memory left for that.
 fn begin(
     guest: &mut Guest,
@@ -249,28 +271,16 @@ fn begin(
         request,
     }
     .environment();
-    let most = count(state.tenant.limits().open_files);
+    let most = state.most_files();
     let descriptors = Arc::new(Descriptors::of_session(state.channel.has_terminal(), most));
-    let start = ProgramStart { arguments, environment, directory: HOME, descriptors, file_limit: None };
+    let start = ProgramStart { arguments, environment, directory: HOME.to_owned(), descriptors, file_limit: None };
     let io = state.begin_program(start)?;
-    let streams = Arc::clone(io.streams());
     let process = Arc::clone(state.process.as_ref()?);
-    if streams.has_terminal() {
+    if io.streams().has_terminal() {
         process.table().has_terminal();
     }
     let (pipes, log) = (Arc::clone(pipes), Arc::clone(&state.log));
-    Some(Events {
-        engine,
-        pipes,
-        streams,
-        io,
-        process,
-        log,
-        ends: None,
-        hung_up: false,
-        was_stopped: false,
-        is_first: true,
-    })
+    Some(Events { engine, pipes, io, process, log, ends: None, hung_up: false, was_stopped: false, is_first: true })
 }
 
 /// What follows a program that has ended by itself: what it asked for with `finish` or `hand-over`, or else this exit.
@@ -308,7 +318,6 @@ fn by_signal(signal: Signal, pipes: &Shared) -> Pause {
 struct Events {
     engine: Engine,
     pipes: Arc<Shared>,
-    streams: Arc<Streams>,
     io: Arc<ProcessIo>,
     process: Arc<ProcessEntry>,
     log: Arc<LogBook>,
@@ -335,7 +344,7 @@ impl Watch for Watched<'_> {
 
     /// It has started well once it has waited for something, read or written.
     fn polled(&mut self, waits: bool) {
-        if waits || self.events.streams.were_used() {
+        if waits || self.events.io.streams().were_used() {
             self.trial.passed();
         }
     }
@@ -376,7 +385,7 @@ impl Events {
         {
             self.session_ended(why);
         }
-        self.notice_stop();
+        notice_stop(&self.process, &self.io, &self.engine, &mut self.was_stopped);
         self.killed().is_some()
     }
 
@@ -417,28 +426,17 @@ impl Events {
         Signal::from_name(name.as_str()).inspect(|signal| self.process.table().signal_first_group(*signal));
     }
 
-    /// A stopped program waits at the next point of its own code.
-    fn notice_stop(&mut self) {
-        let is_stopped = self.process.is_stopped();
-        if is_stopped && !self.was_stopped {
-            self.streams.give_back_space();
-            // An import that the program waits in may return at any time. The epoch is over then, until the program
-            // comes to the gate.
-            self.engine.wasmtime().increment_epoch();
-        }
-        self.was_stopped = is_stopped;
-    }
-
     /// The session is over. Without a terminal a client that has left is only a pipe whose other end is closed: the
     /// program reads what has come and then the end, and its next write is its last. A terminal that hangs up, and a
     /// server that stops, end it by SIGHUP. Whatever it makes of that, it has the grace period from now on, however
     /// much there is still to read, and also while it is stopped: then it ends by SIGHUP. Under Unix it would go on,
     /// but nobody is left whose session it is, and its place is for others.
     fn session_ended(&mut self, why: Ending) {
-        let is_pipe = matches!(why, Ending::ClientClosed | Ending::ConnectionLost) && !self.streams.has_terminal();
+        let is_pipe = matches!(why, Ending::ClientClosed | Ending::ConnectionLost) && !self.io.streams().has_terminal();
         if is_pipe || self.hung_up {
             return;
         }
+        self.process.table().hang_up_foreground();
         self.hung_up = self.process.hang_up();
         if !self.hung_up {
             self.ends = Some(why);

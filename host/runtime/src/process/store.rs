@@ -1,6 +1,6 @@
 //! How a store is made and dropped.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::oneshot::Receiver;
 use wasmtime::{Store, UpdateDeadline};
@@ -9,12 +9,15 @@ use crate::channel::Shared;
 use crate::engine::{Engine, Purpose, Slot};
 use crate::error::Error;
 use crate::grants::{OpenCount, Temporary};
-use crate::host::{Channel, Charges, HandOverCheck, LogBook, SessionTopics, State, Terminal, Timers};
+use crate::host::{
+    Channel, Charges, HandOverCheck, LogBook, SessionTopics, Spawner, Spawning, State, Terminal, Timers,
+};
 use crate::limits::count;
 use crate::limits::memory::Memory;
 use crate::limits::meter::{Meter, Tick};
 use crate::limits::usage::{ChargedDrop, ProcessUsage};
 use crate::plugin::Plugin;
+use crate::posix::ProcessLimits;
 use crate::posix::process::ProcessEntry;
 use crate::session_types::Facts;
 use crate::tenant::Tenant;
@@ -36,8 +39,19 @@ pub(crate) struct ProcessContext<'a> {
     pub(crate) temporary: &'a Arc<Temporary>,
     /// Counts the open files of its session.
     pub(crate) session_files: &'a Arc<OpenCount>,
-    /// What it is in the process table, if it is a program of a session.
-    pub(crate) process: Option<&'a Arc<ProcessEntry>>,
+    /// What it has of its session beside that, if it is a program of one.
+    pub(crate) process: Option<&'a ProgramContext>,
+}
+
+/// What a program has of its session beside its channel.
+pub(crate) struct ProgramContext {
+    /// What it is in the process table.
+    pub(crate) entry: Arc<ProcessEntry>,
+    /// What starts its children.
+    pub(crate) spawner: Arc<dyn Spawner>,
+    pub(crate) limits: ProcessLimits,
+    /// That of the session.
+    pub(crate) terminal: Arc<Mutex<Terminal>>,
 }
 
 /// The store of one process, and its slot in the engine's pool, which is freed only after the store is dropped.
@@ -63,15 +77,17 @@ pub(super) fn make(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(Pro
     let log = Arc::new(LogBook::new(plugin.shared_name(), facts, Arc::clone(tenant)));
     let charges = Charges::new(&log, totals, usage);
     let is_program = plugin.world().is_program();
-    let process = is_program.then(|| process.map_or_else(|| Arc::new(ProcessEntry::alone()), Arc::clone));
-    let memory = if is_program { limits.memory_program.min(engine.memory_slot()) } else { limits.memory };
+    let entry = process.map(|process| Arc::clone(&process.entry));
+    let entry = is_program.then(|| entry.unwrap_or_else(|| Arc::new(ProcessEntry::alone())));
+    let own = process.and_then(|process| process.limits.memory).unwrap_or(usize::MAX);
+    let memory = if is_program { limits.memory_program.min(engine.memory_slot()).min(own) } else { limits.memory };
     // The state of the imports, one part for each family of them. Grants are checked when an import is used.
     let state = State {
-        channel: Channel::new(pipes, facts, hand_over_check, &charges, process.clone()),
-        terminal: Terminal::default(),
+        channel: Channel::new(pipes, facts, hand_over_check, &charges, entry.clone()),
+        terminal: process.map_or_else(Arc::default, |process| Arc::clone(&process.terminal)),
         facts: facts.clone(),
         control: None,
-        process: process.clone(),
+        process: entry.clone(),
         timers: Timers::new(limits),
         topics: SessionTopics::new(tenant),
         wasi: None,
@@ -83,6 +99,10 @@ pub(super) fn make(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(Pro
         session_files: Arc::clone(session_files),
         files: Arc::default(),
         io: None,
+        spawning: process.map(|process| {
+            let (spawner, limits) = (Arc::clone(&process.spawner), process.limits);
+            Box::new(Spawning { spawner, limits, replacement: Mutex::new(None) })
+        }),
     };
     // The limits that wasmtime itself enforces: memory and tables, bytes of one call, handles.
     let mut store = Store::new(engine.wasmtime(), state);
@@ -99,7 +119,7 @@ pub(super) fn make(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(Pro
             store.data_mut().tidy();
         }
         let tick = counted.tick(ticker.epoch());
-        let stopped = process.as_ref().filter(|process| process.is_stopped());
+        let stopped = entry.as_ref().filter(|process| process.is_stopped());
         Ok(match (tick, stopped) {
             (Tick::Spent, _) => UpdateDeadline::Interrupt,
             // Stopped: it waits here, with all run permits released.

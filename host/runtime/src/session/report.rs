@@ -75,6 +75,11 @@ impl Processes {
         Arc::clone(&self.current.usage)
     }
 
+    /// What all its processes use is counted here.
+    pub(super) fn session_usage(&self) -> &Arc<SessionUsage> {
+        &self.session
+    }
+
     /// It is this version of the plugin that is run.
     pub(super) fn runs(&mut self, plugin: &Arc<Plugin>) {
         self.current.plugin = Arc::clone(plugin);

@@ -51,6 +51,11 @@ impl Router {
         &self.home
     }
 
+    /// Those that the session can run.
+    pub(super) fn plugins(&self) -> &Arc<dyn Plugins> {
+        &self.plugins
+    }
+
     /// What the import `hand-over` asks.
     pub(super) fn hand_over_check(&self) -> HandOverCheck {
         let (tenant, plugins) = (Arc::clone(&self.tenant), Arc::clone(&self.plugins));

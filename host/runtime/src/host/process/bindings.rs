@@ -12,6 +12,7 @@ mod generated {
         with: {
             "wasi:io/poll": wasmtime_wasi::p2::bindings::io::poll,
             "whelk:process/process.fd": crate::host::process::handle::FdHandle,
+            "whelk:process/process.child": crate::host::process::handle::ChildResource,
         },
     });
 }

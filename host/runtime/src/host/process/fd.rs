@@ -120,7 +120,7 @@ fn io(store: &Context<'_>) -> Result<Arc<ProcessIo>, Errno> {
     store.data().io.clone().ok_or(Errno::NotSupported)
 }
 
-fn description(store: &mut Context<'_>, fd: &Fd) -> wasmtime::Result<Arc<OpenDescription>> {
+pub(super) fn description(store: &mut Context<'_>, fd: &Fd) -> wasmtime::Result<Arc<OpenDescription>> {
     Ok(Arc::clone(store.data_mut().wasi().table().get(fd)?.description()))
 }
 

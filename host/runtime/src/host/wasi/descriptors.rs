@@ -276,6 +276,18 @@ impl ProcessIo {
         }
     }
 
+    /// Writes a line of the host's to descriptor 2, as far as there is room now.
+    pub(crate) async fn complain(&self, line: &str) {
+        let Some(description) = self.descriptors.get(2) else { return };
+        let target = description.target();
+        let bytes = Bytes::copy_from_slice(line.as_bytes());
+        // Whoever reads it may be gone, or the disk full.
+        match target {
+            DescriptionTarget::File(file) => _ = file.write(bytes, self.file_limit).await,
+            _ => _ = self.try_write(target, &bytes),
+        }
+    }
+
     /// write(2).
     pub(in crate::host) async fn write(&self, to: &OpenDescription, bytes: Bytes) -> Result<usize, IoFailure> {
         let target = to.target();
