@@ -27,6 +27,7 @@ mod limits;
 mod output;
 mod panics;
 mod permits;
+mod processes;
 mod program;
 mod program_limits;
 mod quota;
