@@ -28,11 +28,11 @@ pub fn exists(target: Target) -> bool {
     host::kill(target, None).is_ok()
 }
 
-/// Moves a process, the caller (0) or a child, to a group: setpgid(2). Group 0 is a new one with the number of the
-/// process.
+/// Moves this process to a group: setpgid(2). Group 0 is a new one with the number of the process. That of a child is
+/// set when it is started: [`Command::process_group`](super::Command::process_group).
 ///
 /// # Errors
-/// Those of setpgid(2).
+/// Those of setpgid(2). A process (not 0) that is a child gives `EACCES`, since it runs its program already.
 pub fn set_process_group(process: u32, group: u32) -> io::Result<()> {
     let group = if group == 0 { GroupChoice::New } else { GroupChoice::Join(group) };
     host::set_group(process, group).map_err(from_errno)

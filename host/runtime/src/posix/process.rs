@@ -76,6 +76,15 @@ impl ProcessEntry {
         .await;
     }
 
+    /// Waits while the process is stopped, and for ever once a signal ends it. Where [`pass`](Self::pass) may be.
+    pub(crate) async fn obey(&self) {
+        poll_fn(|context| {
+            self.register_waker(context);
+            if self.is_stopped() || self.killed().is_some() { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+    }
+
     /// Whether a caught signal waits: calls that wait return `interrupted`.
     pub(crate) fn is_interrupted(&self) -> bool {
         self.flags.is_interrupted()

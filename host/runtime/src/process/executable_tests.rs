@@ -128,6 +128,19 @@ impl Place {
 }
 
 #[tokio::test]
+async fn a_process_begins_in_a_directory_that_is_there() {
+    let place = Place::new();
+    place.write("a/b/file", "");
+    symlink("/a/b", place.path("link")).unwrap();
+    for directory in ["/", "/a", "/a/b/", "/a/../a/b", "/link", "/dev", "/bin"] {
+        assert_eq!(place.files.check_directory(directory).await, Ok(()), "{directory}");
+    }
+    for (directory, errno) in [("/absent", Errno::NoEntry), ("/a/b/file", Errno::NotADirectory)] {
+        assert_eq!(place.files.check_directory(directory).await, Err(errno), "{directory}");
+    }
+}
+
+#[tokio::test]
 async fn a_name_and_every_path_that_leads_to_it_is_the_program_of_the_table() {
     let place = Place::new();
     fs::create_dir_all(place.path("a/b")).unwrap();

@@ -113,8 +113,11 @@ async fn replace(session: Arc<SessionSpawner>, parent: SpawnParent, what: NewPro
 }
 
 impl SessionSpawner {
-    /// The program that is asked for.
+    /// The program that is asked for. The directory is looked at first, as where chdir(2) comes before execve(2).
     async fn find(&self, parent: &SpawnParent, what: &NewProgram) -> Result<Executable, Errno> {
+        if let Some(files) = &parent.files {
+            files.check_directory(&what.directory).await?;
+        }
         let programs = Programs { plugins: &*self.plugins, tenant: &self.tenant, files: parent.files.as_ref() };
         programs.find(&what.program, what.arguments.clone(), &what.directory).await
     }

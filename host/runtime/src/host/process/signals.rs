@@ -38,9 +38,19 @@ pub(super) fn link(process: &mut LinkerInstance<'_, State>) -> wasmtime::Result<
 }
 
 fn link_signals(process: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
-    process.func_wrap("kill", |store: Context<'_>, (to, signal): (wit::Target, Option<String>)| {
-        Ok((kill(&store, to, signal.as_deref()).map_err(wit::Errno::from),))
-    })?;
+    process.func_wrap_async(
+        "kill",
+        |store: Context<'_>, (to, signal): (wit::Target, Option<String>)| -> Waits<'_, _> {
+            Box::new(async move {
+                let sent = kill(&store, to, signal.as_deref()).map_err(wit::Errno::from);
+                // What a process sends to itself has arrived when the call returns.
+                if let Ok(process) = entry(&store) {
+                    process.obey().await;
+                }
+                Ok((sent,))
+            })
+        },
+    )?;
     process.func_wrap("get-disposition", |store: Context<'_>, (signal,): (String,)| {
         let found = entry(&store).and_then(|process| Ok(process.disposition(named(&signal)?)));
         Ok((found.map(wit::Disposition::from).map_err(wit::Errno::from),))

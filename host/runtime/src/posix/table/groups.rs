@@ -52,8 +52,9 @@ impl Processes {
 
     pub(super) fn set_group(&mut self, caller: u32, id: u32, choice: GroupChoice) -> Result<(), Errno> {
         let parent = self.find(id).filter(|record| !record.is_reaped).ok_or(Errno::NoProcess)?.parent;
-        if id != caller && parent != caller {
-            return Err(Errno::NoProcess);
+        if id != caller {
+            // A child has begun its program.
+            return Err(if parent == caller { Errno::Access } else { Errno::NoProcess });
         }
         // It leads the session.
         if id == FIRST {
@@ -77,8 +78,9 @@ impl Processes {
 
     pub(super) fn set_foreground(&mut self, group: u32) -> Result<(), Errno> {
         let foreground = self.foreground.ok_or(Errno::NoTerminal)?;
+        // As Linux, where POSIX has EPERM.
         if self.members(group).is_empty() {
-            return Err(Errno::NotPermitted);
+            return Err(Errno::NoProcess);
         }
         if foreground != group {
             self.foreground = Some(group);

@@ -36,6 +36,9 @@ const READING: Opening = Opening {
     follow: true,
 };
 
+/// How the directory is opened in which one begins.
+const DIRECTORY: Opening = Opening { directory: true, ..READING };
+
 /// The files of a session, for whoever finds programs in them.
 #[derive(Clone)]
 pub(crate) struct ProgramFiles(Arc<Session>);
@@ -89,6 +92,19 @@ impl ProgramFiles {
         let session = Arc::clone(&self.0);
         let find = move |_: &Session, wait| find(&session, &path, wait);
         Arc::clone(&self.0).run(true, find).await.map_err(errno)
+    }
+
+    /// Finds out whether a process can begin in this directory, links followed.
+    ///
+    /// # Errors
+    /// As chdir(2): [`Errno::NoEntry`] if it is not there, [`Errno::NotADirectory`] if it is something else.
+    pub(crate) async fn check_directory(&self, path: &str) -> Result<(), Errno> {
+        let (session, path) = (Arc::clone(&self.0), path.to_owned());
+        let open = move |_: &Session, wait| {
+            let path = session.tree.below_root(&path)?;
+            Handle::root(&session).open(path, DIRECTORY, wait).map(|_| ())
+        };
+        Arc::clone(&self.0).run(true, open).await.map_err(errno)
     }
 }
 
