@@ -8,8 +8,11 @@ use std::{env, io};
 use super::child::{Child, ExitStatus, Output};
 use super::error::{from_errno, invalid, not_text};
 use super::fd::{self, Fd, OpenOptions, absolute};
-use super::host::{self, GroupChoice, Request};
+use super::host::{self, Errno, GroupChoice, Request};
 use super::signal::{Disposition, Signal, disposition};
+
+/// The most bytes of arguments and environment.
+const ARGUMENTS: usize = 1 << 20;
 
 /// A program to start, as [`std::process::Command`]: with the environment and the current directory of this one, its
 /// standard streams and the signals that it ignores, unless something else is said. Other descriptors are closed.
@@ -230,12 +233,19 @@ impl Command {
     }
 
     fn request<'a>(&self, fds: &'a [(u32, Given<'_>)]) -> io::Result<Request<'a>> {
-        let argv = [&self.name].into_iter().chain(&self.arguments).map(|word| text(word)).collect::<io::Result<_>>()?;
+        let argv: Vec<String> =
+            [&self.name].into_iter().chain(&self.arguments).map(|word| text(word)).collect::<io::Result<_>>()?;
         let directory = self.directory.as_deref().unwrap_or(Path::new("."));
+        let env = self.environment()?;
+        let words: usize = argv.iter().chain(env.iter().flat_map(|(name, value)| [name, value])).map(String::len).sum();
+        // The host ends a program that hands over much more.
+        if words > ARGUMENTS {
+            return Err(from_errno(Errno::TooBig));
+        }
         Ok(Request {
             program: text(&self.program)?,
             argv,
-            env: self.environment()?,
+            env,
             cwd: absolute(directory)?,
             fds: fds.iter().map(|(number, given)| (*number, &given.fd().0)).collect(),
             group: self.group,
