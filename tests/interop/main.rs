@@ -37,6 +37,7 @@ mod operator;
 mod plain_programs;
 mod program_table;
 mod programs;
+mod published;
 mod recipe;
 mod regress;
 mod reload;
