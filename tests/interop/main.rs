@@ -35,6 +35,7 @@ mod node;
 mod openssh_tools;
 mod operator;
 mod plain_programs;
+mod processes;
 mod program_table;
 mod programs;
 mod published;

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
-use whelk_tests::{Gateway, Input, LATER, Running, client_program, repository};
+use whelk_tests::{Gateway, Input, LATER, Running, SOON, build_native, client_program, repository};
 
 /// One toolchain and its input.
 pub(crate) struct Recipe {
@@ -17,7 +17,8 @@ pub(crate) struct Recipe {
     pub(crate) inputs: &'static [&'static str],
     /// The program, as `cargo xtask test` installs it.
     pub(crate) tool: &'static str,
-    /// Its arguments; `WIT`, `SOURCE`, `FOLDER` (the source's) and `OUT` stand for paths.
+    /// Its arguments; `WIT`, `SOURCE`, `FOLDER` (the source's) and `OUT` stand for paths, and `HEADERS` in any of them
+    /// for the folder of [`headers`].
     pub(crate) arguments: &'static [&'static str],
 }
 
@@ -42,6 +43,9 @@ impl Recipe {
                     "SOURCE" => command.arg(&source),
                     "FOLDER" => command.arg(source.parent().expect("it is a file")),
                     "OUT" => command.arg(&new),
+                    other if other.contains("HEADERS") => {
+                        command.arg(other.replace("HEADERS", &headers().display().to_string()))
+                    }
                     other => command.arg(other),
                 };
             }
@@ -77,6 +81,19 @@ fn files_below(path: &Path) -> Vec<PathBuf> {
     let mut entries: Vec<PathBuf> = entries.map(|entry| entry.expect("it can be listed").path()).collect();
     entries.sort();
     entries.iter().flat_map(|path| files_below(path)).collect()
+}
+
+/// The folder with the header of `whelk:process` for programs in C, and what they are linked with.
+fn headers() -> PathBuf {
+    let target = repository().join("target/guests");
+    let program = build_native("tests/interop/programs/bindings", "bindings", &target.join("bindings"));
+    let folder = target.join("headers");
+    fs::create_dir_all(&folder).expect("the target folder can be written");
+    let mut command = Command::new(program);
+    command.arg(repository().join("wit/process")).arg("processes").arg(&folder);
+    let finished = Running::run(command, Input::Nothing, SOON);
+    assert_eq!(finished.status, Some(0), "{}", finished.err);
+    folder
 }
 
 /// Waits for a plugin. The machine may be busy, so preparation may take long, and none is ready at the start.

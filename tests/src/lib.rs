@@ -25,7 +25,7 @@ pub use access::{Access, Keys, PASSWORD};
 pub use call::{Call, Client, OPENSSH_OPTIONS, OPENSSH_VERSIONS, openssh_tool};
 pub use gateway::{Gateway, Setup};
 pub use group::MemoryGroup;
-pub use guest::build_guest;
+pub use guest::{build_guest, build_native};
 pub use log::{Event, Log};
 pub use measure::{LATER, MIB, SOON, figure, size};
 pub use offer::{AlgorithmKind, Offer, has_ring, provider_has};
