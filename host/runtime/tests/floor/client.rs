@@ -126,7 +126,8 @@ impl Client {
         Self::full(&tenant, plugins, plugin, "somebody", scripts)
     }
 
-    fn full(
+    /// A session of a user of this tenant, which may use these plugins.
+    pub(crate) fn full(
         tenant: &Arc<Tenant>,
         plugins: &Arc<dyn Plugins>,
         plugin: &Arc<Plugin>,

@@ -16,23 +16,23 @@ use crate::program::{signal, terminal};
 use crate::shell::{AMPLE, Place};
 
 /// The program of these tests. Each of its arguments is something that it does; it tells the results on standard error.
-fn program() -> Arc<Plugin> {
+pub(crate) fn program() -> Arc<Plugin> {
     static PROGRAM: OnceLock<Arc<Plugin>> = OnceLock::new();
     let load = || Plugin::load(guests::engine(), "descriptors", &guests::wasm("descriptors")).unwrap();
     Arc::clone(PROGRAM.get_or_init(load))
 }
 
-fn tenant(limits: Limits, grants: Grants) -> Arc<Tenant> {
+pub(crate) fn tenant(limits: Limits, grants: Grants) -> Arc<Tenant> {
     Tenant::new("acme", limits, Grants { process: true, ..grants })
 }
 
 /// A tenant with a directory.
-fn at(place: &Place, limits: Limits) -> Arc<Tenant> {
+pub(crate) fn at(place: &Place, limits: Limits) -> Arc<Tenant> {
     tenant(limits, Grants { directory: Some(Arc::clone(&place.directory)), ..Grants::default() })
 }
 
 /// The command line of these actions.
-fn line(actions: &[&str]) -> String {
+pub(crate) fn line(actions: &[&str]) -> String {
     format!("'{}'", actions.join("' '"))
 }
 
@@ -57,7 +57,7 @@ async fn told(tenant: &Arc<Tenant>, actions: &[&str]) -> String {
     done(tenant, actions, "").await.0
 }
 
-fn anyone() -> Arc<Tenant> {
+pub(crate) fn anyone() -> Arc<Tenant> {
     tenant(Limits::default(), Grants::default())
 }
 

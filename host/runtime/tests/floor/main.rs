@@ -22,6 +22,7 @@ mod homes;
 mod http;
 mod imports;
 mod isolation;
+mod joined;
 mod keyvalue;
 mod limits;
 mod output;

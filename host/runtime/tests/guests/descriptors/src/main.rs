@@ -18,16 +18,20 @@ use std::fmt::Debug;
 use std::io::{self, IsTerminal, Read, Write};
 use std::{env, fs};
 
-use whelk::process::process::{self, Errno, Fd, OpenFlags, Whence};
+use whelk::process::process::{
+    self, Change, Child, Ending, Errno, Fd, GroupChoice, Limits, OpenFlags, Request, Whence,
+};
 
 fn main() {
-    let mut names = HashMap::new();
+    let (mut names, mut children) = (HashMap::new(), Vec::new());
     for argument in env::args().skip(1) {
         let (word, rest) = argument.split_once(' ').unwrap_or((&argument, ""));
         let result = match word {
-            "print" | "put-text" | "line" | "input" | "show" | "save" | "append" | "list" | "terminals" => {
+            "print" | "put-text" | "line" | "input" | "show" | "save" | "append" | "list" | "terminals" | "cat" => {
                 standard(word, rest)
             }
+            "spawn" => spawn(&names, rest, &mut children),
+            "wait" => Ok(wait(&mut children)),
             _ => described(&mut names, word, rest),
         };
         match result {
@@ -66,6 +70,9 @@ fn standard(word: &str, rest: &str) -> Result<String, String> {
             io::stdin().read_to_string(&mut text).map_err(failed)?;
             return Ok(format!("{text:?}"));
         }
+        "cat" => {
+            return io::copy(&mut io::stdin(), &mut io::stdout()).map(|all| format!("{all} bytes")).map_err(failed);
+        }
         "show" => return fs::read_to_string(rest).map(|text| format!("{text:?}")).map_err(failed),
         "save" | "append" => {
             let (path, text) = rest.split_once(' ').unwrap();
@@ -84,6 +91,52 @@ fn standard(word: &str, rest: &str) -> Result<String, String> {
         }
     }
     Ok(String::new())
+}
+
+/// Starts this program. As `spawn FDS ACTIONS`, where FDS is `0=NAME,1=NAME` and the actions have `;` between them, and
+/// `file-kib=N` is a limit among the FDS.
+fn spawn(names: &HashMap<String, Fd>, rest: &str, children: &mut Vec<Child>) -> Result<String, String> {
+    let (given, actions) = rest.split_once(' ').unwrap();
+    let mut limits = Limits { cpu_ms: None, memory_kib: None, files: None, processes: None, file_kib: None };
+    let mut fds = Vec::new();
+    for (number, name) in given.split(',').filter_map(|given| given.split_once('=')) {
+        match number {
+            "file-kib" => limits.file_kib = Some(name.parse().unwrap()),
+            number => fds.push((number.parse().unwrap(), &names[name])),
+        }
+    }
+    let argv = ["descriptors"].into_iter().chain(actions.split(';')).map(str::to_owned).collect();
+    let child = process::spawn(&Request {
+        program: "descriptors".to_owned(),
+        argv,
+        env: Vec::new(),
+        cwd: "/".to_owned(),
+        fds,
+        group: GroupChoice::Inherit,
+        foreground: false,
+        ignored: Vec::new(),
+        limits,
+    });
+    children.push(child.map_err(|error| format!("spawn: {}", error.name()))?);
+    Ok(String::new())
+}
+
+/// Waits for all children: how each has ended, in the order in which they were started.
+fn wait(children: &mut Vec<Child>) -> String {
+    let mut endings = vec![String::new(); children.len()];
+    while endings.iter().any(String::is_empty) {
+        let left: Vec<_> = (0..children.len()).filter(|index| endings[*index].is_empty()).collect();
+        match process::wait(&left.iter().map(|index| &children[*index]).collect::<Vec<_>>()) {
+            Ok((index, Change::Exited(Ending::Status(status)))) => {
+                endings[left[usize::try_from(index).unwrap()]] = status.to_string();
+            }
+            Ok((index, Change::Exited(Ending::Signal(name)))) => endings[left[usize::try_from(index).unwrap()]] = name,
+            Ok(_) => {}
+            Err(error) => return error.name().to_owned(),
+        }
+    }
+    children.clear();
+    endings.join(" ")
 }
 
 /// The words of an action.
@@ -177,6 +230,15 @@ fn used(fd: &Fd, action: &Action<'_>) -> Result<String, String> {
             }
         }
         "write" => fd.write(action.rest[action.at(0).len() + 1..].as_bytes()).map(shown).map_err(failed),
+        // So many bytes, in as many writes as it takes.
+        "pour" => {
+            let (mut left, piece) = (u64::from(action.number(1)), vec![b'x'; 1 << 16]);
+            while left > 0 {
+                let most = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
+                left -= u64::from(fd.write(&piece[..most]).map_err(failed)?);
+            }
+            Ok(String::new())
+        }
         // As many bytes of one write.
         "flood" => fd.write(&vec![b'x'; action.number(1).try_into().unwrap()]).map(shown).map_err(failed),
         "seek" => {
