@@ -47,7 +47,10 @@ impl Server {
     pub(super) fn start(kind: Kind) -> Self {
         match kind {
             Kind::Sshd => Self::sshd(),
-            Kind::Whelk => Self::whelk(HOMES),
+            // At full size a clone of git and its checkout have more than the default quota.
+            Kind::Whelk => {
+                Self::whelk(&HOMES.replace("{principal}\"", "{principal}\", bytes = \"4 GiB\", files = 100000"))
+            }
         }
     }
 
