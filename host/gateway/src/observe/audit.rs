@@ -15,7 +15,7 @@
 //! Decided 2026-11-29: `required` refuses logins, sessions and commands before they begin while the sink fails or more
 //! than half of the queue is taken, and never ends what goes on. The other half has room for what they still do. File
 //! events may take three quarters of the queue, those of one tenant an eighth, failures of strangers a quarter: they
-//! displace nothing else.
+//! displace nothing else. Once half of what a tenant may have is taken, each user has a share of the rest.
 //! Refused: waiting for the disk where an event is emitted, since that is a task which serves connections.
 
 mod datagram;
@@ -160,9 +160,8 @@ fn take(recorder: &Recorder, queue: &AuditQueue, event: &Event<'_>) {
     recorder.note(event);
     if is_recorded(recorder, event) {
         let importance = match event {
-            Event::Runtime(LogEvent::FileUsed { tenant, .. } | LogEvent::PluginDestinationDenied { tenant, .. }) => {
-                Importance::File(tenant)
-            }
+            Event::Runtime(LogEvent::FileUsed { tenant, user, .. }) => Importance::File { tenant, user },
+            Event::Runtime(LogEvent::PluginDestinationDenied { tenant, .. }) => Importance::File { tenant, user: "" },
             Event::Login(LoginEvent::Rejected { .. } | LoginEvent::Failed { .. } | LoginEvent::Undecided { .. }) => {
                 Importance::Stranger
             }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::record::{left_out_line, numbered};
+use super::record::{FileUser, left_out_line, numbered};
 use super::sink::AuditSink;
 use crate::observe::event::{ServerEvent, emit};
 
@@ -14,8 +14,17 @@ const MOST: usize = 32 << 20;
 const FILES: f64 = 5_000.0;
 /// The most bytes of one tenant's file events that wait.
 const FILES_WAITING: usize = MOST / 8;
+/// The most file events of one user a second, on the average, once half of what the tenant may have at once is gone;
+/// four times as many may come at once. So ten users that flood leave room for the others of their tenant.
+const USER_FILES: f64 = FILES / 10.0;
+/// The most bytes of one user's file events that wait, once half of what the tenant may have is taken.
+const USER_WAITING: usize = FILES_WAITING / 16;
 /// For how many tenants file events are counted apart. Those beyond share what one tenant has.
 const TENANTS: usize = 10_000;
+/// The same for the users of a tenant.
+const USERS: usize = 1_000;
+/// How many users one record about others that were left out names.
+const MOST_NAMED: usize = 8;
 /// The same for failures of clients that have not logged in.
 const STRANGERS: f64 = 1_000.0;
 /// For how long one record may be written until `required` refuses new work.
@@ -28,8 +37,8 @@ const RECORD: usize = 64;
 /// Priority of a record when the queue fills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Importance<'a> {
-    /// What a plugin of this tenant did to a file, of which there may be any number.
-    File(&'a str),
+    /// What a plugin did to a file for this user of this tenant, of which there may be any number.
+    File { tenant: &'a str, user: &'a str },
     /// What a client did that has not logged in, of which there may be any number, too.
     Stranger,
     /// Anything else.
@@ -73,6 +82,8 @@ enum Entry {
     LeftOut {
         first: u64,
         last: u64,
+        /// How many of them are file events of which users. Those that are not here are of others.
+        of: Vec<(FileUser, u64)>,
     },
 }
 
@@ -80,13 +91,22 @@ enum Entry {
 struct Waiting {
     name: &'static str,
     line: Vec<u8>,
-    /// The tenant among whose file events it counts.
-    tenant: Option<Arc<str>>,
+    /// The user among whose file events it counts.
+    user: Option<FileUser>,
 }
 
 /// What file events of one tenant take.
 #[derive(Default)]
 struct FileShare {
+    rate: Option<Rate>,
+    /// Bytes that wait.
+    bytes: usize,
+    users: HashMap<Arc<str>, UserShare>,
+}
+
+/// What file events of one user take.
+#[derive(Default)]
+struct UserShare {
     rate: Option<Rate>,
     /// Bytes that wait.
     bytes: usize,
@@ -102,27 +122,32 @@ impl AuditQueue {
     /// Takes a record, or counts it as left out. Never waits.
     pub(super) fn put(&self, name: &'static str, record: Vec<u8>, importance: Importance<'_>) {
         let mut state = self.lock();
-        let most = match importance {
-            Importance::File(tenant) if !state.has_room_for_file(tenant, record.len()) => 0,
-            Importance::Stranger if !may_take(&mut state.strangers, STRANGERS, Instant::now()) => 0,
-            Importance::File(_) => MOST / 4 * 3,
+        let user = match importance {
+            Importance::File { tenant, user } => Some(state.counted(tenant, user, Instant::now())),
+            Importance::Stranger | Importance::Normal => None,
+        };
+        let most = match (&user, importance) {
+            (Some(user), _) if !state.has_room_for_file(user, record.len()) => 0,
+            (Some(_), _) => MOST / 4 * 3,
+            (None, Importance::Stranger) if !may_take(&mut state.strangers, STRANGERS, Instant::now()) => 0,
             // Less than half, so that strangers alone never make `required` refuse anything.
-            Importance::Stranger => MOST / 4,
-            Importance::Normal => MOST,
+            (None, Importance::Stranger) => MOST / 4,
+            (None, _) => MOST,
         };
         state.seq += 1;
         let line = numbered(record, state.seq);
         let size = line.len() + RECORD;
         if state.is_over || state.bytes.saturating_add(size) > most {
-            state.leave_out();
+            state.leave_out(user);
             return;
         }
         state.bytes += size;
-        let tenant = match importance {
-            Importance::File(tenant) => state.add_file(tenant, size),
-            Importance::Stranger | Importance::Normal => None,
-        };
-        state.records.push_back(Entry::Record(Waiting { name, line, tenant }));
+        if let Some((tenant, user)) = &user {
+            let share = state.files.entry(Arc::clone(tenant)).or_default();
+            share.bytes += size;
+            share.users.entry(Arc::clone(user)).or_default().bytes += size;
+        }
+        state.records.push_back(Entry::Record(Waiting { name, line, user }));
         drop(state);
         self.more.notify_one();
     }
@@ -192,12 +217,12 @@ impl AuditQueue {
             } else if let Some(entry) = state.records.pop_front() {
                 state.writing = Some(Instant::now());
                 return match entry {
-                    Entry::Record(Waiting { name, line, tenant }) => {
-                        state.take_file(tenant, line.len() + RECORD);
+                    Entry::Record(Waiting { name, line, user }) => {
+                        state.take_file(user, line.len() + RECORD);
                         (name, line)
                     }
-                    Entry::LeftOut { first, last } => {
-                        let line = left_out_line(first, last);
+                    Entry::LeftOut { first, last, of } => {
+                        let line = left_out_line(first, last, &of);
                         state.bytes += line.len() + RECORD;
                         ("audit_left_out", line)
                     }
@@ -243,64 +268,98 @@ impl AuditQueue {
 }
 
 impl State {
-    /// Whether one more file event of a tenant may come. Counts it.
-    fn has_room_for_file(&mut self, tenant: &str, bytes: usize) -> bool {
+    /// Whether one more file event of a user may come. Counts it.
+    fn has_room_for_file(&mut self, (tenant, user): &FileUser, bytes: usize) -> bool {
         let now = Instant::now();
-        let tenant = self.counted(tenant, now);
-        let share = self.files.entry(tenant).or_default();
-        may_take(&mut share.rate, FILES, now) && share.bytes.saturating_add(bytes) <= FILES_WAITING
+        let share = self.files.entry(Arc::clone(tenant)).or_default();
+        let own = share.users.entry(Arc::clone(user)).or_default();
+        // What a user has taken counts from the beginning, so that whoever floods is out of it first.
+        let mine = may_take(&mut own.rate, USER_FILES, now);
+        let is_ample = Rate::left(&mut share.rate, FILES, now) > FILES * 2.0;
+        let (waiting, of_user) = (share.bytes.saturating_add(bytes), own.bytes.saturating_add(bytes));
+        let fits = waiting <= FILES_WAITING / 2 || (waiting <= FILES_WAITING && of_user <= USER_WAITING);
+        fits && (mine || is_ample) && may_take(&mut share.rate, FILES, now)
     }
 
-    /// The name under which a tenant's file events are counted.
-    fn counted(&mut self, tenant: &str, now: Instant) -> Arc<str> {
-        if let Some((name, _)) = self.files.get_key_value(tenant) {
-            return Arc::clone(name);
+    /// The names under which a user's file events are counted.
+    fn counted(&mut self, tenant: &str, user: &str, now: Instant) -> FileUser {
+        let tenant = match self.files.get_key_value(tenant) {
+            Some((name, _)) => Arc::clone(name),
+            None => {
+                if self.files.len() >= TENANTS {
+                    self.files.retain(|_, share| share.bytes > 0 || !Rate::is_full(share.rate.as_ref(), FILES, now));
+                }
+                if self.files.len() >= TENANTS { Arc::default() } else { tenant.into() }
+            }
+        };
+        let users = &mut self.files.entry(Arc::clone(&tenant)).or_default().users;
+        if let Some((name, _)) = users.get_key_value(user) {
+            return (tenant, Arc::clone(name));
         }
-        if self.files.len() >= TENANTS {
-            self.files.retain(|_, share| share.bytes > 0 || !share.rate.as_ref().is_some_and(|rate| rate.is_full(now)));
+        if users.len() >= USERS {
+            users.retain(|_, share| share.bytes > 0 || !Rate::is_full(share.rate.as_ref(), USER_FILES, now));
         }
-        if self.files.len() >= TENANTS { Arc::default() } else { tenant.into() }
+        let user = if users.len() >= USERS { Arc::default() } else { user.into() };
+        (tenant, user)
     }
 
-    /// A file event of a tenant waits, which takes so many bytes.
-    fn add_file(&mut self, tenant: &str, bytes: usize) -> Option<Arc<str>> {
-        let tenant = self.counted(tenant, Instant::now());
-        self.files.entry(Arc::clone(&tenant)).or_default().bytes += bytes;
-        Some(tenant)
-    }
-
-    /// It waits no longer.
-    fn take_file(&mut self, tenant: Option<Arc<str>>, bytes: usize) {
-        if let Some(share) = tenant.and_then(|tenant| self.files.get_mut(&tenant)) {
-            share.bytes = share.bytes.saturating_sub(bytes);
+    /// A file event of a user waits no longer, which takes so many bytes.
+    fn take_file(&mut self, user: Option<FileUser>, bytes: usize) {
+        let Some((tenant, user)) = user else { return };
+        let Some(share) = self.files.get_mut(&tenant) else { return };
+        share.bytes = share.bytes.saturating_sub(bytes);
+        if let Some(own) = share.users.get_mut(&user) {
+            own.bytes = own.bytes.saturating_sub(bytes);
         }
     }
 
-    /// The record with the newest number finds no room. Where it would be, the audit will say so.
-    fn leave_out(&mut self) {
+    /// The record with the newest number finds no room. Where it would be, the audit will say so, and whose file events
+    /// they are.
+    fn leave_out(&mut self, user: Option<FileUser>) {
         self.left_out += 1;
         let seq = self.seq;
-        match self.records.back_mut() {
-            Some(Entry::LeftOut { last, .. }) => *last = seq,
-            _ if self.is_over => {}
-            _ => self.records.push_back(Entry::LeftOut { first: seq, last: seq }),
+        if self.is_over && !matches!(self.records.back(), Some(Entry::LeftOut { .. })) {
+            return;
+        }
+        if !matches!(self.records.back(), Some(Entry::LeftOut { .. })) {
+            self.records.push_back(Entry::LeftOut { first: seq, last: seq, of: Vec::new() });
+        }
+        let Some(Entry::LeftOut { last, of, .. }) = self.records.back_mut() else { return };
+        *last = seq;
+        let Some(user) = user else { return };
+        if let Some((_, count)) = of.iter_mut().find(|(named, _)| *named == user) {
+            *count += 1;
+        } else if of.len() < MOST_NAMED {
+            of.push((user, 1));
         }
     }
 }
 
 impl Rate {
+    /// One of which this many events a second may come on the average, as it is now.
+    fn refilled(rate: &mut Option<Rate>, a_second: f64, now: Instant) -> &mut Rate {
+        let most = a_second * 4.0;
+        let rate = rate.get_or_insert(Rate { left: most, at: now });
+        let since = now.saturating_duration_since(rate.at).as_secs_f64();
+        (rate.left, rate.at) = ((rate.left + since * a_second).min(most), now);
+        rate
+    }
+
+    /// How many may come at once now.
+    fn left(rate: &mut Option<Rate>, a_second: f64, now: Instant) -> f64 {
+        Rate::refilled(rate, a_second, now).left
+    }
+
     /// Whether as many may come at once as ever.
-    fn is_full(&self, now: Instant) -> bool {
-        self.left + now.saturating_duration_since(self.at).as_secs_f64() * FILES >= FILES * 4.0
+    fn is_full(rate: Option<&Rate>, a_second: f64, now: Instant) -> bool {
+        let left = |rate: &Rate| rate.left + now.saturating_duration_since(rate.at).as_secs_f64() * a_second;
+        rate.is_some_and(|rate| left(rate) >= a_second * 4.0)
     }
 }
 
 /// Whether one more event may come, of so many a second on the average.
 fn may_take(rate: &mut Option<Rate>, a_second: f64, now: Instant) -> bool {
-    let most = a_second * 4.0;
-    let rate = rate.get_or_insert(Rate { left: most, at: now });
-    let since = now.saturating_duration_since(rate.at).as_secs_f64();
-    (rate.left, rate.at) = ((rate.left + since * a_second).min(most), now);
+    let rate = Rate::refilled(rate, a_second, now);
     let may = rate.left >= 1.0;
     if may {
         rate.left -= 1.0;
@@ -375,16 +434,17 @@ mod tests {
     fn file_events_leave_room_for_everything_else() {
         let queue = AuditQueue::default();
         let line = vec![b'x'; MOST / 32];
-        for _ in 0..64 {
-            for tenant in ["one", "two", "three", "four", "five", "six", "seven", "eight"] {
-                queue.put("file_used", line.clone(), Importance::File(tenant));
+        for _ in 0..4 {
+            for tenant in 0..32 {
+                let (tenant, user) = (&*tenant.to_string(), "alice");
+                queue.put("file_used", line.clone(), Importance::File { tenant, user });
             }
         }
         let (held, _) = queue.held();
         assert!((22..=24).contains(&held), "{held}");
         put(&queue, &"x".repeat(MOST / 8));
         let (records, left_out) = queue.held();
-        assert_eq!((records, left_out), (held + 1, 64 * 8 - held as u64));
+        assert_eq!((records, left_out), (held + 1, 4 * 32 - held as u64));
         assert_eq!(queue.problem().as_deref(), Some("the audit is not written fast enough"));
     }
 
@@ -392,23 +452,61 @@ mod tests {
     #[test]
     fn file_events_of_one_tenant_leave_room_for_those_of_others() {
         let queue = AuditQueue::default();
-        let line = vec![b'x'; MOST / 64];
-        let held = |tenant| {
-            (0..64).for_each(|_| queue.put("file_used", line.clone(), Importance::File(tenant)));
+        let line = vec![b'x'; MOST / 512];
+        let held = |tenant, user| {
+            (0..640).for_each(|_| queue.put("file_used", line.clone(), Importance::File { tenant, user }));
             queue.held().0
         };
-        assert_eq!((held("loud"), held("loud"), held("other")), (7, 7, 14));
+        assert_eq!((held("loud", "alice"), held("loud", "alice"), held("other", "alice")), (31, 31, 62));
+        // Nor a user that of another user of the same tenant.
+        assert_eq!((held("loud", "bob"), held("loud", "carol"), held("loud", "alice")), (65, 68, 68));
         // Of short ones the rate is met first.
         let queue = AuditQueue::default();
-        let put = |tenant: &str| queue.put("file_used", vec![b'x'; 9], Importance::File(tenant));
+        let put = |tenant: &str| queue.put("file_used", vec![b'x'; 9], Importance::File { tenant, user: "alice" });
         (0..30_000).for_each(|_| put("loud"));
         let (held, left_out) = queue.held();
-        assert!((20_000..29_000).contains(&held) && left_out == 30_000 - held as u64, "{held}, {left_out}");
+        assert!((10_000..19_000).contains(&held) && left_out == 30_000 - held as u64, "{held}, {left_out}");
         put("other");
         assert_eq!(queue.held(), (held + 1, left_out));
         // Nobody can make it count without bound.
         (0..TENANTS * 2).for_each(|number| put(&number.to_string()));
         assert!(queue.lock().files.len() <= TENANTS + 1);
+    }
+
+    /// O8: a user that floods the audit has the records of no other user left out, and is named.
+    #[test]
+    fn file_events_of_one_user_leave_room_for_those_of_others_and_whose_are_left_out_is_said() {
+        let queue = AuditQueue::default();
+        let put = |user: &str| queue.put("file_used", vec![b'x'; 9], Importance::File { tenant: "acme", user });
+        (0..30_000).for_each(|_| put("loud"));
+        let (held, left_out) = queue.held();
+        for number in 0..10 {
+            (0..100).for_each(|_| put(&format!("quiet{number}")));
+        }
+        assert_eq!(queue.held(), (held + 1_000, left_out));
+        let state = queue.lock();
+        let said = state.records.iter().filter_map(|entry| match entry {
+            Entry::LeftOut { first, last, of } => Some(left_out_line(*first, *last, of)),
+            Entry::Record(_) => None,
+        });
+        let said: Vec<serde_json::Value> = said.map(|line| serde_json::from_slice(&line).unwrap()).collect();
+        let named: u64 = said.iter().map(|line| line["of"][0]["left_out"].as_u64().unwrap()).sum();
+        assert_eq!(named, left_out);
+        for line in &said {
+            assert_eq!((&line["of"][0]["tenant"], &line["of"][0]["user"]), (&"acme".into(), &"loud".into()), "{line}");
+            assert_eq!(line["of"].as_array().unwrap().len(), 1);
+        }
+        drop(state);
+        // Of many users a few are named, and nobody can make it count without bound.
+        let mut floods = State { left_out: 0, ..State::default() };
+        for number in 0..USERS * 2 {
+            let user = floods.counted("acme", &number.to_string(), Instant::now());
+            floods.has_room_for_file(&user, 9);
+            floods.seq += 1;
+            floods.leave_out(Some(user));
+        }
+        assert!(floods.files["acme"].users.len() <= USERS + 1);
+        assert!(matches!(&floods.records[0], Entry::LeftOut { first: 1, of, .. } if of.len() == MOST_NAMED));
     }
 
     #[test]

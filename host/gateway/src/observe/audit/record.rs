@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{Display, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -156,11 +156,26 @@ impl Who {
     }
 }
 
-/// The line in the place of the records `first` to `last`, which were left out.
-pub(super) fn left_out_line(first: u64, last: u64) -> Vec<u8> {
+/// The names of a tenant and of a user of it, under which file events are counted.
+pub(super) type FileUser = (Arc<str>, Arc<str>);
+
+/// The line in the place of the records `first` to `last`, which were left out, and how many of them are file events of
+/// which users.
+pub(super) fn left_out_line(first: u64, last: u64, of: &[(FileUser, u64)]) -> Vec<u8> {
     let mut line = Line::begin("audit_left_out", usize::MAX);
     line.field("left_out", &FieldValue::Number(last - first + 1));
     line.field("last", &FieldValue::Number(last));
+    if !of.is_empty() {
+        line.text.push_str(",\"of\":[");
+        for (at, ((tenant, user), count)) in of.iter().enumerate() {
+            let _ = write!(line.text, "{}{{\"left_out\":{count}", if at > 0 { "," } else { "" });
+            for (name, text) in [("tenant", tenant), ("user", user)] {
+                line.text(name, text);
+            }
+            line.text.push('}');
+        }
+        line.text.push(']');
+    }
     numbered(line.end(), first)
 }
 

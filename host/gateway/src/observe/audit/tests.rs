@@ -52,11 +52,13 @@ fn document() -> String {
              A record is in the file when the kernel has it, and survives the end of the process. After the death of a process\n\
              in the middle of a record the next one begins a new line. `FILE.1` is the newest of the older files.\n\n\
              While the destination fails, up to 32 MiB of records wait. In the place of those that find no room there is\n\
-             `audit_left_out`: how many (`left_out`), and the numbers of the first (`seq`) and the last. File events are\n\
-             left out beyond three quarters of that room, those of one tenant beyond 5,000 a second and beyond an eighth of\n\
-             it, failures of clients that have not logged in beyond 1,000 a second and beyond a quarter. With\n\
-             `required = true` nobody can log in, open a session or start a command while writing fails or the queue is half\n\
-             full. Running sessions continue.\n\n\
+             `audit_left_out`: how many (`left_out`), the numbers of the first (`seq`) and the last, and of the file events\n\
+             among them whose they are: `of` has the `tenant`, the `user` and `left_out` of up to eight users. File events\n\
+             are left out beyond three quarters of that room, those of one tenant beyond 5,000 a second (20,000 at once) and\n\
+             beyond an eighth of it, failures of clients that have not logged in beyond 1,000 a second and beyond a quarter.\n\
+             Once half of what a tenant may have is taken, a user of it has 500 a second (2,000 at once) and a sixteenth of\n\
+             its room. With `required = true` nobody can log in, open a session or start a command while writing fails or the\n\
+             queue is half full. Running sessions continue.\n\n\
              ## Events\n\n";
     for event in descriptions().filter(|event| AUDITED.contains(&event.name)) {
         let common = |name: &&str| !COMMON.iter().any(|(common, _)| common == name);
@@ -70,7 +72,7 @@ fn document() -> String {
         let fields = if fields.is_empty() { "no more fields".to_owned() } else { fields.join(", ") };
         writeln!(text, "* **`{}`**: {fields}", event.name).unwrap();
     }
-    text += "* **`audit_left_out`**: `left_out`, `last`\n";
+    text += "* **`audit_left_out`**: `left_out`, `last`, `of`\n";
     text
 }
 
