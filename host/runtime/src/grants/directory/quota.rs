@@ -22,6 +22,28 @@ pub struct Usage {
     pub files: u64,
 }
 
+impl Usage {
+    /// What is free for one of several who share `left`, and may have `most` each. Where others have taken so much that
+    /// less is left than its own, that is rounded down: it must not be a meter of what the others do.
+    pub(super) fn within(self, left: Self, most: Self) -> Self {
+        let least = |own: u64, left: u64, most: u64, step: u64| {
+            let step = (most / STEPS).clamp(1, step);
+            if left < own { left - left % step } else { own }
+        };
+        Self {
+            bytes: least(self.bytes, left.bytes, most.bytes, STEP_BYTES),
+            files: least(self.files, left.files, most.files, STEP_FILES),
+        }
+    }
+}
+
+/// In how many steps what is free is told where others share it ...
+const STEPS: u64 = 64;
+/// ... unless a step would have more bytes ...
+const STEP_BYTES: u64 = 1 << 30;
+/// ... or files.
+const STEP_FILES: u64 = 10_000;
+
 /// The counters. Growth is charged before it happens, so that the disk never holds more than is counted; if the system
 /// then refuses, the charge is refunded.
 pub(crate) struct QuotaAccount {
@@ -95,6 +117,20 @@ impl QuotaAccount {
         Self { total: Some(Arc::clone(total)), ..Self::new(quota, usage) }
     }
 
+    /// One in the place of `before`, of the same total, after what is there was counted again: the total changes by the
+    /// difference. `before` counts nothing any more.
+    pub(crate) fn in_place_of(before: &Self, quota: Quota, usage: Usage) -> Self {
+        let take = |used: &AtomicU64| used.swap(0, Ordering::Relaxed);
+        let old = Usage { bytes: take(&before.used.bytes), files: take(&before.used.files) };
+        if let Some(total) = &before.total {
+            let more = |new: u64, old: u64| new.saturating_sub(old);
+            total.add(Usage { bytes: more(usage.bytes, old.bytes), files: more(usage.files, old.files) });
+            give_back(&total.used.bytes, more(old.bytes, usage.bytes));
+            give_back(&total.used.files, more(old.files, usage.files));
+        }
+        Self { total: before.total.clone(), ..Self::new(quota, usage) }
+    }
+
     pub(super) fn quota(&self) -> Quota {
         let (bytes, files) = self.most.load();
         Quota { bytes, files }
@@ -119,8 +155,9 @@ impl QuotaAccount {
         if let Some(shared) = &self.total {
             let ((most_bytes, most_files), all) = (shared.most.load(), shared.used());
             total = Usage { bytes: bytes.min(most_bytes), files: files.min(most_files) };
-            free.bytes = free.bytes.min(most_bytes.saturating_sub(all.bytes));
-            free.files = free.files.min(most_files.saturating_sub(all.files));
+            let left =
+                Usage { bytes: most_bytes.saturating_sub(all.bytes), files: most_files.saturating_sub(all.files) };
+            free = free.within(left, total);
         }
         (total, free)
     }
@@ -204,6 +241,43 @@ mod tests {
         two.give_back(two.usage());
         assert!(one.charge_bytes(6) && !two.charge_bytes(1));
         assert!(one.charge_file() && two.charge_file() && !two.charge_file());
+    }
+
+    #[test]
+    fn what_others_leave_is_told_in_steps_and_what_is_ones_own_exactly() {
+        let total = Arc::new(TotalAccount::new(Quota { bytes: 64_000, files: 640 }));
+        let quota = Quota { bytes: 64_000, files: 640 };
+        let account = |bytes, files| QuotaAccount::within(quota, Usage { bytes, files }, &total);
+        let (one, other) = (account(123, 1), account(0, 0));
+        assert_eq!(one.room().1, Usage { bytes: 63_877, files: 639 });
+        let mut told = Vec::new();
+        for _ in 0..2_000 {
+            assert!(other.charge_bytes(1));
+            told.push(one.room().1.bytes);
+        }
+        told.dedup();
+        assert_eq!(told, [63_000, 62_000, 61_000]);
+        assert!(other.charge_file());
+        assert_eq!(one.room().1.files, 630);
+        // Large quotas have steps that are not too large, and small ones are told as they are.
+        let of = |bytes, files| Usage { bytes, files };
+        let most = of(1 << 40, 1_000_000_000);
+        assert_eq!(most.within(of((3 << 30) + 5, 12_345), most), of(3 << 30, 10_000));
+        assert_eq!(of(50, 5).within(of(49, 4), of(50, 5)), of(49, 4));
+    }
+
+    #[test]
+    fn a_home_that_is_counted_again_is_never_out_of_the_total() {
+        let total = Arc::new(TotalAccount::new(Quota { bytes: 100, files: 10 }));
+        let (quota, of) = (Quota { bytes: 50, files: 5 }, |bytes, files| Usage { bytes, files });
+        let before = QuotaAccount::within(quota, of(30, 3), &total);
+        let more = QuotaAccount::in_place_of(&before, quota, of(40, 2));
+        assert_eq!((total.used(), more.usage(), before.usage()), (of(40, 2), of(40, 2), of(0, 0)));
+        before.give_back(of(30, 3));
+        assert_eq!(total.used(), of(40, 2));
+        more.give_back(of(40, 2));
+        assert_eq!(total.used(), of(0, 0));
+        assert!(more.charge_bytes(50) && !more.charge_bytes(1));
     }
 
     #[test]

@@ -38,11 +38,11 @@ impl FileRoom {
         let has = |most: u64, total: u64, free: u64| if total > 0 { (total, free) } else { (most, most) };
         let (bytes, free_bytes) = has(u64::MAX, bytes(disk.f_blocks), bytes(disk.f_bavail));
         let (files, free_files) = has(u64::MAX, disk.f_files, disk.f_favail);
-        let least =
-            |one: Usage, bytes: u64, files: u64| Usage { bytes: one.bytes.min(bytes), files: one.files.min(files) };
+        let total = Usage { bytes: self.total.bytes.min(bytes), files: self.total.files.min(files) };
         Self {
-            total: least(self.total, bytes, files),
-            free: least(self.free, free_bytes, free_files),
+            total,
+            // Other tenants and the host share the disk.
+            free: self.free.within(Usage { bytes: free_bytes, files: free_files }, total),
             read_only: self.read_only || disk.f_flag.contains(StatVfsMountFlags::RDONLY),
             name_max: u32::try_from(disk.f_namemax).map_or(NAME, |most| most.min(NAME)),
         }
@@ -76,7 +76,7 @@ mod tests {
         let quota = FileRoom::of_quota((of(9_000, 90), of(5_000, 50)), false);
         for (disk, total, free) in [
             (disk((100, 100), (1_000, 1_000)), of(9_000, 90), of(5_000, 50)),
-            (disk((100, 4), (1_000, 60)), of(9_000, 90), of(4_000, 50)),
+            (disk((100, 4), (1_000, 60)), of(9_000, 90), of(3_920, 50)),
             (disk((8, 0), (80, 40)), of(8_000, 80), of(0, 40)),
             (disk((0, 0), (0, 0)), of(9_000, 90), of(5_000, 50)),
             (disk((u64::MAX, u64::MAX), (u64::MAX, u64::MAX)), of(9_000, 90), of(5_000, 50)),

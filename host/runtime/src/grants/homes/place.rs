@@ -250,8 +250,7 @@ impl HomesPlace {
             Some((dir, id)) => match known.take_if(|known| known.id == id && !known.is_old()) {
                 Some(KnownHome { inodes, since, .. }) => (dir, id, inodes, since),
                 None => {
-                    forget(known.take());
-                    let inodes = self.count(&dir).map_err(disk)?;
+                    let inodes = self.count(&dir, &mut known).map_err(disk)?;
                     (dir, id, inodes, now)
                 }
             },
@@ -277,11 +276,15 @@ impl HomesPlace {
         Ok(MadeHome { directory, made })
     }
 
-    /// Counts a home.
-    fn count(&self, dir: &Dir) -> io::Result<Arc<Inodes>> {
+    /// Counts a home. Until that is done it has what it had: others must not take that meanwhile.
+    fn count(&self, dir: &Dir, known: &mut Option<KnownHome>) -> io::Result<Arc<Inodes>> {
         let contents = contents::count(dir).map_err(|(_, error)| error)?;
-        let account = Arc::new(QuotaAccount::within(self.quota().each, contents.usage, &self.total));
-        Ok(Arc::new(Inodes::new(account, contents.names)))
+        let each = self.quota().each;
+        let account = match known.take() {
+            Some(before) => QuotaAccount::in_place_of(before.inodes.account(), each, contents.usage),
+            None => QuotaAccount::within(each, contents.usage, &self.total),
+        };
+        Ok(Arc::new(Inodes::new(Arc::new(account), contents.names)))
     }
 
     /// Makes a temporary folder with the skeleton in it. If that fails, nothing of it stays.

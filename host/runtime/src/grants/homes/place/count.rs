@@ -42,7 +42,7 @@ impl HomesPlace {
             opened => opened?,
         };
         if let Some((dir, id)) = opened {
-            let inodes = self.count(&dir)?;
+            let inodes = self.count(&dir, &mut known)?;
             *known = Some(KnownHome { id, inodes, since: Instant::now(), open: Weak::new() });
         }
         Ok(())
