@@ -84,8 +84,10 @@ pub(crate) struct TenantFolders {
 /// All tenants.
 pub struct Tenants {
     known: Known,
-    /// How many sessions each user has ...
+    /// How many sessions each user has whose end the client has not been sent ...
     sessions_per_user: Arc<Users>,
+    /// ... how many that still run, such as a plugin that saves something after that ...
+    tasks_per_user: Arc<Users>,
     /// ... and how many connections.
     connections_per_user: Arc<Users>,
 }
@@ -132,6 +134,12 @@ impl Default for Count {
 pub(crate) struct UserPermit {
     users: Arc<Users>,
     user: String,
+}
+
+/// Counts one session of a user: until the client was sent its end, and until nothing of it runs any more.
+pub(crate) struct SessionPermit {
+    pub(crate) unsent: UserPermit,
+    pub(crate) task: UserPermit,
 }
 
 /// A user has reached the limit.
@@ -292,6 +300,7 @@ impl Tenants {
         Ok(Tenants {
             known: Known::Configured(known),
             sessions_per_user: before.map(|before| Arc::clone(&before.sessions_per_user)).unwrap_or_default(),
+            tasks_per_user: before.map(|before| Arc::clone(&before.tasks_per_user)).unwrap_or_default(),
             connections_per_user: before.map(|before| Arc::clone(&before.connections_per_user)).unwrap_or_default(),
         })
     }
@@ -330,8 +339,8 @@ impl Tenants {
             made: Mutex::default(),
         };
         let known = Known::Demonstration(Box::new(demonstration));
-        let (sessions_per_user, connections_per_user) = (Arc::default(), Arc::default());
-        Tenants { known, sessions_per_user, connections_per_user }
+        let (sessions_per_user, tasks_per_user, connections_per_user) = Default::default();
+        Tenants { known, sessions_per_user, tasks_per_user, connections_per_user }
     }
 
     /// The tenant of exactly this name. In the demonstration it is made if there is a plugin of this name.
@@ -395,9 +404,13 @@ impl Tenants {
         }
     }
 
-    /// Acquires the permit for one more session of an account.
-    pub(crate) fn acquire_session(&self, account: &str, most: u32) -> Result<UserPermit, Crowded> {
-        self.sessions_per_user.acquire(account, most)
+    /// Acquires the permit for one more session of an account. As many sessions again as it may have may still run
+    /// although the client was sent their end: a client that does not wait for that is not refused, and one that ends
+    /// session after session does not take the places of other users.
+    pub(crate) fn acquire_session(&self, account: &str, most: u32) -> Result<SessionPermit, Crowded> {
+        let unsent = self.sessions_per_user.acquire(account, most)?;
+        let task = self.tasks_per_user.acquire(account, most.saturating_mul(2))?;
+        Ok(SessionPermit { unsent, task })
     }
 
     /// Acquires the permit for one more connection of an account that has just logged in.
@@ -583,6 +596,27 @@ mod tests {
     use crate::state::plugin_files::Links;
     use crate::state::strict_modes::Writers;
 
+    #[tokio::test]
+    async fn sessions_that_run_on_after_their_end_was_sent_count_for_their_user() {
+        let folder = tempfile::tempdir().unwrap();
+        let granter = Granter::new(folder.path());
+        let limits = |_: &Limits| whelk_runtime::Limits::default();
+        let tenants = Tenants::configured(&BTreeMap::new(), limits, (&no_folders(), &granter), None).unwrap();
+        let ended = |permit: SessionPermit| permit.task;
+        let mut running: Vec<_> = (0..4).map(|_| ended(tenants.acquire_session("alice", 2).ok().unwrap())).collect();
+        // None of them is open, and each still runs.
+        assert!(tenants.acquire_session("alice", 2).is_err());
+        assert!(tenants.acquire_session("bob", 2).is_ok());
+        running.pop();
+        let last = tenants.acquire_session("alice", 2).ok().unwrap();
+        assert!(tenants.acquire_session("alice", 2).is_err());
+        running.clear();
+        let other = tenants.acquire_session("alice", 2).ok().unwrap();
+        assert!(tenants.acquire_session("alice", 2).is_err(), "two are open");
+        drop((last, other));
+        assert!(tenants.acquire_session("alice", 2).is_ok());
+    }
+
     #[test]
     fn a_user_at_the_limit_waits_for_an_ended_session_and_others_do_not() {
         let users = Arc::new(Users::default());
@@ -633,7 +667,7 @@ mod tests {
             Arc::clone(tenants.get(name).unwrap())
         };
         let first = made(&["acme", "gone"], None);
-        let alice = (first.acquire_session("alice", 1).unwrap(), first.acquire_connection("alice", 1).unwrap());
+        let alice = (first.acquire_session("alice", 1).ok().unwrap(), first.acquire_connection("alice", 1).unwrap());
         let second = made(&["acme", "other"], Some(&first));
         assert!(second.acquire_session("alice", 1).is_err() && second.acquire_connection("alice", 1).is_err());
         drop(alice);

@@ -25,7 +25,7 @@ use crate::observe::escape::escape;
 use crate::observe::event::{ConnectionEvent, emit};
 use crate::server::drain::ShutdownPhase;
 use crate::server::gateway::Gateway;
-use crate::tenant::UserPermit;
+use crate::tenant::SessionPermit;
 
 /// Most bytes of a client's text that a plugin is told.
 const TEXT: usize = 1 << 10;
@@ -122,7 +122,7 @@ impl Bridge {
         channel: ChannelId,
         own: OwnChannel,
         user: &Arc<SessionUser>,
-        permit: UserPermit,
+        permit: SessionPermit,
         opened_by: &str,
     ) {
         let (connection, kind, plugin) =

@@ -16,7 +16,7 @@ use super::user::SessionUser;
 use crate::observe::escape::escape;
 use crate::observe::event::{ConnectionEvent, emit};
 use crate::server::gateway::Gateway;
-use crate::tenant::UserPermit;
+use crate::tenant::SessionPermit;
 
 /// The state that a connection keeps for its connection plugin.
 pub(super) struct Delegation {
@@ -46,7 +46,7 @@ pub(super) struct Delegation {
 pub(super) struct Opening {
     pub(super) own: OwnChannel,
     /// Counts its session from now on.
-    pub(super) permit: UserPermit,
+    pub(super) permit: SessionPermit,
     pub(super) answer: oneshot::Sender<OpenOutcome>,
 }
 

@@ -18,7 +18,7 @@ use crate::observe::session_summary::SessionSummary;
 use crate::server::connection_table::{ConnectionRow, SessionRegistration};
 use crate::server::drain::ShutdownPhase;
 use crate::server::gateway::Gateway;
-use crate::tenant::UserPermit;
+use crate::tenant::{SessionPermit, UserPermit};
 
 /// The connection's half of one session.
 pub(super) struct SessionChannel {
@@ -134,7 +134,7 @@ pub(super) fn acquire_permit(
     connection: u64,
     channel: Option<ChannelId>,
     identity: &Identity,
-) -> Result<UserPermit, OpenRefusal> {
+) -> Result<SessionPermit, OpenRefusal> {
     acquire_permit_until(ShutdownPhase::Serving, gateway, connection, channel, identity)
 }
 
@@ -145,7 +145,7 @@ pub(super) fn acquire_first_permit(
     connection: u64,
     channel: ChannelId,
     identity: &Identity,
-) -> Result<UserPermit, OpenRefusal> {
+) -> Result<SessionPermit, OpenRefusal> {
     acquire_permit_until(ShutdownPhase::Draining, gateway, connection, Some(channel), identity)
 }
 
@@ -156,7 +156,7 @@ fn acquire_permit_until(
     connection: u64,
     channel: Option<ChannelId>,
     identity: &Identity,
-) -> Result<UserPermit, OpenRefusal> {
+) -> Result<SessionPermit, OpenRefusal> {
     if gateway.drain().phase() > last {
         return Err(OpenRefusal::Stopping);
     }
@@ -184,17 +184,18 @@ pub(super) fn open(
     row: &Arc<ConnectionRow>,
     channel: ChannelId,
     user: &Arc<SessionUser>,
-    permit: UserPermit,
+    permit: SessionPermit,
     wake: Wake,
     own: Option<OwnChannel>,
 ) -> SessionChannel {
     let limits = gateway.limits_of(&user.identity);
     let (inbox, outbox, half) = session_pipes(limits.output, wake);
-    half.keep(permit);
+    let SessionPermit { unsent, task } = permit;
+    half.keep(unsent);
     let registration = row.add_session(channel.0, inbox.handle());
     let is_session = own.is_none();
     let place = Place { connection: row.connection(), channel, session: registration.number() };
-    start(gateway, place, user, half, own);
+    start(gateway, place, user, (half, task), own);
     let (names, by_width) = (gateway.environment_names(), gateway.erases_by_width());
     let requests = RequestLimits::new(limits, names, by_width, &user.identity.restrictions);
     requests.host_variables().for_each(|variable| inbox.event(variable));
@@ -202,10 +203,19 @@ pub(super) fn open(
     SessionChannel { inbox, outbox, requests, refusal_log, registration, is_session, starts_to_log }
 }
 
-/// Starts the task of a session, which says through the pipes whether the channel is opened.
-fn start(gateway: &Arc<Gateway>, place: Place, user: &Arc<SessionUser>, half: SessionHalf, own: Option<OwnChannel>) {
+/// Starts the task of a session, which says through the pipes whether the channel is opened, and holds `permit`.
+fn start(
+    gateway: &Arc<Gateway>,
+    place: Place,
+    user: &Arc<SessionUser>,
+    (half, permit): (SessionHalf, UserPermit),
+    own: Option<OwnChannel>,
+) {
     let (gateway, user) = (Arc::clone(gateway), Arc::clone(user));
-    tokio::spawn(async move { run(&gateway, place, &user, half, own).await });
+    tokio::spawn(async move {
+        run(&gateway, place, &user, half, own).await;
+        drop(permit);
+    });
 }
 
 /// The task of a session: finds the plugin and runs it to its end.
