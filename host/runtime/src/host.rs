@@ -25,6 +25,7 @@ mod topics;
 mod wasi;
 mod wasi_link;
 
+pub use channel::HOST_VARIABLES;
 pub(crate) use channel::{Channel, HandOverCheck, HandOverState, ORIGINAL_COMMAND};
 pub(crate) use charges::Charges;
 pub(crate) use control::Control;

@@ -94,7 +94,7 @@ pub use grants::{
     Grants, HomeLifetime, HomeQuota, HomeSettings, Homes, Mount, NameFolder, Quota, Skeleton, SkeletonError, TcpAllow,
     TemporaryFolders, TreeSettings, Usage, keyvalue, lock_file,
 };
-pub use host::is_private_name;
+pub use host::{HOST_VARIABLES, is_private_name};
 pub use limits::Limits;
 pub use plugin::compile::cache::{Cache, CacheKey};
 pub use plugin::compile::loader::{Loader, Source, Terms};

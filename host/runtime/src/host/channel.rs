@@ -30,8 +30,8 @@ use crate::session_types::{Exit, Facts, Output, Pty, SignalName, WindowSize};
 /// The variable with the command that the client sent.
 pub(crate) const ORIGINAL_COMMAND: &str = "SSH_ORIGINAL_COMMAND";
 
-/// The variables that say what the host knows of a connection, where it knows it. No client may set them.
-const OF_HOST: [&str; 4] = [ORIGINAL_COMMAND, "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY"];
+/// The variables that say what the host knows of a connection, where it knows it. No client and no key sets them.
+pub const HOST_VARIABLES: [&str; 4] = [ORIGINAL_COMMAND, "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY"];
 /// Most bytes of one write to a descriptor.
 const PIECE: usize = 64 << 10;
 /// The most signals that a plugin may catch: four times those of RFC 4254 §6.10.
@@ -287,7 +287,7 @@ impl Channel {
 
     /// Whether the process may have one more variable of the client's: there is room, and the host does not set it.
     pub(crate) fn admits_env(&self, name: &str, value: &[u8]) -> bool {
-        if OF_HOST.contains(&name) {
+        if HOST_VARIABLES.contains(&name) {
             return false;
         }
         let used: usize = self.hand_over.env.iter().map(|(name, value)| name.len() + value.len()).sum();

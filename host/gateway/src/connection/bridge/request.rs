@@ -1,6 +1,6 @@
 //! A channel request of RFC 4254 as the event that a session's plugin is told, or the reason why it is refused.
 
-use whelk_runtime::{ChannelEvent, Pty, SignalName, WindowSize};
+use whelk_runtime::{ChannelEvent, HOST_VARIABLES, Pty, SignalName, WindowSize};
 use whelk_ssh::message::request::{self, Request};
 
 use std::sync::Arc;
@@ -52,10 +52,11 @@ impl RequestLimits {
         }
     }
 
-    /// The variables that the host sets in the session, before the client's.
+    /// The variables that the host sets in the session, before the client's: those of the key, but for the ones that
+    /// say what the host knows. A key may be in a file of its user's.
     pub(super) fn host_variables(&self) -> impl Iterator<Item = ChannelEvent> {
-        let variable = |(name, value): &(String, String)| host_variable(name, value.as_bytes());
-        self.restrictions.environment.iter().map(variable)
+        let of_key = self.restrictions.environment.iter().filter(|(name, _)| !HOST_VARIABLES.contains(&&**name));
+        of_key.map(|(name, value)| host_variable(name, value.as_bytes()))
     }
 
     /// The event that takes the place of one that starts a program, where a command is forced, and the variable that
@@ -74,7 +75,7 @@ impl RequestLimits {
 
     /// Whether the host sets a variable of this name.
     fn is_host_variable(&self, name: &[u8]) -> bool {
-        name == ORIGINAL_COMMAND.as_bytes()
+        HOST_VARIABLES.iter().any(|other| other.as_bytes() == name)
             || self.restrictions.environment.iter().any(|(other, _)| other.as_bytes() == name)
     }
 
@@ -277,6 +278,18 @@ mod tests {
         let mut limits = restricted(Restrictions { pty: false, ..Restrictions::default() });
         let Err(Rejection::Other { reason, .. }) = to_event(&asked, &mut limits) else { panic!("it was accepted") };
         assert!(reason.contains("permits no terminal"), "{reason}");
+    }
+
+    #[test]
+    fn neither_a_key_nor_a_client_says_what_the_host_knows() {
+        let names = ["SSH_ORIGINAL_COMMAND", "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "SSH_ROLE"];
+        let environment = names.map(|name| (name.to_owned(), "forged".to_owned())).to_vec();
+        let limits = restricted(Restrictions { environment, ..Restrictions::default() });
+        assert_eq!(limits.host_variables().collect::<Vec<_>>(), [host_variable("SSH_ROLE", b"forged")]);
+        for name in names {
+            assert!(limits.is_host_variable(name.as_bytes()), "{name}");
+        }
+        assert!(!limits.is_host_variable(b"SSH_OTHER"));
     }
 
     #[test]
