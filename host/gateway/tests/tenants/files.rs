@@ -324,3 +324,48 @@ fn a_wrong_value_or_place_is_an_error_that_says_what_to_write() {
         "{found:?}"
     );
 }
+
+#[test]
+fn check_notes_users_whose_keys_or_files_are_not_what_they_seem() {
+    let place = place();
+    let noted = |user: &str, tenant: &str| {
+        let text = format!("[users.alice]\ntenant = \"acme\"\n{user}\n[tenants.acme]\nplugin = \"echo\"\n{tenant}");
+        let about_alice = |note: &String| note.contains("users.alice");
+        let notes: Vec<String> = notes(&place, &text).into_iter().filter(about_alice).collect();
+        notes.iter().map(|note| note.split_once(": users.alice.").unwrap().1.to_owned()).collect::<Vec<_>>()
+    };
+    let shared = "files = true\ngrants.directory = { access = \"read-write\" }";
+    let homes = "files = true\ngrants.directory = { path = \"srv/acme/homes/{principal}\" }";
+    // Without credentials.
+    let everybody = "auth = \"none\"";
+    assert_eq!(
+        noted(everybody, shared),
+        ["auth: everybody can read and change the directory of tenant acme by sftp and scp"]
+    );
+    let reading = "files = true\ngrants.directory = { path = \"srv/acme/home\" }";
+    assert_eq!(noted(everybody, reading), ["auth: everybody can read the directory of tenant acme by sftp and scp"]);
+    assert_eq!(noted(everybody, "files = true\ngrants.directory = { ephemeral = true }"), [""; 0]);
+    assert_eq!(noted(everybody, "grants.directory = { access = \"read-write\" }"), [""; 0]);
+    // A key for sftp alone where there is none.
+    let forced = format!("keys = ['command=\"internal-sftp -R\" {KEY}']");
+    let closed = noted(&forced, "grants.directory = {}");
+    assert_eq!(closed.len(), 1, "{closed:?}");
+    let what = "forces \"internal-sftp -R\", which is refused, because sftp and scp reach no files of tenant acme: see \
+                `files`";
+    assert!(closed[0].starts_with("keys: the key SHA256:") && closed[0].ends_with(what), "{closed:?}");
+    assert_eq!(noted(&forced, shared), [""; 0]);
+    // Keys in a directory that others write to.
+    let in_home = "authorized_keys = \"{home}/.ssh/authorized_keys\"";
+    let added = noted(in_home, shared);
+    assert_eq!(added.len(), 1, "{added:?}");
+    assert!(added[0].contains("can add keys of this user"), "{added:?}");
+    assert_eq!(noted(in_home, homes), [""; 0]);
+    assert_eq!(noted(in_home, "grants.directory = { access = \"read-write\" }"), [""; 0]);
+    // A restricted key makes such a file useless, in whichever list it is.
+    fs::write(place.root.join("keys"), format!("command=\"internal-sftp\" {KEY}\n")).unwrap();
+    let both = "authorized_keys = [\"keys\", \"{home}/.ssh/authorized_keys\"]";
+    for tenant in [shared, homes] {
+        let useless = noted(both, tenant);
+        assert!(useless.len() == 1 && useless[0].contains("the file in the home has no effect"), "{useless:?}");
+    }
+}

@@ -1,5 +1,6 @@
 //! The table `[users]`: who may log in, with which credentials, to which tenant and plugin.
 
+mod files;
 mod key_files;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -88,6 +89,13 @@ pub(in crate::config) fn read(
             && directory.is_some_and(Directory::is_per_principal)
         {
             findings.add(&auth.span, &auth.key, NO_HOME);
+        }
+        if let (Some((name, tenant, _)), Some(authentication)) = (found, &authentication) {
+            let keys = match authentication {
+                Authentication::NotRequired => None,
+                Authentication::Required { keys, key_files, .. } => Some((&**keys, &**key_files)),
+            };
+            files::note(&mut section, (name, tenant), keys, findings);
         }
         let principals = read_principals(&mut section, has_authorities, findings);
         let tenants_methods = (found.map(|(_, tenant, _)| &tenant.methods), has_authorities);
