@@ -44,7 +44,7 @@ fn homes_are_written_with_a_path_that_ends_in_the_principal_or_as_ephemeral() {
     let each = (homes.bytes, homes.files);
     let homes = homes.homes.unwrap();
     let total = (homes.total_bytes, homes.total_files);
-    assert_eq!((each, total), ((64 << 20, 10_000), (10 << 30, 1_000_000)));
+    assert_eq!((each, total), ((64 << 20, 20_000), (10 << 30, 2_500_000)));
     assert_eq!(homes.lifetime, HomeLifetime::Persistent);
     assert_eq!(homes.from, Some(place.root.join("srv/acme/skel")));
     for (text, lifetime) in [
@@ -60,7 +60,7 @@ fn homes_are_written_with_a_path_that_ends_in_the_principal_or_as_ephemeral() {
     }
     // The default total is never less than one home.
     assert_eq!(read("{ ephemeral = true, bytes = \"1024 GiB\" }").homes.unwrap().total_bytes, 1 << 40);
-    assert_eq!(read("{ ephemeral = true, files = 2000000 }").homes.unwrap().total_files, 2_000_000);
+    assert_eq!(read("{ ephemeral = true, files = 3000000 }").homes.unwrap().total_files, 3_000_000);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn each_mistake_is_told_with_what_to_write() {
         ),
         (
             "{ ephemeral = true, from = \"srv/acme/skel\", bytes = \"4 B\" }",
-            "from: holds 5 bytes in 2 files, and a home may hold 4 B in 10000".to_owned(),
+            "from: holds 5 bytes in 2 files, and a home may hold 4 B in 20000".to_owned(),
         ),
         (
             "{ ephemeral = true, from = \"srv/acme/skel\", files = 1 }",

@@ -113,7 +113,7 @@ fn a_directory_is_read_only_unless_it_says_otherwise_or_is_one_that_whelk_makes(
     let read = directory("{ path = \"srv/acme/home\" }");
     assert_eq!((read.access, &read.path), (DirectoryAccess::ReadOnly, &path));
     let write = directory("{ path = \"srv/acme/home\", access = \"read-write\" }");
-    assert_eq!((write.access, write.bytes, write.files), (DirectoryAccess::ReadWrite, 64 << 20, 10_000));
+    assert_eq!((write.access, write.bytes, write.files), (DirectoryAccess::ReadWrite, 64 << 20, 20_000));
     let made = directory("{ bytes = \"1 MiB\" }");
     assert_eq!((made.access, made.path, made.bytes), (DirectoryAccess::ReadWrite, None, 1 << 20));
 }

@@ -137,7 +137,7 @@ fn tenants_explains_what_a_user_gets() {
   routes    subsystem \"sftp\" -> echo: plugins/echo.wasm
             exec \"git\" -> git: plugins/git.wasm
   limits    memory = \"16 MiB\" (the server's: \"64 MiB\")
-  grants    directory srv/acme, to read and write; at most 64 MiB in 10000 files; nothing above it can be reached
+  grants    directory srv/acme, to read and write; at most 64 MiB in 20000 files; nothing above it can be reached
             deploy: its sessions may write to its plugin folder srv/acme/plugins
             deploy: its programs may start components from their files
             environment TOKEN
