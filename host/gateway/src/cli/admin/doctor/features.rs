@@ -18,7 +18,7 @@ const LEAST_TIME: u64 = 1_767_225_600;
 pub(super) fn kernel() -> Vec<Finding> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let version = Finding::new(Health::Note, "kernel", release.trim(), "");
-    vec![version, proc(), inotify(), memfd(), openat2(), overcommit()]
+    vec![version, proc(), inotify(), memfd(), openat2(), cached(), overcommit()]
 }
 
 fn proc() -> Finding {
@@ -66,6 +66,26 @@ fn openat2() -> Finding {
                 .change("a kernel from 5.6 on, or a seccomp filter that allows openat2")
         }
         Err(error) => Finding::new(Health::Note, "openat2(2)", error.to_string(), ""),
+    }
+}
+
+/// As the files of plugins are opened where that need not wait for the disk.
+fn cached() -> Finding {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS | ResolveFlags::CACHED;
+    let what = "RESOLVE_CACHED of openat2(2)";
+    let slower = "each operation on a file of a plugin is done by another thread, which is slower";
+    match rustix::fs::openat2(CWD, ".", flags, Mode::empty(), resolve) {
+        // The cache does not have it now.
+        Ok(_) | Err(Errno::AGAIN) => {
+            let means = "what the kernel has of files in memory is read without waiting for another thread";
+            Finding::new(Health::Ok, what, "works", means)
+        }
+        Err(error @ (Errno::NOSYS | Errno::PERM | Errno::INVAL)) => {
+            Finding::new(Health::Note, what, error.to_string(), slower)
+                .change("a kernel from 5.12 on, or a seccomp filter that allows openat2")
+        }
+        Err(error) => Finding::new(Health::Note, what, error.to_string(), slower),
     }
 }
 
