@@ -58,7 +58,9 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # What clients are told of the server's software in the first line of a connection, after SSH-2.0- (sshd adds its
 # VersionAddendum there): at most 245 characters of US-ASCII, without spaces and minus signs. Unless it begins with
 # OpenSSH, `ssh HOST PROGRAM | head -1` does not end a program that writes for ever: OpenSSH's client tells only such
-# servers that nobody reads its output any more.
+# servers that nobody reads its output any more. Some clients of sftp also go by it for the order of the arguments of
+# SYMLINK, which is the other way round in OpenSSH's server and in that of whelk: with another name their links get the
+# path and the target exchanged.
 #software_version = "SOFTWARE"
 
 # Lists of methods of authentication (AuthenticationMethods of sshd_config). A user must succeed with every method of one list, in
