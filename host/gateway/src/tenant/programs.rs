@@ -138,7 +138,7 @@ impl Programs {
     async fn load(&self, folder: &Arc<ProgramFolder>, program: &str, tenant: &str) -> Lookup {
         for _ in 1..TRIES {
             match self.load_once(folder, program, tenant).await {
-                Lookup::Absent => {}
+                Lookup::Absent if folder.name(program).is_some() => {}
                 found => return found,
             }
         }
