@@ -147,10 +147,10 @@ async fn signals_stop_continue_and_end_children() {
         ["CHLD", "(0, Change::Exited(Ending::Status(0)))", "none"]
     );
     // A caught signal interrupts the wait.
-    assert_eq!(
-        lines("catch USR1;spawn a kill 1 USR1|sleep 10000000;wait a;next").await,
-        ["Ok(())".replace("Ok(())", "()"), "interrupted".to_owned(), "USR1".to_owned()]
-    );
+    let mut said = lines("catch USR1;spawn a kill 1 USR1|sleep 10000000;wait a;next").await;
+    // The child says that it has sent it when it likes, or is ended with the session before.
+    said.retain(|line| line != "()");
+    assert_eq!(said, ["interrupted", "USR1"]);
     // X5: numbers that are nobody's.
     assert_eq!(
         lines("kill 2;kill 4294967295 KILL;kill-group 7 TERM;kill 1;kill 0 nonsense;disposition INT;catch KILL").await,
