@@ -21,7 +21,10 @@ const SETTINGS: [(&str, &[&str]); 15] = [
     ("in [tenants.NAME]", &["trusted_user_ca_keys", "exec_programs", "programs", "files"]),
     ("in [programs.NAME] or [tenants.NAME.programs.NAME]", &["exec", "shell"]),
     ("in [tenants.NAME.routes]", &["subsystem", "exec"]),
-    ("in [tenants.NAME.grants]", &["directory", "deploy", "environment", "clock", "keyvalue", "topics", "http", "tcp"]),
+    (
+        "in [tenants.NAME.grants]",
+        &["directory", "deploy", "environment", "clock", "keyvalue", "topics", "process", "http", "tcp"],
+    ),
     ("in [tenants.NAME.grants]", &["mounts", "system_folders"]),
     (
         "in `directory` of [tenants.NAME.grants]",
