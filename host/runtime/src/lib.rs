@@ -69,8 +69,6 @@ mod grants;
 mod host;
 pub mod limits;
 mod plugin;
-#[expect(clippy::allow_attributes, reason = "the imports that use it follow")]
-#[allow(dead_code, unused_imports, reason = "the imports that use it follow")]
 mod posix;
 pub(crate) mod process;
 mod session;

@@ -34,6 +34,7 @@ pub(crate) enum Errno {
     Quota,
     ReadOnly,
     NotSeekable,
+    #[expect(dead_code, reason = "nothing here has a time limit")]
     TimedOut,
     TooBig,
     TooManyFiles,

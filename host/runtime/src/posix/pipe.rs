@@ -154,11 +154,6 @@ impl PipeWriter {
         if state.has_reader { state.room() } else { CAPACITY }
     }
 
-    /// Whether nobody reads any more.
-    pub(crate) fn is_broken(&self) -> bool {
-        !self.0.lock().has_reader
-    }
-
     /// Whether a write would take a byte at once, or fail; if not, the task of `context` is woken when it would.
     pub(crate) fn poll_writable(&self, wait: &PipeWait, context: &Context<'_>) -> Poll<()> {
         let mut state = self.0.lock();

@@ -70,7 +70,7 @@ fn link_descriptions(process: &mut LinkerInstance<'_, State>) -> wasmtime::Resul
             Box::new(async move {
                 let description = description(&mut store, &fd)?;
                 let DescriptionTarget::File(file) = description.target() else {
-                    return Ok((Err(wit::Errno::NotSeekable),));
+                    return Ok((Err(Errno::NotSeekable.into()),));
                 };
                 Ok((file.seek(offset, whence.into()).await.map_err(wit::Errno::from),))
             })
