@@ -252,6 +252,10 @@ fn a_tenant_that_deploys_serves_files_with_the_operators_programs_alone() {
     let code = "with `deploy` the directory holds the tenant's plugins: whoever writes there by sftp or scp, even by a \
                 forced command, can run code as every user of the tenant";
     assert_eq!(noted(), [code]);
+    // The same where the operator's own routes lead to them.
+    let routed = "grants.deploy = true\nroutes.subsystem = { sftp = \"sftp\" }\nroutes.exec = { scp = \"scp\" }";
+    assert!(served(routed, SFTP).ends_with(": plugins/bin/sftp.wasm"), "{}", served(routed, SFTP));
+    assert!(served(routed, SCP).ends_with(": plugins/bin/scp.wasm"), "{}", served(routed, SCP));
     // Without the operator's program there is none.
     fs::remove_file(place.root.join("plugins/bin/sftp.wasm")).unwrap();
     assert!(served(deploys, SFTP).ends_with(": missing, so it is refused"));

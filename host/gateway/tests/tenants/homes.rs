@@ -44,7 +44,7 @@ fn homes_are_written_with_a_path_that_ends_in_the_principal_or_as_ephemeral() {
     let each = (homes.bytes, homes.files);
     let homes = homes.homes.unwrap();
     let total = (homes.total_bytes, homes.total_files);
-    assert_eq!((each, total), ((64 << 20, 20_000), (10 << 30, 2_500_000)));
+    assert_eq!((each, total), ((64 << 20, 20_000), (10 << 30, 1_000_000)));
     assert_eq!(homes.lifetime, HomeLifetime::Persistent);
     assert_eq!(homes.from, Some(place.root.join("srv/acme/skel")));
     for (text, lifetime) in [
@@ -61,6 +61,9 @@ fn homes_are_written_with_a_path_that_ends_in_the_principal_or_as_ephemeral() {
     // The default total is never less than one home.
     assert_eq!(read("{ ephemeral = true, bytes = \"1024 GiB\" }").homes.unwrap().total_bytes, 1 << 40);
     assert_eq!(read("{ ephemeral = true, files = 3000000 }").homes.unwrap().total_files, 3_000_000);
+    // Where only a total is written that is smaller than what one home has by default, one home has that.
+    let small = read("{ ephemeral = true, total_bytes = \"1 MiB\", total_files = 15000 }");
+    assert_eq!((small.bytes, small.files), (1 << 20, 15_000));
 }
 
 #[test]
@@ -89,7 +92,7 @@ fn each_mistake_is_told_with_what_to_write() {
             "access: homes are there to be written to: take it away".to_owned(),
         ),
         (
-            "{ ephemeral = true, total_bytes = \"1 MiB\" }",
+            "{ ephemeral = true, bytes = \"64 MiB\", total_bytes = \"1 MiB\" }",
             "total_bytes: must be at least `bytes` (64 MiB), is 1 MiB".to_owned(),
         ),
         (

@@ -141,9 +141,10 @@ impl TenantConfig {
     }
 
     /// Names that mean the operator's programs alone: those that serve files, where the tenant's sessions may write
-    /// into its plugin folder.
+    /// into its plugin folder, and sftp or scp leads to them.
     pub(crate) fn operators_alone(&self) -> &'static [&'static str] {
-        if self.deploys && self.serves_files() { &files::PROGRAMS } else { &[] }
+        let is_routed = || self.routes.all().any(|(.., plugin)| files::PROGRAMS.contains(&plugin));
+        if self.deploys && (self.serves_files() || is_routed()) { &files::PROGRAMS } else { &[] }
     }
 
     /// Whether sftp and scp reach the files of its sessions. A directory that is no home may be an application's data.

@@ -19,8 +19,8 @@ pub(super) const DIRECTORY_BYTES: usize = 64 << 20;
 pub(super) const DIRECTORY_FILES: u32 = 20_000;
 /// The default quota of all homes of a tenant together, in bytes.
 pub(super) const TOTAL_BYTES: usize = 10 << 30;
-/// The same in files and folders, by the same rule.
-pub(super) const TOTAL_FILES: u32 = 2_500_000;
+/// The same in files and folders: a disk of 20 GB with ext4 has 1.3 million inodes.
+pub(super) const TOTAL_FILES: u32 = 1_000_000;
 /// The same of all homes together.
 const MOST_TOTAL_FILES: u32 = 4_000_000_000;
 /// Stands for the folder of one principal, at the end of a path.
@@ -117,8 +117,13 @@ pub(super) fn read_directory(item: &Item<'_>, folder: &Path, findings: &mut Find
             findings.add(&item.span, &item.key, "homes are there to be written to: take it away");
         }
     }
-    read_quota(&mut section, &mut directory, findings);
-    directory.homes = read_homes(&mut section, folder, (&directory, lifetime), findings);
+    let written = read_quota(&mut section, &mut directory, findings);
+    directory.homes = read_homes(&mut section, folder, (&directory, lifetime), &written, findings);
+    if let Some(homes) = &directory.homes {
+        // Where only the total is written, a default that is larger is not meant.
+        directory.bytes = directory.bytes.min(homes.total_bytes);
+        directory.files = directory.files.min(homes.total_files);
+    }
     section.finish(findings);
     match path {
         Some(path) => Some(Directory { path: Some(path?), ..directory }),
@@ -126,18 +131,26 @@ pub(super) fn read_directory(item: &Item<'_>, folder: &Path, findings: &mut Find
     }
 }
 
-fn read_quota(section: &mut Section<'_>, directory: &mut Directory, findings: &mut Findings) {
+/// What of a quota is written, and not the default.
+struct Written {
+    bytes: bool,
+    files: bool,
+}
+
+fn read_quota(section: &mut Section<'_>, directory: &mut Directory, findings: &mut Findings) -> Written {
     let (bytes, files) = (section.take("bytes"), section.take("files"));
     if directory.access == DirectoryAccess::ReadOnly {
         for item in bytes.iter().chain(&files) {
             findings.add(&item.span, &item.key, "means nothing in a directory that is only read: take it away");
         }
-        return;
+        return Written { bytes: false, files: false };
     }
+    let written = Written { bytes: bytes.is_some(), files: files.is_some() };
     let read = bytes.and_then(|item| findings.keep(&item, usize::read_within(item.value, 0, 1 << 50)));
     directory.bytes = read.unwrap_or(directory.bytes);
     let read = files.and_then(|item| findings.keep(&item, read_files(&item)));
     directory.files = read.unwrap_or(directory.files);
+    written
 }
 
 /// The most files. What is meant for sftp and scp is another setting of the same name.
@@ -156,6 +169,7 @@ fn read_homes(
     section: &mut Section<'_>,
     folder: &Path,
     (directory, lifetime): (&Directory, Option<HomeLifetime>),
+    written: &Written,
     findings: &mut Findings,
 ) -> Option<HomesConfig> {
     let (from, total) = (section.take("from"), section.take("total_bytes"));
@@ -167,9 +181,11 @@ fn read_homes(
         }
         return None;
     };
-    let total = total.and_then(|item| findings.keep(&item, read_total(&item, directory.bytes)));
+    let least = if written.bytes { directory.bytes } else { 0 };
+    let total = total.and_then(|item| findings.keep(&item, read_total(&item, least)));
     let total_bytes = total.unwrap_or(TOTAL_BYTES.max(directory.bytes));
-    let files = files.and_then(|item| findings.keep(&item, read_total_files(&item, directory.files)));
+    let least = if written.files { directory.files } else { 0 };
+    let files = files.and_then(|item| findings.keep(&item, read_total_files(&item, least)));
     let total_files = files.unwrap_or(TOTAL_FILES.max(directory.files));
     let from = from.and_then(|item| read_skeleton(&item, folder, directory, findings));
     Some(HomesConfig { from, total_bytes, total_files, lifetime })
