@@ -52,6 +52,8 @@ pub(crate) struct NewProgram {
     pub(crate) foreground: bool,
     pub(crate) ignored: SignalSet,
     pub(crate) limits: ProcessLimits,
+    /// Processes of the session beyond which the one that asks starts no more.
+    pub(crate) most_processes: Option<usize>,
 }
 
 /// How a process starts others.

@@ -98,8 +98,8 @@ impl PipeReader {
         }
         let bytes = state.take(most);
         let charges = if state.held == 0 { std::mem::take(&mut state.charges) } else { Vec::new() };
-        // Not at each byte that is taken: a writer that waits is worth waking when it can write much.
-        let woken = (state.held <= CAPACITY / 2).then(|| state.writers.take());
+        // As soon as `poll_writable` says so: the reader may wait for what only that writer would write.
+        let woken = (state.room() >= ATOMIC_WRITE).then(|| state.writers.take());
         drop(state);
         drop(charges);
         woken.into_iter().for_each(Wakers::wake);

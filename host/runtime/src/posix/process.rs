@@ -67,20 +67,18 @@ impl ProcessEntry {
         self.flags.is_stopped()
     }
 
-    /// Waits while the process is stopped: only where the caller holds nothing that others wait for.
+    /// Whether the process must not go on: it is stopped, or a signal ends it and its task has not seen that yet. Then
+    /// it takes nothing, and a call that would go on waits: its task drops it.
+    pub(crate) fn must_wait(&self) -> bool {
+        self.is_stopped() || self.killed().is_some()
+    }
+
+    /// Waits while the process is stopped, and for ever once a signal ends it: only where the caller holds nothing that
+    /// others wait for.
     pub(crate) async fn pass(&self) {
         poll_fn(|context| {
             self.register_waker(context);
-            if self.is_stopped() { Poll::Pending } else { Poll::Ready(()) }
-        })
-        .await;
-    }
-
-    /// Waits while the process is stopped, and for ever once a signal ends it. Where [`pass`](Self::pass) may be.
-    pub(crate) async fn obey(&self) {
-        poll_fn(|context| {
-            self.register_waker(context);
-            if self.is_stopped() || self.killed().is_some() { Poll::Pending } else { Poll::Ready(()) }
+            if self.must_wait() { Poll::Pending } else { Poll::Ready(()) }
         })
         .await;
     }
@@ -116,7 +114,7 @@ impl ProcessEntry {
             match self.change_terminal() {
                 TerminalAccess::Permitted => return Ok(()),
                 TerminalAccess::Refused => return Err(Errno::Io),
-                TerminalAccess::Stopped if self.is_interrupted() && !self.is_stopped() => {
+                TerminalAccess::Stopped if self.is_interrupted() && !self.must_wait() => {
                     return Err(Errno::Interrupted);
                 }
                 TerminalAccess::Stopped => {}

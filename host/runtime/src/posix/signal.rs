@@ -121,6 +121,11 @@ impl SignalSet {
         self.0 &= !signal.bit();
     }
 
+    /// Without those that always have their default action.
+    pub(crate) fn catchable(self) -> Self {
+        self.iter().filter(|signal| signal.is_catchable()).collect()
+    }
+
     pub(crate) fn iter(self) -> impl Iterator<Item = Signal> {
         Signal::ALL.iter().copied().filter(move |signal| self.contains(*signal))
     }

@@ -158,14 +158,20 @@ impl ProcessTable {
 
     /// A process that was never made is not there, and its parent is told nothing.
     pub(super) fn abandon(&self, id: u32) {
-        self.change(|processes| processes.records.retain(|record| record.id != id));
+        let closer = self.change(|processes| {
+            processes.records.retain(|record| record.id != id);
+            processes.closer.take()
+        });
+        if let Some(closer) = closer {
+            closer.wake();
+        }
     }
 
     /// Another program takes the place of this one: it catches nothing, and ignores these.
     pub(super) fn replaced(&self, id: u32, ignored: SignalSet) {
         self.change(|processes| {
             if let Some(record) = processes.find_mut(id) {
-                record.ignored = ignored;
+                record.ignored = ignored.catchable();
                 record.caught = SignalSet::default();
                 while record.take_pending().is_some() {}
             }
@@ -362,7 +368,7 @@ impl Processes {
         };
         self.last = id;
         let mut record = Record::new(id, parent, group, depth);
-        record.ignored = new.ignored.iter().filter(|signal| signal.is_catchable()).collect();
+        record.ignored = new.ignored.catchable();
         let flags = Arc::clone(&record.flags);
         self.records.push(record);
         Ok((id, flags))

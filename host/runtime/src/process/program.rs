@@ -211,6 +211,11 @@ impl Program<'_> {
             let is_replaced = matches!(&ran, Err(Failure::Wasm(error)) if error.is::<Replaced>());
             let next = if is_replaced { take_replacement(guest.state()) } else { None };
             let Some(next) = next.filter(|_| events.killed().is_none()) else { break ran };
+            // Each program has a grace period of its own: once the session is over, there are no more of them.
+            let is_over = pipes.ended().is_some_and(|(_, at)| at.elapsed() >= limits.grace);
+            if is_over || pipes.has_decided() {
+                break Err(Failure::Overdue);
+            }
             // Another program takes its place in the session.
             trial.passed();
             events.process.replaced(next.ignored);

@@ -64,12 +64,15 @@ impl Spawner for SharedSpawner {
 
 async fn start(session: Arc<SessionSpawner>, parent: SpawnParent, what: NewProgram) -> Result<ChildHandle, Errno> {
     let (group, foreground) = (what.group, what.foreground);
-    if foreground && parent.process.identity().foreground.is_none() {
-        return Err(Errno::NoTerminal);
+    if foreground {
+        if parent.process.identity().foreground.is_none() {
+            return Err(Errno::NoTerminal);
+        }
+        parent.process.may_change_terminal().await?;
     }
     let found = session.find(&parent, &what).await?;
     let place = ProcessPlace::take(&session.tenant)?;
-    let most = count(session.tenant.limits().processes).min(what.limits.processes.unwrap_or(usize::MAX));
+    let most = count(session.tenant.limits().processes).min(what.most_processes.unwrap_or(usize::MAX));
     let (process, handle) = parent.process.add_child(NewProcess { group, ignored: what.ignored, most })?;
     let process = Arc::new(process);
     let usage = Arc::new(ProcessUsage::of(&session.usage));
@@ -102,10 +105,15 @@ async fn replace(session: Arc<SessionSpawner>, parent: SpawnParent, what: NewPro
     let found = session.find(&parent, &what).await?;
     let (process, usage) = (Arc::clone(&parent.process), Arc::clone(&parent.usage));
     let order = Order::new(found, parent, what, process, usage);
-    let (tell, told) = oneshot::channel();
-    // In a task of its own: the one that asks holds run permits.
+    let (mut tell, told) = oneshot::channel();
+    // In a task of its own: the one that asks holds run permits. It ends with the one that asks: only that one has a
+    // place among the processes.
     tokio::spawn(async move {
-        let made = make(&session, order).await.map(|program| Box::new(program) as Replacement);
+        let made = tokio::select! {
+            biased;
+            () = tell.closed() => return,
+            made = make(&session, order) => made.map(|program| Box::new(program) as Replacement),
+        };
         // Whoever has asked may have ended meanwhile.
         let _ = tell.send(made);
     });

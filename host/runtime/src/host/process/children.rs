@@ -19,6 +19,8 @@ use crate::posix::signal::{Signal, SignalSet};
 use crate::posix::table::GroupChoice;
 use crate::posix::{Descriptors, Errno, ProcessLimits};
 
+/// Most children of one `wait`. More handles than this a process has only if it names one several times.
+const WAITED: usize = 4096;
 /// Most bytes of arguments and environment together (ARG_MAX).
 const ARGUMENTS: usize = 1 << 20;
 
@@ -132,11 +134,15 @@ fn request(store: &mut Context<'_>, what: wit::Request) -> wasmtime::Result<Resu
         foreground,
         ignored,
         limits,
+        most_processes: parent.processes,
     }))
 }
 
 /// waitpid(2).
 async fn wait(mut store: Context<'_>, any: &[Child]) -> wasmtime::Result<Result<(u32, wit::Change), Errno>> {
+    if any.len() > WAITED {
+        return Ok(Err(Errno::Invalid));
+    }
     let children: Vec<Arc<ChildHandle>> =
         any.iter().map(|child| handle(&mut store, child)).collect::<wasmtime::Result<_>>()?;
     let Some(process) = store.data().process.clone() else { return Ok(Err(Errno::NotSupported)) };
@@ -151,7 +157,7 @@ async fn wait(mut store: Context<'_>, any: &[Child]) -> wasmtime::Result<Result<
 /// The first change of one of the children.
 fn poll_wait(process: &ProcessEntry, children: &[Arc<ChildHandle>]) -> Poll<Result<(u32, ProcessChange), Errno>> {
     // A stopped process takes nothing.
-    if process.is_stopped() {
+    if process.must_wait() {
         return Poll::Pending;
     }
     let changes = (0..).zip(children).find_map(|(position, child)| Some((position, child.take_change()?)));

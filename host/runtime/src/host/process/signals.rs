@@ -45,7 +45,7 @@ fn link_signals(process: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()>
                 let sent = kill(&store, to, signal.as_deref()).map_err(wit::Errno::from);
                 // What a process sends to itself has arrived when the call returns.
                 if let Ok(process) = entry(&store) {
-                    process.obey().await;
+                    process.pass().await;
                 }
                 Ok((sent,))
             })
@@ -134,7 +134,7 @@ impl Pollable for SignalReady {
         poll_fn(|context| {
             let Some(process) = &self.0 else { return Poll::Pending };
             process.register_waker(context);
-            if process.is_interrupted() && !process.is_stopped() { Poll::Ready(()) } else { Poll::Pending }
+            if process.is_interrupted() && !process.must_wait() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }

@@ -87,9 +87,9 @@ impl ProcessIo {
         self.streams.has_terminal().then(terminal)
     }
 
-    /// Whether the process is stopped.
-    fn is_stopped(&self) -> bool {
-        self.process.is_stopped()
+    /// Whether the process must not go on.
+    fn must_wait(&self) -> bool {
+        self.process.must_wait()
     }
 
     /// Whether the process may read from the terminal now. If not, a signal was sent to its group.
@@ -110,7 +110,7 @@ impl ProcessIo {
         match access {
             TerminalAccess::Permitted => Ok(true),
             // The signal is caught, and waits.
-            TerminalAccess::Stopped if !self.is_stopped() && self.process.is_interrupted() => Err(Errno::Interrupted),
+            TerminalAccess::Stopped if !self.must_wait() && self.process.is_interrupted() => Err(Errno::Interrupted),
             TerminalAccess::Stopped => Ok(false),
             TerminalAccess::Refused => Err(Errno::Io),
         }
@@ -120,7 +120,7 @@ impl ProcessIo {
     pub(super) fn try_read(&self, from: &DescriptionTarget, most: usize) -> Result<Option<Bytes>, Errno> {
         match from {
             DescriptionTarget::Channel(stream) => self.read_channel(*stream, most),
-            DescriptionTarget::Reader(_) if self.is_stopped() => Ok(None),
+            DescriptionTarget::Reader(_) if self.must_wait() => Ok(None),
             DescriptionTarget::Reader(pipe) => match pipe.try_read(most.min(PIECE)) {
                 Ok(bytes) => Ok(Some(bytes)),
                 Err(Errno::Again) => Ok(None),
@@ -134,7 +134,7 @@ impl ProcessIo {
         if !stream.is_input() {
             return Err(Errno::BadDescriptor);
         }
-        if self.is_stopped() || !self.may_read(stream)? {
+        if self.must_wait() || !self.may_read(stream)? {
             return Ok(None);
         }
         match self.streams.read(most) {
@@ -161,12 +161,12 @@ impl ProcessIo {
         match to {
             DescriptionTarget::Channel(stream) => {
                 let to = output_of(*stream)?;
-                if self.is_stopped() || !self.may_write(*stream)? {
+                if self.must_wait() || !self.may_write(*stream)? {
                     return Ok(0);
                 }
                 Ok(self.streams.send(to, bytes)?)
             }
-            DescriptionTarget::Writer(_) if self.is_stopped() => Ok(0),
+            DescriptionTarget::Writer(_) if self.must_wait() => Ok(0),
             DescriptionTarget::Writer(pipe) => match pipe.try_write(bytes) {
                 Err(Errno::Again) => Ok(0),
                 written => written.map_err(|errno| self.failed_write(errno)),
@@ -221,7 +221,7 @@ impl ProcessIo {
     async fn while_running(&self, mut ready: impl FnMut(&Context<'_>) -> Poll<()>) {
         poll_fn(|context| {
             self.process.register_waker(context);
-            if self.is_stopped() { Poll::Pending } else { ready(context) }
+            if self.must_wait() { Poll::Pending } else { ready(context) }
         })
         .await;
     }
@@ -238,7 +238,7 @@ impl ProcessIo {
     pub(super) async fn unless_continued(&self, ready: impl Future<Output = ()>) {
         let (mut ready, mut was_stopped) = (pin!(ready), false);
         poll_fn(|context| {
-            let is_stopped = self.is_stopped();
+            let is_stopped = self.must_wait();
             was_stopped |= is_stopped;
             match ready.as_mut().poll(context) {
                 Poll::Pending if was_stopped && !is_stopped => Poll::Ready(()),
@@ -253,7 +253,7 @@ impl ProcessIo {
         let mut ready = pin!(ready);
         poll_fn(|context| {
             self.process.register_waker(context);
-            if self.process.is_interrupted() && !self.is_stopped() {
+            if self.process.is_interrupted() && !self.must_wait() {
                 return Poll::Ready(Err(Errno::Interrupted));
             }
             ready.as_mut().poll(context).map(Ok)

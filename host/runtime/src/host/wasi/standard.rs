@@ -155,9 +155,12 @@ pub(super) struct DescriptorReader {
 /// A read of a file, which may wait for a disk.
 enum FileRead {
     Idle,
-    Waiting(JoinHandle<Result<Bytes, Errno>>),
-    Done(Result<Bytes, Errno>),
+    Waiting(JoinHandle<ChargedRead>),
+    Done(Result<Bytes, Errno>, Option<Charge>),
 }
+
+/// What was read of a file, and what is charged for it until the program has taken it.
+type ChargedRead = (Result<Bytes, Errno>, Option<Charge>);
 
 impl DescriptorReader {
     pub(super) fn new(io: &Arc<ProcessIo>, source: StreamSource) -> Self {
@@ -167,28 +170,37 @@ impl DescriptorReader {
     /// Begins to read a file. The task goes on whoever waits for it: it holds the offset, which others share.
     fn begin(&mut self, file: &OpenDescription, size: usize) {
         if let (FileRead::Idle, DescriptionTarget::File(file)) = (&self.file, file.target()) {
-            self.file = FileRead::Waiting(tokio::spawn(file.read(size.min(PIECE))));
+            let size = size.min(PIECE);
+            // Anybody can make any number of streams of one descriptor.
+            self.file = match self.lookup.io.streams().charge(size) {
+                None => FileRead::Done(Err(Errno::NoMemory), None),
+                Some(charge) => {
+                    let read = file.read(size);
+                    FileRead::Waiting(tokio::spawn(async move { (read.await, Some(charge)) }))
+                }
+            };
         }
     }
 
     async fn end_file_read(&mut self) {
         if let FileRead::Waiting(read) = &mut self.file {
-            self.file = FileRead::Done(read.await.unwrap_or(Err(Errno::Io)));
+            let (read, charge) = read.await.unwrap_or((Err(Errno::Io), None));
+            self.file = FileRead::Done(read, charge);
         }
     }
 
     /// Takes what was read of a file; nothing while it waits.
     fn take_read(&mut self, size: usize) -> StreamResult<Bytes> {
         match std::mem::replace(&mut self.file, FileRead::Idle) {
-            FileRead::Done(Ok(bytes)) if bytes.is_empty() => Err(StreamError::Closed),
-            FileRead::Done(Ok(mut bytes)) => {
+            FileRead::Done(Ok(bytes), _) if bytes.is_empty() => Err(StreamError::Closed),
+            FileRead::Done(Ok(mut bytes), charge) => {
                 let piece = bytes.split_to(size.min(bytes.len()));
                 if !bytes.is_empty() {
-                    self.file = FileRead::Done(Ok(bytes));
+                    self.file = FileRead::Done(Ok(bytes), charge);
                 }
                 Ok(piece)
             }
-            FileRead::Done(Err(errno)) => Err(failed(errno)),
+            FileRead::Done(Err(errno), _) => Err(failed(errno)),
             waits => {
                 self.file = waits;
                 Ok(Bytes::new())

@@ -128,7 +128,7 @@ impl Streams {
     pub(super) async fn readable(&self) {
         poll_fn(|context| {
             self.register(context);
-            if !self.process.is_stopped() && self.pipes.has_stdin() { Poll::Ready(()) } else { Poll::Pending }
+            if !self.process.must_wait() && self.pipes.has_stdin() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
@@ -224,7 +224,7 @@ impl Streams {
         poll_fn(|context| {
             self.register(context);
             let ready = self.pipes.is_closed() || self.pipes.room() > 0 || self.pipes.has_room_or_watches();
-            if !self.process.is_stopped() && ready { Poll::Ready(()) } else { Poll::Pending }
+            if !self.process.must_wait() && ready { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
@@ -235,7 +235,7 @@ impl Streams {
         let mut waiting: Option<Pin<Box<dyn Future<Output = Space<'_>> + Send + '_>>> = None;
         poll_fn(|context| {
             self.register(context);
-            if self.process.is_stopped() {
+            if self.process.must_wait() {
                 waiting = None;
                 return Poll::Pending;
             }

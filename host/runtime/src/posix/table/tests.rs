@@ -178,7 +178,8 @@ fn signals_are_ignored_caught_or_do_what_they_do_by_default() {
     assert_eq!((b.disposition(Hup), b.disposition(Kill)), (Disposition::Ignore, Disposition::Default));
     b.catch_only([Int].into_iter().collect());
     kill(&first, b.id(), Int);
-    b.replaced([Term].into_iter().collect());
+    b.replaced([Term, Kill, Stop].into_iter().collect());
+    assert_eq!([Kill, Stop].map(|signal| b.disposition(signal)), [Disposition::Default; 2]);
     assert!(!b.is_interrupted());
     assert_eq!([Int, Term, Hup].map(|signal| b.disposition(signal)), {
         [Disposition::Default, Disposition::Ignore, Disposition::Default]
@@ -193,10 +194,11 @@ fn a_stopped_process_handles_nothing_but_kill_until_it_continues() {
     for signal in [Stop, Term, Usr1] {
         kill(&first, 2, signal);
     }
-    assert!(a.is_stopped() && a.killed().is_none());
+    assert!(a.is_stopped() && a.must_wait() && a.killed().is_none());
     kill(&first, 2, Cont);
     assert!(!a.is_stopped());
     assert_eq!((a.killed(), a.next_signal()), (Some(Term), Some(Usr1)));
+    assert!(a.must_wait(), "what a signal ends goes on nowhere");
     let (b, _of_b) = child(&first, GroupChoice::New);
     kill(&first, 3, Stop);
     kill(&first, 3, Kill);
@@ -386,6 +388,13 @@ fn the_end_of_the_session_hangs_up_then_kills_and_is_watched() {
     }
     assert!(!table.has_others_or_watches(&context));
     assert_eq!(wakes.0.load(std::sync::atomic::Ordering::SeqCst), 2);
+    // One that could not be made after all.
+    let (table, first) = session();
+    let (c, _of_c) = child(&first, GroupChoice::New);
+    assert!(table.has_others_or_watches(&context));
+    c.abandon();
+    assert_eq!(wakes.0.load(std::sync::atomic::Ordering::SeqCst), 3);
+    assert!(!table.has_others_or_watches(&context));
 }
 
 #[test]

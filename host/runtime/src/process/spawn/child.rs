@@ -202,10 +202,13 @@ fn ending_of(error: &Error) -> ProcessEnding {
     })
 }
 
-/// Tells the operator of a process that has failed.
+/// Tells the operator of a process that has failed. Of a tenant whose processes fail all the time not of each: faults
+/// of the host are always told.
 fn fault(session: &SessionSpawner, trial: &Trial, error: &Error) {
-    let whole = matches!(error, Error::Host { .. }) || session.tenant.failed() == Telling::Whole;
-    let error = if whole { error.to_string() } else { error.for_client() };
+    if !matches!(error, Error::Host { .. }) && session.tenant.failed() != Telling::Whole {
+        return;
+    }
+    let error = error.to_string();
     let plugin = trial.plugin();
     emit(LogEvent::ProcessChildFailed {
         connection: session.facts.connection(),
