@@ -342,6 +342,21 @@ async fn a_loop_of_exec_ends_at_the_limit_of_processor_time() {
     assert_eq!(tenant.memory(), 0);
 }
 
+#[tokio::test]
+async fn no_process_outlives_its_session_by_exec() {
+    let limits = Limits { grace: Duration::from_millis(50), ..Limits::default() };
+    // KILL and STOP cannot be ignored.
+    let actions = "spawn-from a with-ignored HUP STOP KILL|exec print ready||spin;read-text a";
+    assert_eq!(told(limits.clone(), actions).await, "\"ready\"\n");
+    // A program that follows another has no grace period of its own once the session is over.
+    let tenant = tenant("acme", limits);
+    let mut client = begin(&tenant, "print ready;exec-loop");
+    client.until_stdout(6).await;
+    client.inbox.end(Ending::ConnectionLost);
+    client.task.await.unwrap();
+    assert_eq!(tenant.memory(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn processes_that_are_stopped_wherever_they_are_keep_nobody_waiting() {
     // X6
