@@ -71,8 +71,8 @@ fn an_idle_session_is_small_and_keeps_no_large_buffer() {
         }
         let large = (anonymous() - before) / 1000;
         println!("idle: {small} KiB after 16 bytes, {large} KiB after 32 KiB");
-        // 45.0: how much of a page is left decides whether it is 44.
-        assert!(small <= 46, "{small} KiB after 16 bytes");
+        // 49: what a session has for processes took it from 45.
+        assert!(small <= 50, "{small} KiB after 16 bytes");
         assert!(large <= 84, "{large} KiB after 32 KiB");
     });
 }
