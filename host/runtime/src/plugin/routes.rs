@@ -43,7 +43,7 @@ impl Routes {
     /// The route of this program request and its plugin; `None` if no route matches.
     ///
     /// The words of a command are those that blanks and tabs separate, as sent, or those that a shell reads, without
-    /// expansion ([`command_words`]): the longer route counts, and of two as long that of the words as sent. The route
+    /// expansion (`command_words`): the longer route counts, and of two as long that of the words as sent. The route
     /// without words matches every other command.
     #[must_use]
     pub fn find(&self, start: &ProgramRequest<'_>) -> Option<(&str, &str)> {
