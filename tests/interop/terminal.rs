@@ -5,6 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use whelk_tests::{Call, Client, Gateway, Input, Output, Running, SOON, client_program};
 
+/// What the window shows after the client has ended. The client is not all that runs there: when nothing does, tmux
+/// drops what it has read and not yet told its control client.
+const ENDED: &str = "[the client has ended]";
+/// Runs the client, and says that it has ended.
+const WINDOW: &str = r#""$@"; printf '%s' "$0"; exec cat"#;
+
 /// A tmux of the test with one window.
 pub(crate) struct Tmux {
     socket: std::path::PathBuf,
@@ -25,7 +31,7 @@ impl Tmux {
         command.args(["new-session", "-x", &columns.to_string(), "-y", &rows.to_string()]);
         let call = call.command();
         command.args(call.get_envs().flat_map(|(name, value)| value.map(|value| environment(name, value))).flatten());
-        command.arg(call.get_program()).args(call.get_args());
+        command.args(["sh", "-c", WINDOW, ENDED]).arg(call.get_program()).args(call.get_args());
         Self { socket, control: Running::start(command, Input::Held, Output::Read, SOON) }
     }
 
@@ -39,24 +45,24 @@ impl Tmux {
         self.control.type_in(format!("send-keys -H {}\n", keys.join(" ")).as_bytes());
     }
 
-    /// What the program in the window has written so far.
+    /// What the client has written so far.
     pub(crate) fn shown(&self) -> String {
-        self.control.wait("output", |seen| Some(written(&seen.out.text())))
+        self.control.wait("output", |seen| Some(written(&seen.out.text()).0))
     }
 
     /// Waits until it has written this and nothing else.
     pub(crate) fn wait_for_shown(&self, text: &str) {
-        self.control.wait(&format!("output {text:?}"), |seen| (written(&seen.out.text()) == text).then_some(()));
+        self.control.wait(&format!("output {text:?}"), |seen| (written(&seen.out.text()).0 == text).then_some(()));
     }
 
     /// Waits until it has written more than so many bytes.
     pub(crate) fn wait_for_more(&self, bytes: usize) {
-        self.control.wait("more output", |seen| (written(&seen.out.text()).len() > bytes).then_some(()));
+        self.control.wait("more output", |seen| (written(&seen.out.text()).0.len() > bytes).then_some(()));
     }
 
-    /// Waits until it has ended, and the window with it.
+    /// Waits until it has ended.
     pub(crate) fn wait_for_exit(&self) {
-        self.control.wait("exit", |seen| seen.out.text().lines().any(|line| line.starts_with("%exit")).then_some(()));
+        self.control.wait("end", |seen| written(&seen.out.text()).1.then_some(()));
     }
 
     /// Waits for a line of the plugin that contains all of these numbers and words.
@@ -81,8 +87,9 @@ impl Drop for Tmux {
     }
 }
 
-/// The output of the window, in which control mode writes control characters and backslashes as octal numbers.
-fn written(text: &str) -> String {
+/// The client's output, in which control mode writes control characters and backslashes as octal numbers, and whether
+/// the client has ended.
+fn written(text: &str) -> (String, bool) {
     let mut written = String::new();
     for line in text.lines().filter_map(|line| line.strip_prefix("%output ")) {
         let (_, mut rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -94,7 +101,10 @@ fn written(text: &str) -> String {
         }
         written += rest;
     }
-    written
+    match written.strip_suffix(ENDED) {
+        Some(before) => (before.to_owned(), true),
+        None => (written, false),
+    }
 }
 
 fn environment(name: &std::ffi::OsStr, value: &std::ffi::OsStr) -> [std::ffi::OsString; 2] {
