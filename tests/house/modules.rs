@@ -35,8 +35,10 @@ pub(crate) fn crate_roots() -> Vec<PathBuf> {
             .into_iter()
             .map(|name| repository().join(name))
             .collect::<Vec<_>>();
-    let plugins = std::fs::read_dir(repository().join("plugins")).expect("there are plugins").filter_map(Result::ok);
-    folders.extend(plugins.map(|entry| entry.path()).filter(|path| path.join("Cargo.toml").is_file()));
+    for plugins in ["plugins", "plugins/unix"] {
+        let plugins = std::fs::read_dir(repository().join(plugins)).expect("there are plugins").filter_map(Result::ok);
+        folders.extend(plugins.map(|entry| entry.path()).filter(|path| path.join("Cargo.toml").is_file()));
+    }
     let roots = ["src/lib.rs", "src/main.rs", "interop/main.rs", "hostile/main.rs", "house/main.rs"];
     let files = folders.iter().flat_map(|folder| roots.iter().map(move |root| folder.join(root)));
     files.filter(|file| file.is_file()).collect()

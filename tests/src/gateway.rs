@@ -5,8 +5,9 @@
 use crate::group::MemoryGroup;
 use crate::log::{Event, Log};
 use crate::measure::{LATER, SOON};
-use crate::places::{program, shipped_plugins};
+use crate::places::{program, shipped_plugins, utilities};
 use crate::running::{Finished, Input, Output, Running};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -77,26 +78,37 @@ impl Setup {
         let exempt = if text.contains("penalty_exempt") { "" } else { "penalty_exempt = [\"127.0.0.0/8\"]\n" };
         std::fs::write(&path, format!("{exempt}{text}")).expect("the temporary folder can be written");
         self.configuration = Some(path);
-        if self.plugins == shipped_plugins() {
-            self.plugins = self.copied_plugins();
-        }
-        self
+        self.with_copied_plugins()
     }
 
-    /// The shipped plugins in a folder of the test: with a configuration the server refuses files that others may write
-    /// to, and those of a clone may be writable for a group or belong to another user.
-    fn copied_plugins(&self) -> PathBuf {
-        let folder = self.folder().join("shipped");
-        for (from, to) in [(shipped_plugins(), folder.clone()), (shipped_plugins().join("bin"), folder.join("bin"))] {
+    /// Serves the utilities, too. Without this call they are not there: each gateway would compile them at its start.
+    #[must_use]
+    pub fn utilities(self) -> Self {
+        let setup = self.with_copied_plugins();
+        let folder = setup.plugins.join("bin");
+        utilities().iter().for_each(|file| copy(file, &folder));
+        setup
+    }
+
+    /// Takes the shipped plugins, where no others are set, from a folder of the test: with a configuration the server
+    /// refuses files that others may write to, and those of a clone may be writable for a group or belong to another
+    /// user.
+    fn with_copied_plugins(mut self) -> Self {
+        let (shipped, utilities) = (shipped_plugins(), utilities());
+        if self.plugins != shipped {
+            return self;
+        }
+        self.plugins = self.folder().join("shipped");
+        for (from, to) in [(shipped.clone(), self.plugins.clone()), (shipped.join("bin"), self.plugins.join("bin"))] {
             std::fs::create_dir_all(&to).expect("the temporary folder can be written");
             for entry in std::fs::read_dir(from).expect("the plugins are there").filter_map(Result::ok) {
-                if entry.path().extension().is_some_and(|extension| extension == "wasm") {
-                    let wasm = std::fs::read(entry.path()).expect("a plugin can be read");
-                    std::fs::write(to.join(entry.file_name()), wasm).expect("the temporary folder can be written");
+                let is_plugin = entry.path().extension().is_some_and(|extension| extension == "wasm");
+                if is_plugin && !utilities.contains(&entry.path()) {
+                    copy(&entry.path(), &to);
                 }
             }
         }
-        folder
+        self
     }
 
     /// Starts it by another program, which becomes the gateway: its name, and arguments that precede those of the
@@ -150,8 +162,9 @@ impl Setup {
 
     /// Starts it, expecting that it serves.
     pub fn start(self) -> Gateway {
-        let (process, log, port) = self.launch();
-        Gateway { process, log, port, setup: self, ended: false }
+        let setup = self.with_copied_plugins();
+        let (process, log, port) = setup.launch();
+        Gateway { process, log, port, setup, ended: false }
     }
 
     /// The process, once it listens and its plugins are prepared, its log, and the port.
@@ -172,6 +185,18 @@ impl Setup {
     /// Starts it, expecting that it ends by itself.
     pub fn start_in_vain(&self) -> Finished {
         Running::run(self.command(), Input::Nothing, SOON)
+    }
+}
+
+/// Copies a file into a folder, a link as a link.
+fn copy(file: &Path, folder: &Path) {
+    let to = folder.join(file.file_name().expect("it is the path of a file"));
+    match std::fs::read_link(file) {
+        Ok(target) => symlink(target, to).expect("the temporary folder can be written"),
+        Err(_) => {
+            let wasm = std::fs::read(file).expect("a plugin can be read");
+            std::fs::write(to, wasm).expect("the temporary folder can be written");
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Paths: the repository, the built program and plugins, the installed clients.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The root of the repository.
@@ -20,6 +21,19 @@ pub fn shipped_plugins() -> PathBuf {
     let path = repository().join("plugins");
     assert!(path.join("echo.wasm").is_file(), "no plugins are built: run these tests with `cargo xtask test`");
     path
+}
+
+/// The files of the utilities among them: the programs of `plugins/unix`, and the links by which they have more names.
+pub(crate) fn utilities() -> BTreeSet<PathBuf> {
+    let unix = std::fs::read_dir(repository().join("plugins/unix")).expect("it is part of the repository");
+    let packages = unix.filter_map(Result::ok).filter(|entry| entry.path().join("Cargo.toml").is_file());
+    let programs: BTreeSet<_> = packages.map(|entry| PathBuf::from(entry.file_name()).with_extension("wasm")).collect();
+    let bin = std::fs::read_dir(shipped_plugins().join("bin")).expect("the plugins are built");
+    let is_utility = |path: &PathBuf| {
+        let target = std::fs::read_link(path).ok().or_else(|| path.file_name().map(PathBuf::from));
+        target.is_some_and(|file| programs.contains(&file))
+    };
+    bin.filter_map(Result::ok).map(|entry| entry.path()).filter(is_utility).collect()
 }
 
 /// A program that `cargo xtask test` has installed, by its name in `target/clients/bin`.

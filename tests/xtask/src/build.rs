@@ -1,8 +1,9 @@
 //! `build`: the program for this machine and the plugins for WebAssembly.
 
 use crate::step::{Outcome, doing, output, run as step};
-use crate::workspace::{PluginPackage, Workspace, cargo};
+use crate::workspace::{PluginPackage, Utility, Workspace, cargo};
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
@@ -10,10 +11,14 @@ pub(crate) const HELP: &str = "\
 cargo xtask build
 
 Builds the program (target/release/whelk) and every package in plugins/: plugins/NAME.wasm, and plugins/bin/NAME.wasm
-of a program (a package with src/main.rs). Adds the target wasm32-wasip2 with rustup when the compiler lacks it. A
-plugin's file changes only when its bytes do, and by renaming: a running gateway sees a whole file or none.";
+of a program (a package with src/main.rs). Then the utilities, which are a workspace of their own (plugins/unix):
+plugins/bin/NAME.wasm, and a link for each other name of a program. Adds the target wasm32-wasip2 with rustup when the
+compiler lacks it. A plugin's file changes only when its bytes do, and by renaming: a running gateway sees a whole file
+or none.";
 
 const TARGET: &str = "wasm32-wasip2";
+/// How the utilities are compiled: quickly.
+const PROFILE: &str = "utility";
 
 const NO_TARGET: &str = "\
 This compiler lacks the target wasm32-wasip2, or for the tests wasm32-wasip1, and rustup, which could add it, is not there or failed.
@@ -28,7 +33,8 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     }
     let workspace = Workspace::find()?;
     build(&workspace)?;
-    eprintln!("built {} and {} plugins", workspace.program().display(), workspace.plugins.len());
+    let (plugins, utilities) = (workspace.plugins.len(), workspace.utilities.len());
+    eprintln!("built {}, {plugins} plugins and {utilities} packages of utilities", workspace.program().display());
     Ok(())
 }
 
@@ -53,7 +59,48 @@ pub(crate) fn build(workspace: &Workspace) -> Outcome {
         let built = workspace.target.join(TARGET).join("plugin").join(format!("{file}.wasm"));
         install(&built, &folder.join(format!("{name}.wasm")))?;
     }
+    build_utilities(workspace)
+}
+
+/// The workspace of the utilities: its dependencies shall not change the features of those of the program.
+fn build_utilities(workspace: &Workspace) -> Outcome {
+    let mut build = cargo();
+    build.current_dir(&workspace.root).args(["build", "--profile", PROFILE, "--target", TARGET, "--workspace"]);
+    step(build.arg("--manifest-path").arg(workspace.unix()).arg("--target-dir").arg(&workspace.target))?;
+    let folder = workspace.root.join("plugins/bin");
+    doing(folder.display(), fs::create_dir_all(&folder))?;
+    for Utility { package, names } in &workspace.utilities {
+        let file = format!("{package}.wasm");
+        install(&workspace.target.join(TARGET).join(PROFILE).join(&file), &folder.join(&file))?;
+        remove_links(&folder, &file, names)?;
+        names.iter().try_for_each(|name| link(&folder, &file, name))?;
+    }
     Ok(())
+}
+
+/// Removes the links to a program by names that it has no more.
+fn remove_links(folder: &Path, file: &str, names: &[String]) -> Outcome {
+    for entry in doing(folder.display(), fs::read_dir(folder))? {
+        let path = doing(folder.display(), entry)?.path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let is_old = fs::read_link(&path).is_ok_and(|target| target == Path::new(file));
+        if is_old && !names.iter().any(|kept| *kept == name) {
+            doing(path.display(), fs::remove_file(&path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives a program one more name.
+fn link(folder: &Path, file: &str, name: &str) -> Outcome {
+    let path = folder.join(format!("{name}.wasm"));
+    if fs::read_link(&path).is_ok_and(|target| target == Path::new(file)) {
+        return Ok(());
+    }
+    let new = folder.join(format!("{name}.wasm.new"));
+    let _ = fs::remove_file(&new);
+    doing(new.display(), symlink(file, &new))?;
+    doing(path.display(), fs::rename(&new, &path))
 }
 
 /// Adds a target of WebAssembly to the compiler, if it lacks it.

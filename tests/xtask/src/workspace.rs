@@ -13,6 +13,8 @@ pub(crate) struct Workspace {
     pub(crate) target: PathBuf,
     /// The packages in `plugins/`, in the order of their names.
     pub(crate) plugins: Vec<PluginPackage>,
+    /// The packages in `plugins/unix/`, in the order of their names.
+    pub(crate) utilities: Vec<Utility>,
 }
 
 /// A package in `plugins/`.
@@ -24,6 +26,15 @@ pub(crate) struct PluginPackage {
     pub(crate) is_program: bool,
 }
 
+/// A package in `plugins/unix/`, the workspace of the utilities.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Utility {
+    /// Its name.
+    pub(crate) package: String,
+    /// The other names that the program is called by: `package.metadata.whelk.names`.
+    pub(crate) names: Vec<String>,
+}
+
 /// A new call of cargo, the one that runs us.
 pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
@@ -32,11 +43,7 @@ pub(crate) fn cargo() -> Command {
 impl Workspace {
     /// Asks cargo.
     pub(crate) fn find() -> Outcome<Self> {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let manifest = here.join("Cargo.toml");
-        let text =
-            output(cargo().args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"]).arg(manifest))?;
-        let metadata: Value = serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))?;
+        let metadata = metadata(&Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))?;
         let path = |name: &str| metadata[name].as_str().map(PathBuf::from).ok_or(format!("cargo metadata: no {name}"));
         let (root, target) = (path("workspace_root")?, path("target_directory")?);
         let folder = root.join("plugins");
@@ -46,13 +53,37 @@ impl Workspace {
         };
         let mut plugins: Vec<PluginPackage> = packages.filter(is_plugin).filter_map(plugin_package).collect();
         plugins.sort();
-        Ok(Self { root, target, plugins })
+        let unix = self::metadata(&folder.join("unix/Cargo.toml"))?;
+        let packages = unix["packages"].as_array().into_iter().flatten();
+        let mut utilities: Vec<Utility> = packages.filter_map(utility).collect();
+        utilities.sort();
+        Ok(Self { root, target, plugins, utilities })
+    }
+
+    /// The manifest of the workspace of the utilities.
+    pub(crate) fn unix(&self) -> PathBuf {
+        self.root.join("plugins/unix/Cargo.toml")
     }
 
     /// The built program.
     pub(crate) fn program(&self) -> PathBuf {
         self.target.join("release/whelk")
     }
+}
+
+/// What cargo knows of a workspace, without the packages that it depends on.
+fn metadata(manifest: &Path) -> Outcome<Value> {
+    let text =
+        output(cargo().args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"]).arg(manifest))?;
+    serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))
+}
+
+/// `None` for a package without a program.
+fn utility(package: &Value) -> Option<Utility> {
+    let PluginPackage { name, is_program } = plugin_package(package)?;
+    let names = package["metadata"]["whelk"]["names"].as_array().into_iter().flatten();
+    let names = names.filter_map(|name| name.as_str().map(str::to_owned)).collect();
+    is_program.then_some(Utility { package: name, names })
 }
 
 /// `None` for a package without a name, of which cargo has none, and for a library that is no plugin.
