@@ -49,6 +49,8 @@ pub(crate) enum Tick {
 pub(crate) struct Meter {
     /// The rest of the call's budget, in nanoseconds.
     left: AtomicU64,
+    /// The ticks of all the session's processes together at which the call's budget is used up, too.
+    most_of_session: AtomicU64,
     /// The epoch up to which ticks were charged, or were not the plugin's.
     billed: AtomicU64,
     /// The callback has let other tasks run: the call is in the middle of its work.
@@ -68,6 +70,7 @@ impl Meter {
     pub(crate) fn new(usage: Arc<ProcessUsage>, is_weight: bool) -> Self {
         Self {
             left: AtomicU64::new(0),
+            most_of_session: AtomicU64::new(u64::MAX),
             billed: AtomicU64::new(0),
             ticked: AtomicBool::new(false),
             exact: AtomicBool::new(false),
@@ -79,7 +82,13 @@ impl Meter {
 
     /// A new call with this many ticks.
     pub(crate) fn begin(&self, ticks: u32, epoch: u64) {
+        self.begin_in_session(ticks, u64::MAX, epoch);
+    }
+
+    /// A new call with this many ticks, of which all the session's processes have `session` together.
+    pub(crate) fn begin_in_session(&self, ticks: u32, session: u64, epoch: u64) {
         self.left.store(u64::from(ticks) * TICK, Ordering::Relaxed);
+        self.most_of_session.store(session, Ordering::Relaxed);
         self.billed.store(epoch, Ordering::Relaxed);
         self.ticked.store(false, Ordering::Relaxed);
     }
@@ -101,9 +110,9 @@ impl Meter {
         (!self.is_weight || others_want()).then_some(moment)
     }
 
-    /// Processor time of all the session's processes, in ticks of 1 ms.
-    pub(crate) fn session_ticks(&self) -> u64 {
-        self.usage.session_ticks()
+    /// Whether all the session's processes together have used what they may.
+    fn session_has_none(&self) -> bool {
+        self.usage.session_ticks() >= self.most_of_session.load(Ordering::Relaxed)
     }
 
     /// The call is about to run, for the first time or again.
@@ -128,7 +137,7 @@ impl Meter {
             return Tick::Free;
         }
         self.bill(epoch);
-        if self.left.load(Ordering::Relaxed) == 0 {
+        if self.left.load(Ordering::Relaxed) == 0 || self.session_has_none() {
             return Tick::Spent;
         }
         self.ticked.store(true, Ordering::Relaxed);
@@ -200,6 +209,23 @@ mod tests {
         meter.resume(17);
         assert_eq!(meter.tick(18), Tick::Spent);
         assert_eq!(ticks(&meter), 3);
+    }
+
+    #[test]
+    fn processes_of_a_session_share_what_the_session_may_use() {
+        let session = Arc::default();
+        let [one, other] = [(); 2].map(|()| Meter::new(Arc::new(ProcessUsage::of(&session)), false));
+        for meter in [&one, &other] {
+            meter.begin_in_session(10, 3, 0);
+            meter.resume(0);
+        }
+        assert_eq!(one.tick(1), Tick::Yield);
+        assert_eq!(other.tick(1), Tick::Yield);
+        assert_eq!(one.tick(2), Tick::Spent);
+        assert_eq!(other.tick(2), Tick::Spent);
+        // A call that is not held to it goes on.
+        other.begin(10, 2);
+        assert_eq!(other.tick(3), Tick::Yield);
     }
 
     #[test]
@@ -291,7 +317,7 @@ mod tests {
             meter.resume(epoch);
             assert_eq!(meter.tick(epoch + 1), Tick::Yield);
         }
-        assert_eq!(meter.session_ticks(), 10_000);
+        assert_eq!(meter.usage.session_ticks(), 10_000);
         let until = meter.wait_until(|| true).unwrap();
         // At a quarter of a processor.
         assert!(until <= Instant::now() + Duration::from_millis(17));

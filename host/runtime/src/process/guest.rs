@@ -151,17 +151,20 @@ impl Guest {
 
     /// Begins a call that may use this many ticks.
     pub(crate) fn begin_call(&mut self, ticks: u32) -> (&CallLimits, &mut Store<State>) {
-        let store = self.store.get();
-        store.set_epoch_deadline(1);
-        self.limits.meter.begin(ticks, self.limits.engine.ticker().epoch());
-        store.data_mut().memory.begin();
-        (&self.limits, store)
+        self.begin(ticks, u64::MAX)
     }
 
-    /// Begins a call that may use so much of what the session has left of `session`, in ticks.
+    /// Begins a call that may use `most` ticks, and that ends when the session's processes have used `session`.
     pub(crate) fn begin_run(&mut self, most: u32, session: u32) -> (&CallLimits, &mut Store<State>) {
-        let used = u32::try_from(self.limits.meter.session_ticks()).unwrap_or(u32::MAX);
-        self.begin_call(most.min(session.saturating_sub(used)))
+        self.begin(most, session.into())
+    }
+
+    fn begin(&mut self, most: u32, session: u64) -> (&CallLimits, &mut Store<State>) {
+        let store = self.store.get();
+        store.set_epoch_deadline(1);
+        self.limits.meter.begin_in_session(most, session, self.limits.engine.ticker().epoch());
+        store.data_mut().memory.begin();
+        (&self.limits, store)
     }
 
     /// Ends a call, and says what its failure means.
