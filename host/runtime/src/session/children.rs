@@ -23,6 +23,15 @@ impl Children {
         self.table.as_ref().is_some_and(|table| table.live() > 1)
     }
 
+    /// Waits until they have ended by themselves, at most for `longest`: what reads from a pipe of the first process,
+    /// such as `tee` in `exec > >(tee log)`, writes its rest now.
+    pub(super) async fn end_by_themselves(&self, longest: Duration) {
+        if let Some(table) = &self.table {
+            // Those that are left are ended.
+            let _ = timeout(longest, gone(table)).await;
+        }
+    }
+
     /// Ends them: by SIGHUP and SIGCONT, and after the grace period by SIGKILL. They are gone when this returns.
     pub(super) async fn end(&mut self, grace: Duration) {
         let Some(table) = &self.table else { return };

@@ -34,11 +34,16 @@ impl Session {
     }
 
     /// Ends the first process, which has started others, and with it the session. First its instance is gone, and with
-    /// it its ends of pipes; then the others end, and what they have written is sent.
+    /// it its ends of pipes; then the others end, and what they have written is sent. Without a terminal they may end
+    /// by themselves first, since nobody hangs up: sshd, too, waits then for whoever holds the session's output.
     pub(super) async fn end_with_children(&mut self, mut process: Process, how: ProcessEnd, pipes: &Shared) {
         let terminal = process.has_terminal();
         process.end().await;
-        self.children.end(self.tenant.limits().grace).await;
+        let grace = self.tenant.limits().grace;
+        if matches!(how, ProcessEnd::Finished(_)) && !terminal {
+            self.children.end_by_themselves(grace).await;
+        }
+        self.children.end(grace).await;
         match how {
             ProcessEnd::Finished(exit) => pipes.exit(exit, Some(Ending::Finished)),
             ProcessEnd::HungUp(why) => {

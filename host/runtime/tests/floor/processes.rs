@@ -225,6 +225,11 @@ async fn exec_takes_the_place_of_a_program_with_its_number() {
 #[tokio::test]
 async fn a_session_ends_with_its_first_process_and_what_others_wrote_is_sent_before() {
     let limits = Limits { grace: Duration::from_millis(50), ..Limits::default() };
+    // By themselves, without a terminal.
+    let to_the_end = "spawn-to a cat|sleep 20|print last;print first";
+    assert_eq!(told(Limits::default(), to_the_end).await, "first\nlast\n");
+    let (recorder, _) = at_terminal(to_the_end).end().await;
+    assert_eq!(recorder.text(), "first\r\n");
     // By SIGHUP.
     assert_eq!(told(limits.clone(), "spawn a print x|sleep 10000000;sleep 50").await, "x\n");
     // It has some time to do something on SIGHUP.
@@ -339,6 +344,17 @@ async fn a_loop_of_exec_ends_at_the_limit_of_processor_time() {
     let tenant = tenant("acme", Limits { cpu_session: Duration::from_millis(300), ..limits });
     let (recorder, report) = begin(&tenant, "exec-loop").end().await;
     assert!(matches!(recorder.exit(), Some(Exit::Signal { name: SignalName::Kill, .. })), "{report:?}");
+    assert_eq!(tenant.memory(), 0);
+}
+
+#[tokio::test]
+async fn processes_that_run_at_once_share_the_processor_time_of_their_session() {
+    let tenant = tenant("acme", Limits { cpu_session: Duration::from_millis(300), ..Limits::default() });
+    let actions = "spawn a spin;spawn b spin;spawn c spin;spin";
+    let (recorder, report) = begin(&tenant, actions).end().await;
+    assert!(matches!(recorder.exit(), Some(Exit::Signal { name: SignalName::Kill, .. })), "{report:?}");
+    // Each may notice it a tick late, on a processor that was taken away from it later still.
+    assert!(report.cpu_ticks < 600, "{report:?}");
     assert_eq!(tenant.memory(), 0);
 }
 
