@@ -374,11 +374,10 @@ pub(crate) struct Files {
 impl Files {
     /// The configured limits.
     fn wanted(config: &Config) -> Files {
-        let grants = |tenant: &&config::TenantConfig| tenant.grants.opens_files();
-        let granted =
-            config.tenants.values().filter(grants).map(|tenant| u64::from(tenant.limits.plugins.tenant_open_files));
+        // Whatever is granted, programs have `/tmp` and devices.
+        let of_tenants = config.tenants.values().map(|tenant| u64::from(tenant.limits.plugins.tenant_open_files));
         let (tenants, plugins) = match config.login_policy {
-            LoginPolicy::Users(_) => (config.tenants.len() as u64, granted.sum()),
+            LoginPolicy::Users(_) => (config.tenants.len() as u64, of_tenants.sum()),
             // Each plugin is a tenant, and their number is unknown.
             LoginPolicy::Demonstration => {
                 (DEMONSTRATED, DEMONSTRATED * u64::from(config.limits.plugins.tenant_open_files))
@@ -478,7 +477,7 @@ mod tests {
     use super::*;
     use crate::config::{Grants, Overrides};
 
-    /// A configuration in which two of three tenants may open files.
+    /// A configuration with three tenants.
     fn config(limits: Limits) -> Config {
         let folder = tempfile::tempdir().unwrap();
         let tenant = |grants: Grants| config::TenantConfig { grants, ..config::TenantConfig::plain(&limits) };
@@ -512,7 +511,7 @@ mod tests {
         let config = config(limits);
         assert_eq!(Machine::default().shortages(&config), []);
         let plenty =
-            Machine { mappings: Some(85_000), files: Some(18_360), memory: Some(2 << 30), ..Machine::default() };
+            Machine { mappings: Some(85_000), files: Some(22_456), memory: Some(2 << 30), ..Machine::default() };
         assert_eq!(plenty.shortages(&config), []);
         let short = Machine {
             mappings: Some(65_530),
@@ -532,8 +531,8 @@ mod tests {
             [
                 "vm.max_map_count is 65530, and the limits may take 85000: that is for plugins of one memory, and 165000 would do for \
                  those of 3: sysctl -w vm.max_map_count=85000, or lower `instances`; until then 15132 run",
-                "the number of open files is 1024, and the limits may take 18360: raise the hard limit (LimitNOFILE=18360 \
-                 for systemd, --ulimit nofile=18360 for docker, ulimit -Hn 18360 in a shell of root), or lower `connections` or \
+                "the number of open files is 1024, and the limits may take 22456: raise the hard limit (LimitNOFILE=22456 \
+                 for systemd, --ulimit nofile=22456 for docker, ulimit -Hn 22456 in a shell of root), or lower `connections` or \
                  `tenant_open_files`; until then fewer are accepted, and plugins open fewer",
                 "the memory in bytes is 1073741824, and the limits may take 1638400000: give it 1563 MiB (MemoryMax= \
                  for systemd, --memory for docker), or lower `instances` and `connections`; that is what all of them take while they are idle",
@@ -587,6 +586,15 @@ mod tests {
         assert_eq!(hashing_memory(&limits), memory.unwrap());
         let set = Limits { hashing: 7, hashing_memory: 1 << 20, ..limits };
         assert_eq!((hashing_slots(&set), hashing_memory(&set)), (7, 1 << 20));
+    }
+
+    #[test]
+    fn a_tenant_without_grants_has_open_files_for_its_programs() {
+        let config = Config { tenants: BTreeMap::new(), ..config(Limits::default()) };
+        assert_eq!(Files::wanted(&config).plugins, 0);
+        let plain = config::TenantConfig::plain(&config.limits);
+        let config = Config { tenants: BTreeMap::from([("plain".to_owned(), plain)]), ..config };
+        assert_eq!(Files::wanted(&config).plugins, u64::from(config.limits.plugins.tenant_open_files));
     }
 
     #[test]

@@ -58,11 +58,6 @@ pub struct Grants {
 }
 
 impl Grants {
-    /// Whether plugins can make the process open files or sockets.
-    pub(crate) fn opens_files(&self) -> bool {
-        self.directory.is_some() || !self.mounts.is_empty() || !self.http.is_empty() || !self.tcp.is_empty()
-    }
-
     /// The grants that need one process for all connections, because they are counted.
     pub(crate) fn that_count(&self) -> Vec<&'static str> {
         let directory = self.directory.as_ref().filter(|directory| directory.access == DirectoryAccess::ReadWrite);
