@@ -6,6 +6,7 @@
 
 mod load;
 mod meter;
+mod processes;
 mod server;
 mod sftp;
 
@@ -23,16 +24,19 @@ cargo xtask bench [--against PROGRAM] [--mib SIZE] [PART..]
 Measures Whelk and OpenSSH's sshd in turns: server CPU (user and system) for each handshake, session, echo, line typed
 into a terminal, GB down and GB up, and the memory of an idle session. Then Whelk alone: a terminal that edits lines
 beside a raw one (cooked), and the session of a program beside that of a handler (program). PART is one or more of
-handshake, session, echo, typed, down, up, idle, cooked, program, sftp; all of them by default.
+handshake, session, echo, typed, down, up, idle, cooked, program, sftp, processes; all of them by default.
 For sftp OpenSSH's client puts and gets a file of SIZE MiB (128 by default), and ten files of 1 KiB for each of these
 MiB: server CPU, wall time, and how far the memory of the server's processes grows meanwhile.
+For processes one program, compiled for both, runs in a session of Whelk and as a process of this machine: it starts a
+program that does nothing and waits for its end, and writes to another process through a pipe.
 Prints both and their ratio. --against compares with another build of Whelk instead, such as that of the last release.
 Needs two cores and, to fetch sshd where it is missing, root on Debian.";
 
 /// Runs beside sshd, and beside another build, where small differences count.
 const RUNS: usize = 3;
 const RUNS_OF_BUILDS: usize = 5;
-const PARTS: [&str; 10] = ["handshake", "session", "echo", "typed", "down", "up", "idle", "cooked", "program", "sftp"];
+const PARTS: [&str; 11] =
+    ["handshake", "session", "echo", "typed", "down", "up", "idle", "cooked", "program", "sftp", "processes"];
 
 /// One line of the table: the same work for both servers.
 struct Row {
@@ -129,6 +133,10 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     if is_wanted("sftp") {
         lines.extend(measure_sftp(&place, size)?);
     }
+    let mut of_processes = Vec::new();
+    if is_wanted("processes") {
+        of_processes = measure_processes(&workspace, &place)?;
+    }
     let mut paired = Vec::new();
     for Pair { title, load, beside, .. } in pairs().iter().filter(|pair| is_wanted(pair.part)) {
         paired.push(measure(&place, title, RUNS_OF_BUILDS, (Kind::Whelk, load), (Kind::Whelk, beside))?);
@@ -137,6 +145,11 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         let title = format!("CPU of whelk, medians of {RUNS_OF_BUILDS}");
         println!("\n{title:<34}{:>12}{:>12}{:>9}   least and most", "first", "second", "ratio");
         paired.iter().for_each(|line| println!("{line}"));
+    }
+    if !of_processes.is_empty() {
+        let title = format!("processes, medians of {RUNS_OF_BUILDS}");
+        println!("\n{title:<34}{:>12}{:>12}{:>9}   least and most", "whelk", "kernel", "ratio");
+        of_processes.iter().for_each(|line| println!("{line}"));
     }
     if lines.is_empty() {
         println!("\nCPU time is from {}.", place.source());
@@ -203,6 +216,25 @@ fn measure_sftp(place: &Place, size: u64) -> Outcome<Vec<String>> {
         }
     }
     sftp::sweep(place)?;
+    Ok(lines)
+}
+
+/// Processes in turns, of Whelk and of this machine: two lines for each kind of work.
+fn measure_processes(workspace: &Workspace, place: &Place) -> Outcome<Vec<String>> {
+    let native = processes::prepare(workspace, place)?;
+    let mut lines = Vec::new();
+    for work in processes::Work::ALL {
+        let (mut left, mut right) = (Vec::new(), Vec::new());
+        for time in 1..=RUNS_OF_BUILDS {
+            left.push(processes::of_whelk(place, work).map_err(|error| format!("{work:?}, Whelk: {error}"))?);
+            right.push(processes::of_kernel(&native, work).map_err(|error| format!("{work:?}, kernel: {error}"))?);
+            eprintln!("processes {work:?} {time}/{RUNS_OF_BUILDS}: {:.4?} {:.4?}", left.last(), right.last());
+        }
+        for (at, title) in work.titles().into_iter().enumerate() {
+            let of = |all: &[processes::Figures]| all.iter().filter_map(|figures| figures.get(at).copied()).collect();
+            lines.push(table_line(title, of(&left), of(&right)));
+        }
+    }
     Ok(lines)
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn run(place: &Place, server: &mut Server, load: &Load) -> Outcome<f6
         }
         Load::Down { cipher, bytes } => {
             let command = server.says(format!("zeros {bytes}"), format!("head -c {bytes} /dev/zero"));
-            let mut ssh = ssh(place, server, cipher, &command);
+            let mut ssh = ssh(place, server, server.user(), cipher, &command);
             Ok(transfer(server, ssh.stdin(Stdio::null()))? * 1e9 / to_float(*bytes))
         }
         Load::Up { cipher, bytes } => {
@@ -56,7 +56,7 @@ pub(crate) fn run(place: &Place, server: &mut Server, load: &Load) -> Outcome<f6
             let mut zeros =
                 doing("head", zeros.args(["-c", &bytes.to_string(), "/dev/zero"]).stdout(Stdio::piped()).spawn())?;
             let pipe = zeros.stdout.take().ok_or("stdout was asked to be a pipe")?;
-            let cost = transfer(server, ssh(place, server, cipher, &command).stdin(pipe));
+            let cost = transfer(server, ssh(place, server, server.user(), cipher, &command).stdin(pipe));
             doing("head", zeros.wait())?;
             Ok(cost? * 1e9 / to_float(*bytes))
         }
@@ -108,17 +108,18 @@ pub(crate) fn on_core_1() -> Command {
     command
 }
 
-fn ssh(place: &Place, server: &Server, cipher: &str, remote: &str) -> Command {
+/// OpenSSH's client.
+pub(crate) fn ssh(place: &Place, server: &Server, user: &str, cipher: &str, remote: &str) -> Command {
     let mut command = on_core_1();
     command.arg(place.client("ssh-10.0")).args(["-F", "none", "-T", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"]);
     command.args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "IdentitiesOnly=yes"]);
     command.args(["-o", "KexAlgorithms=curve25519-sha256", "-o", &format!("Ciphers={cipher}"), "-i"]);
-    command.arg(place.file("key")).args(["-p", &server.port().to_string(), "-l", server.user(), "127.0.0.1", remote]);
+    command.arg(place.file("key")).args(["-p", &server.port().to_string(), "-l", user, "127.0.0.1", remote]);
     command
 }
 
-/// The client that makes a load, and the conversation with it.
-struct Driver {
+/// What makes a load, and the conversation with it: it says `ready` and `done`, and waits for a line after each.
+pub(crate) struct Driver {
     child: Child,
     tell: ChildStdin,
     hear: BufReader<ChildStdout>,
@@ -144,23 +145,34 @@ impl Driver {
         command.args(["--kex", "curve25519-sha256", "--cipher", SMALL_CIPHER, "--identity"]).arg(place.file("key"));
         command.args(["-p", &server.port().to_string(), &format!("{user}@127.0.0.1")]);
         command.arg(server.says(whelk.to_owned(), sshd.to_owned()));
-        let mut child = doing("taskset", command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn())?;
+        Self::of(&mut command)
+    }
+
+    /// Starts this program.
+    pub(crate) fn of(command: &mut Command) -> Outcome<Self> {
+        let name = line(command);
+        let mut child = doing(name, command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn())?;
         let tell = child.stdin.take().ok_or("stdin was asked to be a pipe")?;
         let hear = BufReader::new(child.stdout.take().ok_or("stdout was asked to be a pipe")?);
         Ok(Self { child, tell, hear })
     }
 
-    fn hear(&mut self, word: &str) -> Outcome {
+    /// The id of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn hear(&mut self, word: &str) -> Outcome {
         let mut said = String::new();
         doing("the load", self.hear.read_line(&mut said))?;
         if said.trim() == word { Ok(()) } else { Err(format!("the load said {said:?} instead of {word:?}")) }
     }
 
-    fn go_on(&mut self) -> Outcome {
+    pub(crate) fn go_on(&mut self) -> Outcome {
         doing("the load", self.tell.write_all(b"go\n"))
     }
 
-    fn end(mut self) -> Outcome {
+    pub(crate) fn end(mut self) -> Outcome {
         self.go_on()?;
         let status = doing("the load", self.child.wait())?;
         if status.success() { Ok(()) } else { Err(format!("the load: {status}")) }

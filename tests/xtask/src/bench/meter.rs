@@ -68,6 +68,19 @@ impl Meter {
         self.processes()?.iter().map(|pid| kib(&format!("/proc/{pid}/status"), "VmRSS:")).sum()
     }
 
+    /// Ends what is left in a group, and removes it: sshd's sessions outlive it.
+    pub(crate) fn end(&self) {
+        let Self::Group(group) = self else { return };
+        // The group is empty once the parents of what was ended have taken note.
+        let _ = fs::write(group.join("cgroup.kill"), "1");
+        for _ in 0..1000 {
+            if fs::remove_dir(group).is_ok() {
+                break;
+            }
+            std::thread::yield_now();
+        }
+    }
+
     fn processes(&self) -> Outcome<Vec<u32>> {
         match self {
             Self::Group(group) => {

@@ -16,6 +16,12 @@ pub(crate) const PROGRAM: &str = "print";
 /// Its source.
 const PROGRAM_SOURCE: &str = r#"fn main() { print!("{}", std::env::args().nth(1).unwrap_or_default()) }"#;
 
+/// The plugin, and the user, of the program that starts others.
+pub(crate) const PROCESSES: &str = "processes";
+
+/// The target of programs.
+pub(crate) const WASM: &str = "wasm32-wasip2";
+
 /// The user, and the tenant, whose files are transferred.
 const FILES: &str = "files";
 
@@ -65,7 +71,8 @@ impl Place {
             key.display().to_string(),
             place.files(Kind::Whelk).display().to_string()
         );
-        let config = [user("probe"), user(PROGRAM), files].concat();
+        let processes = format!("{}[tenants.default.grants]\nprocess = true\n", user(PROCESSES));
+        let config = [user("probe"), user(PROGRAM), processes, files].concat();
         for kind in [Kind::Whelk, Kind::Other, Kind::Sshd] {
             doing("files", fs::create_dir_all(place.files(kind)))?;
         }
@@ -74,15 +81,18 @@ impl Place {
         let (plugins, name) = (place.file("plugins"), "probe.wasm");
         doing(plugins.display(), fs::create_dir_all(&plugins))?;
         doing(name, fs::copy(place.repository.join("plugins").join(name), plugins.join(name)))?;
-        let programs = plugins.join("bin");
+        let programs = place.programs();
         doing(programs.display(), fs::create_dir_all(&programs))?;
         doing("sftp.wasm", fs::copy(place.repository.join("plugins/bin/sftp.wasm"), programs.join("sftp.wasm")))?;
         let source = place.file("print.rs");
         doing(source.display(), fs::write(&source, PROGRAM_SOURCE))?;
-        let mut compile = Command::new("rustc");
-        compile.args(["--edition", "2024", "--target", "wasm32-wasip2", "-O", "-C", "strip=symbols", "-o"]);
-        step(compile.arg(plugins.join(PROGRAM).with_extension("wasm")).arg(&source))?;
+        compile(&source, &["--target", WASM], &plugins.join(PROGRAM).with_extension("wasm"))?;
         Ok(place)
+    }
+
+    /// The folder of the programs of a server.
+    pub(crate) fn programs(&self) -> PathBuf {
+        self.file("plugins").join("bin")
     }
 
     /// The server that Whelk is compared with.
@@ -158,6 +168,23 @@ impl Place {
     }
 }
 
+/// The command, tied to core 0. The shell moves itself into the group and becomes the program, so that not one
+/// instruction is missed.
+pub(crate) fn on_core_0(command: &Command, group: Option<&Path>) -> Command {
+    let mut shell = Command::new("sh");
+    let script = r#"if [ -n "$0" ]; then echo $$ > "$0/cgroup.procs" || exit 1; fi; exec taskset --cpu-list 0 "$@""#;
+    shell.args(["-c", script]).arg(group.unwrap_or(Path::new("")));
+    shell.arg(command.get_program()).args(command.get_args());
+    shell
+}
+
+/// Compiles a program of one file.
+pub(crate) fn compile(source: &Path, options: &[&str], to: &Path) -> Outcome {
+    let mut compile = Command::new("rustc");
+    compile.args(["--edition", "2024", "-O", "-C", "strip=symbols"]).args(options).arg("-o");
+    step(compile.arg(to).arg(source))
+}
+
 /// A running server. Dropping it ends it.
 pub(crate) struct Server {
     kind: Kind,
@@ -174,12 +201,7 @@ impl Server {
         let command = place.command(kind, free.port())?;
         let name = format!("{kind:?}").to_lowercase();
         let group = meter::group(&name);
-        // The shell moves itself into the group and becomes the server, so that not one instruction is missed.
-        let mut shell = Command::new("sh");
-        let script =
-            r#"if [ -n "$0" ]; then echo $$ > "$0/cgroup.procs" || exit 1; fi; exec taskset --cpu-list 0 "$@""#;
-        shell.args(["-c", script]).arg(group.as_deref().unwrap_or(Path::new("")));
-        shell.arg(command.get_program()).args(command.get_args());
+        let mut shell = on_core_0(&command, group.as_deref());
         shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = doing(&name, shell.spawn())?;
         let meter = group.map_or(Meter::Tree(child.id()), Meter::Group);
@@ -254,15 +276,6 @@ impl Drop for Server {
             self.terminate();
             let _ = self.child.wait();
         }
-        if let Meter::Group(group) = &self.meter {
-            // sshd's sessions outlive it. The group is empty once their parents have taken note.
-            let _ = fs::write(group.join("cgroup.kill"), "1");
-            for _ in 0..1000 {
-                if fs::remove_dir(group).is_ok() {
-                    break;
-                }
-                std::thread::yield_now();
-            }
-        }
+        self.meter.end();
     }
 }

@@ -6,6 +6,7 @@
 
 #![cfg_attr(unix, no_main)]
 
+mod measured;
 mod roles;
 mod start;
 mod steps;

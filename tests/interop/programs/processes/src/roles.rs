@@ -2,7 +2,8 @@
 //! which the parent knows how far it is.
 
 use crate::Os;
-use crate::start::{self, Fd, role, say};
+use crate::measured;
+use crate::start::{self, Fd, input, output, role, say};
 use crate::system::{Disposition, Group, How, Result, SIGNALS, System, Target};
 
 /// Plays a role, and returns the exit status. An error is said on 2, with status 99.
@@ -11,14 +12,6 @@ pub(crate) fn play(name: &str, words: &[&str]) -> u8 {
         say(2, &format!("{name}: {error}"));
         99
     })
-}
-
-fn input() -> Result<Fd> {
-    Os::get(0).ok_or("no input".to_owned())
-}
-
-fn output() -> Result<Fd> {
-    Os::get(1).ok_or("no output".to_owned())
 }
 
 fn act(name: &str, words: &[&str]) -> Result<u8> {
@@ -76,7 +69,7 @@ fn act(name: &str, words: &[&str]) -> Result<u8> {
             let own = Os::identity();
             say(1, &(own.id == own.group).to_string());
         }
-        (_, words) => return terminal(name, words),
+        (_, words) => return measured::act(name, words).unwrap_or_else(|| terminal(name, words)),
     }
     Ok(0)
 }

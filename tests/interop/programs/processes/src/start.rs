@@ -136,6 +136,16 @@ pub(crate) fn path(name: &str) -> String {
     format!("{}/{name}", here().trim_end_matches('/'))
 }
 
+/// What 0 leads to.
+pub(crate) fn input() -> Result<Fd> {
+    Os::get(0).ok_or("no input".to_owned())
+}
+
+/// What 1 leads to.
+pub(crate) fn output() -> Result<Fd> {
+    Os::get(1).ok_or("no output".to_owned())
+}
+
 /// Writes all of it.
 pub(crate) fn write(fd: &Fd, mut data: &[u8]) -> Result<()> {
     while !data.is_empty() {

@@ -36,6 +36,8 @@ pub(crate) trait System {
     /// Whether a write of a byte would not wait.
     fn is_writable(fd: &Self::Fd) -> bool;
     fn spawn(what: &Request<Self::Fd>) -> Result<Self::Child>;
+    /// Starts a program that gets its name and this program's standard streams, and waits until it has ended.
+    fn run(program: &str) -> Result<Change>;
     /// Returns only when it fails.
     fn exec(what: &Request<Self::Fd>) -> String;
     fn id(child: &Self::Child) -> u32;

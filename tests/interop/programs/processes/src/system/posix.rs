@@ -7,6 +7,7 @@ mod become_other;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::str::FromStr;
@@ -14,6 +15,7 @@ use std::str::FromStr;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, posix_spawn};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, killpg, sigaction};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -257,6 +259,19 @@ impl System for Posix {
                 while waitpid(child, None) == Err(Errno::EINTR) {}
                 Err(name(Errno::from_raw(i32::from_ne_bytes(errno))))
             }
+        }
+    }
+
+    fn run(program: &str) -> Result<Change> {
+        let (actions, attributes) = (PosixSpawnFileActions::init(), PosixSpawnAttr::init());
+        let name_of_program = CString::new(program).map_err(|_| "EINVAL".to_owned())?;
+        let (actions, attributes) = (actions.map_err(name)?, attributes.map_err(name)?);
+        let nothing: [&CStr; 0] = [];
+        let id = posix_spawn(program, &actions, &attributes, &[&name_of_program], &nothing).map_err(name)?;
+        match waitpid(id, None).map_err(name)? {
+            WaitStatus::Exited(_, status) => Ok(Change::Exited(status.to_le_bytes()[0])),
+            WaitStatus::Signaled(_, signal, _) => Ok(Change::Killed(name_of(signal))),
+            other => Err(format!("{other:?}")),
         }
     }
 

@@ -184,6 +184,10 @@ impl System for Whelk {
         named(command(what)?.spawn()).map(|child| Child(child.into()))
     }
 
+    fn run(program: &str) -> Result<Change> {
+        named(Command::new(program).env_clear().status()).map(|status| change(sdk::Change::Exited(status)))
+    }
+
     fn exec(what: &Request<Fd>) -> String {
         command(what).map_or_else(|error| error, |mut command| name(&command.exec()))
     }
