@@ -17,6 +17,9 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(10 * 60);
 /// The same at full sizes, where a single test works for long.
 const LONGEST_SILENCE_OF_PROOFS: Duration = Duration::from_secs(2 * 60 * 60);
 
+/// The test programs with tests that have a full size: whatever reads `WHELK_PROVE`.
+const PROOFS: [&str; 6] = ["interop", "hostile", "floor", "terminal", "components", "plugins"];
+
 pub(crate) const HELP: &str = "\
 cargo xtask test [FILTER]
 
@@ -31,9 +34,9 @@ A test program that prints nothing for ten minutes is killed and has failed.";
 pub(crate) const PROVE_HELP: &str = "\
 cargo xtask prove [NAME]
 
-Runs the tests against foreign clients and hostile plugins, and those of the plugin host, as far as their name contains
-NAME, one at a time and at their full sizes (hundreds of megabytes, two hundred kills, ten thousand sessions), and
-prints the figures they find.";
+Runs the tests against foreign clients and hostile plugins, and those of the plugin host and of what plugins are loaded
+from, as far as their name contains NAME, one at a time and at their full sizes (hundreds of megabytes, two hundred
+kills, ten thousand sessions, ten thousand components), and prints the figures they find.";
 
 /// The results of all test programs together.
 #[derive(Default)]
@@ -74,7 +77,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 pub(crate) fn prove(arguments: &[String]) -> Outcome {
     let name = at_most_one(arguments)?;
     let workspace = Workspace::find()?;
-    let targets = ["interop", "hostile", "floor", "terminal"].map(|target| ["--test", target]).concat();
+    let targets = PROOFS.map(|target| ["--test", target]).concat();
     let mut command = prepared(&workspace, &targets)?;
     command.env("WHELK_PROVE", "1").args(name).args(["--", "--nocapture", "--test-threads=1"]);
     tested(&mut command, LONGEST_SILENCE_OF_PROOFS)
@@ -232,6 +235,33 @@ fn tested(command: &mut Command, silence: Duration) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::{Path, PathBuf};
+
+    /// The Rust files in a folder and below it.
+    fn sources(folder: &Path) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let found = entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] });
+        found.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
+    }
+
+    #[test]
+    fn every_test_with_a_full_size_is_proved() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("we are in tests/xtask");
+        let mut proved = BTreeSet::new();
+        for folder in ["host/ssh/tests", "host/runtime/tests", "host/gateway/tests", "tests"] {
+            for file in sources(&root.join(folder)) {
+                let path = file.strip_prefix(root.join(folder)).expect("it is below it").with_extension("");
+                let target = path.iter().next().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+                let text = std::fs::read_to_string(&file).expect("our own file");
+                // These run tests, and are none.
+                let is_test = !["src", "xtask"].contains(&target.as_str());
+                if is_test && (text.contains("WHELK_PROVE") || (folder == "tests" && text.contains("size("))) {
+                    proved.insert(target);
+                }
+            }
+        }
+        assert_eq!(proved, PROOFS.map(str::to_owned).into());
+    }
 
     #[test]
     fn unfinished_tests_are_named() {
