@@ -38,6 +38,10 @@ pub(crate) fn text_files(endings: &[&str]) -> Vec<(String, String)> {
 }
 
 fn collect(folder: &Path, endings: &[&str], paths: &mut Vec<PathBuf>) {
+    // A target folder of another name, which cargo marks so.
+    if folder.join("CACHEDIR.TAG").exists() {
+        return;
+    }
     let passed_over = ["target", "node_modules"];
     for entry in std::fs::read_dir(folder).expect("the repository can be read").filter_map(Result::ok) {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
