@@ -47,9 +47,10 @@ impl Server {
     pub(super) fn start(kind: Kind) -> Self {
         match kind {
             Kind::Sshd => Self::sshd(),
-            // At full size a clone of git and its checkout have more than the default quota.
+            // At full size a clone of git, and ten thousand files each way of every client, are more than the default
+            // quota.
             Kind::Whelk => {
-                Self::whelk(&HOMES.replace("{principal}\"", "{principal}\", bytes = \"4 GiB\", files = 100000"))
+                Self::whelk(&HOMES.replace("{principal}\"", "{principal}\", bytes = \"8 GiB\", files = 1000000"))
             }
         }
     }
