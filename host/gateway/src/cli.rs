@@ -24,7 +24,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use whelk_runtime::supervise::{Panicked, guard};
 use whelk_runtime::{CompileSettings, InstanceLimits, ProgramRequest, compile_stdin};
 
-use crate::config::{self, Overrides};
+use crate::config::{self, Example, Overrides};
 use crate::observe::audit;
 use crate::observe::logging::{self, Format, Output};
 use crate::state::strict_modes::{self, Asked};
@@ -91,7 +91,11 @@ enum Verb {
         state: Option<PathBuf>,
     },
     /// Print every setting with its default, as a configuration to start from.
-    Config,
+    Config {
+        /// Print a configuration for this purpose instead
+        #[arg(long, value_name = "PURPOSE")]
+        example: Option<Example>,
+    },
     /// Check a configuration and everything that it names, plugins and what they need included.
     Check {
         /// The configuration
@@ -219,7 +223,8 @@ fn run(verb: Verb, format: Format) -> Result<(), Failure> {
             let serve = if stdio { stdio::serve } else { serve::serve };
             serve(config.as_deref(), &overrides, Output { format, file: log_file.as_deref() })
         }
-        Verb::Config => print(&config::reference()),
+        Verb::Config { example: Some(example) } => print(example.text()),
+        Verb::Config { example: None } => print(&config::reference()),
         Verb::Check { file, stdio } => {
             if rustix::process::geteuid().is_root() {
                 strict_modes::ask(Asked::Modes);

@@ -32,6 +32,7 @@ use whelk_ssh::transport::SoftwareVersion;
 
 pub use problem::{Problem, Refused};
 use reader::{Findings, Section};
+pub use reference::example::Example;
 pub use reference::reference;
 pub use sections::algorithms::table as algorithms_table;
 pub use sections::audit::{AuditConfig, AuditTarget};

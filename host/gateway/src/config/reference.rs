@@ -2,6 +2,8 @@
 //!
 //! A line that begins with `# ` is prose, one that begins with `#` alone is a setting: take the `#` away to change it.
 
+pub(super) mod example;
+
 use std::fmt::Write;
 
 use whelk_ssh::message::Role;

@@ -60,7 +60,9 @@ impl Place {
     pub(crate) fn put(&self, name: &str, wasm: &[u8]) {
         let temporary = self.folder.path().join("being written");
         fs::write(&temporary, wasm).unwrap();
-        fs::rename(temporary, self.plugins().join(name)).unwrap();
+        let file = self.plugins().join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::rename(temporary, file).unwrap();
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

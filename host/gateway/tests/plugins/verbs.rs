@@ -117,6 +117,26 @@ fn the_printed_reference_needs_only_a_user_to_be_a_good_configuration() {
 }
 
 #[test]
+fn the_example_of_a_sandbox_is_a_good_configuration_of_a_home_for_each_connection() {
+    let place = place();
+    let (status, example, _) = place.run(&["config", "--example", "sandbox"]);
+    assert_eq!(status, 0);
+    fs::write(place.folder.path().join("whelk.toml"), example).unwrap();
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti agent";
+    fs::write(place.folder.path().join("agents.pub"), key).unwrap();
+    place.put("sh.wasm", &guests::plugin(1));
+    for program in ["bin/sftp.wasm", "bin/scp.wasm"] {
+        place.put(program, &guests::plugin(1));
+    }
+    let (status, text, errors) = place.run(&["check", "whelk.toml"]);
+    let lines: Vec<_> = text.lines().filter(|line| !line.starts_with("this machine: ")).collect();
+    assert_eq!((status, lines, errors), (0, vec!["whelk.toml: good"], String::new()));
+    let (status, text, errors) = place.run(&["tenants", "whelk.toml", "agent"]);
+    assert_eq!((status, errors), (0, String::new()));
+    assert!(["sandbox", "connection", "process"].iter().all(|word| text.contains(word)), "{text}");
+}
+
+#[test]
 fn a_configuration_is_checked_with_the_plugins_that_it_names_and_with_what_they_need() {
     let place = place();
     place.put("demanding.wasm", &guests::demanding());
