@@ -165,7 +165,24 @@ pub mod granted {
 pub mod process {
     wit_bindgen::generate!({
         path: "../wit/process",
-        inline: "package whelk:guest; world process { import whelk:process/process@0.1.0; }",
+        inline: "
+            package whelk:guest;
+            world process {
+                import whelk:process/process@0.1.0;
+                import wasi:clocks/monotonic-clock@0.2.0;
+            }
+            package wasi:clocks@0.2.0 {
+                interface monotonic-clock {
+                    use wasi:io/poll@0.2.0.{pollable};
+                    type instant = u64;
+                    type duration = u64;
+                    now: func() -> instant;
+                    resolution: func() -> duration;
+                    subscribe-instant: func(when: instant) -> pollable;
+                    subscribe-duration: func(when: duration) -> pollable;
+                }
+            }
+        ",
         world: "whelk:guest/process",
         generate_all,
     });

@@ -51,8 +51,9 @@ pub use child::{Change, Child, ExitStatus, Output, wait_any};
 pub use command::{Command, Limits, Stdio};
 pub use control::{Identity, Target, Usage, exists, identity, kill, limits, set_foreground, set_process_group, usage};
 pub use fd::{Fd, Kind, OpenOptions, close, get, numbers, pipe, put};
-pub use poll::{Event, poll};
+pub use poll::{Event, poll, poll_timeout};
 pub use signal::{Disposition, Signal, UnknownSignal, disposition, next_signal, set_disposition, wait_for_signal};
 
+use crate::bindings::process::wasi::clocks::monotonic_clock as clock;
 use crate::bindings::process::wasi::io::poll as wasi_poll;
 use crate::bindings::process::whelk::process::process as host;

@@ -1,6 +1,9 @@
 //! Waiting for several things at once.
 
+use std::time::Duration;
+
 use super::child::Child;
+use super::clock;
 use super::fd::Fd;
 use super::host;
 use super::wasi_poll::{self, Pollable};
@@ -41,6 +44,19 @@ impl Event<'_> {
 /// If there is nothing to wait for.
 pub fn poll(events: &[Event<'_>]) -> Vec<usize> {
     let pollables: Vec<Pollable> = events.iter().copied().map(Event::subscribe).collect();
+    places(&pollables)
+}
+
+/// As [`poll`], but not longer than this: empty if nothing has happened until then.
+pub fn poll_timeout(events: &[Event<'_>], timeout: Duration) -> Vec<usize> {
+    let mut pollables: Vec<Pollable> = events.iter().copied().map(Event::subscribe).collect();
+    pollables.push(clock::subscribe_duration(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)));
+    let mut ready = places(&pollables);
+    ready.retain(|place| *place < events.len());
+    ready
+}
+
+fn places(pollables: &[Pollable]) -> Vec<usize> {
     let ready = wasi_poll::poll(&pollables.iter().collect::<Vec<_>>());
     ready.into_iter().map(|place| place as usize).collect()
 }
