@@ -5,8 +5,9 @@
 use crate::group::MemoryGroup;
 use crate::log::{Event, Log};
 use crate::measure::{LATER, SOON};
-use crate::places::{program, shipped_plugins, utilities};
+use crate::places::{program, shell, shipped_plugins, utilities};
 use crate::running::{Finished, Input, Output, Running};
+use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -81,12 +82,23 @@ impl Setup {
         self.with_copied_plugins()
     }
 
-    /// Serves the utilities, too. Without this call they are not there: each gateway would compile them at its start.
+    /// Serves the shell and the utilities, too. Without this call they are not there: each gateway would compile them
+    /// at its start.
     #[must_use]
     pub fn utilities(self) -> Self {
+        self.with_programs(&utilities())
+    }
+
+    /// Serves the shell, without the utilities.
+    #[must_use]
+    pub fn shell(self) -> Self {
+        self.with_programs(&shell())
+    }
+
+    fn with_programs(self, files: &BTreeSet<PathBuf>) -> Self {
         let setup = self.with_copied_plugins();
         let folder = setup.plugins.join("bin");
-        utilities().iter().for_each(|file| copy(file, &folder));
+        files.iter().for_each(|file| copy(file, &folder));
         setup
     }
 

@@ -23,11 +23,24 @@ pub fn shipped_plugins() -> PathBuf {
     path
 }
 
-/// The files of the utilities among them: the programs of `plugins/unix`, and the links by which they have more names.
+/// The files of the shell and of the utilities among them: the programs of `plugins/unix`, and the links by which they
+/// have more names.
 pub(crate) fn utilities() -> BTreeSet<PathBuf> {
     let unix = std::fs::read_dir(repository().join("plugins/unix")).expect("it is part of the repository");
     let packages = unix.filter_map(Result::ok).filter(|entry| entry.path().join("Cargo.toml").is_file());
-    let programs: BTreeSet<_> = packages.map(|entry| PathBuf::from(entry.file_name()).with_extension("wasm")).collect();
+    let programs = packages.map(|entry| PathBuf::from(entry.file_name()).with_extension("wasm"));
+    files_of(&programs.chain([SHELL.into()]).collect())
+}
+
+/// The file of the shell, and its further names.
+pub(crate) fn shell() -> BTreeSet<PathBuf> {
+    files_of(&BTreeSet::from([SHELL.into()]))
+}
+
+const SHELL: &str = "sh.wasm";
+
+/// The files of programs, and the links to them.
+fn files_of(programs: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
     let bin = std::fs::read_dir(shipped_plugins().join("bin")).expect("the plugins are built");
     let is_utility = |path: &PathBuf| {
         let target = std::fs::read_link(path).ok().or_else(|| path.file_name().map(PathBuf::from));

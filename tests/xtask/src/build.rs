@@ -51,13 +51,16 @@ pub(crate) fn build(workspace: &Workspace) -> Outcome {
     }
     step(&mut plugins)?;
     let folder = workspace.root.join("plugins");
-    for PluginPackage { name, is_program } in &workspace.plugins {
+    for PluginPackage { name, is_program, names } in &workspace.plugins {
         // Cargo replaces the hyphens in the name of a library, not in that of a program.
         let (file, folder) =
             if *is_program { (name.clone(), folder.join("bin")) } else { (name.replace('-', "_"), folder.clone()) };
         doing(folder.display(), fs::create_dir_all(&folder))?;
         let built = workspace.target.join(TARGET).join("plugin").join(format!("{file}.wasm"));
         install(&built, &folder.join(format!("{name}.wasm")))?;
+        if *is_program {
+            name_program(&folder, &format!("{name}.wasm"), names)?;
+        }
     }
     build_utilities(workspace)
 }
@@ -72,10 +75,15 @@ fn build_utilities(workspace: &Workspace) -> Outcome {
     for Utility { package, names } in &workspace.utilities {
         let file = format!("{package}.wasm");
         install(&workspace.target.join(TARGET).join(PROFILE).join(&file), &folder.join(&file))?;
-        remove_links(&folder, &file, names)?;
-        names.iter().try_for_each(|name| link(&folder, &file, name))?;
+        name_program(&folder, &file, names)?;
     }
     Ok(())
+}
+
+/// Gives a program these further names, and no others.
+fn name_program(folder: &Path, file: &str, names: &[String]) -> Outcome {
+    remove_links(folder, file, names)?;
+    names.iter().try_for_each(|name| link(folder, file, name))
 }
 
 /// Removes the links to a program by names that it has no more.

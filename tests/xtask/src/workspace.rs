@@ -24,6 +24,8 @@ pub(crate) struct PluginPackage {
     pub(crate) name: String,
     /// Whether it is a program (`src/main.rs`). If not, it is a plugin that implements a world of `wit/`.
     pub(crate) is_program: bool,
+    /// The other names that a program is called by: `package.metadata.whelk.names`.
+    pub(crate) names: Vec<String>,
 }
 
 /// A package in `plugins/unix/`, the workspace of the utilities.
@@ -80,9 +82,7 @@ fn metadata(manifest: &Path) -> Outcome<Value> {
 
 /// `None` for a package without a program.
 fn utility(package: &Value) -> Option<Utility> {
-    let PluginPackage { name, is_program } = plugin_package(package)?;
-    let names = package["metadata"]["whelk"]["names"].as_array().into_iter().flatten();
-    let names = names.filter_map(|name| name.as_str().map(str::to_owned)).collect();
+    let PluginPackage { name, is_program, names } = plugin_package(package)?;
     is_program.then_some(Utility { package: name, names })
 }
 
@@ -93,5 +93,7 @@ fn plugin_package(package: &Value) -> Option<PluginPackage> {
     let kinds: Vec<&Value> = targets.flat_map(|target| target["kind"].as_array()).flatten().collect();
     let is_program = kinds.iter().any(|kind| *kind == "bin");
     let is_plugin = is_program || kinds.iter().any(|kind| *kind == "cdylib");
-    is_plugin.then_some(PluginPackage { name, is_program })
+    let names = package["metadata"]["whelk"]["names"].as_array().into_iter().flatten();
+    let names = names.filter_map(|name| name.as_str().map(str::to_owned)).collect();
+    is_plugin.then_some(PluginPackage { name, is_program, names })
 }
