@@ -46,7 +46,6 @@ pub use sections::login::authorities::Authorities;
 pub use sections::login::methods::RequiredMethods;
 pub use sections::login::patterns::{LONGEST_NAME, UserPattern};
 pub use sections::login::revocation::RevocationConfig;
-use sections::plugins::arguments::ProgramSettings;
 use sections::plugins::{Plugins, Visible};
 use sections::tenants::files::PROGRAMS;
 use sections::tenants::{Around, TenantConfigs};
@@ -390,7 +389,7 @@ fn read_people(
     let defaults = Limits::default();
     let limits = server.limits.unwrap_or(&defaults);
     let (state, plugins, methods) = (own.state, own.known.as_ref(), &server.methods);
-    let mut programs = ProgramSettings::new();
+    let mut programs = sections::plugins::arguments::defaults();
     if let Some(item) = top.take("programs") {
         let visible = Visible { has_own: false, deploys: false, own: None, operators: plugins };
         sections::plugins::arguments::read(&item, &visible, &mut programs, findings);

@@ -29,7 +29,7 @@ use whelk_runtime::{
     Source, Unrunnable,
 };
 
-use crate::config::sections::plugins::arguments::ProgramSettings;
+use crate::config::sections::plugins::arguments::{self, ProgramSettings};
 use crate::config::sections::tenants::files::{Server, Serving};
 use crate::config::{self, Grants, Limits, check_tenant_name};
 use crate::observe::escape::escape;
@@ -545,7 +545,7 @@ impl Demonstration {
             serves_files: true,
             exec_programs: false,
             operators_alone: &[],
-            arguments: ProgramSettings::new(),
+            arguments: arguments::defaults(),
             own: None,
             operators: Arc::clone(&self.plugins),
             programs,

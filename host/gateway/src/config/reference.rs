@@ -112,8 +112,8 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # required = false
 
 # What a program gets from a request as its arguments: a table for each program, by its exact name. Without one these are the words
-# of the command, split as a shell splits them, and none for a shell. {command} is the whole command, which SSH_ORIGINAL_COMMAND has
-# in any case.
+# of the command, split as a shell splits them, and none for a shell; for sh, bash and shell they are what stands here. {command} is
+# the whole command, which SSH_ORIGINAL_COMMAND has in any case.
 # [programs.sh]
 # exec = ["-c", "{command}"]
 # shell = ["-l"]

@@ -16,6 +16,16 @@ const MOST: usize = 64;
 /// What is said of programs, by their exact names.
 pub(crate) type ProgramSettings = BTreeMap<String, Arc<ArgumentTemplates>>;
 
+/// The programs that read commands themselves unless the operator says otherwise: shells.
+const SHELLS: [&str; 3] = ["bash", "sh", "shell"];
+
+/// What is said of programs without a setting: a shell gets commands as text, and is a login shell without one.
+pub(crate) fn defaults() -> ProgramSettings {
+    let exec = Some(["-c", COMMAND].map(str::to_owned).to_vec());
+    let templates = Arc::new(ArgumentTemplates { exec, shell: vec!["-l".to_owned()] });
+    SHELLS.into_iter().map(|name| (name.to_owned(), Arc::clone(&templates))).collect()
+}
+
 /// Reads such tables. What they say of a program replaces what `settings` has.
 pub(in crate::config) fn read(
     item: &Item<'_>,
@@ -68,4 +78,19 @@ fn check(argument: &str, with_command: bool) -> Result<&str, String> {
         return Err(format!("{argument} stands for nothing: {COMMAND} is the client's command"));
     }
     Ok(argument)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shells_read_commands_themselves_without_a_setting() {
+        let settings = defaults();
+        assert_eq!(settings.keys().map(String::as_str).collect::<Vec<_>>(), SHELLS);
+        for templates in settings.values() {
+            assert_eq!(templates.exec.as_deref(), Some(&["-c".to_owned(), COMMAND.to_owned()][..]));
+            assert_eq!(templates.shell, ["-l"]);
+        }
+    }
 }
