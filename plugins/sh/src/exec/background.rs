@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 impl Shell {
     /// `list &`.
+    #[inline(never)]
     pub(super) fn background(&mut self, and_or: &Rc<AndOr>) -> Run {
         let monitor = self.is_on("monitor");
         let group = if monitor { Group::New } else { Group::Inherit };

@@ -12,6 +12,7 @@ fn is_visible(list: &List) -> bool {
 }
 
 impl Shell {
+    #[inline(never)]
     pub(super) fn execute_compound(&mut self, kind: &CommandKind) -> Run {
         match kind {
             CommandKind::Group(list) => self.execute_list(list),
@@ -45,6 +46,7 @@ impl Shell {
         }
     }
 
+    #[inline(never)]
     pub(super) fn define_function(&mut self, name: &str, body: &Rc<Command>) -> Run {
         if self.readonly_functions.iter().any(|readonly| readonly == name) {
             self.report(&format!("{name}: readonly function"));
@@ -65,6 +67,7 @@ impl Shell {
         Ok(())
     }
 
+    #[inline(never)]
     fn execute_if(&mut self, branches: &[(List, List)], otherwise: Option<&List>) -> Run {
         for (condition, body) in branches {
             self.execute_unchecked(condition)?;
@@ -95,6 +98,7 @@ impl Shell {
         result
     }
 
+    #[inline(never)]
     fn execute_while(&mut self, until: bool, condition: &List, body: &List) -> Run {
         self.in_loop(|shell| {
             let mut status = 0;
@@ -119,6 +123,7 @@ impl Shell {
         })
     }
 
+    #[inline(never)]
     fn execute_for(&mut self, command: &For) -> Run {
         let values = match &command.words {
             Some(words) => self.expand_words(words)?,
@@ -154,6 +159,7 @@ impl Shell {
         self.assign(name, None, value, false).map_err(|message| self.assignment_error(&message))
     }
 
+    #[inline(never)]
     fn execute_arithmetic_for(&mut self, [first, condition, step]: &[Word; 3], body: &List) -> Run {
         let evaluate = |shell: &mut Self, word: &Word| {
             if !word.raw.trim().is_empty() {
@@ -175,6 +181,7 @@ impl Shell {
         })
     }
 
+    #[inline(never)]
     fn execute_select(&mut self, command: &For) -> Run {
         let values = match &command.words {
             Some(words) => self.expand_words(words)?,
@@ -212,6 +219,7 @@ impl Shell {
         })
     }
 
+    #[inline(never)]
     fn execute_case(&mut self, case: &Case) -> Run {
         let text = self.expand_single(&case.word)?;
         self.trace_text(&format!("case {} in", case.word.raw));
@@ -240,6 +248,7 @@ impl Shell {
     }
 
     /// Calls a function. What the call assigns is in the innermost scope already.
+    #[inline(never)]
     pub(super) fn call_function(&mut self, name: &str, function: &Function, arguments: Vec<String>) -> Run {
         let most = self.text_of("FUNCNEST").and_then(|text| text.parse::<usize>().ok()).filter(|most| *most > 0);
         let calls = self.frames.iter().filter(|frame| frame.is_function).count();

@@ -34,6 +34,7 @@ impl Shell {
     }
 
     /// `last`: the last of its and-or list, whose failure counts for `set -e`.
+    #[inline(never)]
     fn execute_pipeline(&mut self, pipeline: &Pipeline, last: bool) -> Run {
         let unchecked = u32::from(!last || pipeline.negated);
         self.unchecked += unchecked;
@@ -67,6 +68,7 @@ impl Shell {
     }
 
     /// `time`.
+    #[inline(never)]
     fn timed(&mut self, pipeline: &Pipeline, posix: bool) -> Run {
         let (start, before) = (self.system.now(), self.system.times());
         let result = self.untimed(pipeline);
@@ -92,6 +94,7 @@ impl Shell {
     }
 
     /// A command has failed: the trap of ERR, and `set -e`.
+    #[inline(never)]
     fn failed(&mut self) -> Run {
         if self.unchecked > 0 {
             return Ok(());
@@ -119,6 +122,7 @@ impl Shell {
         self.run_pending_traps()
     }
 
+    #[inline(never)]
     fn execute_here(&mut self, command: &Command) -> Run {
         if command.line > 0 {
             self.line = command.line;

@@ -14,6 +14,7 @@ pub(super) enum Stage {
 }
 
 impl Shell {
+    #[inline(never)]
     pub(super) fn execute_stages(&mut self, commands: &[Rc<Command>]) -> Run {
         let mut stages = Vec::new();
         let mut pipes = CapturePipes::default();
@@ -60,6 +61,7 @@ impl Shell {
     }
 
     /// A subshell in a process of its own, in the foreground.
+    #[inline(never)]
     pub(super) fn run_subshell(&mut self, list: &List) -> Run {
         let mut pipes = CapturePipes::default();
         let text = list_text(list);

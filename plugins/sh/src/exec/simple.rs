@@ -14,6 +14,7 @@ pub(super) enum Found {
 }
 
 impl Shell {
+    #[inline(never)]
     pub(super) fn execute_simple(&mut self, assignments: &[Assignment], words: &[Word], redirects: &[Redirect]) -> Run {
         self.substitution_status = None;
         if !self.substitutions.is_empty() {
@@ -34,6 +35,7 @@ impl Shell {
     }
 
     /// The fields of a command. Arguments of declarations that are assignments are expanded as such.
+    #[inline(never)]
     pub(super) fn command_fields(&mut self, words: &[Word]) -> Run<Vec<String>> {
         let mut fields = Vec::new();
         let mut declares = None;
@@ -67,6 +69,7 @@ impl Shell {
         Ok(format!("{head}{value}"))
     }
 
+    #[inline(never)]
     fn execute_assignments(&mut self, assignments: &[Assignment], redirects: &[Redirect]) -> Run {
         if !redirects.is_empty() {
             // They are performed in a subshell (XCU 2.9.1): what they assign is not seen.
@@ -106,6 +109,7 @@ impl Shell {
         }
     }
 
+    #[inline(never)]
     fn execute_named(
         &mut self,
         name: &str,
@@ -158,6 +162,7 @@ impl Shell {
     }
 
     /// Runs a builtin. An error of a special one ends a POSIX shell that is not interactive.
+    #[inline(never)]
     pub(crate) fn run_builtin(&mut self, builtin: Builtin, fields: &[String], special: bool) -> Run {
         let outer = std::mem::replace(&mut self.builtin, fields[0].clone());
         self.builtin_failed = false;
@@ -170,6 +175,7 @@ impl Shell {
         Ok(())
     }
 
+    #[inline(never)]
     fn assign_permanently(&mut self, assignments: &[Assignment]) -> Run {
         for assignment in assignments {
             self.execute_assignment(assignment)?;
@@ -182,6 +188,7 @@ impl Shell {
         self.assign_temporarily(assignments)
     }
 
+    #[inline(never)]
     fn assign_temporarily(&mut self, assignments: &[Assignment]) -> Run {
         self.variables.push(ScopeKind::Temporary);
         for assignment in assignments {
@@ -217,6 +224,7 @@ impl Shell {
         Ok(())
     }
 
+    #[inline(never)]
     fn trace_command(&mut self, assignments: &[Assignment], fields: &[String]) {
         if !self.is_on("xtrace") {
             return;
@@ -230,6 +238,7 @@ impl Shell {
     }
 
     /// Writes a line of `set -x`.
+    #[inline(never)]
     pub(crate) fn trace_text(&mut self, text: &str) {
         if !self.is_on("xtrace") {
             return;

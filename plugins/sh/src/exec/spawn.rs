@@ -9,6 +9,7 @@ use crate::system::{Change, Errno, FileKind, Group, Request};
 
 impl Shell {
     /// Runs a program in the foreground. `$?` is its status.
+    #[inline(never)]
     pub(crate) fn run_program(&mut self, fields: &[String]) -> Run {
         let path = match self.find_program(&fields[0]) {
             Ok(path) => path,

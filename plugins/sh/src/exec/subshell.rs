@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 impl Shell {
     /// Executes something in a subshell. `$?` is its status.
+    #[inline(never)]
     pub(crate) fn in_subshell(&mut self, body: impl FnOnce(&mut Self) -> Run) {
         let outer = self.clone();
         self.become_subshell();
@@ -93,6 +94,7 @@ impl Shell {
         self.captured(|shell| shell.execute_text(&source, line))
     }
 
+    #[inline(never)]
     pub(crate) fn captured(&mut self, body: impl FnOnce(&mut Self) -> Run) -> Run<String> {
         if self.depth >= self.system.max_depth() {
             return Err(

@@ -4,6 +4,7 @@ use crate::state::{JobState, Run, Shell, Stop, TrapAction};
 
 impl Shell {
     /// Executes the traps of the signals that have arrived.
+    #[inline(never)]
     pub(crate) fn run_pending_traps(&mut self) -> Run {
         if self.in_place > 0 && !self.traps.values().any(|action| matches!(action, TrapAction::Run(_))) {
             // The process is another's: it is for the shell that this one is a subshell of.
@@ -26,6 +27,7 @@ impl Shell {
     }
 
     /// Executes the text of a trap. `$?` is afterwards what it was before.
+    #[inline(never)]
     pub(crate) fn run_trap(&mut self, text: &str) -> Run {
         let (status, outer, line) = (self.status, self.trap_status, self.line);
         let pipe_status = self.pipe_status.clone();

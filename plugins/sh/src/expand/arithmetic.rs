@@ -1,5 +1,6 @@
 //! Arithmetic over the variables of the shell.
 
+use super::pieces::EXPANSION_DEPTH;
 use crate::arithmetic::{Values, evaluate};
 use crate::state::{Kind, Run, Shell, Value};
 use crate::syntax::Word;
@@ -29,7 +30,14 @@ impl Values for Shell {
 impl Shell {
     /// The value of an expression.
     pub(crate) fn arithmetic(&mut self, expression: &str) -> Result<i64, String> {
-        evaluate(expression, self)
+        // A subscript is an expression with subscripts of its own.
+        if self.depth >= self.system.max_depth() {
+            return Err("expression recursion level exceeded".to_owned());
+        }
+        self.depth += EXPANSION_DEPTH;
+        let result = evaluate(expression, self);
+        self.depth -= EXPANSION_DEPTH;
+        result
     }
 
     pub(crate) fn arithmetic_word(&mut self, word: &Word) -> Run<i64> {

@@ -3,6 +3,9 @@
 use crate::state::{Run, Shell, Stop};
 use crate::syntax::{Part, Word};
 
+/// For how many commands an expansion in an expansion counts, by the stack that each takes.
+pub(super) const EXPANSION_DEPTH: u32 = 2;
+
 /// A piece of an expanded word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Piece {
@@ -43,6 +46,18 @@ impl Shell {
     }
 
     pub(super) fn expand_parts(&mut self, parts: &[Part], mode: Mode, pieces: &mut Vec<Piece>) -> Run {
+        if self.depth >= self.system.max_depth() {
+            let message = format!("expansions are nested more than {} deep", self.system.max_depth());
+            return Err(self.expansion_error(&message));
+        }
+        self.depth += EXPANSION_DEPTH;
+        let result = self.expand_each(parts, mode, pieces);
+        self.depth -= EXPANSION_DEPTH;
+        result
+    }
+
+    #[inline(never)]
+    fn expand_each(&mut self, parts: &[Part], mode: Mode, pieces: &mut Vec<Piece>) -> Run {
         for (at, part) in parts.iter().enumerate() {
             match part {
                 Part::Literal(text) => {

@@ -200,6 +200,7 @@ impl Shell {
             extglob: self.is_on("extglob"),
             posix: false,
             max_nesting: self.system.max_depth(),
+            nesting: self.depth,
         }
     }
 

@@ -18,6 +18,8 @@ pub(crate) struct ParseOptions {
     pub(crate) posix: bool,
     /// How deeply commands and expansions may nest.
     pub(crate) max_nesting: u32,
+    /// How deep what is executed is nested already: reading goes on from there, on the same stack.
+    pub(crate) nesting: u32,
 }
 
 /// Why a text is no command.
@@ -87,7 +89,7 @@ impl<'a> Parser<'a> {
         self.at = 0;
         self.active_aliases.clear();
         self.alias_next = None;
-        self.depth = 0;
+        self.depth = options.nesting;
         self.second_readings = 0;
         self.replaced = false;
         self.in_command = false;

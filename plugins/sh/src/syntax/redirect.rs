@@ -164,6 +164,7 @@ impl Parser<'_> {
     /// Reads a text as if it were in double quotes: a prompt.
     pub(crate) fn quoted_text(&mut self, options: &super::parser::ParseOptions, text: &str) -> Parsed<Word> {
         self.options = options.clone();
+        self.depth = options.nesting;
         self.here_word(text, self.line)
     }
 }
