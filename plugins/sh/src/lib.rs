@@ -4,7 +4,7 @@
 //! commands from a text, a script or standard input, and the status. Line editing is no part of it.
 //!
 //! ```text
-//! system      what the shell needs of a system; `native`: the processes of Unix, for tests
+//! system      what the shell needs of a system; `whelk`: the host's processes; `native`: those of Unix, for tests
 //! syntax      text to trees and back, one complete command at a time
 //! state       variables, options, descriptors, jobs, traps
 //! expand      words to fields: parameters, arithmetic, braces, patterns
@@ -59,6 +59,8 @@ mod time;
 pub use startup::{is_builtin, run};
 #[cfg(all(unix, feature = "native"))]
 pub use system::native;
+#[cfg(target_family = "wasm")]
+pub use system::whelk;
 pub use system::{
     Change, Description, Disposition, Errno, Fd, FileKind, FileStatus, Group, Identity, Limit, OpenHow, Request,
     SIGNALS, System, signal_name, signal_number,

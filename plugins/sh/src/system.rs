@@ -3,6 +3,8 @@
 
 #[cfg(all(unix, feature = "native"))]
 pub mod native;
+#[cfg(target_family = "wasm")]
+pub mod whelk;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -44,6 +46,8 @@ errnos! {
     EEXIST "File exists"
     /// Larger than the limit of a file.
     EFBIG "File too large"
+    /// It is not UTF-8, in a system that takes nothing else.
+    EILSEQ "Invalid or incomplete multibyte or wide character"
     /// A caught signal arrived first.
     EINTR "Interrupted system call"
     /// No such value.
