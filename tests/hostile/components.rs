@@ -17,6 +17,14 @@ pub(crate) fn attacker() -> &'static [u8] {
     })
 }
 
+/// The program that starts others.
+pub(crate) fn spawner() -> &'static [u8] {
+    static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        build_guest("tests/hostile/spawner", "spawner", &Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile"))
+    })
+}
+
 /// The functions of `whelk:ssh/session@0.1.0` as core WebAssembly: parameters, and whether they return a value.
 const SESSION: [(&str, usize, bool); 13] = [
     ("open", 0, true),

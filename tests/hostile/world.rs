@@ -27,6 +27,7 @@ pub(crate) struct Plan {
     hostile: String,
     quiet: String,
     plugins: Vec<(String, Vec<u8>)>,
+    programs: Vec<(String, Vec<u8>)>,
     files: Vec<(String, Vec<u8>)>,
     /// More users: name, tenant, plugin.
     users: Vec<[String; 3]>,
@@ -63,6 +64,12 @@ impl Plan {
         self
     }
 
+    /// Adds a program, which a hostile user of its name gets.
+    pub(crate) fn program(mut self, name: &str, bytes: &[u8]) -> Self {
+        self.programs.push((name.to_owned(), bytes.to_vec()));
+        self
+    }
+
     /// Adds a file to the plugin folder that no user gets.
     pub(crate) fn file(mut self, name: &str, bytes: Vec<u8>) -> Self {
         self.files.push((name.to_owned(), bytes));
@@ -93,6 +100,12 @@ impl Plan {
         for (name, bytes) in self.plugins.iter().chain(&self.files) {
             install(&plugins, name, bytes);
         }
+        if !self.programs.is_empty() {
+            std::fs::create_dir(plugins.join("bin")).expect("our own folder");
+        }
+        for (name, bytes) in &self.programs {
+            install(&plugins.join("bin"), name, bytes);
+        }
         for name in ["probe", "echo"] {
             std::fs::copy(file(&shipped_plugins(), name), file(&plugins, name)).expect("the plugins are built");
         }
@@ -113,7 +126,7 @@ impl Plan {
             format!("[users.\"{name}\"]\ntenant = \"{tenant}\"\nplugin = \"{plugin}\"\nauth = \"none\"\n")
         };
         ATTACKERS.iter().for_each(|name| text += &user(name, "hostile", "attacker"));
-        self.plugins.iter().for_each(|(name, _)| text += &user(name, "hostile", name));
+        self.plugins.iter().chain(&self.programs).for_each(|(name, _)| text += &user(name, "hostile", name));
         self.users.iter().for_each(|[name, tenant, plugin]| text += &user(name, tenant, plugin));
         text += &user("neighbour", "quiet", "probe");
         text + &user("stranger", "quiet", "attacker")
@@ -289,10 +302,15 @@ impl World {
 
     /// Waits until all sessions of the attacker so far have ended; returns how many there were.
     pub(crate) fn settled(&self) -> usize {
+        self.all_ended("attacker")
+    }
+
+    /// The same for any plugin.
+    pub(crate) fn all_ended(&self, plugin: &str) -> usize {
         self.catch_up();
         self.gateway.wait_all("end of all sessions", |events| {
             let count = |message: &str| {
-                let it = |event: &&Event| event.message == message && event.field("plugin") == "attacker";
+                let it = |event: &&Event| event.message == message && event.field("plugin") == plugin;
                 events.iter().filter(it).count()
             };
             let (opened, ended) = (count("session opened"), count("session ended"));
