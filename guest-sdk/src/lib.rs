@@ -59,6 +59,7 @@
 //! * [`print()`], [`eprint()`], [`stdout`], [`stderr`], [`write()`]: output. [`finish`], [`exit_signal`]: the end of
 //!   the session; [`hand_over`]: another plugin takes over.
 //! * [`pty`], [`env()`], [`connection`]: facts about the session. [`terminal`]: the person's terminal.
+//! * [`editor`]: a line editor, with history and completion.
 //! * [`timers`], [`log`]: timers, and lines for the operator's log.
 //! * [`keyvalue`], [`topics`]: what sessions share, where the operator grants it.
 //! * [`Authenticator`], [`authenticator!`], [`config`]: a plugin that decides who may log in, and what its operator
@@ -77,6 +78,7 @@ mod authenticator;
 pub mod bindings;
 pub mod config;
 pub mod connection;
+pub mod editor;
 #[doc(hidden)]
 pub mod export;
 pub mod files;
