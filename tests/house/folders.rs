@@ -14,6 +14,7 @@ const WIDE: &[(&str, &str, &str)] = &[
     ("host/runtime/src/lib.rs", "host", "one file an interface that a guest may import"),
     ("plugins/sh/src/lib.rs", "builtins", "one file a group of builtins, and a table of all"),
     ("tests/hostile/main.rs", "crate", "one file a kind of attack"),
+    ("tests/house/main.rs", "crate", "one file a kind of rule"),
     ("tests/interop/main.rs", "crate", "one file a promise to real clients"),
 ];
 

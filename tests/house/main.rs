@@ -7,6 +7,7 @@ mod circles;
 mod columns;
 mod folders;
 mod homonyms;
+mod locks;
 mod log_lines;
 mod modules;
 mod paths;
