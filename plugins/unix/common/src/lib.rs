@@ -4,6 +4,7 @@
 pub mod child;
 pub mod glob;
 pub mod options;
+pub mod printf;
 pub mod regex;
 pub mod report;
 pub mod time;

@@ -18,7 +18,7 @@ use regex_automata::nfa::thompson::{self, pikevm::PikeVM};
 use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input, MatchKind, meta};
 
-pub use options::{Error, Options};
+pub use options::{Error, Options, Stray};
 
 /// Where a match and its groups begin and end, in bytes; the whole match is the first.
 pub type Groups = Vec<Option<(usize, usize)>>;

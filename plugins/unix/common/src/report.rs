@@ -15,6 +15,11 @@ pub fn complain(message: &str) {
     eprintln!("{}: {message}", program());
 }
 
+/// Writes a line to standard error: a name that is not that of the program, and the message.
+pub fn complain_as(name: &str, message: &str) {
+    eprintln!("{name}: {message}");
+}
+
 /// Writes a wrong use of options to standard error, with the hint that GNU's programs give.
 pub fn usage_error(message: &str) {
     let program = program();
@@ -26,6 +31,12 @@ pub fn words(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let glibc = match text {
+        // Kinds without a number of the system.
+        "entity already exists" => "File exists",
+        "entity not found" => "No such file or directory",
+        "permission denied" => "Permission denied",
+        "not a directory" => "Not a directory",
+        "unsupported" => "Operation not supported",
         "Symbolic link loop" => "Too many levels of symbolic links",
         "I/O error" => "Input/output error",
         "Not a tty" => "Inappropriate ioctl for device",

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str;
 
 use grep_matcher::{LineTerminator, Match, Matcher, NoCaptures};
-use unix_common::regex::{Options, Regex};
+use unix_common::regex::{Options, Regex, Stray};
 
 use crate::settings::{Settings, Syntax};
 
@@ -48,6 +48,8 @@ impl Pattern {
             multi_line: many_lines,
             single_lines: many_lines,
             escapes: false,
+            bracket_escapes: false,
+            stray: Stray::Ignored,
             lone_close: true,
             whole_words: settings.words,
             whole_lines: settings.lines,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use unix_common::regex::{Options, Regex};
+use unix_common::regex::{Options, Regex, Stray};
 
 use crate::delimited::{self, Delimited};
 use crate::reader::{Piece, Reader, ScriptError};
@@ -154,7 +154,7 @@ impl Compiler {
     }
 
     fn options(&self) -> Options {
-        Options { extended: self.mode.extended, escapes: true, ..Options::default() }
+        Options { extended: self.mode.extended, escapes: true, stray: Stray::Refused, ..Options::default() }
     }
 
     fn pattern(&self, text: &str, options: Options) -> Result<Pattern, ScriptError> {

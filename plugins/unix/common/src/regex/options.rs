@@ -16,12 +16,28 @@ pub struct Options {
     pub single_lines: bool,
     /// `\n`, `\t` and the like are control characters, as in sed.
     pub escapes: bool,
+    /// What an operator with nothing to repeat is in an extended pattern.
+    pub stray: Stray,
+    /// A backslash in brackets makes the character after it ordinary, as in awk.
+    pub bracket_escapes: bool,
     /// A parenthesis that closes no group is a character of an extended pattern, as in grep.
     pub lone_close: bool,
     /// The whole pattern must match a word, as with `grep -w`.
     pub whole_words: bool,
     /// The whole pattern must match a line, as with `grep -x`.
     pub whole_lines: bool,
+}
+
+/// What an operator with nothing to repeat is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Stray {
+    /// Nothing, as in grep.
+    #[default]
+    Ignored,
+    /// A character, as in awk.
+    Literal,
+    /// An error, as in sed.
+    Refused,
 }
 
 /// What is wrong with a pattern, in glibc's words.

@@ -3,7 +3,7 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
-use super::options::{Error, Options};
+use super::options::{Error, Options, Stray};
 
 /// A pattern, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +74,9 @@ pub(super) fn parse_all(patterns: &[&str], options: Options) -> Result<Parsed, E
             rest: pattern.chars().peekable(),
             extended: options.extended,
             escapes: options.escapes,
+            bracket_escapes: options.bracket_escapes,
             lone_close: options.lone_close,
+            stray: options.stray,
             groups,
             first_group: groups,
             open: 0,
@@ -98,7 +100,9 @@ struct Parser<'a> {
     rest: Peekable<Chars<'a>>,
     extended: bool,
     escapes: bool,
+    bracket_escapes: bool,
     lone_close: bool,
+    stray: Stray,
     groups: usize,
     /// How many groups the patterns before it have: its back-references count from there.
     first_group: usize,
@@ -188,8 +192,7 @@ impl Parser<'_> {
         })
     }
 
-    /// An operator with nothing to repeat: at the beginning it is a character in basic patterns, and means nothing in
-    /// extended ones.
+    /// An operator with nothing to repeat: at the beginning it is a character in basic patterns.
     fn stray_operator(&mut self, token: &Token) -> Result<Option<Node>, Error> {
         let character = match token {
             Token::Interval if self.extended => '{',
@@ -199,7 +202,11 @@ impl Parser<'_> {
             _ => '?',
         };
         self.skip();
-        Ok((!self.extended || character == '{').then_some(Node::Literal(character)))
+        match self.stray {
+            Stray::Refused if self.extended => Err(Error("Invalid preceding regular expression")),
+            Stray::Ignored if self.extended && character != '{' => Ok(None),
+            _ => Ok(Some(Node::Literal(character))),
+        }
     }
 
     fn repeated(&mut self, token: &Token, last: Node) -> Result<Node, Error> {
@@ -379,7 +386,7 @@ impl Parser<'_> {
                     _ => Err(Error("Invalid collation character")),
                 }
             }
-            ('\\', Some(letter)) if self.escapes => {
+            ('\\', Some(letter)) if self.escapes || self.bracket_escapes => {
                 let control = match letter {
                     'n' => '\n',
                     't' => '\t',
@@ -387,6 +394,7 @@ impl Parser<'_> {
                     'r' => '\r',
                     'v' => '\u{b}',
                     'a' => '\u{7}',
+                    other if self.bracket_escapes => other,
                     _ => return Ok('\\'),
                 };
                 self.rest.next();
