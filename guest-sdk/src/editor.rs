@@ -46,8 +46,28 @@
 //!
 //! # Keys
 //!
-//! They are those of readline's Emacs mode, where it has them. In a text of several lines, Up and Down
-//! move in it first, and then in the history.
+//! They are those of readline's Emacs mode, or of its vi mode ([`KeyMap::Vi`]), where it has them. `C-a` is Control-A,
+//! `M-a` Alt-A or Escape and A.
+//!
+//! | keys | what they do |
+//! |---|---|
+//! | `C-b` `C-f` `M-b` `M-f` `C-a` `C-e`, arrows, Home, End | move by characters, by words, to the ends of the line |
+//! | `C-]` `M-C-]` and a character | move to its next or last place |
+//! | `C-h` `C-d`, Backspace, Delete | remove a character; `C-d` in an empty line is the end of input |
+//! | `C-k` `C-u` `M-d` `M-Backspace` `C-w` `M-\` | kill to an end of the line, a word, a word between blanks, blanks |
+//! | `C-y` `M-y` `M-.` `M-C-y` | insert what was killed, what was before it, a word of a line before |
+//! | `C-t` `M-t` `M-u` `M-l` `M-c` | exchange characters or words, change their case |
+//! | `C-_` `C-x C-u` `M-C-_` `M-r` | undo, undo the undoing, undo everything |
+//! | `C-p` `C-n` `M-<` `M->`, Up, Down | lines of the history; in a text of several lines, arrows move in it first |
+//! | `M-p` `M-n`, PageUp, PageDown | lines that begin with what is before the cursor |
+//! | `C-r` `C-s` | search the history with each key; `C-g` goes back |
+//! | `C-o` | enter a line of the history, and bring the one after it |
+//! | Tab, `M-?` `M-*` | complete, list, insert all completions |
+//! | `C-v` `C-q` | insert the next character, whatever it is |
+//! | `M-Enter` | insert a newline |
+//! | `M-0` to `M-9`, `M--` | a count for the next command |
+//! | `C-@` `C-x C-x` | set the mark, exchange it with the cursor |
+//! | Insert, `M-#` `C-l` `C-x C-e` | overwrite, enter as a comment, clear the screen, edit with another program |
 //!
 //! # Parts
 //!

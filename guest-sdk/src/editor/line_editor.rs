@@ -8,7 +8,7 @@ use super::callbacks::Callbacks;
 use super::display::{Display, PlainRow, Screen, Sequences, ShownPrompt, View};
 use super::event::LineEvent;
 use super::history::History;
-use super::input::{Act, Code, Decoder, Emacs, Input, Key, Motion};
+use super::input::{Act, Bindings, Code, Decoder, Input, Key, Motion};
 use super::menu::Menu;
 use super::recall::Recall;
 use super::search::Search;
@@ -64,7 +64,7 @@ pub struct Editor {
     settings: EditorSettings,
     history: History,
     decoder: Decoder,
-    keys: Emacs,
+    keys: Bindings,
     draft: Draft,
     recall: Recall,
     mode: Mode,
@@ -75,8 +75,9 @@ pub struct Editor {
     previous: Act,
     /// What Alt-. inserted last.
     argument: Option<YankedWord>,
-    /// The pattern of the last search.
+    /// The pattern of the last search, and its direction.
     pattern: String,
+    pattern_backward: bool,
     /// The line of the history that the next one begins with, after Control-O.
     next_line: Option<usize>,
     /// A key could do nothing: the bell rings with the next output.
@@ -103,13 +104,14 @@ impl Editor {
             settings,
             history,
             decoder: Decoder::default(),
-            keys: Emacs::default(),
+            keys: Bindings::default(),
             mode: Mode::Idle,
             prompt: ShownPrompt::default(),
             out: Vec::new(),
             previous: Act::Unbound,
             argument: None,
             pattern: String::new(),
+            pattern_backward: true,
             next_line: None,
             ring: false,
             told_too_long: false,
@@ -173,7 +175,8 @@ impl Editor {
         self.display = display(&self.settings);
         self.draft.restart(Buffer::with(text.into(), limits.text, limits.undo));
         self.recall = Recall::new(&self.history, limits.undo);
-        self.keys.reset();
+        self.keys.reset(self.settings.keys);
+        self.draft.hold_changes(self.keys.is_vi_insert());
         self.next_line = None;
         self.argument = None;
         self.previous = Act::Unbound;
@@ -275,7 +278,6 @@ impl Editor {
             (_, Input::Key(key)) => return self.key(key, callbacks),
             (_, Input::Paste(text)) => {
                 self.previous = Act::Unbound;
-                self.keys.reset();
                 let done = self.draft.insert(&text);
                 return self.check_length(done);
             }
@@ -285,12 +287,17 @@ impl Editor {
     }
 
     fn key(&mut self, key: Key, callbacks: &mut dyn Callbacks) -> Option<LineEvent> {
-        let act = self.keys.act(key);
-        if act == Act::Pending {
-            return None;
+        let (first, act) = self.keys.acts(key);
+        let mut event = first.and_then(|first| self.run(first, None, callbacks));
+        if act != Act::Pending {
+            let argument = self.keys.argument();
+            event = event.or(self.run(act, argument, callbacks));
         }
-        let argument = self.keys.argument();
-        self.run(act, argument, callbacks)
+        if self.keys.is_vi_command() {
+            self.draft.stay_on_character();
+        }
+        self.draft.hold_changes(self.keys.is_vi_insert());
+        event
     }
 
     /// Carries a command out.
@@ -308,11 +315,7 @@ impl Editor {
                 self.next_line = event.is_some().then_some(next);
                 return event;
             }
-            Act::Comment => {
-                let text = self.comment();
-                self.draft.buffer.replace(0..self.draft.buffer.text().len(), &text);
-                return Some(LineEvent::Line(self.leave("")));
-            }
+            Act::Comment => return Some(self.enter_comment()),
             Act::EditElsewhere => return Some(LineEvent::EditElsewhere(self.leave(""))),
             Act::Interrupt => {
                 self.leave("^C");
@@ -332,6 +335,7 @@ impl Editor {
             Act::QuotedInsert => self.mode = Mode::Quote(argument.unwrap_or(1)),
             Act::FindForward => self.mode = Mode::Find(argument.unwrap_or(1)),
             Act::FindBackward => self.mode = Mode::Find(argument.unwrap_or(1).saturating_neg()),
+            Act::Repeat => return self.repeat(callbacks),
             Act::ClearScreen => self.display.clear_screen(&mut self.out),
             Act::InsertNewline => {
                 let done = self.draft.insert("\n");
@@ -348,6 +352,19 @@ impl Editor {
                     None => self.recall(act, argument, previous),
                 };
                 self.ring |= !done;
+                if !done {
+                    self.keys.refuse();
+                }
+            }
+        }
+        None
+    }
+
+    /// Types the keys of the last change again.
+    fn repeat(&mut self, callbacks: &mut dyn Callbacks) -> Option<LineEvent> {
+        for key in self.keys.repeated() {
+            if let Some(event) = self.input(Input::Key(key), callbacks) {
+                return Some(event);
             }
         }
         None
@@ -372,11 +389,13 @@ impl Editor {
         Some(LineEvent::Line(self.leave("")))
     }
 
-    /// The text with the sign of a comment before each line.
-    fn comment(&self) -> String {
-        let lines: Vec<String> =
-            self.draft.buffer.text().split('\n').map(|line| format!("{}{line}", self.settings.comment)).collect();
-        lines.join("\n")
+    /// Enters the text with the sign of a comment before each line.
+    fn enter_comment(&mut self) -> LineEvent {
+        let text = self.draft.buffer.text();
+        let lines: Vec<String> = text.split('\n').map(|line| format!("{}{line}", self.settings.comment)).collect();
+        let whole = 0..text.len();
+        self.draft.buffer.replace(whole, &lines.join("\n"));
+        LineEvent::Line(self.leave(""))
     }
 
     /// Ends the line, with a mark behind the text. Returns the text.
@@ -403,7 +422,10 @@ impl Editor {
     fn shown_prompt(&self) -> ShownPrompt {
         match &self.mode {
             Mode::Search(search, _) => self.prompt.with_last_line(&search.prompt()),
-            _ => self.keys.shown().map_or_else(|| self.prompt.clone(), |shown| self.prompt.with_last_line(&shown)),
+            _ => self
+                .keys
+                .shown_argument()
+                .map_or_else(|| self.prompt.clone(), |shown| self.prompt.with_last_line(&shown)),
         }
     }
 

@@ -54,6 +54,12 @@ impl Recall {
         }
     }
 
+    /// The nearest line before or after this one with a text in it.
+    pub(super) fn with_text(&self, history: &History, backward: bool, text: &str) -> Option<usize> {
+        let fits = |line: &usize| self.text(history, *line).is_some_and(|line| line.contains(text));
+        if backward { (0..self.at).rev().find(fits) } else { (self.at + 1..=history.len()).find(fits) }
+    }
+
     /// The nearest line before or after this one that begins with a text and is not the same as `than`.
     pub(super) fn with_prefix(&self, history: &History, backward: bool, prefix: &str, than: &str) -> Option<usize> {
         let fits =

@@ -35,6 +35,10 @@ impl Search {
         &self.pattern
     }
 
+    pub(super) fn is_backward(&self) -> bool {
+        self.backward
+    }
+
     pub(super) fn found(&self) -> Found {
         self.found
     }

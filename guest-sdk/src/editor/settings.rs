@@ -16,6 +16,8 @@ pub enum KeyMap {
     /// The keys of Emacs, as in readline and bash.
     #[default]
     Emacs,
+    /// The keys of vi, as in POSIX's `sh` and readline. A line begins in insert mode.
+    Vi,
 }
 
 /// How an editor behaves. All can be changed with [`Editor::settings_mut`](super::Editor::settings_mut); a change

@@ -5,6 +5,7 @@ mod draft;
 mod kills;
 mod motion;
 mod undo;
+mod vi;
 
 pub(super) use buffer::Buffer;
 pub(super) use draft::Draft;

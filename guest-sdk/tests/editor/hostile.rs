@@ -2,8 +2,9 @@
 
 use crate::terminal::Terminal;
 use proptest::prelude::*;
+use proptest::sample::select;
 use std::time::{Duration, Instant};
-use whelk_guest::editor::{Editor, EditorSettings, LineEvent};
+use whelk_guest::editor::{Editor, EditorSettings, KeyMap, LineEvent};
 
 /// Ten million bytes.
 const MANY: usize = 10_000_000;
@@ -73,14 +74,14 @@ fn a_size_of_nothing_is_taken_as_usual() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
-
     #[test]
     fn any_bytes_at_any_size(
         bytes in prop::collection::vec(prop_oneof![4 => any::<u8>(), 2 => 0u8..32, 1 => Just(0x1b)], 0..300),
-        columns in 0u32..12, rows in 0u32..5, term in prop_oneof![Just("dumb"), Just("xterm")],
+        columns in 0u32..12, rows in 0u32..5, term in select(vec!["dumb", "xterm"]),
+        keys in select(vec![KeyMap::Emacs, KeyMap::Vi]),
     ) {
-        let mut editor = Editor::new(EditorSettings::for_terminal(term, columns, rows, None));
+        let settings = EditorSettings { keys, ..EditorSettings::for_terminal(term, columns, rows, None) };
+        let mut editor = Editor::new(settings);
         ["one", "two\nlines", "漢字"].iter().for_each(|line| assert!(editor.history_mut().add(line)));
         editor.begin("\x1b[1m漢\x1b[0m\n$ ");
         for piece in bytes.chunks(7) {

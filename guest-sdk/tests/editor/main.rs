@@ -9,3 +9,4 @@ mod keys;
 mod random;
 mod screen;
 mod terminal;
+mod vi;

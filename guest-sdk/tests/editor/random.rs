@@ -4,7 +4,7 @@ use crate::expected::draw;
 use crate::terminal::Terminal;
 use proptest::prelude::*;
 use proptest::sample::select;
-use whelk_guest::editor::LinePrompt;
+use whelk_guest::editor::{EditorSettings, KeyMap, LinePrompt};
 
 const PROMPTS: [&str; 5] = ["$ ", "", "\x1b[1;32muser\x1b[0m:\x1b[34m~\x1b[0m$ ", "漢字> ", "two\nlines of prompt> "];
 
@@ -54,6 +54,13 @@ fn keys() -> impl Strategy<Value = String> {
         "\t",
         "\t\t",
         "\x1b[200~pasted\rtext\x1b[201~",
+        "\x1bdw",
+        "\x1bp",
+        "\x1bx.",
+        "\x1bcb",
+        "\x1b/a\rn",
+        "\x1b~",
+        "\x1bR",
         "\x1b<",
         "\x1b>",
         "\x1b\\",
@@ -122,16 +129,23 @@ fn plain(prompt: &str) -> String {
     plain + rest
 }
 
-fn run(prompt: &str, steps: &[Step]) -> Result<(), TestCaseError> {
+fn run(prompt: &str, keys: KeyMap, steps: &[Step]) -> Result<(), TestCaseError> {
     let shown = LinePrompt { first: prompt.to_owned(), next: "> ".to_owned() };
-    let mut terminal = Terminal::new(shown.clone(), 20, 8);
+    let settings = EditorSettings { columns: 20, rows: 8, keys, ..EditorSettings::default() };
+    let mut terminal = Terminal::with(settings, shown.clone());
     terminal.callbacks.0 = ["pasted", "passed", "past", "user", "漢字"].map(str::to_owned).to_vec();
     for line in ["first line", "漢字漢字漢字漢字漢字漢字漢字", "two\nlines", "abc \"d e\""] {
         terminal.editor.history_mut().add(line);
     }
     for step in steps.iter().chain([&Step::Check]) {
         match step {
-            Step::Keys(keys) => drop(terminal.keys(keys)),
+            Step::Keys(keys) => {
+                terminal.keys(keys);
+                if !terminal.editor.is_editing() {
+                    terminal.editor.begin(shown.clone());
+                    terminal.show();
+                }
+            }
             Step::Resize(columns, rows) => {
                 // A terminal that gets smaller moves what it shows in ways of its own: begin on an empty screen.
                 terminal.keys("\x07");
@@ -153,10 +167,10 @@ fn run(prompt: &str, steps: &[Step]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
-
     #[test]
-    fn the_screen_shows_the_text(prompt in select(PROMPTS.to_vec()), steps in steps()) {
-        run(prompt, &steps)?;
+    fn the_screen_shows_the_text(
+        prompt in select(PROMPTS.to_vec()), keys in select(vec![KeyMap::Emacs, KeyMap::Vi]), steps in steps(),
+    ) {
+        run(prompt, keys, &steps)?;
     }
 }

@@ -173,6 +173,13 @@ fn another_size_draws_the_line_anew() {
 }
 
 #[test]
+fn a_cursor_between_a_character_and_its_mark_is_behind_both() {
+    let mut terminal = Terminal::new("> ", 40, 5);
+    terminal.keys("e\0\u{301}bc\x18\x18");
+    assert_eq!((terminal.text().as_str(), terminal.cursor()), ("e|\u{301}bc", (0, 3)));
+}
+
+#[test]
 fn emoji_whose_width_terminals_disagree_on_keep_the_cursor_in_its_column() {
     let mut terminal = Terminal::new("> ", 40, 5);
     terminal.keys("❤\u{fe0f}");

@@ -19,9 +19,45 @@ pub(super) enum Glyph<'a> {
         width: usize,
     },
     /// Characters in place of one, each of one column.
-    Escaped(Cow<'static, str>),
+    Escaped(Escape),
     Tab,
     Newline,
+}
+
+/// A few ASCII characters, such as `^A` and `<200b>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Escape {
+    signs: [u8; 8],
+    length: usize,
+}
+
+impl Escape {
+    fn control(sign: u8) -> Self {
+        Self { signs: [b'^', sign, 0, 0, 0, 0, 0, 0], length: 2 }
+    }
+
+    /// The number of a character in at least four digits.
+    fn number(character: char) -> Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let number = u32::from(character);
+        let digits = if number > 0xf_ffff {
+            6
+        } else if number > 0xffff {
+            5
+        } else {
+            4
+        };
+        let mut signs = [b'<'; 8];
+        for (at, sign) in signs[1..=digits].iter_mut().rev().enumerate() {
+            *sign = DIGITS[usize::try_from(number >> (4 * at) & 15).unwrap_or(0)];
+        }
+        signs[digits + 1] = b'>';
+        Self { signs, length: digits + 2 }
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.signs[..self.length]).unwrap_or("?")
+    }
 }
 
 /// The first glyph of a text, and how many bytes of the text it is.
@@ -36,11 +72,11 @@ pub(super) fn first_glyph(text: &str) -> Option<(Glyph<'_>, usize)> {
     let glyph = match character {
         '\n' => Glyph::Newline,
         '\t' => Glyph::Tab,
-        '\0'..' ' => Glyph::Escaped(Cow::Owned(format!("^{}", char::from(first | 0x40)))),
-        '\x7f' => Glyph::Escaped(Cow::Borrowed("^?")),
+        '\0'..' ' => Glyph::Escaped(Escape::control(first | 0x40)),
+        '\x7f' => Glyph::Escaped(Escape::control(b'?')),
         _ => match character.width() {
             Some(width) if width > 0 && !is_invisible(character) => return Some(with_marks(text, length, width)),
-            _ => Glyph::Escaped(Cow::Owned(format!("<{:04x}>", u32::from(character)))),
+            _ => Glyph::Escaped(Escape::number(character)),
         },
     };
     Some((glyph, length))
@@ -97,7 +133,7 @@ pub(in crate::editor) fn visible(text: &str) -> Cow<'_, str> {
     while let Some((glyph, length)) = first_glyph(rest) {
         match glyph {
             Glyph::Text { drawn: text, .. } => drawn.push_str(text),
-            Glyph::Escaped(escaped) => drawn.push_str(&escaped),
+            Glyph::Escaped(escaped) => drawn.push_str(escaped.as_str()),
             Glyph::Tab => drawn.push_str("^I"),
             Glyph::Newline => drawn.push_str("^J"),
         }
@@ -112,7 +148,7 @@ pub(in crate::editor) fn width(text: &str, columns: usize) -> (usize, &str) {
     while let Some((glyph, length)) = first_glyph(&text[at..]) {
         let width = match glyph {
             Glyph::Text { width, .. } => width,
-            Glyph::Escaped(escaped) => escaped.len(),
+            Glyph::Escaped(escaped) => escaped.as_str().len(),
             Glyph::Tab | Glyph::Newline => 2,
         };
         if taken + width > columns {
@@ -150,6 +186,7 @@ mod tests {
         assert_eq!(visible("a\x1b[0m\x7f\u{9b}\t\n"), "a^[[0m^?<009b>^I^J");
         assert_eq!(visible("a\u{202e}b\u{200b}\u{feff}"), "a<202e>b<200b><feff>");
         assert_eq!(visible("\u{301}x"), "<0301>x");
+        assert_eq!(visible("\u{e0001}\u{1d173}\u{10ffff}"), "<e0001><1d173>\u{10ffff}");
         assert_eq!(width("a漢\x01b", 4), (3, "a漢"));
         assert_eq!(width("a漢\x01b", 80), (6, "a漢\x01b"));
     }

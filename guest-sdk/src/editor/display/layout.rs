@@ -117,6 +117,10 @@ fn flow(
     let (mut cursor, mut at) = (None, 0);
     loop {
         let plain = plain_length(&view.text[at..]);
+        // Between a character and its marks is where the next one is.
+        if plain > 0 && view.cursor < at {
+            cursor = cursor.or(Some(flow.at));
+        }
         if at <= view.cursor && view.cursor < at + plain {
             flow.put_plain(&view.text[at..view.cursor]);
             cursor = Some(flow.at);
@@ -135,7 +139,7 @@ fn flow(
         match glyph {
             Glyph::Text { drawn, width } => flow.put(drawn, width, 0),
             Glyph::Escaped(escaped) => {
-                flow.put_plain(&escaped);
+                flow.put_plain(escaped.as_str());
             }
             Glyph::Tab => {
                 // It ends at the margin at the latest.

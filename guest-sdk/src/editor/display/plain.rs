@@ -135,7 +135,9 @@ fn add_text(line: &mut Vec<Piece>, view: View<'_>) -> usize {
         let before = line.len();
         match glyph {
             Glyph::Text { drawn, width } => line.push(Piece::new(drawn, width)),
-            Glyph::Escaped(escaped) => line.extend(escaped.chars().map(|sign| Piece::new(&sign.to_string(), 1))),
+            Glyph::Escaped(escaped) => {
+                line.extend(escaped.as_str().chars().map(|sign| Piece::new(&sign.to_string(), 1)))
+            }
             Glyph::Tab => line.extend((0..tab_width(column)).map(|_| Piece::new(" ", 1))),
             Glyph::Newline => line.extend(["^", "J"].map(|sign| Piece::new(sign, 1))),
         }

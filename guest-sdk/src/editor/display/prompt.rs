@@ -104,8 +104,8 @@ impl ShownPrompt {
                 Glyph::Escaped(_) if drawn == "\x07" => push(drawn, 0),
                 Glyph::Escaped(_) if drawn == "\r" => {}
                 Glyph::Escaped(escaped) => {
-                    escaped.chars().for_each(|sign| push(sign.encode_utf8(&mut [0; 4]), 1));
-                    column += escaped.len();
+                    escaped.as_str().chars().for_each(|sign| push(sign.encode_utf8(&mut [0; 4]), 1));
+                    column += escaped.as_str().len();
                 }
             }
         }

@@ -13,6 +13,38 @@ pub(in crate::editor) enum Motion {
     LineEnd,
     TextStart,
     TextEnd,
+    /// Those of vi, which stay in the line.
+    BackwardInLine,
+    ForwardInLine,
+    FirstNonBlank,
+    /// Behind the last character.
+    ToLineEnd,
+    /// To the column that the count says, the first being 1.
+    Column,
+    /// To the bracket that belongs to the next one.
+    Matching,
+    NextWord(WordKind),
+    PreviousWord(WordKind),
+    EndOfWord(WordKind),
+    /// To the end of the word, or of the blanks, that the cursor is in.
+    ChangeWord(WordKind),
+    Find {
+        character: char,
+        forward: bool,
+        before: bool,
+    },
+    /// No motion but a range: the line with its newline, or its text alone.
+    WholeLine,
+    LineText,
+}
+
+/// What words are to vi.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::editor) enum WordKind {
+    /// Letters, digits and `_`, or other signs, in a row.
+    Signs,
+    /// What is between blanks.
+    Blanks,
 }
 
 /// What a key does.
@@ -68,6 +100,21 @@ pub(in crate::editor) enum Act {
     /// Edit the text with another program.
     EditElsewhere,
     Abort,
+    /// What follows is vi's.
+    LeaveInsert,
+    Copy(Motion),
+    Replace(char),
+    ToggleCase,
+    PutAfter,
+    PutBefore,
+    AppendArgument,
+    GoToLine,
+    SearchAgain {
+        reverse: bool,
+    },
+    /// Type the keys of the last change again.
+    Repeat,
+    Nothing,
     /// A key without a function.
     Unbound,
     /// Part of a key of several, or of an argument: nothing yet.

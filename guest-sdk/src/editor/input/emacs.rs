@@ -13,7 +13,7 @@ pub(in crate::editor) struct Emacs {
 }
 
 /// The largest numeric argument. What a command does with it is bounded by the limits of the text, too.
-const LARGEST_ARGUMENT: u32 = 1_000_000;
+pub(super) const LARGEST_ARGUMENT: u32 = 1_000_000;
 
 impl Emacs {
     /// The command of a key.

@@ -26,8 +26,27 @@ impl Editor {
                 let found = line.and_then(|line| word(line, Some(count))).map(str::to_owned);
                 found.is_some_and(|word| self.draft.yank_text(None, &word).is_some())
             }
+            Act::GoToLine => {
+                self.go_to_line(argument.map_or(0, |number| usize::try_from(number.max(1) - 1).unwrap_or(last)))
+            }
+            Act::SearchAgain { reverse } => self.search_line(reverse),
+            Act::AppendArgument => {
+                let line = at.checked_sub(1).and_then(|line| self.recall.text(&self.history, line));
+                let Some(word) = line.and_then(|line| word(line, argument)).map(|word| format!(" {word}")) else {
+                    return false;
+                };
+                self.draft.buffer.set_cursor(self.draft.buffer.next_char());
+                self.draft.yank_text(None, &word).is_some()
+            }
             _ => false,
         }
+    }
+
+    /// Edits the nearest line with the pattern of the last search, for vi.
+    fn search_line(&mut self, reverse: bool) -> bool {
+        let (backward, pattern) = (self.pattern_backward != reverse, self.pattern.clone());
+        let found = self.recall.with_text(&self.history, backward, &pattern);
+        !pattern.is_empty() && found.is_some_and(|line| self.go_to_line(line))
     }
 
     /// Edits a line of the history. False if there is none of this number.
@@ -37,6 +56,9 @@ impl Editor {
         }
         let Some(text) = self.recall.go(&self.history, to, self.draft.buffer.text()) else { return false };
         self.set_text(text);
+        if self.keys.is_vi_command() {
+            self.draft.buffer.set_cursor(0);
+        }
         true
     }
 

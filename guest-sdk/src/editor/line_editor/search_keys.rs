@@ -41,7 +41,8 @@ impl Editor {
             }
             _ => {
                 self.end_search(search, origin);
-                return key.code == Code::Escape;
+                // vi's search is a command of its own, which Enter ends.
+                return key.code == Code::Escape || (key.code == Code::Enter && self.keys.is_vi_command());
             }
         }
         true
@@ -68,6 +69,7 @@ impl Editor {
     fn remember(&mut self, search: &Search) {
         if !search.pattern().is_empty() {
             search.pattern().clone_into(&mut self.pattern);
+            self.pattern_backward = search.is_backward();
         }
     }
 

@@ -162,6 +162,12 @@ impl Buffer {
         line_end(&self.text, self.cursor)
     }
 
+    /// The cursor's line with its newline, or the one before it if it is the last.
+    pub(in crate::editor) fn whole_line(&self) -> Range<usize> {
+        let (start, end) = (self.line_start(), self.line_end());
+        if end < self.text.len() { start..end + 1 } else { start.saturating_sub(1)..end }
+    }
+
     /// How many clusters are between the beginning of the line and the cursor.
     pub(in crate::editor) fn column(&self) -> usize {
         let (mut at, mut column) = (self.line_start(), 0);

@@ -3,6 +3,7 @@
 use super::buffer::Buffer;
 use super::kills::Kills;
 use super::motion::is_word;
+use super::vi;
 use crate::editor::input::{Act, Motion};
 use std::ops::Range;
 
@@ -30,12 +31,14 @@ pub(in crate::editor) struct Draft {
     pub(in crate::editor) kills: Kills,
     mark: usize,
     overwrite: bool,
+    /// Changes are taken back together, until this is over.
+    held: bool,
     last: Last,
 }
 
 impl Draft {
     pub(in crate::editor) fn new(buffer: Buffer, kills: Kills) -> Self {
-        Self { buffer, kills, mark: 0, overwrite: false, last: Last::Other }
+        Self { buffer, kills, mark: 0, overwrite: false, held: false, last: Last::Other }
     }
 
     /// Edits another text.
@@ -57,7 +60,8 @@ impl Draft {
         if let Act::SelfInsert(character) = act {
             return Some(self.type_character(character, count, &last));
         }
-        self.buffer.end_change();
+        self.held &= act != Act::LeaveInsert;
+        self.end_change();
         Some(match act {
             Act::Move(motion) => self.set_cursor(motion, count),
             Act::Delete(motion) => self.delete(motion, argument, &last),
@@ -92,10 +96,38 @@ impl Draft {
                 self.buffer.set_cursor(mark);
                 true
             }
+            Act::LeaveInsert => {
+                self.overwrite = false;
+                self.set_cursor(Motion::BackwardInLine, 1);
+                true
+            }
+            Act::Copy(motion) => self.copy(motion, count),
+            Act::Replace(character) => self.replace_characters(count, |_| character.to_string()),
+            Act::ToggleCase => self.toggle_case(count),
+            Act::PutAfter | Act::PutBefore => self.put(act == Act::PutAfter, count),
+            Act::Nothing => true,
             Act::Up => self.vertical(Buffer::above, &last)?,
             Act::Down => self.vertical(Buffer::below, &last)?,
             _ => return None,
         })
+    }
+
+    /// Whether changes are taken back together from now on: while vi inserts.
+    pub(in crate::editor) fn hold_changes(&mut self, held: bool) {
+        self.held = held;
+    }
+
+    fn end_change(&mut self) {
+        if !self.held {
+            self.buffer.end_change();
+        }
+    }
+
+    /// Moves the cursor from behind the last character of its line onto it, where vi's commands have it.
+    pub(in crate::editor) fn stay_on_character(&mut self) {
+        if self.buffer.cursor() == self.buffer.line_end() && self.buffer.cursor() > self.buffer.line_start() {
+            self.buffer.set_cursor(self.buffer.previous_char());
+        }
     }
 
     /// The last command is of no consequence for the next.
@@ -105,19 +137,15 @@ impl Draft {
 
     /// Inserts a text as a change of its own. False if it does not fit.
     pub(in crate::editor) fn insert(&mut self, text: &str) -> bool {
-        self.forget_last();
-        self.buffer.end_change();
-        let done = self.buffer.insert(text);
-        self.buffer.end_change();
-        done
+        self.replace(self.buffer.cursor()..self.buffer.cursor(), text)
     }
 
     /// Replaces a range as a change of its own. False if the text would be too long.
     pub(in crate::editor) fn replace(&mut self, range: Range<usize>, with: &str) -> bool {
         self.forget_last();
-        self.buffer.end_change();
+        self.end_change();
         let done = self.buffer.replace(range, with);
-        self.buffer.end_change();
+        self.end_change();
         done
     }
 
@@ -125,7 +153,7 @@ impl Draft {
         let typed = match last {
             Last::Typed(typed) if *typed < TYPED_TOGETHER => *typed,
             _ => {
-                self.buffer.end_change();
+                self.end_change();
                 0
             }
         };
@@ -150,6 +178,11 @@ impl Draft {
     fn target(&self, motion: Motion, count: i32) -> usize {
         let motion = if count < 0 { opposite(motion) } else { motion };
         let mut at = self.buffer.cursor();
+        match motion {
+            Motion::Find { .. } => return vi::find(&self.buffer, at, motion, count.unsigned_abs()).unwrap_or(at),
+            Motion::Column => return self.column(count),
+            _ => {}
+        }
         for _ in 0..count.unsigned_abs() {
             let next = match motion {
                 Motion::BackwardChar => self.buffer.previous_char_from(at),
@@ -161,6 +194,7 @@ impl Draft {
                 Motion::LineEnd => self.buffer.line_end(),
                 Motion::TextStart => 0,
                 Motion::TextEnd => self.buffer.text().len(),
+                _ => vi::step(&self.buffer, motion, at).unwrap_or(at),
             };
             if next == at {
                 break;
@@ -174,14 +208,34 @@ impl Draft {
         let to = self.target(motion, count);
         let moved = to != self.buffer.cursor();
         self.buffer.set_cursor(to);
-        moved || !matches!(motion, Motion::BackwardChar | Motion::ForwardChar)
+        moved || !matches!(motion, Motion::BackwardChar | Motion::ForwardChar | Motion::Find { .. } | Motion::Matching)
+    }
+
+    /// The place of a column of the line, the first being 1.
+    fn column(&self, count: i32) -> usize {
+        let (mut at, end) = (self.buffer.line_start(), self.buffer.line_end());
+        for _ in 1..count {
+            if at >= end {
+                break;
+            }
+            at = self.buffer.next_char_from(at);
+        }
+        at.min(end)
     }
 
     /// The range between the cursor and where a motion leads. A line's end that the cursor is at already is the newline
     /// there.
     fn range(&self, motion: Motion, count: i32) -> Range<usize> {
         let cursor = self.buffer.cursor();
+        let (start, end) = (self.buffer.line_start(), self.buffer.line_end());
         let to = match self.target(motion, count) {
+            _ if motion == Motion::LineText => return start..end,
+            _ if motion == Motion::WholeLine => return self.buffer.whole_line(),
+            // vi's motions that lead onto a character take it with them, and words end with their line.
+            to if to != cursor && includes_end(motion) => {
+                return to.min(cursor)..self.buffer.next_char_from(to.max(cursor));
+            }
+            to if matches!(motion, Motion::NextWord(_)) && cursor < end => to.min(end),
             to if to != cursor => to,
             _ if motion == Motion::LineEnd && count > 0 => self.buffer.next_char(),
             _ if motion == Motion::LineStart && count > 0 => self.buffer.previous_char(),
@@ -213,7 +267,8 @@ impl Draft {
         let range = self.range(motion, count);
         let backward = range.end == self.buffer.cursor();
         let killed = self.buffer.remove(range);
-        self.kills.push(&killed, backward, matches!(last, Last::Kill));
+        let joined = matches!(last, Last::Kill) && !self.held && is_of_emacs(motion);
+        self.kills.push(&killed, backward, joined);
         self.last = Last::Kill;
         !killed.is_empty()
     }
@@ -241,7 +296,7 @@ impl Draft {
     /// Replaces what this inserted last, as yanking does. False if it does not fit.
     pub(in crate::editor) fn yank_text(&mut self, before: Option<Range<usize>>, text: &str) -> Option<Range<usize>> {
         self.forget_last();
-        self.buffer.end_change();
+        self.end_change();
         let range = before.unwrap_or(self.buffer.cursor()..self.buffer.cursor());
         let start = range.start;
         self.buffer.replace(range, text).then(|| start..self.buffer.cursor())
@@ -300,6 +355,59 @@ impl Draft {
         Some(true)
     }
 
+    fn copy(&mut self, motion: Motion, count: i32) -> bool {
+        let range = self.range(motion, count);
+        self.kills.push(&self.buffer.text()[range.clone()], false, false);
+        if !matches!(motion, Motion::WholeLine) {
+            self.buffer.set_cursor(range.start);
+        }
+        !range.is_empty()
+    }
+
+    /// Changes so many characters from the cursor on. False if there are fewer.
+    fn replace_characters(&mut self, count: i32, change: impl Fn(&str) -> String) -> bool {
+        let start = self.buffer.cursor();
+        let end = self.target(Motion::ForwardInLine, count);
+        let (mut at, mut changed, mut changes) = (start, String::new(), 0);
+        while at < end {
+            let next = self.buffer.next_char_from(at);
+            changed.push_str(&change(&self.buffer.text()[at..next]));
+            (at, changes) = (next, changes + 1);
+        }
+        changes == count && self.buffer.replace(start..end, &changed) && {
+            self.buffer.set_cursor(self.buffer.previous_char());
+            true
+        }
+    }
+
+    /// Exchanges upper and lower case of so many characters, and moves behind them.
+    fn toggle_case(&mut self, count: i32) -> bool {
+        let range = self.range(Motion::ForwardInLine, count);
+        let toggle = |character: char| -> String {
+            if character.is_uppercase() {
+                character.to_lowercase().collect()
+            } else {
+                character.to_uppercase().collect()
+            }
+        };
+        let changed: String = self.buffer.text()[range.clone()].chars().map(toggle).collect();
+        !range.is_empty() && self.buffer.replace(range, &changed)
+    }
+
+    /// Inserts what was killed last before or behind the character at the cursor, which is then on its end.
+    fn put(&mut self, after: bool, count: i32) -> bool {
+        let Some(text) = self.kills.newest() else { return false };
+        let count = usize::try_from(count).unwrap_or(0);
+        if !self.buffer.fits(text.len().saturating_mul(count)) {
+            return false;
+        }
+        let text = text.repeat(count);
+        let at = if after { self.target(Motion::ForwardInLine, 1) } else { self.buffer.cursor() };
+        let done = self.buffer.replace(at..at, &text);
+        self.buffer.set_cursor(self.buffer.previous_char().max(at));
+        done
+    }
+
     /// Moves to the next place of a character, so many times; backward with a negative count.
     pub(in crate::editor) fn find(&mut self, character: char, count: i32) -> bool {
         let mut at = self.buffer.cursor();
@@ -319,6 +427,27 @@ impl Draft {
     }
 }
 
+/// Whether kills by a motion in a row are one.
+fn is_of_emacs(motion: Motion) -> bool {
+    matches!(
+        motion,
+        Motion::BackwardChar
+            | Motion::ForwardChar
+            | Motion::BackwardWord
+            | Motion::ForwardWord
+            | Motion::BackwardBlankWord
+            | Motion::LineStart
+            | Motion::LineEnd
+            | Motion::TextStart
+            | Motion::TextEnd
+    )
+}
+
+/// Whether the character that a motion leads to is part of what it goes over.
+fn includes_end(motion: Motion) -> bool {
+    matches!(motion, Motion::EndOfWord(_) | Motion::Matching | Motion::Find { forward: true, .. })
+}
+
 fn opposite(motion: Motion) -> Motion {
     match motion {
         Motion::BackwardChar => Motion::ForwardChar,
@@ -329,6 +458,7 @@ fn opposite(motion: Motion) -> Motion {
         Motion::LineEnd => Motion::LineStart,
         Motion::TextStart => Motion::TextEnd,
         Motion::TextEnd => Motion::TextStart,
+        other => other,
     }
 }
 
