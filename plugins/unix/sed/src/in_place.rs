@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use unix_common::report;
 
@@ -73,8 +73,10 @@ fn backup(target: &Path, suffix: &str) -> PathBuf {
 
 /// A new file in a folder.
 fn create(folder: &Path) -> Result<(PathBuf, File), String> {
-    for number in 0_u32.. {
-        let path = folder.join(format!("sed{}.{number}", process::id()));
+    // A program cannot ask for its number here: the time makes the name its own.
+    let start = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    for number in start.. {
+        let path = folder.join(format!("sed{number}"));
         match File::create_new(&path) {
             Ok(file) => return Ok((path, file)),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
