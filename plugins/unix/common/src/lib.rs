@@ -8,3 +8,4 @@ pub mod printf;
 pub mod regex;
 pub mod report;
 pub mod time;
+pub mod tty;

@@ -35,6 +35,7 @@ pub fn words(error: &io::Error) -> String {
         "entity already exists" => "File exists",
         "entity not found" => "No such file or directory",
         "permission denied" => "Permission denied",
+        "is a directory" => "Is a directory",
         "not a directory" => "Not a directory",
         "unsupported" => "Operation not supported",
         "Symbolic link loop" => "Too many levels of symbolic links",

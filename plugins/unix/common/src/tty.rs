@@ -1,0 +1,245 @@
+//! The terminal of the session: its keys, its size, and the mode in which every key counts at once.
+
+use std::io;
+
+/// A key, as the terminal sends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    /// A character; Ctrl with a letter is the control character.
+    Character(char),
+    /// Enter.
+    Enter,
+    /// Escape, alone.
+    Escape,
+    /// Backspace.
+    Backspace,
+    /// Delete.
+    Delete,
+    /// An arrow.
+    Up,
+    /// An arrow.
+    Down,
+    /// An arrow.
+    Left,
+    /// An arrow.
+    Right,
+    /// Home.
+    Home,
+    /// End.
+    End,
+    /// Page up.
+    PageUp,
+    /// Page down.
+    PageDown,
+    /// Something that has no meaning here.
+    Unknown,
+    /// The size of the terminal has changed.
+    Resized,
+}
+
+/// Reads keys from bytes as they arrive.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    pending: Vec<u8>,
+}
+
+impl Decoder {
+    /// Adds bytes of the terminal.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.pending.extend_from_slice(bytes);
+    }
+
+    /// Whether what has arrived may be the beginning of a longer key: an escape alone.
+    pub fn is_partial(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// The next key, if it is whole; with `last` nothing more will come of it.
+    pub fn next_key(&mut self, last: bool) -> Option<Key> {
+        let (key, length) = decode(&self.pending, last)?;
+        self.pending.drain(..length);
+        Some(key)
+    }
+}
+
+fn decode(bytes: &[u8], last: bool) -> Option<(Key, usize)> {
+    let first = *bytes.first()?;
+    Some(match first {
+        b'\r' | b'\n' => (Key::Enter, 1),
+        8 | 127 => (Key::Backspace, 1),
+        27 => return sequence(bytes, last),
+        0..=127 => (Key::Character(char::from(first)), 1),
+        _ => {
+            let found = (2..=4.min(bytes.len())).find_map(|length| {
+                let text = std::str::from_utf8(bytes.get(..length)?).ok()?;
+                Some((Key::Character(text.chars().next()?), length))
+            });
+            match found {
+                Some(found) => found,
+                None if bytes.len() < 4 && !last => return None,
+                None => (Key::Unknown, 1),
+            }
+        }
+    })
+}
+
+/// A sequence of escape: `ESC [` or `ESC O`, numbers, and a letter.
+fn sequence(bytes: &[u8], last: bool) -> Option<(Key, usize)> {
+    match bytes.get(1) {
+        None if last => return Some((Key::Escape, 1)),
+        None => return None,
+        Some(b'[' | b'O') => {}
+        Some(_) => return Some((Key::Escape, 1)),
+    }
+    let end = bytes[2..].iter().position(|byte| (0x40..=0x7e).contains(byte));
+    let Some(end) = end else {
+        return if last { Some((Key::Unknown, bytes.len())) } else { None };
+    };
+    let (parameters, letter) = (&bytes[2..2 + end], bytes[2 + end]);
+    let key = match (letter, parameters) {
+        (b'A', _) => Key::Up,
+        (b'B', _) => Key::Down,
+        (b'C', _) => Key::Right,
+        (b'D', _) => Key::Left,
+        (b'H', _) | (b'~', b"1" | b"7") => Key::Home,
+        (b'F', _) | (b'~', b"4" | b"8") => Key::End,
+        (b'~', b"3") => Key::Delete,
+        (b'~', b"5") => Key::PageUp,
+        (b'~', b"6") => Key::PageDown,
+        _ => Key::Unknown,
+    };
+    Some((key, 3 + end))
+}
+
+/// The columns and rows of the terminal. None without one.
+pub fn size() -> Option<(usize, usize)> {
+    #[cfg(target_family = "wasm")]
+    {
+        let size = whelk_guest::terminal::size()?;
+        Some((size.columns as usize, size.rows as usize))
+    }
+    #[cfg(not(target_family = "wasm"))]
+    {
+        None
+    }
+}
+
+/// The terminal, in the mode in which each key arrives at once and is not shown. Dropping it restores the modes.
+#[derive(Debug)]
+pub struct Raw {
+    #[cfg(target_family = "wasm")]
+    terminal: whelk_guest::process::Fd,
+    #[cfg(target_family = "wasm")]
+    before: Vec<whelk_guest::TerminalMode>,
+    #[cfg(target_family = "wasm")]
+    decoder: Decoder,
+}
+
+impl Raw {
+    /// Opens `/dev/tty`, whatever the standard input is.
+    ///
+    /// # Errors
+    /// `ENXIO` without a terminal.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn open() -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// The next key.
+    ///
+    /// # Errors
+    /// Those of read(2), and [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) when the terminal is gone.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn next_key(&mut self) -> io::Result<Key> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+#[cfg(target_family = "wasm")]
+impl Raw {
+    /// Opens `/dev/tty`, whatever the standard input is.
+    ///
+    /// # Errors
+    /// `ENXIO` without a terminal.
+    pub fn open() -> io::Result<Self> {
+        use whelk_guest::process::{Disposition, OpenOptions, Signal, set_disposition};
+        /// Echo, lines, signals, and the changes of keys and output: RFC 4254 §8.
+        const OFF: [u8; 6] = [
+            36, // ICRNL
+            38, // IXON
+            50, // ISIG
+            51, // ICANON
+            53, // ECHO
+            59, // IEXTEN
+        ];
+        let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
+        let before = whelk_guest::terminal::modes().into_iter().filter(|mode| OFF.contains(&mode.opcode)).collect();
+        let modes = OFF.map(|opcode| whelk_guest::TerminalMode { opcode, argument: 0 });
+        whelk_guest::terminal::set_modes(&modes).map_err(|_| io::Error::from(io::ErrorKind::Unsupported))?;
+        set_disposition(Signal::Winch, Disposition::Catch)?;
+        Ok(Self { terminal, before, decoder: Decoder::default() })
+    }
+
+    /// The next key.
+    ///
+    /// # Errors
+    /// Those of read(2), and [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) when the terminal is gone.
+    pub fn next_key(&mut self) -> io::Result<Key> {
+        use std::io::Read;
+        use std::time::Duration;
+        use whelk_guest::process::{Event, next_signal, poll, poll_timeout};
+        /// How long an escape may wait for the rest of its key.
+        const ESCAPE: Duration = Duration::from_millis(50);
+        loop {
+            if let Some(key) = self.decoder.next_key(false) {
+                return Ok(key);
+            }
+            let events = [Event::Readable(&self.terminal), Event::Signal];
+            let partial = self.decoder.is_partial();
+            let ready = if partial { poll_timeout(&events, ESCAPE) } else { poll(&events) };
+            if ready.is_empty() {
+                if let Some(key) = self.decoder.next_key(true) {
+                    return Ok(key);
+                }
+            } else if ready.contains(&1) {
+                while next_signal().is_some() {}
+                return Ok(Key::Resized);
+            } else {
+                let mut bytes = [0; 256];
+                let length = self.terminal.read(&mut bytes)?;
+                if length == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                self.decoder.feed(&bytes[..length]);
+            }
+        }
+    }
+}
+
+#[cfg(target_family = "wasm")]
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // A terminal that is gone has no modes.
+        let _ = whelk_guest::terminal::set_modes(&self.before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_decoded_as_they_arrive() {
+        let mut decoder = Decoder::default();
+        decoder.feed(b"a\x1b[A\x1b[5~\x1bOH\r");
+        let keys: Vec<Key> = std::iter::from_fn(|| decoder.next_key(false)).collect();
+        assert_eq!(keys, vec![Key::Character('a'), Key::Up, Key::PageUp, Key::Home, Key::Enter]);
+        decoder.feed(b"\x1b");
+        assert_eq!(decoder.next_key(false), None);
+        assert_eq!(decoder.next_key(true), Some(Key::Escape));
+        decoder.feed(&"é".as_bytes()[..1]);
+        assert_eq!(decoder.next_key(false), None);
+        decoder.feed(&"é".as_bytes()[1..]);
+        assert_eq!(decoder.next_key(false), Some(Key::Character('é')));
+    }
+}
