@@ -182,7 +182,7 @@ impl<'a> Machine<'a> {
         Ok(match address {
             Address::Line(line) => self.input.line == *line,
             Address::Step(first, 0) => self.input.line == *first,
-            Address::Step(first, step) => self.input.line >= *first && (self.input.line - first) % step == 0,
+            Address::Step(first, step) => self.input.line >= *first && (self.input.line - first).is_multiple_of(*step),
             Address::Last => self.input.is_last(),
             Address::Match(pattern) => self.matches(pattern)?,
             Address::Zero => false,
