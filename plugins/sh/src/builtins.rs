@@ -4,6 +4,7 @@ mod arguments;
 mod control;
 mod declare;
 mod directory;
+mod help;
 mod history;
 mod jobs;
 mod limits;
@@ -15,4 +16,4 @@ mod table;
 mod test;
 mod traps;
 
-pub(crate) use table::{Builtin, declares, find, is_special};
+pub(crate) use table::{Builtin, all_names, declares, find, is_special};

@@ -1,10 +1,15 @@
 //! How a shell begins: its command line, its environment, and where its commands come from.
 
+mod complete;
+mod interactive;
+mod reader;
+
 use crate::builtins;
 use crate::state::{Run, Shell, Stop, Variable};
 use crate::syntax::{Lines, Parser, TextLines};
 use crate::system::{Errno, Fd, FileKind, OpenHow, System};
 use crate::text::{decode, encode, is_name};
+use reader::TerminalLines;
 use std::rc::Rc;
 
 /// Runs a shell with its arguments (its name first) and its environment until it ends, and gives its status.
@@ -25,15 +30,15 @@ pub fn run(system: Rc<dyn System>, argv: &[String], env: Vec<(String, String)>, 
     if let Some(number) = argv.get(1).and_then(|first| first.strip_prefix("--subshell=")) {
         return resume(&mut shell, number);
     }
-    let source = match arguments(&mut shell, argv) {
-        Ok(source) => source,
+    let (source, options) = match arguments(&mut shell, argv) {
+        Ok(found) => found,
         Err(message) => {
             let name = shell.name.clone();
             shell.say(&format!("{name}: {message}"));
             return if shell.status == 0 { 2 } else { shell.status };
         }
     };
-    let result = execute(&mut shell, source);
+    let result = execute(&mut shell, source, &options);
     finish(&mut shell, result)
 }
 
@@ -110,12 +115,29 @@ enum Source {
     Input,
 }
 
-/// The options of the command line: `-c`, `-s`, those that are set, and where the operands begin.
-type CommandLine = (bool, bool, Vec<(String, bool)>, usize);
+/// The options of the command line.
+#[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
+struct CommandLine {
+    /// `-c`
+    text: bool,
+    /// `-s`
+    input: bool,
+    /// `-l`
+    login: bool,
+    no_rc: bool,
+    no_profile: bool,
+    no_editing: bool,
+    /// Those of `set`.
+    set: Vec<(String, bool)>,
+    /// Where the operands begin.
+    operands: usize,
+}
 
 fn command_line(shell: &mut Shell, argv: &[String]) -> Result<CommandLine, String> {
     let mut at = 1;
-    let (mut text, mut input, mut options) = (false, false, Vec::new());
+    let login = argv.first().is_some_and(|name| name.starts_with('-'));
+    let mut options = CommandLine { login, ..CommandLine::default() };
     while let Some(field) = argv.get(at) {
         let on = match field.as_bytes() {
             [b'-', _, ..] => true,
@@ -130,8 +152,11 @@ fn command_line(shell: &mut Shell, argv: &[String]) -> Result<CommandLine, Strin
         if let Some(name) = field.strip_prefix("--") {
             match name {
                 "" => break,
-                "posix" => options.push(("posix".to_owned(), true)),
-                "norc" | "noprofile" | "login" | "noediting" => {}
+                "posix" => options.set.push(("posix".to_owned(), true)),
+                "login" => options.login = true,
+                "norc" => options.no_rc = true,
+                "noprofile" => options.no_profile = true,
+                "noediting" => options.no_editing = true,
                 "rcfile" | "init-file" => at += 1,
                 _ => return Err(format!("{field}: invalid option")),
             }
@@ -139,44 +164,47 @@ fn command_line(shell: &mut Shell, argv: &[String]) -> Result<CommandLine, Strin
         }
         for letter in field[1..].chars() {
             match letter {
-                'c' if on => text = true,
-                's' if on => input = true,
+                'c' if on => options.text = true,
+                's' if on => options.input = true,
                 'i' => shell.interactive = on,
-                'l' => {}
+                'l' => options.login = on,
                 'o' | 'O' => {
                     let Some(name) = argv.get(at) else {
                         return Err(format!("-{letter}: option requires an argument"));
                     };
                     at += 1;
-                    options.push((name.clone(), on));
+                    options.set.push((name.clone(), on));
                 }
                 letter => {
                     let known = crate::state::SET_OPTIONS.iter().find(|(known, _)| *known == letter && letter != ' ');
                     let Some((_, name)) = known else { return Err(format!("-{letter}: invalid option")) };
-                    options.push(((*name).to_owned(), on));
+                    options.set.push(((*name).to_owned(), on));
                 }
             }
         }
     }
-    Ok((text, input, options, at))
+    options.operands = at;
+    Ok(options)
 }
 
-fn arguments(shell: &mut Shell, argv: &[String]) -> Result<Source, String> {
-    let (text, input, options, at) = command_line(shell, argv)?;
-    for (name, on) in options {
-        if !shell.options.set(&name, on) {
+fn arguments(shell: &mut Shell, argv: &[String]) -> Result<(Source, CommandLine), String> {
+    let options = command_line(shell, argv)?;
+    let at = options.operands;
+    for (name, on) in &options.set {
+        if !shell.options.set(name, *on) {
             return Err(format!("{name}: invalid option name"));
         }
     }
     let mut rest = argv[at..].iter().cloned();
-    let source = if text {
+    let source = if options.text {
         let Some(text) = rest.next() else { return Err("-c: option requires an argument".to_owned()) };
         if let Some(name) = rest.next() {
             shell.name = name;
         }
         Source::Text(text)
-    } else if input || at >= argv.len() {
+    } else if options.input || at >= argv.len() {
         shell.read_from = "stdin";
+        shell.interactive |= at >= argv.len() && interactive::is_at_terminal(shell);
         Source::Input
     } else {
         let name = rest.next().unwrap_or_default();
@@ -186,7 +214,7 @@ fn arguments(shell: &mut Shell, argv: &[String]) -> Result<Source, String> {
         Source::File(fd)
     };
     shell.positional = Rc::new(rest.collect());
-    Ok(source)
+    Ok((source, options))
 }
 
 fn open_script(shell: &mut Shell, name: &str) -> Result<Fd, String> {
@@ -207,10 +235,15 @@ fn open_script(shell: &mut Shell, name: &str) -> Result<Fd, String> {
     })
 }
 
-fn execute(shell: &mut Shell, source: Source) -> Run {
+fn execute(shell: &mut Shell, source: Source, options: &CommandLine) -> Run {
     if shell.interactive && !shell.is_on("noexec") {
         shell.options.set("monitor", true);
         shell.options.set("expand_aliases", true);
+    }
+    let at_terminal = shell.interactive && matches!(source, Source::Input) && interactive::is_at_terminal(shell);
+    let with_user = at_terminal.then(|| shell.begin_interactive(options.login, !options.no_editing));
+    if options.login && !options.no_profile || shell.interactive && !options.no_rc {
+        shell.read_profiles(options.login && !options.no_profile)?;
     }
     let verbose = Verbose { fd: shell.fds.get(&2).cloned() };
     let result = match source {
@@ -220,15 +253,21 @@ fn execute(shell: &mut Shell, source: Source) -> Run {
             shell.execute_parsed(&mut parser, true)
         }
         Source::File(fd) => {
-            let mut lines = FdLines::new(fd, verbose);
+            let mut lines = FdLines::of_own(fd, verbose);
             shell.execute_script(&mut lines)
         }
-        Source::Input => match shell.fds.get(&0).cloned() {
-            Some(fd) => {
+        Source::Input => match (shell.fds.get(&0).cloned(), shell.fds.get(&2).cloned(), with_user) {
+            (Some(input), Some(output), Some(with_user)) => {
+                let (term, no_color) = (shell.text_of("TERM").unwrap_or_default(), shell.text_of("NO_COLOR"));
+                let (system, ends) = (shell.system.clone(), (input, output));
+                let mut lines = TerminalLines::new(system, with_user, ends, &term, no_color.as_deref());
+                shell.execute_parsed(&mut Parser::new(&mut lines, 1), true)
+            }
+            (Some(fd), ..) => {
                 let mut lines = FdLines::new(fd, verbose);
                 shell.execute_script(&mut lines)
             }
-            None => Ok(()),
+            (None, ..) => Ok(()),
         },
     };
     match result {
@@ -252,19 +291,26 @@ struct Verbose {
     fd: Option<Fd>,
 }
 
-/// The lines of a descriptor. No more is taken from it than the lines that were asked for: the rest belongs to the
-/// commands. Of a file a block is read, and the offset set back.
+/// The lines of a descriptor. Of standard input no more is taken than the lines that were asked for: the rest belongs
+/// to the commands. Of a file a block is read, and the offset set back.
 struct FdLines {
     fd: Fd,
     verbose: Verbose,
     echoes: Rc<std::cell::Cell<bool>>,
     seekable: bool,
+    /// Of a description that no command has: what was read and not asked for.
+    rest: Option<Vec<u8>>,
 }
 
 impl FdLines {
     fn new(fd: Fd, verbose: Verbose) -> Self {
         let seekable = fd.seek(0).is_ok();
-        Self { fd, verbose, echoes: Rc::default(), seekable }
+        Self { fd, verbose, echoes: Rc::default(), seekable, rest: None }
+    }
+
+    /// The lines of a description that no command has.
+    fn of_own(fd: Fd, verbose: Verbose) -> Self {
+        Self { rest: Some(Vec::new()), ..Self::new(fd, verbose) }
     }
 
     fn read(&self, buffer: &mut [u8]) -> usize {
@@ -283,14 +329,23 @@ impl Lines for FdLines {
         let mut line = Vec::new();
         let mut buffer = [0; 4096];
         loop {
-            let wanted = if self.seekable { buffer.len() } else { 1 };
-            let count = self.read(&mut buffer[..wanted]);
+            let wanted = if self.seekable || self.rest.is_some() { buffer.len() } else { 1 };
+            let kept = self.rest.take();
+            let count = match &kept {
+                Some(kept) if !kept.is_empty() => {
+                    buffer[..kept.len()].copy_from_slice(kept);
+                    kept.len()
+                }
+                _ => self.read(&mut buffer[..wanted]),
+            };
             if count == 0 {
                 break;
             }
             let end = buffer[..count].iter().position(|byte| *byte == b'\n').map_or(count, |at| at + 1);
             line.extend_from_slice(&buffer[..end]);
-            if end < count {
+            if kept.is_some() {
+                self.rest = Some(buffer[end..count].to_vec());
+            } else if end < count {
                 let back = i64::try_from(count - end).unwrap_or(0);
                 // It could seek at the beginning.
                 let _ = self.fd.seek(-back);

@@ -1,11 +1,14 @@
 //! What a shell remembers: variables, options, descriptors, jobs, traps.
 
+mod history;
+mod interactive;
 mod jobs;
 mod options;
 mod shell;
 mod special;
 mod variables;
 
+pub(crate) use interactive::{Interactive, Known};
 pub(crate) use jobs::{Job, JobState, status_of};
 pub(crate) use options::{Options, SET_OPTIONS, SHOPTS};
 pub(crate) use shell::{Frame, Function, Run, Shell, Stop, TrapAction};

@@ -352,6 +352,11 @@ pub trait System {
     fn home_of(&self, user: &str) -> Option<String>;
     /// The name of the machine.
     fn host_name(&self) -> String;
+    /// Lets the terminal give keys as they are pressed, without echo, editing and signals, or sets the modes again that
+    /// it had before that.
+    fn set_raw(&self, raw: bool);
+    /// The columns and rows of the terminal.
+    fn terminal_size(&self) -> Option<(u32, u32)>;
     /// How deeply commands may nest (functions that call themselves, `eval` in `eval`) on the stack that there is.
     fn max_depth(&self) -> u32;
 }

@@ -305,6 +305,7 @@ pub(super) fn fg(shell: &mut Shell, fields: &[String]) -> Run<i32> {
     let _ = shell.system.set_foreground(shell.system.identity().group);
     let Some(job) = shell.jobs.get(number) else { return Ok(0) };
     let status = job.status();
+    shell.after_foreground(&[status]);
     if matches!(job.state(), JobState::Stopped(_)) {
         shell.jobs.make_current(number);
     } else {

@@ -1,6 +1,6 @@
 //! The table of builtins.
 
-use super::{control, declare, directory, history, jobs, limits, names, print, read, set, test, traps};
+use super::{control, declare, directory, help, history, jobs, limits, names, print, read, set, test, traps};
 use crate::state::{Run, Shell};
 
 /// A builtin: gets its fields, its name first, and gives a status.
@@ -33,6 +33,7 @@ const BUILTINS: &[(&str, bool, Builtin)] = &[
     ("fg", false, jobs::fg),
     ("getopts", false, read::getopts),
     ("hash", false, names::hash),
+    ("help", false, help::help),
     ("history", false, history::history),
     ("jobs", false, jobs::jobs),
     ("kill", false, jobs::kill),
@@ -64,6 +65,11 @@ const BUILTINS: &[(&str, bool, Builtin)] = &[
     ("unset", true, declare::unset),
     ("wait", false, jobs::wait),
 ];
+
+/// The names of all builtins.
+pub(crate) fn all_names() -> impl Iterator<Item = &'static str> {
+    BUILTINS.iter().map(|(name, ..)| *name)
+}
 
 /// The builtin of a name.
 pub(crate) fn find(name: &str) -> Option<Builtin> {

@@ -64,7 +64,7 @@ fn set(shell: &mut Shell, condition: &str, action: Option<TrapAction>) {
             return;
         }
         let how = match &action {
-            None => Disposition::Default,
+            None => shell.disposition_without_trap(signal),
             Some(TrapAction::Ignore) => Disposition::Ignore,
             Some(TrapAction::Run(_)) => Disposition::Catch,
         };

@@ -21,8 +21,19 @@ impl Shell {
     fn execute_all(&mut self, parser: &mut Parser, whole: bool) -> Run {
         let mut executed = false;
         loop {
-            let list = match parser.next_command(&self.parse_options()) {
+            if whole && self.interactive {
+                self.before_line();
+            }
+            let read = parser.next_command(&self.parse_options());
+            if whole && self.gave_up_line(parser)? {
+                continue;
+            }
+            let list = match read {
                 Ok(None) => {
+                    if whole && self.stays_for_jobs() {
+                        parser.drop_rest();
+                        continue;
+                    }
                     if !executed {
                         self.status = 0;
                     }
@@ -40,12 +51,15 @@ impl Shell {
                 }
             };
             if whole && self.is_on("history") && !list.items.is_empty() {
-                self.history.push(parser.command_text().trim_end().to_owned());
+                self.remember(parser.command_text().trim_end());
             }
             if self.is_on("noexec") && !self.interactive {
                 continue;
             }
             executed |= !list.items.is_empty();
+            if whole && self.interactive {
+                self.before_command();
+            }
             match self.execute_list(&list) {
                 Err(Stop::Discard) if whole => self.unchecked = 0,
                 result => result?,
@@ -53,13 +67,27 @@ impl Shell {
             if whole {
                 self.line = parser.line_number();
                 if self.interactive {
-                    self.tell_jobs();
+                    self.after_line();
                 }
                 if self.is_on("onecmd") {
                     return Err(Stop::Exit);
                 }
             }
         }
+    }
+
+    /// Whether the user gave up the line that was read. Executes the traps of the signals that arrived meanwhile.
+    fn gave_up_line(&mut self, parser: &mut Parser) -> Run<bool> {
+        if !self.was_interrupted() {
+            return Ok(false);
+        }
+        parser.drop_rest();
+        match self.run_pending_traps() {
+            Err(Stop::Discard) => {}
+            result => result?,
+        }
+        self.status = 130;
+        Ok(true)
     }
 
     /// Reports a syntax error: status 2.

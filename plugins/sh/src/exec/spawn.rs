@@ -226,6 +226,18 @@ impl Shell {
         refused.map(|candidate| (candidate, false))
     }
 
+    /// What an interactive shell does after a pipeline that a key has ended or stopped: its modes of the terminal are
+    /// set again, the prompt begins a line, and what would follow SIGINT is given up.
+    pub(crate) fn after_foreground(&self, statuses: &[i32]) {
+        let Some(with_user) = self.with_user.as_ref().filter(|_| self.is_on("monitor")) else { return };
+        let signal = statuses.last().and_then(|status| crate::system::signal_name(status - 128));
+        if let Some("INT" | "QUIT" | "TSTP" | "STOP") = signal {
+            self.system.set_raw(false);
+            self.say("");
+            with_user.abort.set(signal == Some("INT"));
+        }
+    }
+
     /// Waits for the processes of a pipeline in the foreground; none: a stage that was no process. A pipeline that is
     /// stopped becomes a job.
     pub(super) fn wait_foreground(&mut self, stages: &[Option<u32>], group: Option<u32>, text: &str) -> Vec<i32> {
@@ -258,6 +270,7 @@ impl Shell {
             // Without a terminal there is no foreground.
             let _ = self.system.set_foreground(self.system.identity().group);
         }
+        self.after_foreground(&statuses);
         statuses
     }
 }

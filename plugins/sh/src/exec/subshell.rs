@@ -65,7 +65,7 @@ impl Shell {
             let (before, now) = (inner.get(*signal), self.traps.get(*signal));
             if before != now {
                 let how = match now {
-                    None => Disposition::Default,
+                    None => self.disposition_without_trap(signal),
                     Some(TrapAction::Ignore) => Disposition::Ignore,
                     Some(TrapAction::Run(_)) => Disposition::Catch,
                 };
@@ -119,6 +119,10 @@ impl Shell {
         self.trace_level -= 1;
         self.depth -= 1;
         self.substitution_status = Some(self.status);
+        if self.with_user.as_ref().is_some_and(|with_user| with_user.abort.get()) {
+            // What it is a part of is given up, too.
+            return Err(crate::state::Stop::Discard);
+        }
         let mut data = capture.take();
         while data.last() == Some(&b'\n') {
             data.pop();

@@ -6,14 +6,28 @@ impl Shell {
     /// Executes the traps of the signals that have arrived.
     #[inline(never)]
     pub(crate) fn run_pending_traps(&mut self) -> Run {
-        if self.in_place > 0 && !self.traps.values().any(|action| matches!(action, TrapAction::Run(_))) {
+        let with_user = self.with_user.clone();
+        if with_user.as_ref().is_some_and(|with_user| with_user.abort.get()) {
+            return Err(Stop::Discard);
+        }
+        let traps = self.traps.values().any(|action| matches!(action, TrapAction::Run(_)));
+        if self.in_place > 0 && !traps && with_user.is_none() {
             // The process is another's: it is for the shell that this one is a subshell of.
             return Ok(());
         }
-        while let Some(signal) = self.system.next_signal() {
+        while let Some(signal) = self.next_signal() {
             match self.traps.get(signal).cloned() {
                 Some(TrapAction::Run(text)) => self.run_trap(&text)?,
                 Some(TrapAction::Ignore) => {}
+                None if signal == "INT"
+                    && let Some(with_user) = &with_user =>
+                {
+                    // Up to the line that the user entered.
+                    with_user.abort.set(true);
+                    self.status = 130;
+                    self.say("");
+                    return Err(Stop::Discard);
+                }
                 None if signal == "CHLD" || self.interactive => {}
                 // Caught for the shell that this one is a subshell of.
                 None if self.subshell > 0 => {
@@ -24,6 +38,22 @@ impl Shell {
             }
         }
         Ok(())
+    }
+
+    /// Forgets a SIGINT that gave up a line, unless there is a trap for it.
+    pub(crate) fn forget_interrupt(&mut self) {
+        if let Some(with_user) = self.with_user.as_ref().filter(|_| !self.traps.contains_key("INT")) {
+            with_user.signals.borrow_mut().retain(|signal| *signal != "INT");
+        }
+    }
+
+    /// The oldest caught signal: those that arrived while a line was read are older than what the system has.
+    fn next_signal(&self) -> Option<&'static str> {
+        let before = self.with_user.as_ref().and_then(|with_user| {
+            let mut signals = with_user.signals.borrow_mut();
+            (!signals.is_empty()).then(|| signals.remove(0))
+        });
+        before.or_else(|| self.system.next_signal())
     }
 
     /// Executes the text of a trap. `$?` is afterwards what it was before.

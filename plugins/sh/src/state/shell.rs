@@ -1,10 +1,11 @@
 //! The state of one shell, or of a subshell that runs within it.
 
+use super::interactive::Interactive;
 use super::jobs::Jobs;
 use super::options::Options;
 use super::variables::{Value, Variable, Variables};
 use crate::syntax::{Command, ParseOptions};
-use crate::system::{Fd, System};
+use crate::system::{Disposition, Fd, System};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -87,6 +88,8 @@ pub(crate) struct Shell {
     pub(crate) line: u32,
     pub(crate) subshell: u32,
     pub(crate) interactive: bool,
+    /// What an interactive shell, and subshells within it, share with the reader of lines.
+    pub(crate) with_user: Option<Rc<Interactive>>,
     pub(crate) read_from: &'static str,
     pub(crate) hashed: BTreeMap<String, (String, u32)>,
     /// `getopts`: the place in the word, and what OPTIND was left at.
@@ -158,6 +161,7 @@ impl Shell {
             line: 1,
             subshell: 0,
             interactive: false,
+            with_user: None,
             read_from: "-c",
             hashed: BTreeMap::new(),
             getopts: (0, 1),
@@ -181,6 +185,16 @@ impl Shell {
             trace_level: 1,
             ignored,
             mask,
+        }
+    }
+
+    /// What a signal does without a trap: an interactive shell is not ended by those of the keyboard.
+    pub(crate) fn disposition_without_trap(&self, signal: &str) -> Disposition {
+        match signal {
+            "INT" if self.with_user.is_some() => Disposition::Catch,
+            "QUIT" | "TERM" if self.with_user.is_some() => Disposition::Ignore,
+            "TSTP" | "TTIN" | "TTOU" if self.with_user.is_some() && self.is_on("monitor") => Disposition::Ignore,
+            _ => Disposition::Default,
         }
     }
 

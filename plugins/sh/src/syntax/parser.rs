@@ -112,10 +112,11 @@ impl<'a> Parser<'a> {
         Ok(Some(list))
     }
 
-    /// The rest of the line in which an error was found is not read.
+    /// Forgets what was read, such as the rest of a line in which an error was found, and that the text had ended.
     pub(crate) fn drop_rest(&mut self) {
         self.text.clear();
         self.at = 0;
+        self.ended = false;
         self.pending.clear();
     }
 

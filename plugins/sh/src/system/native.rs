@@ -25,6 +25,7 @@ pub struct Native {
     signals: Rc<Signals>,
     inherited: Vec<(u32, Fd)>,
     random: RefCell<u64>,
+    modes: RefCell<Option<rustix::termios::Termios>>,
 }
 
 /// How deeply commands nest: the stack on which the shell runs is as large as that needs.
@@ -63,7 +64,12 @@ impl Native {
         }
         // Children get what the shell gives them, and nothing else.
         close_fds::set_fds_cloexec(3, &[]);
-        Ok(Self { signals, inherited, random: RefCell::new(u64::from(std::process::id()) << 32 | 0x9E37) })
+        Ok(Self {
+            signals,
+            inherited,
+            random: RefCell::new(u64::from(std::process::id()) << 32 | 0x9E37),
+            modes: RefCell::default(),
+        })
     }
 }
 
@@ -299,6 +305,29 @@ impl System for Native {
 
     fn host_name(&self) -> String {
         std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim_end().to_owned()
+    }
+
+    fn set_raw(&self, raw: bool) {
+        let Some((_, terminal)) = self.inherited.iter().find(|(_, fd)| fd.is_terminal()) else { return };
+        let Some(Ok(terminal)) = terminal.as_any().downcast_ref::<NativeFd>().map(NativeFd::duplicate) else { return };
+        let mut modes = self.modes.borrow_mut();
+        if raw {
+            let Ok(before) = rustix::termios::tcgetattr(&terminal) else { return };
+            let mut wanted = before.clone();
+            wanted.make_raw();
+            *modes = Some(before);
+            // A terminal that is gone has no modes.
+            let _ = rustix::termios::tcsetattr(&terminal, rustix::termios::OptionalActions::Drain, &wanted);
+        } else if let Some(before) = modes.as_ref() {
+            let _ = rustix::termios::tcsetattr(&terminal, rustix::termios::OptionalActions::Drain, before);
+        }
+    }
+
+    fn terminal_size(&self) -> Option<(u32, u32)> {
+        let (_, terminal) = self.inherited.iter().find(|(_, fd)| fd.is_terminal())?;
+        let terminal = terminal.as_any().downcast_ref::<NativeFd>()?.duplicate().ok()?;
+        let size = rustix::termios::tcgetwinsize(terminal).ok()?;
+        Some((size.ws_col.into(), size.ws_row.into()))
     }
 
     fn max_depth(&self) -> u32 {

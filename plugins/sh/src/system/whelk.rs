@@ -7,6 +7,7 @@ mod description;
 mod errors;
 mod files;
 mod signals;
+mod terminal;
 
 use super::{Change, Disposition, Errno, Fd, FileStatus, Group, Identity, Limit, OpenHow, Request, System};
 use description::HostFd;
@@ -40,6 +41,7 @@ pub struct Whelk {
     mask: Cell<u32>,
     limits: Cell<Limits>,
     buffers: Cell<u32>,
+    modes: terminal::Modes,
 }
 
 impl Whelk {
@@ -66,6 +68,7 @@ impl Whelk {
             mask: Cell::new(0o22),
             limits: Cell::new(process::limits()),
             buffers: Cell::default(),
+            modes: terminal::Modes::default(),
         }
     }
 
@@ -356,6 +359,14 @@ impl System for Whelk {
 
     fn host_name(&self) -> String {
         "whelk".to_owned()
+    }
+
+    fn set_raw(&self, raw: bool) {
+        terminal::set_raw(&self.modes, raw);
+    }
+
+    fn terminal_size(&self) -> Option<(u32, u32)> {
+        whelk_guest::terminal::size().map(|size| (size.columns, size.rows))
     }
 
     fn max_depth(&self) -> u32 {

@@ -1,0 +1,41 @@
+//! What an interactive shell and the reader of its lines tell each other.
+
+use crate::syntax::ParseOptions;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+
+/// Shared by the shell, its subshells within the process, and the reader of lines.
+#[derive(Debug, Default)]
+pub(crate) struct Interactive {
+    /// The prompts of now: of a command, and of its further lines.
+    pub(crate) first: RefCell<String>,
+    pub(crate) more: RefCell<String>,
+    /// Signals that arrived while a line was read, for the traps.
+    pub(crate) signals: RefCell<Vec<&'static str>>,
+    /// Whether lines are edited by the shell.
+    pub(crate) edits: Cell<bool>,
+    /// The line was given up: SIGINT.
+    pub(crate) interrupted: Cell<bool>,
+    /// What is executed is given up: SIGINT.
+    pub(crate) abort: Cell<bool>,
+    /// The user was told that jobs are stopped, and the next end of input ends the shell.
+    pub(crate) warned: Cell<bool>,
+    /// The lines before.
+    pub(crate) history: RefCell<Vec<String>>,
+    /// What words can be completed to.
+    pub(crate) known: RefCell<Known>,
+}
+
+/// Names that a word can be completed to, and where files are looked for.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Known {
+    pub(crate) cwd: String,
+    pub(crate) home: String,
+    pub(crate) path: String,
+    /// Functions, aliases and builtins.
+    pub(crate) commands: BTreeSet<String>,
+    pub(crate) variables: Vec<String>,
+    pub(crate) jobs: Vec<u32>,
+    /// How commands are read.
+    pub(crate) options: ParseOptions,
+}
