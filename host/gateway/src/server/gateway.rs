@@ -73,6 +73,9 @@ pub struct Gateway {
     process: Arc<Process>,
 }
 
+/// The program that the demonstration offers to whoever names no plugin.
+const SHELL: &str = "shell";
+
 /// A tenant's own plugin folder, and the folder of programs in it.
 struct OwnFolders {
     plugins: FolderConfig,
@@ -378,7 +381,8 @@ impl Gateway {
         let mut ready = self.process.registry.plugins();
         ready.retain(|plugin| !plugin.is_authenticator());
         let (preparing, retried) = (self.process.registry.preparing(), self.process.registry.retried());
-        if ready.is_empty() && preparing.is_empty() && retried.is_empty() {
+        let programs = self.process.programs.names();
+        if ready.is_empty() && preparing.is_empty() && retried.is_empty() && programs.is_empty() {
             return "There are no plugins here yet. Put a .wasm file into the plugin folder.\r\n".to_owned();
         }
         let shown = |name: &str| escape(name.as_bytes()).to_string();
@@ -389,7 +393,12 @@ impl Gateway {
         let retried = retried.map(|name| format!("  {} (could not be prepared yet)\r\n", shown(name)));
         let list: String = ready.chain(preparing).chain(retried).collect();
         let leave = "At a terminal Ctrl-C or Ctrl-D leaves those that come with whelk; Enter and then ~. leaves any.";
-        format!("The user name picks the plugin: ssh NAME@here. These are here:\r\n{list}{leave}\r\n")
+        let shell = if programs.contains_key(SHELL) {
+            format!("ssh {SHELL}@here is a shell with {} programs and files of its own.\r\n", programs.len())
+        } else {
+            String::new()
+        };
+        format!("{shell}The user name picks the plugin: ssh NAME@here. These are here:\r\n{list}{leave}\r\n")
     }
 
     /// Every live connection, and how to end one of them, or one of its sessions.
