@@ -45,6 +45,7 @@ mod reload;
 mod revocation;
 mod scp;
 mod service;
+mod shell;
 mod slow;
 mod stdio;
 mod strangers;

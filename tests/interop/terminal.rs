@@ -35,7 +35,7 @@ impl Tmux {
         Self { socket, control: Running::start(command, Input::Held, Output::Read, SOON) }
     }
 
-    fn resize(&mut self, columns: u32, rows: u32) {
+    pub(crate) fn resize(&mut self, columns: u32, rows: u32) {
         self.control.type_in(format!("resize-window -x {columns} -y {rows}\n").as_bytes());
     }
 
@@ -53,6 +53,14 @@ impl Tmux {
     /// Waits until it has written this and nothing else.
     pub(crate) fn wait_for_shown(&self, text: &str) {
         self.control.wait(&format!("output {text:?}"), |seen| (written(&seen.out.text()).0 == text).then_some(()));
+    }
+
+    /// Waits until it has written this after so many bytes, and returns how many it has written.
+    pub(crate) fn wait_for_text(&self, after: usize, text: &str) -> usize {
+        self.control.wait(&format!("output with {text:?}"), |seen| {
+            let shown = written(&seen.out.text()).0;
+            shown.get(after..).is_some_and(|rest| rest.contains(text)).then_some(shown.len())
+        })
     }
 
     /// Waits until it has written more than so many bytes.
