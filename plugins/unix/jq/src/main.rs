@@ -141,7 +141,7 @@ fn compile(code: &str, names: &[String]) -> Option<Filter<Kinds>> {
             let all: Vec<_> = errors.into_iter().flat_map(|(_, errors)| errors).collect();
             for (name, kind) in &all {
                 let arity = if let Undefined::Filter(arity) = kind { format!("/{arity}") } else { String::new() };
-                eprintln!("jq: error: {name}{arity} is not defined at <top-level>, line 1:");
+                eprintln!("jq: error: {name}{arity} is not defined at <top-level>, line 1:\n{code}");
             }
             eprintln!("jq: {} compile error{}", all.len(), if all.len() == 1 { "" } else { "s" });
             None
