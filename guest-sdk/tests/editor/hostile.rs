@@ -46,7 +46,8 @@ fn much_input_of_each_kind_is_taken_in_time() {
         editor.begin("$ ");
         let start = Instant::now();
         let (events, written) = feed(&mut editor, bytes.as_bytes());
-        assert!(start.elapsed() < Duration::from_secs(60), "{kind}: {:?}", start.elapsed());
+        // Seconds, unless each key costs as much as the text is long: then it is hours.
+        assert!(start.elapsed() < Duration::from_secs(300), "{kind}: {:?}", start.elapsed());
         assert!(editor.text().len() <= 256 * 1024, "{kind}");
         assert!(written < 4 * MANY, "{kind}: {written} bytes written");
         assert!(events.len() <= MANY / 80, "{kind}: {} events", events.len());

@@ -227,15 +227,16 @@ impl Draft {
     /// there.
     fn range(&self, motion: Motion, count: i32) -> Range<usize> {
         let cursor = self.buffer.cursor();
-        let (start, end) = (self.buffer.line_start(), self.buffer.line_end());
         let to = match self.target(motion, count) {
-            _ if motion == Motion::LineText => return start..end,
+            _ if motion == Motion::LineText => return self.buffer.line_start()..self.buffer.line_end(),
             _ if motion == Motion::WholeLine => return self.buffer.whole_line(),
             // vi's motions that lead onto a character take it with them, and words end with their line.
             to if to != cursor && includes_end(motion) => {
                 return to.min(cursor)..self.buffer.next_char_from(to.max(cursor));
             }
-            to if matches!(motion, Motion::NextWord(_)) && cursor < end => to.min(end),
+            to if matches!(motion, Motion::NextWord(_)) && cursor < self.buffer.line_end() => {
+                to.min(self.buffer.line_end())
+            }
             to if to != cursor => to,
             _ if motion == Motion::LineEnd && count > 0 => self.buffer.next_char(),
             _ if motion == Motion::LineStart && count > 0 => self.buffer.previous_char(),
