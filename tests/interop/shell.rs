@@ -108,6 +108,23 @@ fn a_command_is_a_script_and_its_status_is_exact_for_each_client() {
 }
 
 #[test]
+fn pipelines_of_the_utilities_end_as_their_last_command_does() {
+    let setup = Setup::default();
+    std::fs::create_dir(setup.folder().join("data")).expect("our own folder");
+    let gateway = setup.configuration(CONFIGURATION).utilities().start();
+    for program in ["sh", "coreutils"] {
+        gateway.wait("the programs", |event: &Event| {
+            (event.message == "program loaded" && event.field("plugin") == program).then_some(())
+        });
+    }
+    let sorted = "for i in 1 2 3; do echo $i; done | sort -r | head -1 > x; cat x; exit 5";
+    assert_eq!(script(&gateway, "posix", sorted), ran("3\n", "", 5));
+    let endless = "yes | head -n 1; echo ${PIPESTATUS[@]}";
+    assert_eq!(script(&gateway, "alice", endless), ran("y\n141 0\n", "", 0));
+    gateway.end();
+}
+
+#[test]
 fn a_script_is_read_from_standard_input_line_by_line() {
     let gateway = gateway();
     let input = "echo one\nread x\nthis line is data\necho got $x\nexit 4\necho never\n";
