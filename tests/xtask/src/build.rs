@@ -67,6 +67,17 @@ pub(crate) fn build(workspace: &Workspace) -> Outcome {
 
 /// The workspace of the utilities: its dependencies shall not change the features of those of the program.
 fn build_utilities(workspace: &Workspace) -> Outcome {
+    // `uucore` is compiled anew when the nearest `Cargo.lock` above its output changes: that shall be the one that
+    // belongs to it, not the main one.
+    let output = workspace.target.join(TARGET).join(PROFILE);
+    doing(output.display(), fs::create_dir_all(&output))?;
+    let (lock, nearest) = (workspace.unix().with_extension("lock"), output.join("Cargo.lock"));
+    if fs::read_link(&nearest).is_ok_and(|target| target != lock) {
+        doing(nearest.display(), fs::remove_file(&nearest))?;
+    }
+    if !nearest.is_symlink() {
+        doing(nearest.display(), symlink(lock, &nearest))?;
+    }
     let mut build = cargo();
     build.current_dir(&workspace.root).args(["build", "--profile", PROFILE, "--target", TARGET, "--workspace"]);
     step(build.arg("--manifest-path").arg(workspace.unix()).arg("--target-dir").arg(&workspace.target))?;

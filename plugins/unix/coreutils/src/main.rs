@@ -1,6 +1,10 @@
 //! The core utilities as one program: which one it is says the name that it is called by.
 
+mod adapt;
+mod own;
 mod table;
+mod usage;
+mod utility;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -27,6 +31,16 @@ fn main() -> ExitCode {
         eprintln!("{name}: its messages: {error}");
         return ExitCode::from(99);
     }
+    if let Some(status) = usage::check(utility, &arguments) {
+        return ExitCode::from(status);
+    }
+    let arguments = match adapt::adapt(&name, arguments) {
+        Ok(arguments) => arguments,
+        Err((message, status)) => {
+            eprintln!("{name}: {message}");
+            return ExitCode::from(status);
+        }
+    };
     let status = (utility.main)(arguments.into_iter());
     ExitCode::from(status.to_le_bytes()[0])
 }
@@ -39,7 +53,7 @@ fn called_as(path: Option<&OsString>) -> String {
 /// Says which utilities there are. A name that is none of them is an error.
 fn list(name: &str) -> ExitCode {
     if ["coreutils", "--list"].contains(&name) {
-        table::names().for_each(|name| println!("{name}"));
+        table::names().into_iter().for_each(|name| println!("{name}"));
         return ExitCode::SUCCESS;
     }
     eprintln!("coreutils: unknown program '{name}'");

@@ -1,58 +1,54 @@
 //! Which utilities there are.
 
-use std::ffi::OsString;
-use std::vec;
+use std::collections::BTreeSet;
 
-/// The arguments of a utility, of which the first is its name.
-pub(crate) type Arguments = vec::IntoIter<OsString>;
+use crate::own::OWN;
+use crate::utility::Utility;
 
-/// One utility.
-pub(crate) struct Utility {
-    /// The name that it is called by.
-    pub(crate) name: &'static str,
-    /// The name under which uutils keep its messages; none of our own.
-    pub(crate) messages: Option<&'static str>,
-    /// Runs it and returns its exit status.
-    pub(crate) main: fn(Arguments) -> i32,
-}
-
-/// A table of the utilities of uutils: each name, the crate, and the name of its messages where that is another.
+/// A table of the utilities of uutils: each name, the crate, and the name of its messages where that is another. `raw`:
+/// it changes its arguments before it parses them.
 macro_rules! uutils {
-    ($($name:literal $package:ident $($messages:literal)?,)+) => {
-        &[$(Utility { name: $name, messages: uutils!(@ $name $($messages)?), main: |args| $package::uumain(args) },)+]
+    ($($name:literal $package:ident $($messages:literal)? $(($raw:ident))?,)+) => {
+        &[$(Utility {
+            name: $name,
+            messages: uutils!(@messages $name $($messages)?),
+            main: |args| $package::uumain(args),
+            app: uutils!(@app $package $($raw)?),
+        },)+]
     };
-    (@ $name:literal) => { Some($name) };
-    (@ $name:literal $messages:literal) => { Some($messages) };
+    (@messages $name:literal) => { Some($name) };
+    (@messages $name:literal $messages:literal) => { Some($messages) };
+    (@app $package:ident) => { Some($package::uu_app) };
+    (@app $package:ident raw) => { None };
 }
 
 /// The utilities of uutils.
 const UUTILS: &[Utility] = uutils! {
-    "[" uu_test "test",
+    "[" uu_test "test" (raw),
     "arch" uu_arch,
     "b2sum" uu_b2sum,
     "base32" uu_base32,
     "base64" uu_base64,
     "basename" uu_basename,
-    "basenc" uu_basenc,
+    "basenc" uu_basenc (raw),
     "cat" uu_cat,
     "cksum" uu_cksum,
     "comm" uu_comm,
     "cp" uu_cp,
     "csplit" uu_csplit,
-    "cut" uu_cut,
-    "date" uu_date,
-    "dd" uu_dd,
+    "cut" uu_cut (raw),
+    "date" uu_date (raw),
     "dir" uu_dir "ls",
-    "dircolors" uu_dircolors,
+    "dircolors" uu_dircolors (raw),
     "dirname" uu_dirname,
-    "echo" uu_echo,
-    "expand" uu_expand,
-    "expr" uu_expr,
-    "factor" uu_factor,
-    "false" uu_false,
-    "fmt" uu_fmt,
-    "fold" uu_fold,
-    "head" uu_head,
+    "echo" uu_echo (raw),
+    "expand" uu_expand (raw),
+    "expr" uu_expr (raw),
+    "factor" uu_factor (raw),
+    "false" uu_false (raw),
+    "fmt" uu_fmt (raw),
+    "fold" uu_fold (raw),
+    "head" uu_head (raw),
     "hostid" uu_hostid,
     "join" uu_join,
     "link" uu_link,
@@ -62,23 +58,22 @@ const UUTILS: &[Utility] = uutils! {
     "mkdir" uu_mkdir,
     "mktemp" uu_mktemp,
     "mv" uu_mv,
-    "nice" uu_nice,
-    "nl" uu_nl,
+    "nl" uu_nl (raw),
     "nproc" uu_nproc,
-    "numfmt" uu_numfmt,
-    "od" uu_od,
+    "numfmt" uu_numfmt (raw),
+    "od" uu_od (raw),
     "paste" uu_paste,
-    "pathchk" uu_pathchk,
-    "pr" uu_pr,
+    "pathchk" uu_pathchk (raw),
+    "pr" uu_pr (raw),
     "printenv" uu_printenv,
-    "printf" uu_printf,
+    "printf" uu_printf (raw),
     "ptx" uu_ptx,
     "pwd" uu_pwd,
     "readlink" uu_readlink,
     "realpath" uu_realpath,
     "rm" uu_rm,
     "rmdir" uu_rmdir,
-    "seq" uu_seq,
+    "seq" uu_seq (raw),
     "sha1sum" uu_sha1sum,
     "sha224sum" uu_sha224sum,
     "sha256sum" uu_sha256sum,
@@ -86,22 +81,22 @@ const UUTILS: &[Utility] = uutils! {
     "sha512sum" uu_sha512sum,
     "shred" uu_shred,
     "shuf" uu_shuf,
-    "sleep" uu_sleep,
-    "sort" uu_sort,
-    "split" uu_split,
+    "sleep" uu_sleep (raw),
+    "sort" uu_sort (raw),
+    "split" uu_split (raw),
     "sum" uu_sum,
-    "tail" uu_tail,
+    "tail" uu_tail (raw),
     "tee" uu_tee,
-    "test" uu_test,
-    "touch" uu_touch,
-    "tr" uu_tr,
-    "true" uu_true,
-    "truncate" uu_truncate,
+    "test" uu_test (raw),
+    "touch" uu_touch (raw),
+    "tr" uu_tr (raw),
+    "true" uu_true (raw),
+    "truncate" uu_truncate (raw),
     "tsort" uu_tsort,
     "tty" uu_tty,
     "uname" uu_uname,
-    "unexpand" uu_unexpand,
-    "uniq" uu_uniq,
+    "unexpand" uu_unexpand (raw),
+    "uniq" uu_uniq (raw),
     "unlink" uu_unlink,
     "vdir" uu_vdir "ls",
     "wc" uu_wc,
@@ -110,10 +105,10 @@ const UUTILS: &[Utility] = uutils! {
 
 /// The utility of a name.
 pub(crate) fn find(name: &str) -> Option<&'static Utility> {
-    UUTILS.iter().find(|utility| utility.name == name)
+    UUTILS.iter().chain(OWN).find(|utility| utility.name == name)
 }
 
-/// All names.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    UUTILS.iter().map(|utility| utility.name)
+/// All names, in their order.
+pub(crate) fn names() -> BTreeSet<&'static str> {
+    UUTILS.iter().chain(OWN).map(|utility| utility.name).collect()
 }

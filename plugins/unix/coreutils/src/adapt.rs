@@ -1,0 +1,86 @@
+//! Arguments that uutils do not take under WASI, in a form that they take; or why not.
+
+use std::ffi::OsString;
+
+/// Changes the arguments of a utility, of which the first is its name.
+///
+/// # Errors
+/// What the utility cannot do, and its exit status.
+pub(crate) fn adapt(name: &str, arguments: Vec<OsString>) -> Result<Vec<OsString>, (String, u8)> {
+    match name {
+        "cp" => Ok(without_modes(arguments)),
+        "sort" => sort(arguments),
+        "tail" => Ok(tail(arguments)),
+        _ => Ok(arguments),
+    }
+}
+
+/// `cp -a` and `cp -p` keep times and links. What else they keep elsewhere is not there: modes and owners.
+fn without_modes(arguments: Vec<OsString>) -> Vec<OsString> {
+    let mut adapted = Vec::new();
+    let mut ended = false;
+    for word in arguments {
+        let text = word.to_str().unwrap_or_default();
+        ended |= text == "--";
+        let letters = text.strip_prefix('-').filter(|letters| !letters.starts_with('-'));
+        match letters {
+            _ if ended => adapted.push(word),
+            // `-t` and `-S` take the rest of the word.
+            Some(letters) if letters.contains(['a', 'p']) && !letters.contains(['t', 'S']) => {
+                let others: String = letters.chars().filter(|letter| !"ap".contains(*letter)).collect();
+                let archive = if letters.contains('a') { "dR" } else { "" };
+                let short = format!("-{others}{archive}");
+                adapted.extend((short.len() > 1).then(|| OsString::from(short)));
+                adapted.push("--preserve=timestamps".into());
+            }
+            _ if text == "--archive" => adapted.extend(["-dR", "--preserve=timestamps"].map(OsString::from)),
+            _ if text == "--preserve" => adapted.push("--preserve=timestamps".into()),
+            _ => match text.strip_prefix("--preserve=") {
+                Some(kept) if kept.split(',').any(|kept| ["timestamps", "all"].contains(&kept)) => {
+                    adapted.push("--preserve=timestamps".into());
+                }
+                Some(kept) if kept.split(',').all(|kept| ["mode", "ownership", "xattr", "context"].contains(&kept)) => {
+                }
+                _ => adapted.push(word),
+            },
+        }
+    }
+    adapted
+}
+
+/// `sort -m` and `sort -c` need a thread of uutils. Files that are sorted can as well be sorted together.
+fn sort(arguments: Vec<OsString>) -> Result<Vec<OsString>, (String, u8)> {
+    let Ok(matches) = uu_sort::uu_app().try_get_matches_from(&arguments) else { return Ok(arguments) };
+    let is_given = |id: &str| {
+        matches.try_contains_id(id).unwrap_or(false)
+            && matches.value_source(id) == Some(clap::parser::ValueSource::CommandLine)
+    };
+    if ["check", "check-silent"].iter().any(|id| is_given(id)) {
+        let message = "whether files are sorted (-c, -C) cannot be checked here; compare with sorted output: sort FILE | cmp - FILE";
+        return Err((message.to_owned(), 2));
+    }
+    if !is_given("merge") {
+        return Ok(arguments);
+    }
+    let adapted = arguments.into_iter().filter_map(|word| match word.to_str() {
+        Some("-m" | "--merge") => None,
+        Some(text) if text.starts_with('-') && !text.starts_with("--") && !text.contains(['k', 't', 'o', 'S', 'T']) => {
+            Some(OsString::from(text.replace('m', "")))
+        }
+        _ => Some(word),
+    });
+    Ok(adapted.collect())
+}
+
+/// `tail -` takes its standard input for a file that it can look at from the end.
+fn tail(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let takes_value = |word: &OsString| ["-n", "-c", "--lines", "--bytes"].iter().any(|option| *option == *word);
+    let operands = arguments.windows(2).filter(|pair| {
+        let is_option = pair[1].to_str().is_some_and(|word| word.len() > 1 && word.starts_with('-'));
+        !is_option && !takes_value(&pair[0])
+    });
+    if operands.count() == 1 && arguments.last().is_some_and(|word| word == "-") {
+        arguments.pop();
+    }
+    arguments
+}
