@@ -25,7 +25,12 @@ pub(crate) enum Kind {
     Typed,
     /// Connections whose sessions have each echoed once. A line `again` makes all of them echo once more.
     Idle,
+    /// The same with shells that each have read a line, and wait for the next.
+    Shells,
 }
+
+/// The lines that a shell of `shells` is sent first: it reads lines, as an interactive one does.
+const SHELL: &str = "while read -r line; do printf '%s' \"$line\"; done\n";
 
 /// The command that echoes its input.
 const CAT: &str = "cat";
@@ -64,7 +69,7 @@ pub(crate) async fn run(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Res
             cue("done").await.map(drop)
         }
         Kind::Echo | Kind::Typed => echo(load, wish, key).await,
-        Kind::Idle => idle(load, wish, key).await,
+        Kind::Idle | Kind::Shells => idle(load, wish, key).await,
     }
 }
 
@@ -105,6 +110,18 @@ pub(crate) async fn cat(peer: &mut Peer) -> io::Result<ChannelId> {
     }
 }
 
+/// Opens a session with a shell that echoes each line that it reads.
+async fn shell(peer: &mut Peer) -> io::Result<ChannelId> {
+    let channel = open(peer).await?;
+    ask(peer, channel, &Request::Shell);
+    match peer.happens().await? {
+        Happened::Answered(_, true) => {}
+        other => return Err(io::Error::other(format!("{other:?}"))),
+    }
+    peer.connection.write(channel, Stream::Data, SHELL.as_bytes());
+    Ok(channel)
+}
+
 /// Rounds in which `at_once` sessions of one connection echo what they are sent.
 async fn echo(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
     let mut peer = Peer::log_in(wish, key).await?;
@@ -142,22 +159,26 @@ async fn typed(peer: &mut Peer, command: &str) -> io::Result<ChannelId> {
 
 /// Connections whose sessions have echoed once and then idle, and echo again on request.
 async fn idle(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
+    let round = if matches!(load.kind, Kind::Shells) { LINE } else { BYTES };
     cue("ready").await?;
     let mut peers = Vec::new();
     for _ in 0..load.count {
         let mut peer = Peer::log_in(wish, key).await?;
         let mut channels = Vec::new();
         for _ in 0..load.at_once {
-            channels.push(cat(&mut peer).await?);
+            channels.push(match load.kind {
+                Kind::Shells => shell(&mut peer).await?,
+                _ => cat(&mut peer).await?,
+            });
         }
-        BYTES.run(&mut peer, &channels).await?;
+        round.run(&mut peer, &channels).await?;
         peers.push((peer, channels));
     }
     let mut line = cue("done").await?;
     while line.trim() == "again" {
         let mut answered = 0;
         for (peer, channels) in &mut peers {
-            BYTES.run(peer, channels).await?;
+            round.run(peer, channels).await?;
             answered += channels.len();
         }
         line = cue(&format!("answered {answered}")).await?;
@@ -172,6 +193,7 @@ struct Round {
 }
 
 const BYTES: Round = Round { sent: b"sixteen bytes !!", back: 16 };
+const LINE: Round = Round { sent: b"fifteen bytes !\n", back: 15 };
 
 impl Round {
     async fn run(&self, peer: &mut Peer, channels: &[ChannelId]) -> io::Result<()> {

@@ -9,6 +9,7 @@ mod meter;
 mod processes;
 mod server;
 mod sftp;
+mod shell;
 
 use crate::build::build;
 use crate::clients::Clients;
@@ -19,24 +20,28 @@ use server::{Kind, Place, Server};
 use std::path::PathBuf;
 
 pub(crate) const HELP: &str = "\
-cargo xtask bench [--against PROGRAM] [--mib SIZE] [PART..]
+cargo xtask bench [--against PROGRAM] [--mib SIZE] [--shells COUNT] [PART..]
 
 Measures Whelk and OpenSSH's sshd in turns: server CPU (user and system) for each handshake, session, echo, line typed
 into a terminal, GB down and GB up, and the memory of an idle session. Then Whelk alone: a terminal that edits lines
 beside a raw one (cooked), and the session of a program beside that of a handler (program). PART is one or more of
-handshake, session, echo, typed, down, up, idle, cooked, program, sftp, processes; all of them by default.
+handshake, session, echo, typed, down, up, idle, cooked, program, sftp, processes, shell; all of them by default.
 For sftp OpenSSH's client puts and gets a file of SIZE MiB (128 by default), and ten files of 1 KiB for each of these
 MiB: server CPU, wall time, and how far the memory of the server's processes grows meanwhile.
 For processes one program, compiled for both, runs in a session of Whelk and as a process of this machine: it starts a
 program that does nothing and waits for its end, and writes to another process through a pipe.
+For shell the tenant's shell is beside dash and bash over sshd and beside just-bash in node: sessions, a pipeline, a GiB
+through a pipe, loops of builtins and of programs, and the memory of idle shells (`--shells COUNT`, 500 by default).
 Prints both and their ratio. --against compares with another build of Whelk instead, such as that of the last release.
 Needs two cores and, to fetch sshd where it is missing, root on Debian.";
 
 /// Runs beside sshd, and beside another build, where small differences count.
 const RUNS: usize = 3;
 const RUNS_OF_BUILDS: usize = 5;
-const PARTS: [&str; 11] =
-    ["handshake", "session", "echo", "typed", "down", "up", "idle", "cooked", "program", "sftp", "processes"];
+const PARTS: [&str; 12] =
+    ["handshake", "session", "echo", "typed", "down", "up", "idle", "cooked", "program", "sftp", "processes", "shell"];
+/// How many shells wait by default.
+const SHELLS: u32 = 500;
 
 /// One line of the table: the same work for both servers.
 struct Row {
@@ -93,9 +98,19 @@ fn pairs() -> Vec<Pair> {
     ]
 }
 
-/// The build to compare with, the size of transfers in MiB, and the parts.
-fn options(arguments: &[String]) -> Outcome<(Option<PathBuf>, u64, &[String])> {
-    let (mut other, mut size, mut arguments) = (None, sftp::SIZE, arguments);
+/// What the command line asks for.
+struct Options<'a> {
+    /// The build to compare with.
+    other: Option<PathBuf>,
+    /// The size of transfers in MiB.
+    size: u64,
+    /// How many shells wait.
+    shells: u32,
+    parts: &'a [String],
+}
+
+fn options(arguments: &[String]) -> Outcome<Options<'_>> {
+    let (mut other, mut size, mut shells, mut arguments) = (None, sftp::SIZE, SHELLS, arguments);
     while let [option, rest @ ..] = arguments
         && option.starts_with("--")
     {
@@ -103,15 +118,16 @@ fn options(arguments: &[String]) -> Outcome<(Option<PathBuf>, u64, &[String])> {
         match option.as_str() {
             "--against" => other = Some(doing(value, PathBuf::from(value).canonicalize())?),
             "--mib" => size = value.parse().map_err(|_| format!("--mib {value:?}: not a number of MiB"))?,
-            _ => return Err(format!("no option {option:?}: there are --against and --mib")),
+            "--shells" => shells = value.parse().map_err(|_| format!("--shells {value:?}: not a number"))?,
+            _ => return Err(format!("no option {option:?}: there are --against, --mib and --shells")),
         }
         arguments = rest;
     }
-    Ok((other, size, arguments))
+    Ok(Options { other, size, shells, parts: arguments })
 }
 
 pub(crate) fn run(arguments: &[String]) -> Outcome {
-    let (other, size, arguments) = options(arguments)?;
+    let Options { other, size, shells, parts: arguments } = options(arguments)?;
     if let Some(unknown) = arguments.iter().find(|argument| !PARTS.contains(&argument.as_str())) {
         return Err(format!("no part {unknown:?}: there are {}", PARTS.join(", ")));
     }
@@ -123,8 +139,8 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     build(&workspace)?;
     let ours = ["build", "--release", "--package", "whelk-tests", "--bin", "ours"];
     step(cargo().current_dir(&workspace.root).args(ours))?;
-    let place = Place::prepare(&workspace, clients, other)?;
     let is_wanted = |part: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == part);
+    let place = Place::prepare(&workspace, clients, other, is_wanted("processes"))?;
     let mut lines = Vec::new();
     for row in rows().iter().filter(|row| is_wanted(row.part)) {
         let runs = if place.peer() == Kind::Other { RUNS_OF_BUILDS } else { RUNS };
@@ -137,20 +153,15 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     if is_wanted("processes") {
         of_processes = measure_processes(&workspace, &place)?;
     }
+    if is_wanted("shell") {
+        measure_shells(&place, shells)?;
+    }
     let mut paired = Vec::new();
     for Pair { title, load, beside, .. } in pairs().iter().filter(|pair| is_wanted(pair.part)) {
         paired.push(measure(&place, title, RUNS_OF_BUILDS, (Kind::Whelk, load), (Kind::Whelk, beside))?);
     }
-    if !paired.is_empty() {
-        let title = format!("CPU of whelk, medians of {RUNS_OF_BUILDS}");
-        println!("\n{title:<34}{:>12}{:>12}{:>9}   least and most", "first", "second", "ratio");
-        paired.iter().for_each(|line| println!("{line}"));
-    }
-    if !of_processes.is_empty() {
-        let title = format!("processes, medians of {RUNS_OF_BUILDS}");
-        println!("\n{title:<34}{:>12}{:>12}{:>9}   least and most", "whelk", "kernel", "ratio");
-        of_processes.iter().for_each(|line| println!("{line}"));
-    }
+    print_table("CPU of whelk", ["first", "second"], &paired);
+    print_table("processes", ["whelk", "kernel"], &of_processes);
     if lines.is_empty() {
         println!("\nCPU time is from {}.", place.source());
         return Ok(());
@@ -169,6 +180,15 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     println!("Whelk runs each session in a sandbox of its own. Memory is Pss_Anon of all processes of the server;");
     println!("the kernel's is not counted.");
     Ok(())
+}
+
+/// Prints a table of medians, if it has lines.
+fn print_table(title: &str, [left, right]: [&str; 2], lines: &[String]) {
+    if !lines.is_empty() {
+        let title = format!("{title}, medians of {RUNS_OF_BUILDS}");
+        println!("\n{title:<34}{left:>12}{right:>12}{:>9}   least and most", "ratio");
+        lines.iter().for_each(|line| println!("{line}"));
+    }
 }
 
 /// Measures two kinds of work in turns: the line of the table.
@@ -236,6 +256,42 @@ fn measure_processes(workspace: &Workspace, place: &Place) -> Outcome<Vec<String
         }
     }
     Ok(lines)
+}
+
+/// Shells in turns: prints two lines for each kind of work, and one for those that wait.
+fn measure_shells(place: &Place, count: u32) -> Outcome {
+    let script = shell::prepare(place)?;
+    let names = shell::Shell::ALL.map(|shell| format!("{:>12}", format!("{shell:?}").to_lowercase())).concat();
+    println!("\n{:<34}{names}", format!("shells, medians of {RUNS}"));
+    for work in shell::Work::ALL {
+        let mut all = shell::Shell::ALL.map(|_| Vec::new());
+        for time in 1..=RUNS {
+            for (shell, figures) in shell::Shell::ALL.into_iter().zip(&mut all) {
+                let one = shell::measure(place, &script, shell, work);
+                let one = one.map_err(|error| format!("{work:?}, {shell:?}: {error}"))?;
+                eprintln!("{work:?} {time}/{RUNS} {shell:?}: {one:.4?}");
+                figures.extend(one);
+            }
+        }
+        for (at, title) in work.titles().into_iter().enumerate() {
+            let median = |figures: &Vec<shell::Figures>| {
+                let (_, median, _) = spread(figures.iter().filter_map(|figures| figures.get(at).copied()).collect());
+                cell((!figures.is_empty()).then_some(median))
+            };
+            println!("{title:<34}{}", all.iter().map(median).collect::<String>());
+        }
+    }
+    let mut line = format!("{:<34}", format!("{count} idle shells, KiB of each"));
+    for shell in shell::Shell::ALL {
+        line += &cell(shell::idle(place, shell, count).map_err(|error| format!("idle, {shell:?}: {error}"))?);
+    }
+    println!("{line}");
+    Ok(())
+}
+
+/// A figure of a table, or the sign that there is none.
+fn cell(figure: Option<f64>) -> String {
+    figure.map_or_else(|| format!("{:>12}", "-"), |figure| format!("{figure:>12.3}"))
 }
 
 /// Least, median and most.

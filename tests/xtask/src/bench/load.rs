@@ -118,6 +118,15 @@ pub(crate) fn ssh(place: &Place, server: &Server, user: &str, cipher: &str, remo
     command
 }
 
+/// The command of our own client for a load: `count` of the work, `width` at once.
+fn ours(place: &Place, server: &Server, user: &str, work: &str, (count, width): (u32, u32), remote: &str) -> Command {
+    let mut command = on_core_1();
+    command.arg(place.load()).args(["--load", work, "--count", &count.to_string(), "--at-once", &width.to_string()]);
+    command.args(["--kex", "curve25519-sha256", "--cipher", SMALL_CIPHER, "--identity"]).arg(place.file("key"));
+    command.args(["-p", &server.port().to_string(), &format!("{user}@127.0.0.1")]).arg(remote);
+    command
+}
+
 /// What makes a load, and the conversation with it: it says `ready` and `done`, and waits for a line after each.
 pub(crate) struct Driver {
     child: Child,
@@ -133,19 +142,18 @@ impl Driver {
             "program" => ("session", PROGRAM, "123456", "printf 123456"),
             work => (work, server.user(), "print 123456", "printf 123456"),
         };
-        let mut command = on_core_1();
-        command.arg(place.load()).args([
-            "--load",
-            work,
-            "--count",
-            &count.to_string(),
-            "--at-once",
-            &width.to_string(),
-        ]);
-        command.args(["--kex", "curve25519-sha256", "--cipher", SMALL_CIPHER, "--identity"]).arg(place.file("key"));
-        command.args(["-p", &server.port().to_string(), &format!("{user}@127.0.0.1")]);
-        command.arg(server.says(whelk.to_owned(), sshd.to_owned()));
-        Self::of(&mut command)
+        Self::of(&mut ours(place, server, user, work, (count, width), &server.says(whelk.to_owned(), sshd.to_owned())))
+    }
+
+    /// So many sessions of one connection, one after the other, that run this command, which prints six bytes.
+    pub(crate) fn start_commands(place: &Place, server: &Server, user: &str, says: &str, count: u32) -> Outcome<Self> {
+        Self::of(&mut ours(place, server, user, "session", (count, 1), says))
+    }
+
+    /// So many sessions, 50 of a connection, each a shell that has read a line and waits for another.
+    pub(crate) fn start_shells(place: &Place, server: &Server, user: &str, count: u32) -> Outcome<Self> {
+        let width = count.min(50);
+        Self::of(&mut ours(place, server, user, "shells", (count.div_ceil(width), width), ""))
     }
 
     /// Starts this program.

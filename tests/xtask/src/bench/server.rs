@@ -19,6 +19,9 @@ const PROGRAM_SOURCE: &str = r#"fn main() { print!("{}", std::env::args().nth(1)
 /// The plugin, and the user, of the program that starts others.
 pub(crate) const PROCESSES: &str = "processes";
 
+/// The user, and the plugin, of the shell.
+pub(crate) const SHELL: &str = "sh";
+
 /// The target of programs.
 pub(crate) const WASM: &str = "wasm32-wasip2";
 
@@ -48,8 +51,14 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Writes everything that a server needs to start.
-    pub(crate) fn prepare(workspace: &Workspace, clients: Clients, other: Option<PathBuf>) -> Outcome<Self> {
+    /// Writes everything that a server needs to start. `processes`: whether the program that starts others will be
+    /// there.
+    pub(crate) fn prepare(
+        workspace: &Workspace,
+        clients: Clients,
+        other: Option<PathBuf>,
+        processes: bool,
+    ) -> Outcome<Self> {
         let folder = workspace.target.join("bench");
         doing(folder.display(), fs::create_dir_all(&folder))?;
         let user = output(Command::new("id").arg("-un"))?.trim().to_owned();
@@ -71,8 +80,16 @@ impl Place {
             key.display().to_string(),
             place.files(Kind::Whelk).display().to_string()
         );
-        let processes = format!("{}[tenants.default.grants]\nprocess = true\n", user(PROCESSES));
-        let config = [user("probe"), user(PROGRAM), processes, files].concat();
+        let of_processes = || format!("{}[tenants.default.grants]\nprocess = true\n", user(PROCESSES));
+        let processes = if processes { of_processes() } else { String::new() };
+        // 5,000 shells wait at once.
+        let shell = format!(
+            "[users.{SHELL}]\ntenant = \"{SHELL}\"\nauthorized_keys = {:?}\n[tenants.{SHELL}]\nplugin = \"{SHELL}\"\n\
+             [tenants.{SHELL}.grants]\nprocess = true\ndirectory = {{ ephemeral = \"session\" }}\n[tenants.{SHELL}.limits]\n\
+             connections_per_user = 1000\nsessions_per_user = 6000\ntenant_sessions = 6000\n",
+            key.display().to_string()
+        );
+        let config = [user("probe"), user(PROGRAM), processes, files, shell].concat();
         for kind in [Kind::Whelk, Kind::Other, Kind::Sshd] {
             doing("files", fs::create_dir_all(place.files(kind)))?;
         }
@@ -83,7 +100,9 @@ impl Place {
         doing(name, fs::copy(place.repository.join("plugins").join(name), plugins.join(name)))?;
         let programs = place.programs();
         doing(programs.display(), fs::create_dir_all(&programs))?;
-        doing("sftp.wasm", fs::copy(place.repository.join("plugins/bin/sftp.wasm"), programs.join("sftp.wasm")))?;
+        // Links are names of the same program.
+        let mut copy = Command::new("cp");
+        step(copy.arg("-a").arg(place.repository.join("plugins/bin/.")).arg(&programs))?;
         let source = place.file("print.rs");
         doing(source.display(), fs::write(&source, PROGRAM_SOURCE))?;
         compile(&source, &["--target", WASM], &plugins.join(PROGRAM).with_extension("wasm"))?;
@@ -185,6 +204,11 @@ pub(crate) fn compile(source: &Path, options: &[&str], to: &Path) -> Outcome {
     step(compile.arg(to).arg(source))
 }
 
+fn free_port() -> Outcome<u16> {
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+    Ok(doing("a free port", free)?.port())
+}
+
 /// A running server. Dropping it ends it.
 pub(crate) struct Server {
     kind: Kind,
@@ -197,17 +221,39 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it and waits until it listens.
     pub(crate) fn start(place: &Place, kind: Kind) -> Outcome<Self> {
-        let free = doing("a free port", TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()))?;
-        let command = place.command(kind, free.port())?;
+        let port = free_port()?;
+        Self::run(&place.command(kind, port)?, place, kind, port)
+    }
+
+    /// Starts sshd for a user whose login shell is this one. sshd sees another file of users, which is mounted for it
+    /// alone.
+    pub(crate) fn start_sshd(place: &Place, shell: &Path) -> Outcome<Self> {
+        let port = free_port()?;
+        let sshd = place.command(Kind::Sshd, port)?;
+        let users = doing("/etc/passwd", fs::read_to_string("/etc/passwd"))?;
+        let user = format!("{}:", place.user);
+        let with_shell = |line: &str| match line.rsplit_once(':') {
+            Some((before, _)) if line.starts_with(&user) => format!("{before}:{}\n", shell.display()),
+            _ => format!("{line}\n"),
+        };
+        let file = place.file("passwd");
+        doing(file.display(), fs::write(&file, users.lines().map(with_shell).collect::<String>()))?;
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", r#"mount --bind "$0" /etc/passwd && exec "$@""#]).arg(file);
+        command.arg(sshd.get_program()).args(sshd.get_args());
+        Self::run(&command, place, Kind::Sshd, port)
+    }
+
+    fn run(command: &Command, place: &Place, kind: Kind, port: u16) -> Outcome<Self> {
         let name = format!("{kind:?}").to_lowercase();
         let group = meter::group(&name);
-        let mut shell = on_core_0(&command, group.as_deref());
+        let mut shell = on_core_0(command, group.as_deref());
         shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = doing(&name, shell.spawn())?;
         let meter = group.map_or(Meter::Tree(child.id()), Meter::Group);
         let log = child.stderr.take().ok_or("stderr was asked to be a pipe")?;
         let user = if kind == Kind::Sshd { place.user.clone() } else { "probe".to_owned() };
-        let server = Self { kind, child, port: free.port(), meter, user };
+        let server = Self { kind, child, port, meter, user };
         let mut lines = BufReader::new(log).lines().map_while(Result::ok);
         let mut said = Vec::new();
         loop {
