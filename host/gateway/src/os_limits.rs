@@ -511,7 +511,7 @@ mod tests {
         let config = config(limits);
         assert_eq!(Machine::default().shortages(&config), []);
         let plenty =
-            Machine { mappings: Some(85_000), files: Some(22_456), memory: Some(2 << 30), ..Machine::default() };
+            Machine { mappings: Some(124_700), files: Some(22_456), memory: Some(2 << 30), ..Machine::default() };
         assert_eq!(plenty.shortages(&config), []);
         let short = Machine {
             mappings: Some(65_530),
@@ -529,8 +529,8 @@ mod tests {
         assert_eq!(
             told,
             [
-                "vm.max_map_count is 65530, and the limits may take 85000: that is for plugins of one memory, and 165000 would do for \
-                 those of 3: sysctl -w vm.max_map_count=85000, or lower `instances`; until then 15132 run",
+                "vm.max_map_count is 65530, and the limits may take 124700: that is for plugins of one memory, and 284700 would do for \
+                 those of 3: sysctl -w vm.max_map_count=124700, or lower `instances`; until then 10138 run",
                 "the number of open files is 1024, and the limits may take 22456: raise the hard limit (LimitNOFILE=22456 \
                  for systemd, --ulimit nofile=22456 for docker, ulimit -Hn 22456 in a shell of root), or lower `connections` or \
                  `tenant_open_files`; until then fewer are accepted, and plugins open fewer",

@@ -99,7 +99,7 @@ impl fmt::Display for Room {
             Self::Memories { needs, free, most } => write!(
                 f,
                 "an instance of it has {needs} memories, and of the {most} that all instances may have {free} are free: raise \
-                 vm.max_map_count, of which each takes two mappings, or lower `instances`"
+                 vm.max_map_count, of which each takes four mappings, or lower `instances`"
             ),
         }
     }

@@ -201,14 +201,14 @@ mod tests {
     }
 
     #[test]
-    fn fifteen_thousand_instances_of_one_memory_fit_the_kernels_default() {
-        assert_eq!(settings(15_000, 3).mappings(1), 65_000);
-        assert_eq!(settings(15_000, 3).mappings(3), 125_000);
-        assert_eq!(places(15_000, 3, 65_530), (15_000, 15_265));
+    fn ten_thousand_instances_of_one_memory_fit_the_kernels_default() {
+        assert_eq!(settings(10_000, 3).mappings(1), 64_700);
+        assert_eq!(settings(10_000, 3).mappings(3), 144_700);
+        assert_eq!(places(10_000, 3, 65_530), (10_000, 10_207));
         // If fewer instances are requested, more of them may have three memories.
         assert_eq!(places(1_000, 3, 65_530), (1_000, 3_000));
-        assert_eq!(places(7_566, 3, 65_530), (7_566, 22_698));
-        assert_eq!(places(100_000, 3, 65_530), (15_132, 15_133));
+        assert_eq!(places(4_345, 3, 65_530), (4_345, 13_035));
+        assert_eq!(places(100_000, 3, 65_530), (10_138, 10_138));
     }
 
     #[test]
@@ -236,8 +236,8 @@ mod tests {
         assert_eq!(with(0, 65_530), (1_000, 3_000, 0, 0));
         assert_eq!(with(128, 65_530), (1_000, 3_000, 128, 384));
         // They come first where there is little.
-        assert_eq!(with(128, 5_000 + 128 * 4 + 40), (10, 10, 128, 384));
-        assert_eq!(EngineSettings { authenticators: 128, ..settings(15_000, 3) }.mappings(1), 65_512);
+        assert_eq!(with(128, 4_700 + 128 * 6 + 60), (10, 10, 128, 384));
+        assert_eq!(EngineSettings { authenticators: 128, ..settings(10_000, 3) }.mappings(1), 65_468);
         let (taken, budget) =
             (Arc::new(Taken::new(Places { instances: 1, memories: 1, logins: 1, login_memories: 1 })), tenant());
         let take = |purpose| taken.take(purpose, 1, &budget);

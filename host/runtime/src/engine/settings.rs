@@ -7,12 +7,13 @@ use crate::limits::{GIB, Limits, count};
 /// The kernel's limit of the mappings of a process.
 const MAX_MAP_COUNT: &str = "/proc/sys/vm/max_map_count";
 /// Mappings reserved for everything else.
-pub(super) const OTHER_MAPPINGS: usize = 5_000;
+pub(super) const OTHER_MAPPINGS: usize = 4_700;
 /// Mappings of each instance: the stack of its fiber and its guard. The pool creates those of all instances at the
 /// start.
 pub(super) const MAPPINGS_OF_STACK: usize = 2;
-/// Mappings of each memory: the used part of its slot, and the rest. A slot has them from its first use on.
-pub(super) const MAPPINGS_OF_MEMORY: usize = 2;
+/// Most mappings of each memory: the image of its data, what is used before and after that, and the rest of its slot.
+/// A slot has them from its first use on.
+pub(super) const MAPPINGS_OF_MEMORY: usize = 4;
 
 /// The size of the pool, and the machine's part in it. Memory is only reserved; plugins take it as they use it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -32,7 +32,7 @@ pub struct Limits {
     }
     ["Plugins"] {
         /// Instances running at the same time, over all connections. Each reserves two memory mappings when the server
-        /// starts, and two more for each memory of its plugin while it runs: 15,000 instances with one memory each fit
+        /// starts, and four more for each memory of its plugin while it runs: 10,000 instances with one memory each fit
         /// the default of vm.max_map_count. Where the kernel allows fewer mappings, there are fewer instances, and the
         /// start says how many. Sessions and processes beyond the limit are refused. The last tenth is kept for the
         /// first processes of sessions of tenants that have fewer than 16 instances.

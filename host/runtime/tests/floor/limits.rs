@@ -247,10 +247,10 @@ async fn a_full_engine_refuses_at_once_and_has_room_later() {
 
 #[tokio::test]
 async fn places_are_counted_in_the_mappings_of_the_memories_that_a_plugin_has() {
-    // W7, W52: 5,000 mappings are left for everything else, three instances have two each for their stacks, and six are
-    // left for memories.
+    // W7, W52: 4,700 mappings are left for everything else, three instances have two each for their stacks, and twelve
+    // are left for memories.
     let settings =
-        EngineSettings { max_map_count: 5_012, ..EngineSettings::of(&Limits { instances: 100, ..Limits::default() }) };
+        EngineSettings { max_map_count: 4_718, ..EngineSettings::of(&Limits { instances: 100, ..Limits::default() }) };
     let engine = Engine::new(&settings).unwrap();
     let bare = guests::wasm("bare");
     let one = Plugin::load(&engine, "one", &bare).unwrap();
@@ -273,7 +273,7 @@ async fn places_are_counted_in_the_mappings_of_the_memories_that_a_plugin_has() 
     assert_eq!(recorder.heard, [Heard::Full]);
     let words = report.error.unwrap().to_string();
     let known = "an instance of it has 3 memories, and of the 3 that all instances may have 1 are free: raise vm.max_map_count, of which \
-                 each takes two mappings, or lower `instances`";
+                 each takes four mappings, or lower `instances`";
     assert_eq!(words, known);
     start(&one).until(opened).await;
 }
