@@ -72,15 +72,25 @@ fn sort(arguments: Vec<OsString>) -> Result<Vec<OsString>, (String, u8)> {
     Ok(adapted.collect())
 }
 
-/// `tail -` takes its standard input for a file that it can look at from the end.
+/// `tail` looks for the end of its standard input by its name, `/dev/stdin`, and finds none: it has to read it.
 fn tail(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let takes_value = |word: &OsString| ["-n", "-c", "--lines", "--bytes"].iter().any(|option| *option == *word);
     let operands = arguments.windows(2).filter(|pair| {
-        let is_option = pair[1].to_str().is_some_and(|word| word.len() > 1 && word.starts_with('-'));
-        !is_option && !takes_value(&pair[0])
+        let is_option = pair[1].to_str().is_some_and(|word| word.len() > 1 && word.starts_with(['-', '+']));
+        !is_option && !takes_value(&pair[0]) && pair[1] != "-"
     });
-    if operands.count() == 1 && arguments.last().is_some_and(|word| word == "-") {
-        arguments.pop();
+    if operands.count() > 0 {
+        return arguments;
     }
+    // The old form, `-5` and `+5`, takes no further options.
+    let first = arguments.get(1).and_then(|word| word.to_str()).unwrap_or_default().to_owned();
+    if first
+        .strip_prefix(['-', '+'])
+        .is_some_and(|count| !count.is_empty() && count.bytes().all(|b| b.is_ascii_digit()))
+    {
+        let count = first.strip_prefix('-').unwrap_or(&first);
+        arguments.splice(1..2, ["-n".into(), count.into()]);
+    }
+    arguments.push("---presume-input-pipe".into());
     arguments
 }
