@@ -51,4 +51,5 @@ mod stdio;
 mod strangers;
 mod terminal;
 mod transfer;
+mod utilities;
 mod violation;
