@@ -1,5 +1,5 @@
-//! A plugin with much initial data, like a language with its whole runtime: the host writes all of it into the memory
-//! of each instance.
+//! A plugin with much initial data, like a language with its whole runtime: the memory of each instance begins as a
+//! copy-on-write of all of it.
 
 wit_bindgen::generate!({ path: "../../../../../wit", world: "whelk:ssh/session-plugin", generate_all });
 
