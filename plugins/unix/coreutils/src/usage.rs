@@ -17,8 +17,9 @@ pub(crate) fn check(utility: &Utility, arguments: &[OsString]) -> Option<u8> {
     let app = utility.app?;
     let words: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).collect();
     let has_options = words.iter().skip(1).any(|word| word.len() > 1 && word.starts_with('-'));
-    let takes_operands = !OPERANDS_LEFT_ALONE.contains(&utility.name);
-    if !has_options && !(takes_operands && words.len() < 2) && !NO_OPERANDS.contains(&utility.name) {
+    let lacks_operands = words.len() < 2 && !OPERANDS_LEFT_ALONE.contains(&utility.name);
+    let may_be_wrong = has_options || lacks_operands || NO_OPERANDS.contains(&utility.name);
+    if !may_be_wrong {
         return None;
     }
     let error = app().try_get_matches_from(arguments).err()?;

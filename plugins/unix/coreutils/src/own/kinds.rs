@@ -114,7 +114,7 @@ fn text_kind(head: &[u8]) -> (String, String) {
         Ok(_) => true,
         Err(error) => error.error_len().is_none() && head.len() as u64 == HEAD,
     };
-    if head.iter().any(|byte| is_control(byte)) || (!is_utf8 && head.contains(&0)) {
+    if head.iter().any(is_control) || (!is_utf8 && head.contains(&0)) {
         return ("data".to_owned(), "application/octet-stream".to_owned());
     }
     let encoding = match (head.is_ascii(), is_utf8) {
