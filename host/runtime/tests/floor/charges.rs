@@ -130,7 +130,7 @@ fn a_session_that_owes_for_its_files_waits_before_it_goes_on() {
 fn creating_an_instance_is_charged_whole() {
     let heavy = Plugin::load(guests::engine(), "heavy", &guests::wasm("heavy")).unwrap();
     let mut all = (0, 0);
-    for _ in 0..256 {
+    for _ in 0..8 {
         let (charged, used) = measure(async {
             let client = Client::with(&heavy, &[], &unlimited());
             client.happen(ChannelEvent::Shell);
