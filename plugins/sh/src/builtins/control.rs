@@ -224,14 +224,23 @@ pub(super) fn arithmetic(shell: &mut Shell, fields: &[String]) -> Run<i32> {
 }
 
 pub(super) fn caller(shell: &mut Shell, fields: &[String]) -> Run<i32> {
-    let level = fields.get(1).and_then(|field| field.parse::<usize>().ok());
-    let frames = &shell.frames;
-    let Some(at) = frames.len().checked_sub(1 + level.unwrap_or(0)) else { return Ok(1) };
-    let outer = at.checked_sub(1).map(|at| &frames[at]);
-    let source = outer.map_or("NULL", |frame| frame.source.as_str());
-    let text = match level {
-        None => format!("{} {source}\n", frames[at].line),
-        Some(_) => format!("{} {} {source}\n", frames[at].line, outer.map_or("main", |frame| frame.name.as_str())),
+    let (names, sources, lines) = (shell.call_names(), shell.call_sources(), shell.call_lines());
+    if lines.is_empty() {
+        return Ok(1);
+    }
+    let Some(field) = fields.get(1) else {
+        let source = sources.get(1).map_or("NULL", String::as_str);
+        return Ok(super::arguments::write(shell, &format!("{} {source}\n", lines[0])));
     };
-    Ok(super::arguments::write(shell, &text))
+    let Ok(level) = field.parse::<usize>() else {
+        shell.builtin_error(&format!("{field}: invalid number"));
+        shell.say("caller: usage: caller [expr]");
+        return Ok(2);
+    };
+    match (lines.get(level), names.get(level + 1), sources.get(level + 1)) {
+        (Some(line), Some(name), Some(source)) => {
+            Ok(super::arguments::write(shell, &format!("{line} {name} {source}\n")))
+        }
+        _ => Ok(1),
+    }
 }

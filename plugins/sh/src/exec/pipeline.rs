@@ -138,6 +138,7 @@ impl Shell {
             self.start_program(command, group, false, pipes)
         } else {
             let text = command_text(command);
+            self.line = command.line.max(1);
             Ok(self.start_shell(&text, group, false, pipes))
         };
         let status = self.status;

@@ -17,7 +17,12 @@ impl Shell {
         }
         while let Some(signal) = self.next_signal() {
             match self.traps.get(signal).cloned() {
-                Some(TrapAction::Run(text)) => self.run_trap(&text)?,
+                Some(TrapAction::Run(text)) => {
+                    let line = std::mem::replace(&mut self.line, 1);
+                    let result = self.run_trap(&text);
+                    self.line = line;
+                    result?;
+                }
                 Some(TrapAction::Ignore) => {}
                 None if signal == "INT"
                     && let Some(with_user) = &with_user =>
@@ -105,6 +110,7 @@ impl Shell {
         let outer = self.trap_status.replace(status);
         self.in_trap += 1;
         self.loops = 0;
+        self.line = 1;
         if let Err(Stop::Exit) = self.execute_trap_text(&text, status) {
             // `exit` in the trap decides.
         } else {

@@ -1,6 +1,6 @@
 //! Variables whose values the shell computes.
 
-use super::shell::Shell;
+use super::shell::{Frame, Shell};
 use super::variables::Variable;
 
 const DYNAMIC: &[&str] = &[
@@ -82,37 +82,43 @@ impl Shell {
     }
 
     fn dynamic_array(&self, name: &str) -> Option<Variable> {
-        let frames = || self.frames.iter().rev();
-        let main = || (self.read_from == "file").then(|| "main".to_owned());
         let values: Vec<String> = match name {
             "PIPESTATUS" => self.pipe_status.iter().map(ToString::to_string).collect(),
             "FUNCNAME" => {
-                let last = self.frames.last()?;
-                if !last.is_function && !self.frames.iter().any(|frame| frame.is_function) {
+                if !self.frames.iter().any(|frame| frame.is_function) {
                     return None;
                 }
-                let names =
-                    frames().map(|frame| if frame.is_function { frame.name.clone() } else { "source".to_owned() });
-                names.chain(main()).collect()
+                self.call_names()
             }
-            "BASH_SOURCE" => {
-                let script = (self.read_from == "file").then(|| self.name.clone());
-                frames()
-                    .map(|frame| frame.source.clone())
-                    .chain(script.or_else(|| {
-                        self.frames
-                            .iter()
-                            .any(|frame| frame.is_function)
-                            .then(|| self.name.clone())
-                            .filter(|_| self.read_from == "file")
-                    }))
-                    .collect()
-            }
-            "BASH_LINENO" => frames().map(|frame| frame.line.to_string()).chain(["0".to_owned()]).collect(),
+            "BASH_SOURCE" => self.call_sources(),
+            "BASH_LINENO" => self.call_lines(),
             "DIRSTACK" => std::iter::once(self.cwd.clone()).chain(self.directories.iter().rev().cloned()).collect(),
             "GROUPS" => vec![self.system.identity().user.0.to_string()],
             _ => return None,
         };
         Some(Variable::indexed(values))
+    }
+
+    /// Whether the bottom of the stack of calls is listed: a script that is a file is called `main`.
+    fn lists_main(&self) -> bool {
+        self.read_from == "file"
+    }
+
+    /// FUNCNAME: the names of the calls, the innermost first.
+    pub(crate) fn call_names(&self) -> Vec<String> {
+        let name = |frame: &Frame| if frame.is_function { frame.name.clone() } else { "source".to_owned() };
+        self.frames.iter().rev().map(name).chain(self.lists_main().then(|| "main".to_owned())).collect()
+    }
+
+    /// `BASH_SOURCE`: where the calls were defined.
+    pub(crate) fn call_sources(&self) -> Vec<String> {
+        let sources = self.frames.iter().rev().map(|frame| frame.source.clone());
+        sources.chain(self.lists_main().then(|| self.name.clone())).collect()
+    }
+
+    /// `BASH_LINENO`: the lines from which the calls were made.
+    pub(crate) fn call_lines(&self) -> Vec<String> {
+        let lines = self.frames.iter().rev().map(|frame| frame.line.to_string());
+        lines.chain(self.lists_main().then(|| "0".to_owned())).collect()
     }
 }

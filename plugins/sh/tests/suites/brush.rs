@@ -116,9 +116,10 @@ fn run_case(shells: &Shells, case: &BrushCase, shell: &str) -> Ran {
     }
     let mut ran =
         cases::run(command, yaml["stdin"].as_str().unwrap_or_default(), outer.path(), Duration::from_secs(10));
-    for (from, to) in
-        [(outer.path().display().to_string(), "TEMP"), (shells.path(shell, "").display().to_string(), "SHELLS/")]
-    {
+    for (from, to) in [
+        (outer.path().display().to_string(), "TEMP"),
+        (program.parent().expect("a folder").display().to_string(), "SHELLS"),
+    ] {
         ran.stdout = ran.stdout.replace(&from, to);
         ran.stderr = ran.stderr.replace(&from, to);
     }
