@@ -68,6 +68,10 @@ fn resume(shell: &mut Shell, number: &str) -> i32 {
 /// Takes over the environment (XCU 2.5.3).
 fn import(shell: &mut Shell, env: Vec<(String, String)>) {
     for (name, value) in env {
+        let function = name.strip_prefix("BASH_FUNC_").and_then(|name| name.strip_suffix("%%"));
+        if let Some(name) = function.filter(|_| !shell.posix() && value.starts_with("() {")) {
+            shell.import_function(name, &value);
+        }
         if is_name(&name) {
             let variable = shell.variables.global(&name);
             *variable = Variable { exported: true, ..Variable::scalar(value) };
@@ -78,6 +82,14 @@ fn import(shell: &mut Shell, env: Vec<(String, String)>) {
     shell.set_text("PS4", "+ ");
     if shell.variables.get("PATH").is_none() {
         shell.set_text("PATH", "/usr/local/bin:/usr/bin:/bin");
+    }
+    if let Some(path) = shell.text_of("OLDPWD") {
+        let path = shell.absolute(&path);
+        if !shell.system.status(&path, true).is_ok_and(|status| status.kind == FileKind::Directory) {
+            *shell.variables.global("OLDPWD") = Variable { exported: true, ..Variable::default() };
+        }
+    } else if !shell.posix() {
+        *shell.variables.global("OLDPWD") = Variable { exported: true, ..Variable::default() };
     }
     let parent = shell.system.identity().parent;
     let variable = shell.variables.global("PPID");
@@ -97,7 +109,7 @@ fn import(shell: &mut Shell, env: Vec<(String, String)>) {
         shell.set_text("OPTERR", "1");
         shell.set_text("BASH", shell.name.clone());
         shell.set_text("BASH_VERSION", "5.2.15(1)-release");
-        let version = ["5", "2", "15", "1", "release", "wasm32-wasi"].map(str::to_owned);
+        let version = ["5", "2", "15", "1", "release", "wasm32-unknown-wasi"].map(str::to_owned);
         *shell.variables.global("BASH_VERSINFO") = Variable { readonly: true, ..Variable::indexed(version) };
         shell.set_text("HOSTNAME", shell.system.host_name());
         shell.set_text("HOSTTYPE", "wasm32");
@@ -153,7 +165,10 @@ fn command_line(shell: &mut Shell, argv: &[String]) -> Result<CommandLine, Strin
             match name {
                 "" => break,
                 "posix" => options.set.push(("posix".to_owned(), true)),
-                "login" => options.login = true,
+                "login" => {
+                    options.login = true;
+                    options.set.push(("login_shell".to_owned(), true));
+                }
                 "norc" => options.no_rc = true,
                 "noprofile" => options.no_profile = true,
                 "noediting" => options.no_editing = true,
@@ -167,7 +182,10 @@ fn command_line(shell: &mut Shell, argv: &[String]) -> Result<CommandLine, Strin
                 'c' if on => options.text = true,
                 's' if on => options.input = true,
                 'i' => shell.interactive = on,
-                'l' => options.login = on,
+                'l' => {
+                    options.login = on;
+                    options.set.push(("login_shell".to_owned(), on));
+                }
                 'o' | 'O' => {
                     let Some(name) = argv.get(at) else {
                         return Err(format!("-{letter}: option requires an argument"));
@@ -214,6 +232,7 @@ fn arguments(shell: &mut Shell, argv: &[String]) -> Result<(Source, CommandLine)
         Source::File(fd)
     };
     shell.positional = Rc::new(rest.collect());
+    shell.arguments = shell.positional.clone();
     Ok((source, options))
 }
 
@@ -271,7 +290,11 @@ fn execute(shell: &mut Shell, source: Source, options: &CommandLine) -> Run {
         },
     };
     match result {
-        Err(Stop::Break(_) | Stop::Continue(_) | Stop::Return) => Ok(()),
+        Err(Stop::Return) => {
+            shell.take_returned();
+            Ok(())
+        }
+        Err(Stop::Break(_) | Stop::Continue(_)) => Ok(()),
         result => result,
     }
 }

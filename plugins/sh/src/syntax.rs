@@ -16,5 +16,5 @@ pub(crate) use ast::{
     Pipeline, Redirect, RedirectOp, Subscript, Test, Word,
 };
 pub(crate) use parser::{ParseOptions, Parser, SyntaxError};
-pub(crate) use print::{function_text, list_text};
+pub(crate) use print::{function_text, kind_text, list_text, simple_text};
 pub(crate) use source::{Lines, TextLines};

@@ -68,6 +68,9 @@ pub(crate) fn quote_always(text: &str) -> String {
     if text.chars().any(|character| character.is_control() || u32::from(character) > BASE) {
         return quote_escaped(text);
     }
+    if text == "'" {
+        return "\\'".to_owned();
+    }
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 

@@ -39,14 +39,20 @@ pub(super) fn exit(shell: &mut Shell, fields: &[String]) -> Run<i32> {
 pub(super) fn leave_function(shell: &mut Shell, fields: &[String]) -> Run<i32> {
     let status = match number(shell, fields) {
         Ok(Some(number)) => (number & 0xFF) as i32,
+        Ok(None) if shell.in_trap > 0 && shell.frames.len() == shell.trap_frames => {
+            shell.trap_status.unwrap_or(shell.status)
+        }
         Ok(None) => shell.status,
         Err(status) => status,
     };
     if shell.frames.is_empty() && !(shell.posix() && shell.subshell == 0) {
         shell.builtin_error("can only `return' from a function or sourced script");
-        return Ok(if fields.len() > 1 { status.max(1) } else { 1 });
+        return Ok(2);
     }
-    shell.status = status;
+    if shell.frames.is_empty() {
+        shell.status = status;
+    }
+    shell.returned = Some(status);
     Err(if shell.frames.is_empty() { Stop::Exit } else { Stop::Return })
 }
 
@@ -148,16 +154,20 @@ pub(super) fn source(shell: &mut Shell, fields: &[String]) -> Run<i32> {
     };
     let arguments = fields[at + 1..].to_vec();
     let outer = (!arguments.is_empty()).then(|| std::mem::replace(&mut shell.positional, Rc::new(arguments)));
-    let loops = if shell.posix() { shell.loops } else { std::mem::take(&mut shell.loops) };
     let line = shell.line;
     let source = found.unwrap_or_default();
-    shell.frames.push(Frame { name: name.clone(), source, line, is_function: false });
+    let listed = if fields.len() > at + 1 { &fields[at + 1..] } else { &fields[at..=at] };
+    let listed = shell.is_on("extdebug").then(|| Rc::new(listed.to_vec()));
+    shell.frames.push(Frame { name: name.clone(), source, line, is_function: false, arguments: listed, options: None });
+    let debug = if shell.is_on("functrace") { None } else { shell.traps.remove_entry("DEBUG") };
     let mut lines = TextLines::new(text);
     let result = shell.execute_parsed(&mut Parser::new(&mut lines, 1), false);
+    if let Some((name, action)) = debug {
+        shell.traps.entry(name).or_insert(action);
+    }
     let result = if matches!(result, Ok(()) | Err(Stop::Return)) { shell.return_trap(result) } else { result };
     shell.frames.pop();
     shell.line = line;
-    shell.loops = loops;
     if let Some(outer) = outer {
         shell.positional = outer;
     }

@@ -161,7 +161,7 @@ fn functions(shell: &mut Shell, names: &[String], wanted: &Wanted) -> i32 {
         } else if wanted.names_only {
             let extended = shell.is_on("extdebug");
             let place = if extended { format!(" {} {}", function.line, function.source) } else { String::new() };
-            let head = if names.is_empty() { "declare -f " } else { "" };
+            let head = if names.is_empty() || wanted.print { "declare -f " } else { "" };
             text.push_str(&format!("{head}{name}{place}\n"));
         } else {
             text.push_str(&function_text(&name, &function.body));
@@ -247,15 +247,50 @@ fn declare_one(shell: &mut Shell, field: &str, wanted: &Wanted) -> Run<i32> {
         Some((name, subscript)) => (name, subscript.strip_suffix(']')),
         None => (head, None),
     };
+    if field == "-" && shell.builtin == "local" {
+        let options = shell.options.clone();
+        if let Some(frame) = shell.frames.last_mut() {
+            frame.options.get_or_insert(options);
+        }
+        return Ok(0);
+    }
     if !is_name(name) {
         shell.builtin_error(&format!("`{field}': not a valid identifier"));
         return Ok(1);
     }
-    if name == "-" {
-        return Ok(0);
+    // An array is no reference.
+    let mut wanted = wanted.clone();
+    if wanted.on.contains(['a', 'A']) {
+        wanted.on.retain(|letter| letter != 'n');
     }
+    let wanted = &wanted;
     let is_reference = wanted.on.contains('n') || wanted.off.contains('n');
-    let name = if is_reference || wanted.local { name.to_owned() } else { shell.resolve(name).0 };
+    let name = if is_reference || wanted.local {
+        name.to_owned()
+    } else {
+        match shell.resolve(name) {
+            (name, None) => name,
+            (name, Some(subscript)) if value.is_none() && shell.builtin != "declare" => {
+                shell.builtin_error(&format!("`{name}[{subscript}]': not a valid identifier"));
+                return Ok(1);
+            }
+            (name, _) => name,
+        }
+    };
+    if let Some(target) = value.filter(|_| wanted.on.contains('n')) {
+        let base = target.split('[').next().unwrap_or_default();
+        let message = if target == name && !shell.variables.in_function() {
+            format!("{name}: nameref variable self references not allowed")
+        } else if !target.is_empty() && !is_name(base) {
+            format!("`{target}': invalid variable name for name reference")
+        } else {
+            String::new()
+        };
+        if !message.is_empty() {
+            shell.builtin_error(&message);
+            return Ok(1);
+        }
+    }
     let existing = place(shell, &name, wanted);
     if existing.readonly && (value.is_some() || wanted.off.contains('r')) {
         shell.builtin_error(&format!("{name}: readonly variable"));
@@ -273,19 +308,6 @@ fn declare_one(shell: &mut Shell, field: &str, wanted: &Wanted) -> Run<i32> {
     let variable = shell.variables.get_mut(&name);
     variable.readonly |= wanted.on.contains('r');
     if wanted.on.contains('n') {
-        let target = variable.text().cloned().unwrap_or_default();
-        let base = target.split('[').next().unwrap_or_default();
-        if !target.is_empty() && (!is_name(base) || target == name) {
-            variable.nameref = false;
-            variable.value = Value::Unset;
-            let message = if target == name {
-                format!("{name}: nameref variable self references not allowed")
-            } else {
-                format!("`{target}': invalid variable name for name reference")
-            };
-            shell.builtin_error(&message);
-            return Ok(1);
-        }
         variable.nameref = true;
     }
     if wanted.off.contains('n') {
@@ -357,12 +379,8 @@ fn set_flags(variable: &mut Variable, wanted: &Wanted) {
 }
 
 fn assign_value(shell: &mut Shell, name: &str, subscript: Option<&str>, value: &str, append: bool) -> Run<i32> {
-    let kind = shell.variables.get(name).map_or(Kind::Scalar, |variable| variable.kind);
     let is_array = value.starts_with('(') && value.ends_with(')') && subscript.is_none();
-    if is_array
-        && (kind != Kind::Scalar || shell.builtin != "export")
-        && let Some(items) = shell.parse_array(value)
-    {
+    if is_array && let Some(items) = shell.parse_array(value) {
         let values = shell.array_values(name, &items, append)?;
         if let Err(message) = shell.set_array(name, values) {
             shell.builtin_error(&message);
@@ -421,6 +439,9 @@ fn unset_variable(shell: &mut Shell, field: &str, reference: bool) -> i32 {
     if !is_name(name) {
         shell.builtin_error(&format!("`{field}': not a valid identifier"));
         return 1;
+    }
+    if reference && !shell.variables.get(name).is_some_and(|variable| variable.nameref) {
+        return 0;
     }
     let (name, inner) = if reference { (name.to_owned(), None) } else { shell.resolve(name) };
     let subscript = subscript.or(inner);

@@ -459,6 +459,7 @@ fn list_signals(shell: &mut Shell, names: &[String]) -> i32 {
         let found = match name.parse::<i32>() {
             Ok(0) => Some("EXIT".to_owned()),
             Ok(number) => signal_name(if number > 128 { number - 128 } else { number }).map(str::to_owned),
+            Err(_) if name.eq_ignore_ascii_case("EXIT") => Some("0".to_owned()),
             Err(_) => signal_of(name).and_then(signal_number).map(|number| number.to_string()),
         };
         match found {

@@ -94,6 +94,10 @@ fn meanings(shell: &mut Shell, name: &str, all: bool, functions: bool) -> Vec<Me
                 found.push(Meaning::File(name.to_owned()));
             }
         } else {
+            if let Some((path, _)) = shell.hashed.get(name).filter(|_| !all) {
+                found.push(Meaning::File(path.clone()));
+                return found;
+            }
             let path = shell.text_of("PATH").unwrap_or_default();
             let folders: Vec<&str> = if all { path.split(':').collect() } else { vec![path.as_str()] };
             for folder in folders {
@@ -118,7 +122,7 @@ pub(super) fn command(shell: &mut Shell, fields: &[String]) -> Run<i32> {
     let rest = &fields[at..];
     let path = has('p').then(|| shell.text_of("PATH"));
     if path.is_some() {
-        shell.set_text("PATH", "/usr/bin:/bin:/usr/sbin:/sbin");
+        shell.set_text("PATH", "/bin:/usr/bin:/sbin:/usr/sbin");
         shell.hashed.clear();
     }
     let result = if has('v') || has('V') { Ok(describe(shell, rest, has('V'))) } else { run_command(shell, rest) };
@@ -288,6 +292,7 @@ pub(super) fn hash(shell: &mut Shell, fields: &[String]) -> Run<i32> {
             status = i32::from(shell.hashed.remove(name).is_none());
         } else if has('t') {
             match shell.hashed.get(name) {
+                Some((path, _)) if has('l') => text.push_str(&format!("builtin hash -p {path} {name}\n")),
                 Some((path, _)) if names.len() > 1 => text.push_str(&format!("{name}\t{path}\n")),
                 Some((path, _)) => text.push_str(&format!("{path}\n")),
                 None => {
@@ -296,6 +301,7 @@ pub(super) fn hash(shell: &mut Shell, fields: &[String]) -> Run<i32> {
                 }
             }
         } else if shell.builtin_of(name).is_none() && !shell.functions.contains_key(name) && !name.contains('/') {
+            shell.hashed.remove(name);
             match shell.find_program(name) {
                 Ok(path) => {
                     shell.hashed.insert(name.clone(), (path, 0));
@@ -310,31 +316,34 @@ pub(super) fn hash(shell: &mut Shell, fields: &[String]) -> Run<i32> {
     Ok(write(shell, &text).max(status))
 }
 
-/// `enable` lists builtins. None can be turned off.
+/// `enable`: lists builtins, and turns them on and off.
 pub(super) fn enable(shell: &mut Shell, fields: &[String]) -> Run<i32> {
-    let (found, at) = match options(shell, fields, "ans", "") {
+    let (found, at) = match options(shell, fields, "anps", "") {
         Ok(found) => found,
         Err(status) => return Ok(status),
     };
     let has = |letter| found.iter().any(|(found, _)| *found == letter);
-    if at < fields.len() {
-        let bad = fields[at..].iter().find(|name| shell.builtin_of(name).is_none());
-        let message = match bad {
-            Some(name) => format!("{name}: not a shell builtin"),
-            None if has('n') => "builtins cannot be turned off".to_owned(),
-            None => return Ok(0),
-        };
-        shell.builtin_error(&message);
-        return Ok(1);
+    let mut status = 0;
+    for name in &fields[at..] {
+        if !shell.builtin_names().any(|(known, _)| known == name) {
+            shell.builtin_error(&format!("{name}: not a shell builtin"));
+            status = 1;
+            continue;
+        }
+        shell.disabled.retain(|disabled| disabled != name);
+        if has('n') {
+            shell.disabled.push(name.clone());
+        }
     }
-    let text: String = if has('n') {
-        String::new()
-    } else {
-        shell
-            .builtin_names()
-            .filter(|(_, special)| !has('s') || *special)
-            .map(|(name, _)| format!("enable {name}\n"))
-            .collect()
-    };
+    if at < fields.len() {
+        return Ok(status);
+    }
+    let text: String = shell
+        .builtin_names()
+        .filter(|(_, special)| !has('s') || *special)
+        .map(|(name, _)| (name, shell.builtin_of(name).is_some()))
+        .filter(|(_, on)| has('a') || *on != has('n'))
+        .map(|(name, on)| if on { format!("enable {name}\n") } else { format!("enable -n {name}\n") })
+        .collect();
     Ok(write(shell, &text))
 }

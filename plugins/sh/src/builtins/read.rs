@@ -174,6 +174,9 @@ fn assign_fields(
     let separators = shell.text_of("IFS").unwrap_or_else(|| " \t\n".to_owned());
     let blank = |(next, quoted): &(char, bool)| !quoted && " \t\n".contains(*next) && separators.contains(*next);
     let text = |chars: &[(char, bool)]| chars.iter().map(|(next, _)| *next).collect::<String>();
+    if let Some(array) = array.filter(|_| exact) {
+        return shell.set_array(array, Value::Indexed([(0, text(chars))].into()));
+    }
     if let Some(array) = array {
         let fields = split(chars, &separators, None);
         let values = fields.iter().map(|(from, to)| text(&chars[*from..*to]));
@@ -283,9 +286,18 @@ pub(super) fn mapfile(shell: &mut Shell, fields: &[String]) -> Run<i32> {
         .map(|line| if strips { line.strip_suffix(delimiter).unwrap_or(line) } else { line }.to_owned())
         .collect();
     let origin = number('O').and_then(|origin| i64::try_from(origin).ok());
+    if let Some(bad) = value('O').filter(|_| origin.is_none()) {
+        shell.builtin_error(&format!("{bad}: invalid array origin"));
+        return Ok(1);
+    }
     let mut elements = match shell.variable(&name) {
-        Some(variable) if origin.is_some() && variable.kind == Kind::Indexed => match variable.value {
+        Some(variable) if variable.kind == Kind::Assoc => {
+            shell.builtin_error(&format!("{name}: not an indexed array"));
+            return Ok(1);
+        }
+        Some(variable) if origin.is_some() => match variable.value {
             Value::Indexed(elements) => elements,
+            Value::Scalar(text) => [(0, text)].into(),
             _ => Default::default(),
         },
         _ => Default::default(),
@@ -317,7 +329,10 @@ pub(super) fn getopts(shell: &mut Shell, fields: &[String]) -> Run<i32> {
     let arguments: Vec<String> =
         if fields.len() > at + 2 { fields[at + 2..].to_vec() } else { shell.positional.as_ref().clone() };
     let index = shell.text_of("OPTIND").and_then(|text| text.parse::<i64>().ok()).unwrap_or(1);
-    let (mut place, mut index) = if index == shell.getopts.1 { (shell.getopts.0, index) } else { (0, index) };
+    let known = index == shell.getopts.1 && index > 0;
+    // An index before the first word begins anew.
+    let (mut place, mut index) = if known { (shell.getopts.0, index) } else { (0, index.max(1)) };
+    index = index.min(i64::try_from(arguments.len()).unwrap_or(i64::MAX - 1) + 1);
     let silent = letters.starts_with(':');
     let word = usize::try_from(index - 1).ok().and_then(|at| arguments.get(at));
     let is_option = word.is_some_and(|word| place > 0 || word.len() > 1 && word.starts_with('-'));

@@ -116,6 +116,11 @@ pub(super) fn shopt(shell: &mut Shell, fields: &[String]) -> Run<i32> {
             status = 1;
         } else if has('s') || has('u') {
             shell.options.set(name, has('s'));
+            if name == "extdebug" {
+                // It turns on both, and off.
+                shell.options.set("functrace", has('s'));
+                shell.options.set("errtrace", has('s'));
+            }
         } else {
             if !shell.is_on(name) {
                 status = 1;

@@ -52,7 +52,7 @@ const BUILTINS: &[(&str, bool, Builtin)] = &[
     ("set", true, set::set),
     ("shift", true, control::shift),
     ("shopt", false, set::shopt),
-    ("source", false, control::source),
+    ("source", true, control::source),
     ("test", false, test::test),
     ("times", true, limits::times),
     ("trap", true, traps::trap),
@@ -88,8 +88,8 @@ pub(crate) fn declares(name: &str) -> bool {
 
 impl Shell {
     /// The builtin of a name.
-    pub(super) fn builtin_of(&self, name: &str) -> Option<Builtin> {
-        find(name)
+    pub(crate) fn builtin_of(&self, name: &str) -> Option<Builtin> {
+        find(name).filter(|_| self.disabled.is_empty() || !self.disabled.iter().any(|disabled| disabled == name))
     }
 
     /// The names of all builtins, and whether they are special.

@@ -93,10 +93,9 @@ fn list(shell: &mut Shell, names: &[String]) -> i32 {
             }
         }
     }
-    for condition in conditions {
-        if !names.is_empty() && !wanted.iter().any(|wanted| wanted == condition) {
-            continue;
-        }
+    // Those that are asked for are listed in that order.
+    let chosen = if names.is_empty() { conditions } else { wanted.iter().map(String::as_str).collect() };
+    for condition in chosen {
         let action = match traps.get(condition) {
             Some(TrapAction::Ignore) => "''".to_owned(),
             Some(TrapAction::Run(action)) => quote_always(action),

@@ -2,7 +2,7 @@
 
 use crate::pattern::Pattern;
 use crate::state::{Frame, Function, Run, ScopeKind, Shell, Stop, TrapAction};
-use crate::syntax::{Case, Command, CommandKind, For, List, Word, list_text};
+use crate::syntax::{Case, Command, CommandKind, For, List, Word, kind_text, list_text};
 use std::rc::Rc;
 
 /// Whether a subshell must be a process of its own: it may send signals to the shell, or ask for its number.
@@ -18,6 +18,9 @@ impl Shell {
             CommandKind::Group(list) => self.execute_list(list),
             CommandKind::Subshell(list) => {
                 let list = list.clone();
+                if self.in_trap == 0 && !self.traps.is_empty() {
+                    self.command_text = kind_text(kind);
+                }
                 if self.is_on("monitor") || is_visible(&list) {
                     return self.run_subshell(&list);
                 }
@@ -31,7 +34,10 @@ impl Shell {
             CommandKind::ArithFor { parts, body } => self.execute_arithmetic_for(parts, body),
             CommandKind::Case(case) => self.execute_case(case),
             CommandKind::Arith(word) => {
-                self.trace_text(&format!("(( {} ))", word.raw.trim()));
+                if !self.debug_trap(|| format!("(({}))", word.raw))? {
+                    return Ok(());
+                }
+                self.trace(|| format!("(( {} ))", word.raw.trim()));
                 let value = self.arithmetic_word(word);
                 match value {
                     Ok(value) => self.status = i32::from(value == 0),
@@ -40,7 +46,13 @@ impl Shell {
                 }
                 Ok(())
             }
-            CommandKind::Test(test) => self.execute_test(test),
+            CommandKind::Test(test) => {
+                if self.debug_trap(|| kind_text(kind))? {
+                    self.execute_test(test)
+                } else {
+                    Ok(())
+                }
+            }
             CommandKind::Coproc { name, body } => self.execute_coproc(name, body),
             CommandKind::Simple { .. } | CommandKind::Function { .. } => Ok(()),
         }
@@ -116,7 +128,9 @@ impl Shell {
                     status = shell.status;
                 }
                 if !goes_on || by_condition {
-                    shell.status = if goes_on { status } else { 0 };
+                    if goes_on {
+                        shell.status = status;
+                    }
                     return Ok(());
                 }
             }
@@ -136,13 +150,15 @@ impl Shell {
                 format!("for {} in {}", command.name, words.join(" "))
             };
             for value in values {
-                shell.debug_trap(head)?;
+                let runs = shell.debug_trap(head)?;
                 if shell.is_on("xtrace") {
                     shell.trace_text(&head());
                 }
+                if !runs {
+                    continue;
+                }
                 shell.assign_loop_variable(&command.name, value)?;
                 if !shell.iterate(|shell| shell.execute_list(&command.body))? {
-                    shell.status = 0;
                     break;
                 }
             }
@@ -161,18 +177,20 @@ impl Shell {
 
     #[inline(never)]
     fn execute_arithmetic_for(&mut self, [first, condition, step]: &[Word; 3], body: &List) -> Run {
+        let line = self.line;
         let evaluate = |shell: &mut Self, word: &Word| {
-            if !word.raw.trim().is_empty() {
+            shell.line = line;
+            let runs = word.raw.is_empty() || shell.debug_trap(|| format!("(({}))", word.raw))?;
+            if shell.is_on("xtrace") && !word.raw.trim().is_empty() {
                 shell.trace_text(&format!("(( {} ))", word.raw.trim()));
             }
-            shell.arithmetic_word(word)
+            if runs { shell.arithmetic_word(word) } else { Ok(0) }
         };
         evaluate(self, first)?;
         self.status = 0;
         self.in_loop(|shell| {
             while condition.raw.trim().is_empty() || evaluate(shell, condition)? != 0 {
                 if !shell.iterate(|shell| shell.execute_list(body))? {
-                    shell.status = 0;
                     break;
                 }
                 evaluate(shell, step)?;
@@ -189,6 +207,10 @@ impl Shell {
         };
         self.status = 0;
         let mut shows = true;
+        let words = || command.words.iter().flatten().map(|word| word.raw.as_str()).collect::<Vec<_>>().join(" ");
+        if !self.debug_trap(|| format!("select {} in {}", command.name, words()))? {
+            return Ok(());
+        }
         self.in_loop(|shell| {
             loop {
                 if shows {
@@ -212,7 +234,6 @@ impl Shell {
                 let choice = line.trim().parse::<usize>().ok().and_then(|number| values.get(number.checked_sub(1)?));
                 shell.assign_loop_variable(&command.name, choice.cloned().unwrap_or_default())?;
                 if !shell.iterate(|shell| shell.execute_list(&command.body))? {
-                    shell.status = 0;
                     return Ok(());
                 }
             }
@@ -221,8 +242,11 @@ impl Shell {
 
     #[inline(never)]
     fn execute_case(&mut self, case: &Case) -> Run {
+        if !self.debug_trap(|| format!("case {} in ", case.word.raw))? {
+            return Ok(());
+        }
         let text = self.expand_single(&case.word)?;
-        self.trace_text(&format!("case {} in", case.word.raw));
+        self.trace(|| format!("case {} in", case.word.raw));
         self.status = 0;
         let mut falls_through = false;
         for arm in &case.arms {
@@ -257,32 +281,64 @@ impl Shell {
             self.status = 1;
             return Err(Stop::Discard);
         }
-        let positional = std::mem::replace(&mut self.positional, Rc::new(arguments));
+        let arguments = Rc::new(arguments);
+        let listed = self.is_on("extdebug").then(|| arguments.clone());
+        let positional = std::mem::replace(&mut self.positional, arguments);
         let loops = std::mem::take(&mut self.loops);
         let line = self.line;
-        self.frames.push(Frame { name: name.to_owned(), source: function.source.clone(), line, is_function: true });
+        self.frames.push(Frame {
+            name: name.to_owned(),
+            source: function.source.clone(),
+            line,
+            is_function: true,
+            arguments: listed,
+            options: None,
+        });
         self.variables.push(ScopeKind::Function);
-        let traps = self.hide_function_traps();
-        let result = self.execute_command(&function.body);
+        let traps = self.hide_function_traps(name);
+        let result = self.run_function_body(function);
         let result = if matches!(result, Ok(()) | Err(Stop::Return)) { self.return_trap(result) } else { result };
         self.show_function_traps(traps);
         self.variables.pop();
-        self.frames.pop();
+        if let Some(options) = self.frames.pop().and_then(|frame| frame.options) {
+            self.options = options;
+        }
         self.loops = loops;
         self.positional = positional;
         self.line = line;
         match result {
-            Err(Stop::Return | Stop::Break(_) | Stop::Continue(_)) => Ok(()),
+            Err(Stop::Return) => {
+                self.take_returned();
+                Ok(())
+            }
+            Err(Stop::Break(_) | Stop::Continue(_)) => Ok(()),
             other => other,
         }
     }
 
-    /// DEBUG and RETURN are not for functions, unless `functrace` is on.
-    fn hide_function_traps(&mut self) -> Vec<(String, TrapAction)> {
-        if self.is_on("functrace") {
+    fn run_function_body(&mut self, function: &Function) -> Run {
+        if !self.traps.is_empty() {
+            self.line = function.body.line.max(1);
+            let text = self.command_text.clone();
+            if !self.debug_trap(|| text)? {
+                return Ok(());
+            }
+        }
+        self.execute_command(&function.body)
+    }
+
+    /// DEBUG and RETURN are not for functions unless `functrace` is on or the function has `-t`, and ERR is not unless
+    /// `errtrace` is on.
+    fn hide_function_traps(&mut self, name: &str) -> Vec<(String, TrapAction)> {
+        if self.traps.is_empty() {
             return Vec::new();
         }
-        ["DEBUG", "RETURN"].iter().filter_map(|name| self.traps.remove_entry(*name)).collect()
+        let traced = self.is_on("functrace") || self.traced_functions.iter().any(|traced| traced == name);
+        let mut hidden: Vec<&str> = if traced { Vec::new() } else { vec!["DEBUG", "RETURN"] };
+        if !self.is_on("errtrace") {
+            hidden.push("ERR");
+        }
+        hidden.iter().filter_map(|name| self.traps.remove_entry(*name)).collect()
     }
 
     fn show_function_traps(&mut self, traps: Vec<(String, TrapAction)>) {

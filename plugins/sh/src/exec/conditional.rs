@@ -23,12 +23,12 @@ impl Shell {
             Test::Or(left, right) => self.holds(left)? || self.holds(right)?,
             Test::Word(word) => {
                 let text = self.expand_single(word)?;
-                self.trace_text(&format!("[[ -n {text} ]]"));
+                self.trace(|| format!("[[ -n {text} ]]"));
                 !text.is_empty()
             }
             Test::Unary(operator, word) => {
                 let text = self.expand_single(word)?;
-                self.trace_text(&format!("[[ -{operator} {text} ]]"));
+                self.trace(|| format!("[[ -{operator} {text} ]]"));
                 self.test_unary(operator, &text).map_err(|error| self.test_failed(&error))?
             }
             Test::Binary(left, operator, right) => self.compare(left, operator, right)?,
@@ -46,18 +46,18 @@ impl Shell {
         match operator {
             "==" | "=" | "!=" => {
                 let pattern = self.expand_pattern(right)?;
-                self.trace_text(&format!("[[ {text} {operator} {pattern} ]]"));
+                self.trace(|| format!("[[ {text} {operator} {pattern} ]]"));
                 let mut options = self.pattern_options();
                 options.extglob = true;
                 Ok(Pattern::new(&pattern, options).matches(&text) == (operator != "!="))
             }
             "=~" => {
-                let pattern = self.expand_pattern(right)?;
+                let pattern = self.expand_regex(right)?;
                 self.match_regex(&text, &pattern)
             }
             _ => {
                 let right = self.expand_single(right)?;
-                self.trace_text(&format!("[[ {text} {operator} {right} ]]"));
+                self.trace(|| format!("[[ {text} {operator} {right} ]]"));
                 if operator.starts_with('-') && operator.len() == 3 && !["-nt", "-ot", "-ef"].contains(&operator) {
                     let left = self.arithmetic(&text).map_err(|message| self.expansion_error(&message))?;
                     let right = self.arithmetic(&right).map_err(|message| self.expansion_error(&message))?;

@@ -1,6 +1,6 @@
 //! Lists, and-or lists, single commands, and `set -e`.
 
-use crate::state::{Run, Shell, Stop, TrapAction};
+use crate::state::{Run, Shell, Stop};
 use crate::syntax::{AndOr, Command, CommandKind, List, Pipeline};
 
 impl Shell {
@@ -99,12 +99,7 @@ impl Shell {
         if self.unchecked > 0 {
             return Ok(());
         }
-        if let Some(TrapAction::Run(text)) = self.traps.get("ERR").cloned() {
-            let inside = self.frames.iter().any(|frame| frame.is_function) || self.subshell > 0;
-            if !inside || self.is_on("errtrace") {
-                self.run_trap(&text)?;
-            }
-        }
+        self.run_named_trap("ERR")?;
         if self.is_on("errexit") { Err(Stop::Exit) } else { Ok(()) }
     }
 

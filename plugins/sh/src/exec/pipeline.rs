@@ -3,7 +3,7 @@
 use super::simple::Found;
 use super::spawn::CapturePipes;
 use crate::state::{Run, Shell};
-use crate::syntax::{AndOr, Command, CommandKind, Item, List, Pipeline, RedirectOp, list_text};
+use crate::syntax::{AndOr, Command, CommandKind, Item, List, Pipeline, RedirectOp, list_text, simple_text};
 use crate::system::{Errno, Fd, Group};
 use std::rc::Rc;
 
@@ -100,6 +100,9 @@ impl Shell {
             let stage = self.start_stage(command, (input, None), self.group_of(group), pipes)?;
             return Ok(LastStage { stage, result: Ok(()) });
         }
+        if !self.debug_stage(command)? {
+            return Ok(LastStage { stage: Stage::Finished(0), result: Ok(()) });
+        }
         let saved = self.fds.remove(&0);
         self.fds.extend(input.map(|fd| (0, fd)));
         let mut result = Ok(());
@@ -109,9 +112,30 @@ impl Shell {
             let command = command.clone();
             self.in_subshell(|shell| shell.execute_command(&command));
         }
+        self.debugged = false;
         self.fds.remove(&0);
         self.fds.extend(saved.map(|fd| (0, fd)));
         Ok(LastStage { stage: Stage::Finished(self.status), result })
+    }
+
+    /// Whether a command is a builtin that executes no other commands.
+    fn is_plain_builtin(&self, command: &Command) -> bool {
+        let CommandKind::Simple { words, .. } = &command.kind else { return false };
+        let Some(name) = words.first().and_then(crate::syntax::Word::literal) else { return false };
+        !["eval", ".", "source", "command", "builtin"].contains(&name)
+            && matches!(self.find_command(name), Found::Builtin(_) | Found::Special(_))
+    }
+
+    /// DEBUG before a stage that is a simple command: the shell executes it, not the process of the stage.
+    fn debug_stage(&mut self, command: &Command) -> Run<bool> {
+        let CommandKind::Simple { assignments, words } = &command.kind else { return Ok(true) };
+        if self.traps.is_empty() {
+            return Ok(true);
+        }
+        self.line = command.line.max(1);
+        let runs = self.debug_trap(|| simple_text(assignments, words, &command.redirects))?;
+        self.debugged = true;
+        Ok(runs)
     }
 
     /// Whether a command is a program by its first word, as far as that can be told before it is expanded.
@@ -131,19 +155,26 @@ impl Shell {
         group: Group,
         pipes: &mut CapturePipes,
     ) -> Run<Stage> {
+        if !self.debug_stage(command)? {
+            return Ok(Stage::Finished(0));
+        }
         let outer = self.clone();
         self.fds.extend(input.map(|fd| (0, fd)));
         self.fds.extend(output.map(|fd| (1, fd)));
         let stage = if self.is_program(command) && !may_wait(command) {
+            self.debugged = false;
             self.start_program(command, group, false, pipes)
         } else {
             let text = command_text(command);
+            // The failure of a builtin counts in the shell, for the whole of the pipeline.
+            self.unchecked += u32::from(self.is_plain_builtin(command));
             self.line = command.line.max(1);
             Ok(self.start_shell(&text, group, false, pipes))
         };
         let status = self.status;
         *self = outer;
         self.status = status;
+        self.debugged = false;
         match stage {
             Ok(stage) => Ok(stage),
             // What stops a subshell ends only that.

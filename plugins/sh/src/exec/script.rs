@@ -13,7 +13,9 @@ impl Shell {
             return Err(Stop::Exit);
         }
         self.depth += 1;
+        self.trace_level += usize::from(!whole);
         let result = self.execute_all(parser, whole);
+        self.trace_level -= usize::from(!whole);
         self.depth -= 1;
         result
     }

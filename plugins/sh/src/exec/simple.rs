@@ -2,7 +2,7 @@
 
 use crate::builtins::{self, Builtin};
 use crate::state::{Run, ScopeKind, Shell, Stop, Value, Variable};
-use crate::syntax::{Assignment, Part, Redirect, Word};
+use crate::syntax::{Assignment, Part, Redirect, Word, simple_text};
 use crate::text::quote;
 
 /// What a command name means.
@@ -20,9 +20,15 @@ impl Shell {
         if !self.substitutions.is_empty() {
             self.substitutions.clear();
         }
-        if self.in_trap == 0 && !self.traps.is_empty() {
-            self.command_text = simple_text(assignments, words);
-            self.debug_trap(|| simple_text(assignments, words))?;
+        let debugged = std::mem::take(&mut self.debugged);
+        if !self.traps.is_empty() {
+            let text = || simple_text(assignments, words, redirects);
+            if self.in_trap == 0 {
+                self.command_text = text();
+            }
+            if !debugged && !self.debug_trap(text)? {
+                return Ok(());
+            }
         }
         let fields = self.command_fields(words)?;
         let Some(name) = fields.first().cloned() else {
@@ -88,8 +94,10 @@ impl Shell {
         }
         for assignment in assignments {
             let value = self.execute_assignment(assignment)?;
-            let operator = if assignment.append { "+=" } else { "=" };
-            self.trace_text(&format!("{}{operator}{}", assignment.name, quote(&value).replace("''", "")));
+            if self.is_on("xtrace") {
+                let operator = if assignment.append { "+=" } else { "=" };
+                self.trace_text(&format!("{}{operator}{}", assignment.name, quote(&value).replace("''", "")));
+            }
         }
         self.status = self.substitution_status.unwrap_or(0);
         self.last_argument.clear();
@@ -97,7 +105,7 @@ impl Shell {
     }
 
     pub(super) fn find_command(&self, name: &str) -> Found {
-        let builtin = builtins::find(name);
+        let builtin = self.builtin_of(name);
         match builtin {
             Some(builtin) if self.posix() && builtins::is_special(name) => Found::Special(builtin),
             builtin => match (self.functions.get(name), builtin) {
@@ -237,6 +245,13 @@ impl Shell {
         self.trace_text(&words.join(" "));
     }
 
+    /// Writes a line of `set -x`, which is made only then.
+    pub(crate) fn trace(&mut self, text: impl FnOnce() -> String) {
+        if self.is_on("xtrace") {
+            self.trace_text(&text());
+        }
+    }
+
     /// Writes a line of `set -x`.
     #[inline(never)]
     pub(crate) fn trace_text(&mut self, text: &str) {
@@ -255,16 +270,6 @@ impl Shell {
         // Nobody can be told if the trace cannot be written.
         let _ = self.write_to(number, &format!("{repeated}{}{text}\n", chars.as_str()));
     }
-}
-
-/// A simple command without its redirections, as text.
-fn simple_text(assignments: &[Assignment], words: &[Word]) -> String {
-    let assigned = |assignment: &Assignment| {
-        let operator = if assignment.append { "+=" } else { "=" };
-        format!("{}{operator}{}", assignment.name, assignment.value.raw)
-    };
-    let texts = assignments.iter().map(assigned).chain(words.iter().map(|word| word.raw.clone()));
-    texts.collect::<Vec<_>>().join(" ")
 }
 
 /// Whether a word begins with `name=`, `name+=` or `name[..]=`.

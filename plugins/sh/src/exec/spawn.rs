@@ -5,6 +5,7 @@ mod capture;
 pub(super) use capture::{Capture, CapturePipes};
 
 use crate::state::{Run, Shell, Stop, TrapAction, status_of};
+use crate::syntax::function_text;
 use crate::system::{Change, Errno, FileKind, Group, Request};
 
 impl Shell {
@@ -64,7 +65,8 @@ impl Shell {
             self.traps.remove("EXIT");
             return Err(Stop::Exit);
         }
-        let env = self.environment(path);
+        let mut env = self.variables.environment();
+        self.export_functions(&mut env);
         let fds = self.fds.iter().map(|(number, fd)| (*number, fd.clone())).collect();
         let mut request = Request {
             program: path,
@@ -97,7 +99,21 @@ impl Shell {
         let mut env = self.variables.environment();
         env.retain(|(name, _)| name != "_");
         env.push(("_".to_owned(), path.to_owned()));
+        self.export_functions(&mut env);
         env
+    }
+
+    /// Functions in the environment, as bash passes them on.
+    fn export_functions(&self, env: &mut Vec<(String, String)>) {
+        for name in &self.exported_functions {
+            if let Some(function) = self.functions.get(name) {
+                let text = function_text("", &function.body);
+                env.push((
+                    format!("BASH_FUNC_{name}%%"),
+                    format!("() {}", text.trim_start_matches(" ()").trim_start()),
+                ));
+            }
+        }
     }
 
     /// The signals that children ignore: those that the shell ignores, and INT and QUIT in the background.
@@ -201,6 +217,8 @@ impl Shell {
                 Ok(path)
             }
             Some((_, false)) => Err((126, Errno::EACCES.text.to_owned())),
+            // Without a PATH a name is a file.
+            None if search.is_empty() => Err((127, Errno::ENOENT.text.to_owned())),
             None => Err((127, "command not found".to_owned())),
         }
     }

@@ -52,10 +52,10 @@ impl Shell {
 
     /// The end of a subshell: its trap on EXIT.
     pub(super) fn end_subshell(&mut self, result: Run) {
-        if let Err(Stop::Discard) = result
-            && self.status == 0
-        {
-            self.status = 1;
+        match result {
+            Err(Stop::Discard) if self.status == 0 => self.status = 1,
+            Err(Stop::Return) => self.take_returned(),
+            _ => {}
         }
         self.run_exit_trap();
     }
@@ -91,7 +91,11 @@ impl Shell {
     pub(crate) fn backquote_substitution(&mut self, source: &str) -> Run<String> {
         let line = self.line;
         let source = source.to_owned();
-        self.captured(|shell| shell.execute_text(&source, line))
+        self.captured(|shell| {
+            // Text counts as one more level for `set -x`, as the substitution does already.
+            shell.trace_level -= 1;
+            shell.execute_text(&source, line)
+        })
     }
 
     #[inline(never)]

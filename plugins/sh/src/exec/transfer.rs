@@ -4,7 +4,7 @@
 //! [`Shell::resume`] reads them.
 
 use crate::state::{Frame, Kind, Options, Run, SET_OPTIONS, SHOPTS, Shell, TrapAction, Value, Variable};
-use crate::syntax::{CommandKind, Parser, TextLines, function_text};
+use crate::syntax::{Command, CommandKind, Parser, TextLines, function_text};
 use std::rc::Rc;
 
 #[derive(Default)]
@@ -63,6 +63,7 @@ impl Shell {
         out.number(self.subshell);
         out.number(self.depth);
         out.number(self.trace_level);
+        out.number(i32::from(self.debugged));
         out.number(self.random);
         out.field(&self.last_argument);
         out.field(self.read_from);
@@ -72,6 +73,8 @@ impl Shell {
         let aliases: Vec<String> =
             self.aliases.iter().flat_map(|(name, value)| [name.clone(), value.clone()]).collect();
         out.list(aliases.iter());
+        out.list(self.disabled.iter());
+        out.list(self.exported_functions.iter());
         self.write_variables(&mut out);
         out.number(self.functions.len());
         for (name, function) in self.functions.iter() {
@@ -145,7 +148,9 @@ impl Shell {
         self.line = from.number();
         self.subshell = from.number();
         self.depth = from.number();
-        self.trace_level = from.number();
+        // The commands are text, which counts as one more level.
+        self.trace_level = from.number::<usize>().saturating_sub(1);
+        let debugged: i32 = from.number();
         self.random = from.number();
         self.last_argument = from.field().to_owned();
         self.read_from = ["-c", "stdin", "file"]
@@ -166,6 +171,8 @@ impl Shell {
         }
         let aliases = from.list();
         self.aliases = Rc::new(aliases.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect());
+        self.disabled = from.list();
+        self.exported_functions = from.list();
         self.variables = crate::state::Variables::new();
         self.read_variables(&mut from);
         self.read_functions(&mut from);
@@ -179,10 +186,11 @@ impl Shell {
         for _ in 0..count {
             let (name, source) = (from.field().to_owned(), from.field().to_owned());
             let (line, function): (u32, i32) = (from.number(), from.number());
-            self.frames.push(Frame { name, source, line, is_function: function != 0 });
+            self.frames.push(Frame { name, source, line, is_function: function != 0, arguments: None, options: None });
         }
         self.directories = from.list();
         self.become_subshell();
+        self.debugged = debugged != 0;
         let commands = from.field().to_owned();
         self.exec_last = is_one_program(self, &commands);
         let result = self.execute_text(&commands, self.line);
@@ -254,17 +262,37 @@ impl Shell {
             let source = from.field().to_owned();
             let line: u32 = from.number();
             let text = from.field();
-            let mut options = self.parse_options();
-            options.expand_aliases = false;
-            options.extglob = true;
-            let mut lines = TextLines::new(text);
-            let Ok(Some(list)) = Parser::new(&mut lines, line).next_command(&options) else { continue };
-            let command = &list.items[0].and_or.first.commands[0];
-            if let CommandKind::Function { body, .. } = &command.kind {
-                functions.insert(name, Rc::new(crate::state::Function { body: body.clone(), source, line }));
+            if let Some(body) = self.parse_function(text, line) {
+                functions.insert(name, Rc::new(crate::state::Function { body, source, line }));
             }
         }
         self.functions = Rc::new(functions);
+    }
+}
+
+impl Shell {
+    /// The body of a function whose definition is the whole of a text.
+    fn parse_function(&self, text: &str, line: u32) -> Option<Rc<Command>> {
+        let mut options = self.parse_options();
+        options.expand_aliases = false;
+        options.extglob = true;
+        let mut lines = TextLines::new(text);
+        let mut parser = Parser::new(&mut lines, line);
+        let list = parser.next_command(&options).ok()??;
+        let [item] = list.items.as_slice() else { return None };
+        let [command] = item.and_or.first.commands.as_slice() else { return None };
+        let CommandKind::Function { body, .. } = &command.kind else { return None };
+        let alone = item.and_or.rest.is_empty() && !item.background;
+        (alone && matches!(parser.next_command(&options), Ok(None))).then(|| body.clone())
+    }
+
+    /// Takes over a function of the environment. Anything but one definition is not executed, and is left out.
+    pub(crate) fn import_function(&mut self, name: &str, value: &str) {
+        if let Some(body) = self.parse_function(&format!("{name} {value}"), 1) {
+            let function = crate::state::Function { body, source: "environment".to_owned(), line: 1 };
+            Rc::make_mut(&mut self.functions).insert(name.to_owned(), Rc::new(function));
+            self.exported_functions.push(name.to_owned());
+        }
     }
 }
 

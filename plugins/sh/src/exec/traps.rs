@@ -61,25 +61,36 @@ impl Shell {
         before.or_else(|| self.system.next_signal())
     }
 
-    /// Executes the text of a trap. `$?` is afterwards what it was before.
+    /// Executes the text of a trap. `$?` is afterwards what it was before. Gives the status of the trap.
     #[inline(never)]
-    pub(crate) fn run_trap(&mut self, text: &str) -> Run {
+    pub(crate) fn run_trap(&mut self, text: &str) -> Run<i32> {
         let (status, outer, line) = (self.status, self.trap_status, self.line);
         let pipe_status = self.pipe_status.clone();
         self.trap_status = Some(status);
         self.in_trap += 1;
+        let frames = std::mem::replace(&mut self.trap_frames, self.frames.len());
         let result = self.execute_trap_text(text, status);
+        self.trap_frames = frames;
         self.in_trap -= 1;
         self.trap_status = outer;
         self.pipe_status = pipe_status;
         self.line = line;
         match result {
-            Ok(()) | Err(Stop::Discard) => {
-                self.status = status;
-                Ok(())
-            }
+            Ok(()) | Err(Stop::Discard) => Ok(std::mem::replace(&mut self.status, status)),
             Err(stop) => Err(stop),
         }
+    }
+
+    /// Executes the trap on DEBUG, ERR or RETURN, unless it is being executed.
+    pub(super) fn run_named_trap(&mut self, name: &'static str) -> Run<i32> {
+        let Some(TrapAction::Run(text)) = self.traps.get(name).cloned() else { return Ok(0) };
+        if self.running_traps.contains(&name) {
+            return Ok(0);
+        }
+        self.running_traps.push(name);
+        let result = self.run_trap(&text);
+        self.running_traps.pop();
+        result
     }
 
     fn execute_trap_text(&mut self, text: &str, status: i32) -> Run {
@@ -89,18 +100,24 @@ impl Shell {
         self.execute_parsed(&mut parser, false)
     }
 
-    /// The trap on DEBUG, before a command.
-    pub(super) fn debug_trap(&mut self, text: impl FnOnce() -> String) -> Run {
-        if self.in_trap > 0 {
-            return Ok(());
+    /// The trap on DEBUG, before a command. False: the command is not executed, since the trap failed under `extdebug`.
+    pub(super) fn debug_trap(&mut self, text: impl FnOnce() -> String) -> Run<bool> {
+        if self.traps.is_empty() || !self.traps.contains_key("DEBUG") || self.running_traps.contains(&"DEBUG") {
+            return Ok(true);
         }
-        match self.traps.get("DEBUG").cloned() {
-            Some(TrapAction::Run(action)) => {
-                self.command_text = text();
-                self.run_trap(&action)
-            }
-            _ => Ok(()),
+        if self.in_trap == 0 {
+            self.command_text = text();
         }
+        let status = self.run_named_trap("DEBUG")?;
+        if !self.is_on("extdebug") || status == 0 {
+            return Ok(true);
+        }
+        if status == 2 && !self.frames.is_empty() {
+            self.returned = Some(2);
+            return Err(Stop::Return);
+        }
+        self.status = 0;
+        Ok(false)
     }
 
     /// The trap on EXIT, once.
@@ -120,15 +137,17 @@ impl Shell {
         self.trap_status = outer;
     }
 
-    /// The trap on RETURN, at the end of a function.
+    /// The trap on RETURN, at the end of a function or a sourced script. `$?` is then the status of `return`.
     pub(crate) fn return_trap(&mut self, result: Run) -> Run {
-        match self.traps.get("RETURN").cloned() {
-            Some(TrapAction::Run(text)) => {
-                self.run_trap(&text)?;
-                result
-            }
-            _ => result,
-        }
+        let returned = self.returned.take();
+        self.run_named_trap("RETURN")?;
+        self.status = returned.unwrap_or(self.status);
+        result
+    }
+
+    /// `$?` is that of the last `return`.
+    pub(crate) fn take_returned(&mut self) {
+        self.status = self.returned.take().unwrap_or(self.status);
     }
 
     /// Looks which jobs have changed, without waiting.

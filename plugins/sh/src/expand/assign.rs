@@ -1,6 +1,6 @@
 //! Assignments to variables, elements and arrays.
 
-use crate::state::{Assoc, Kind, Run, Shell, Value, Variable};
+use crate::state::{Assoc, Kind, Run, Shell, Stop, Value, Variable};
 use crate::syntax::{ArrayItem, Assignment, ParseOptions, Parser, Subscript, TextLines};
 use crate::text::{quote, quote_double};
 use std::collections::BTreeMap;
@@ -14,6 +14,10 @@ impl Shell {
         let (name, reference_key) = self.resolve(name);
         let key = key.map(str::to_owned).or(reference_key);
         let name = name.as_str();
+        if name.is_empty() || key.as_deref() == Some("@") && !self.is_assoc(name) {
+            let subscript = key.map_or(String::new(), |key| format!("[{key}]"));
+            return Err(format!("{name}{subscript}: bad array subscript"));
+        }
         let found = self.variables.get(name);
         if found.is_some_and(|variable| variable.readonly) {
             return Err(format!("{name}: readonly variable"));
@@ -37,9 +41,14 @@ impl Shell {
         let all_export = self.is_on("allexport");
         let variable = self.variables.get_mut(name);
         set_value(variable, key.as_deref(), text);
-        variable.exported |= all_export;
+        // Arrays are not exported by `set -a`.
+        variable.exported |= all_export && variable.kind == Kind::Scalar;
         self.assigned(name);
         Ok(())
+    }
+
+    fn is_assoc(&self, name: &str) -> bool {
+        self.variables.get(name).is_some_and(|variable| variable.kind == Kind::Assoc)
     }
 
     /// Whether an assignment to a computed variable does nothing.
@@ -70,6 +79,17 @@ impl Shell {
 
     /// Executes one assignment of a command.
     pub(crate) fn execute_assignment(&mut self, assignment: &Assignment) -> Run<String> {
+        if self.variables.get(&assignment.name).is_some_and(|variable| variable.nameref) {
+            let (target, subscript) = self.resolve(&assignment.name);
+            if target.is_empty() {
+                // That was reported.
+                self.status = 1;
+                return Err(Stop::Discard);
+            }
+            if let Some(subscript) = subscript.filter(|_| assignment.array.is_some()) {
+                return Err(self.assignment_error(&format!("`{target}[{subscript}]': not a valid identifier")));
+            }
+        }
         if let Some(items) = &assignment.array {
             let values = self.array_values(&assignment.name, items, assignment.append)?;
             self.set_array(&assignment.name, values).map_err(|message| self.assignment_error(&message))?;
@@ -95,7 +115,7 @@ impl Shell {
     }
 
     /// Reports an assignment that failed.
-    pub(crate) fn assignment_error(&mut self, message: &str) -> crate::state::Stop {
+    pub(crate) fn assignment_error(&mut self, message: &str) -> Stop {
         self.expansion_error(message)
     }
 
@@ -183,11 +203,9 @@ impl Shell {
         if self.is_dynamic(&name) && self.refuses(&name)? {
             return Ok(());
         }
-        let all_export = self.is_on("allexport");
         let variable = self.variables.get_mut(&name);
         variable.kind = if matches!(value, Value::Assoc(_)) { Kind::Assoc } else { Kind::Indexed };
         variable.value = value;
-        variable.exported |= all_export;
         Ok(())
     }
 

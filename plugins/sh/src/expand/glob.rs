@@ -52,7 +52,8 @@ impl Shell {
         }
         let options = PatternOptions { extglob, fold: self.is_on("nocaseglob") };
         let pattern = Pattern::new(component, options);
-        let dots = self.is_on("dotglob") || pattern.begins_with_dot();
+        let ignores = self.text_of("GLOBIGNORE").is_some_and(|ignored| !ignored.is_empty());
+        let dots = self.is_on("dotglob") || ignores || pattern.begins_with_dot();
         let mut names = self.names_in(prefix);
         if pattern.begins_with_dot() && !self.is_on("globskipdots") {
             names.extend([".".to_owned(), "..".to_owned()]);

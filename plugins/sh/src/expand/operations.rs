@@ -162,7 +162,11 @@ impl Shell {
             };
         }
         if operator == 'A' {
+            let (name, _) = self.resolve(name);
             let Got::One(Some(text)) = &got else {
+                if !all && variable.value != Value::Unset {
+                    return Got::One(Some(format!("declare -{letters} {name}")));
+                }
                 let text = super::assign::array_literal_text(&variable.value);
                 return Got::One(text.map(|text| format!("declare -{letters} {name}={text}")));
             };

@@ -31,6 +31,11 @@ impl Shell {
             "0" => Some(self.name.clone()),
             "_" => Some(self.last_argument.clone()),
             "RANDOM" if self.is_random() => Some(self.next_random().to_string()),
+            _ if self.variables.get(name).is_some_and(|variable| variable.nameref)
+                && self.resolve(name).0 == "RANDOM" =>
+            {
+                Some(self.next_random().to_string())
+            }
             _ if name.as_bytes()[0].is_ascii_digit() => {
                 let number: usize = name.parse().ok()?;
                 if number == 0 { Some(self.name.clone()) } else { self.positional.get(number - 1).cloned() }
@@ -58,6 +63,9 @@ impl Shell {
     }
 
     fn keys(&self, name: &str) -> Vec<String> {
+        if self.refers_to_element(name) {
+            return Vec::new();
+        }
         match self.variable(name).map(|variable| variable.value) {
             None | Some(Value::Unset) => Vec::new(),
             Some(Value::Scalar(_)) => vec!["0".to_owned()],
@@ -90,13 +98,26 @@ impl Shell {
     fn fetch(&mut self, name: &str, subscript: Option<&Subscript>) -> Run<Got> {
         match (name, subscript) {
             ("@" | "*", _) => Ok(Got::Many { values: self.positional.as_ref().clone(), joined: name == "*" }),
+            // Of a reference to an element bash gives no elements.
+            (_, Some(subscript)) if self.refers_to_element(name) => Ok(match subscript {
+                Subscript::Index(_) => Got::One(None),
+                Subscript::All => Got::Many { values: Vec::new(), joined: false },
+                Subscript::Joined => Got::Many { values: Vec::new(), joined: true },
+            }),
             (_, Some(Subscript::All)) => Ok(Got::Many { values: self.array(name), joined: false }),
             (_, Some(Subscript::Joined)) => Ok(Got::Many { values: self.array(name), joined: true }),
             (_, None) => Ok(Got::One(self.parameter(name))),
             (_, Some(Subscript::Index(word))) => {
                 let text = self.expand_quoted(word)?;
-                let key = self.subscript_key(name, &text).map_err(|message| self.expansion_error(&message))?;
-                Ok(Got::One(self.element(name, &key)))
+                match self.subscript_key(name, &text) {
+                    Ok(key) => Ok(Got::One(self.element(name, &key))),
+                    // An index before the first element is reported, and is no value.
+                    Err(message) if message.ends_with(": bad array subscript") => {
+                        self.report(&message);
+                        Ok(Got::One(None))
+                    }
+                    Err(message) => Err(self.expansion_error(&message)),
+                }
             }
         }
     }
@@ -105,7 +126,10 @@ impl Shell {
     fn indirect(&mut self, parameter: &Parameter) -> Run<Option<(String, Option<Subscript>)>> {
         let target = if let Some(variable) = self.variables.get(&parameter.name).filter(|variable| variable.nameref) {
             // Of a reference it is the name that it refers to.
-            let text = variable.text().cloned().unwrap_or_default();
+            let text = match self.resolve(&parameter.name) {
+                (name, None) => name,
+                _ => variable.text().cloned().unwrap_or_default(),
+            };
             return Ok(Some((String::new(), Some(Subscript::Index(Word::quoted(&text))))));
         } else {
             match self.fetch(&parameter.name, parameter.subscript.as_ref())? {
@@ -193,6 +217,9 @@ impl Shell {
         }
         self.check_set(parameter, target.0, &got)?;
         let got = match &parameter.op {
+            ParameterOp::Length if target.1.is_none() && self.refers_to_element(target.0) => {
+                Got::One(Some("0".to_owned()))
+            }
             ParameterOp::Length => {
                 let length = match &got {
                     Got::One(text) => text.as_ref().map_or(0, |text| text.chars().count()),
@@ -221,6 +248,9 @@ impl Shell {
     /// `set -u`: a parameter that is not set is an error.
     fn check_set(&mut self, parameter: &Parameter, name: &str, got: &Got) -> Run {
         if !self.is_on("nounset") || !matches!(got, Got::One(None)) || name == "@" || name == "*" {
+            return Ok(());
+        }
+        if self.refers_to_element(name) {
             return Ok(());
         }
         let shown = match &parameter.subscript {

@@ -152,6 +152,26 @@ impl Shell {
         Ok(pattern_of(&pieces))
     }
 
+    /// Expands a word to a regular expression, in which what was quoted has backslashes.
+    pub(crate) fn expand_regex(&mut self, word: &Word) -> Run<String> {
+        let pieces = self.pieces(word, Mode { single: true, tilde: true, ..Mode::default() })?;
+        let mut all = String::new();
+        for piece in pieces {
+            match piece {
+                Piece::Text { text, quoted, .. } => {
+                    for next in text.chars() {
+                        if quoted && next.is_ascii_punctuation() {
+                            all.push('\\');
+                        }
+                        all.push(next);
+                    }
+                }
+                Piece::Break => all.push(' '),
+            }
+        }
+        Ok(all)
+    }
+
     /// Reports an error in an expansion and ends what is executed.
     pub(crate) fn expansion_error(&mut self, message: &str) -> Stop {
         self.report(message);

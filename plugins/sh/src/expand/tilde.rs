@@ -7,7 +7,7 @@ impl Shell {
     /// `assignment`. `more`: other parts of the word follow. Returns a home that is not to be split, and the rest.
     pub(super) fn tildes(&self, text: &str, first: bool, more: bool, assignment: bool) -> (Option<String>, String) {
         if !assignment {
-            return match self.tilde(text, more, false) {
+            return match self.tilde(text, more, !self.posix()) {
                 Some((home, length)) if first => (Some(home), text[length..].to_owned()),
                 _ => (None, text.to_owned()),
             };
@@ -30,6 +30,14 @@ impl Shell {
         (Some(result), String::new())
     }
 
+    /// The directory that `~N`, `~+N` or `~-N` names: by its place on the stack, from its end with `-`.
+    fn directory_at(&self, place: &str) -> Option<String> {
+        let number: usize = place.trim_start_matches(['+', '-']).parse().ok()?;
+        let all: Vec<&String> = std::iter::once(&self.cwd).chain(self.directories.iter().rev()).collect();
+        let at = if place.starts_with('-') { all.len().checked_sub(number + 1)? } else { number };
+        all.get(at).map(|path| (*path).clone())
+    }
+
     /// The home that `~`, `~user`, `~+` or `~-` at the beginning names, and how long that name is.
     fn tilde(&self, text: &str, more: bool, colons: bool) -> Option<(String, usize)> {
         let rest = text.strip_prefix('~')?;
@@ -46,6 +54,9 @@ impl Shell {
             })?,
             "+" => self.text_of("PWD")?,
             "-" => self.text_of("OLDPWD")?,
+            place if place.trim_start_matches(['+', '-']).bytes().all(|byte| byte.is_ascii_digit()) => {
+                self.directory_at(place)?
+            }
             user => self.system.home_of(user)?,
         };
         // Two slashes in a row would be another path.

@@ -43,6 +43,10 @@ pub(crate) struct Frame {
     /// The line of the caller.
     pub(crate) line: u32,
     pub(crate) is_function: bool,
+    /// The arguments, under `extdebug`.
+    pub(crate) arguments: Option<Rc<Vec<String>>>,
+    /// The options that `local -` saved.
+    pub(crate) options: Option<Options>,
 }
 
 /// What a trap does.
@@ -61,6 +65,8 @@ pub(crate) struct Shell {
     pub(crate) exported_functions: Vec<String>,
     pub(crate) readonly_functions: Vec<String>,
     pub(crate) aliases: Rc<BTreeMap<String, String>>,
+    /// Builtins that `enable -n` turned off.
+    pub(crate) disabled: Vec<String>,
     pub(crate) options: Options,
     /// `$0`.
     pub(crate) name: String,
@@ -79,6 +85,18 @@ pub(crate) struct Shell {
     /// The traps of the shell that this one is a subshell of: `trap` lists them until one is set.
     pub(crate) outer_traps: Option<BTreeMap<String, TrapAction>>,
     pub(crate) in_trap: u32,
+    /// The traps on DEBUG, ERR and RETURN that are executed: they do not begin again.
+    pub(crate) running_traps: Vec<&'static str>,
+    /// How many calls there were when the innermost trap began.
+    pub(crate) trap_frames: usize,
+    /// Whether DEBUG was executed already for the next simple command.
+    pub(crate) debugged: bool,
+    /// The status of `return`, until the call has ended.
+    pub(crate) returned: Option<i32>,
+    /// Functions with the attribute `-t`.
+    pub(crate) traced_functions: Vec<String>,
+    /// The arguments of the script.
+    pub(crate) arguments: Rc<Vec<String>>,
     pub(crate) frames: Vec<Frame>,
     pub(crate) loops: u32,
     /// How deeply executing is nested, for the bound on the stack.
@@ -129,6 +147,9 @@ pub(crate) struct Shell {
     pub(crate) mask: u32,
 }
 
+/// The most name references in a row.
+const MAX_REFERENCES: usize = 8;
+
 impl Shell {
     pub(crate) fn new(system: Rc<dyn System>, name: &str) -> Self {
         let identity = system.identity();
@@ -142,6 +163,7 @@ impl Shell {
             exported_functions: Vec::new(),
             readonly_functions: Vec::new(),
             aliases: Rc::default(),
+            disabled: Vec::new(),
             options: Options::new(),
             name: name.to_owned(),
             positional: Rc::default(),
@@ -154,6 +176,12 @@ impl Shell {
             traps: BTreeMap::new(),
             outer_traps: None,
             in_trap: 0,
+            running_traps: Vec::new(),
+            trap_frames: 0,
+            debugged: false,
+            returned: None,
+            traced_functions: Vec::new(),
+            arguments: Rc::default(),
             frames: Vec::new(),
             loops: 0,
             depth: 0,
@@ -268,23 +296,33 @@ impl Shell {
 
     // Variables.
 
-    /// The name behind a name reference, and the subscript in it.
+    /// The name behind a name reference, and the subscript in it. A circular reference, which is reported, and a chain
+    /// that is too long give the empty name.
     pub(crate) fn resolve(&self, name: &str) -> (String, Option<String>) {
-        let mut name = name.to_owned();
-        for _ in 0..16 {
-            let target = match self.variables.get(&name) {
-                Some(variable) if variable.nameref => variable.text().cloned().unwrap_or_default(),
-                _ => return (name, None),
+        let mut target = name;
+        for _ in 0..=MAX_REFERENCES {
+            let next = match self.variables.get(target) {
+                Some(variable) if variable.nameref => variable.text().map_or("", String::as_str),
+                _ => return (target.to_owned(), None),
             };
-            if target.is_empty() {
-                return (name, None);
+            if next.is_empty() {
+                return (target.to_owned(), None);
             }
-            if let Some((array, subscript)) = target.split_once('[') {
+            if let Some((array, subscript)) = next.split_once('[') {
                 return (array.to_owned(), subscript.strip_suffix(']').map(str::to_owned));
             }
-            name = target;
+            if next == name {
+                self.report(&format!("warning: {name}: circular name reference"));
+                break;
+            }
+            target = next;
         }
-        (name, None)
+        (String::new(), None)
+    }
+
+    /// Whether a name refers to an element of an array.
+    pub(crate) fn refers_to_element(&self, name: &str) -> bool {
+        self.variables.get(name).is_some_and(|variable| variable.nameref) && self.resolve(name).1.is_some()
     }
 
     /// A variable with its value of now.
@@ -293,7 +331,15 @@ impl Shell {
         let variable = self.dynamic(&name).or_else(|| self.variables.get(&name).cloned())?;
         let Some(subscript) = subscript else { return Some(variable) };
         let text = match &variable.value {
-            Value::Indexed(elements) => subscript.parse().ok().and_then(|index: i64| elements.get(&index)),
+            Value::Indexed(elements) if subscript == "@" || subscript == "*" => {
+                let values: Vec<&str> = elements.values().map(String::as_str).collect();
+                return Some(Variable::scalar(values.join(" ")));
+            }
+            Value::Indexed(elements) => {
+                let end = elements.last_key_value().map_or(0, |(last, _)| last + 1);
+                let index = subscript.parse().ok().map(|index: i64| if index < 0 { index + end } else { index });
+                index.and_then(|index| elements.get(&index))
+            }
             Value::Assoc(elements) => elements.get(&subscript),
             Value::Scalar(text) if subscript == "0" => Some(text),
             _ => None,

@@ -5,6 +5,9 @@ use super::variables::Variable;
 
 const DYNAMIC: &[&str] = &[
     "BASHPID",
+    "BASH_ARGC",
+    "BASH_ARGV",
+    "BASH_ARGV0",
     "BASH_COMMAND",
     "BASH_LINENO",
     "BASH_SOURCE",
@@ -46,6 +49,7 @@ impl Shell {
         let text = match name {
             "BASHPID" => self.system.identity().id.to_string(),
             "BASH_COMMAND" => self.command_text.clone(),
+            "BASH_ARGV0" => self.name.clone(),
             "BASH_SUBSHELL" => self.subshell.to_string(),
             "EPOCHSECONDS" => self.system.now().as_secs().to_string(),
             "EPOCHREALTIME" => {
@@ -83,6 +87,14 @@ impl Shell {
 
     fn dynamic_array(&self, name: &str) -> Option<Variable> {
         let values: Vec<String> = match name {
+            "BASH_ALIASES" => {
+                let mut elements = super::variables::Assoc::default();
+                for (name, value) in self.aliases.iter() {
+                    elements.insert(name.clone(), value.clone());
+                }
+                let value = super::variables::Value::Assoc(elements);
+                return Some(Variable { value, kind: super::variables::Kind::Assoc, ..Variable::default() });
+            }
             "PIPESTATUS" => self.pipe_status.iter().map(ToString::to_string).collect(),
             "FUNCNAME" => {
                 if !self.frames.iter().any(|frame| frame.is_function) {
@@ -90,6 +102,11 @@ impl Shell {
                 }
                 self.call_names()
             }
+            "BASH_ARGC" => self.call_arguments().map(|arguments| arguments.len().to_string()).collect(),
+            "BASH_ARGV" => self
+                .call_arguments()
+                .flat_map(|arguments| arguments.iter().rev().cloned().collect::<Vec<_>>())
+                .collect(),
             "BASH_SOURCE" => self.call_sources(),
             "BASH_LINENO" => self.call_lines(),
             "DIRSTACK" => std::iter::once(self.cwd.clone()).chain(self.directories.iter().rev().cloned()).collect(),
@@ -102,6 +119,12 @@ impl Shell {
     /// Whether the bottom of the stack of calls is listed: a script that is a file is called `main`.
     fn lists_main(&self) -> bool {
         self.read_from == "file"
+    }
+
+    /// The arguments of the calls that `extdebug` saw, the innermost first, and those of the script.
+    fn call_arguments(&self) -> impl Iterator<Item = &Vec<String>> {
+        let calls = self.frames.iter().rev().filter_map(|frame| frame.arguments.as_deref());
+        calls.chain(std::iter::once(self.arguments.as_ref()))
     }
 
     /// FUNCNAME: the names of the calls, the innermost first.

@@ -423,9 +423,11 @@ impl<'a> Parser<'a> {
 
     fn pipeline(&mut self) -> Parsed<Pipeline> {
         let mut pipeline = Pipeline { negated: false, timed: None, commands: Vec::new() };
+        let mut negations = 0;
         loop {
             self.skip_blanks();
             if self.take_reserved("!") {
+                negations += 1;
                 pipeline.negated = !pipeline.negated;
             } else if pipeline.timed.is_none() && self.at_time() {
                 self.take_reserved("time");
@@ -437,7 +439,7 @@ impl<'a> Parser<'a> {
             }
         }
         self.skip_blanks();
-        let alone = pipeline.timed.is_some() || pipeline.negated && !self.options.posix;
+        let alone = pipeline.timed.is_some() || negations > 0 && !self.options.posix;
         if alone && matches!(self.peek(), None | Some('\n' | ';' | ')' | '&' | '|')) {
             return Ok(pipeline);
         }

@@ -5,6 +5,24 @@ use super::ast::{
     Subscript, Test, Word,
 };
 
+/// A simple command as text.
+pub(crate) fn simple_text(assignments: &[Assignment], words: &[Word], redirects: &[Redirect]) -> String {
+    let mut printer = Printer::default();
+    printer.simple(assignments, words);
+    for redirect in redirects {
+        printer.push(" ");
+        printer.redirect(redirect);
+    }
+    printer.finish()
+}
+
+/// A command without its redirections as text.
+pub(crate) fn kind_text(kind: &CommandKind) -> String {
+    let mut printer = Printer::default();
+    printer.kind(kind);
+    printer.finish()
+}
+
 /// A list as text.
 pub(crate) fn list_text(list: &List) -> String {
     let mut printer = Printer::default();

@@ -157,11 +157,15 @@ pub(super) fn kill(signals: &Signals, target: i64, signal: Option<&str>) -> Resu
             None => Ok(()),
         };
     };
-    let signal = signal_number(signal).and_then(Signal::from_named_raw).ok_or(Errno::EINVAL)?;
+    let sent = signal_number(signal).and_then(Signal::from_named_raw).ok_or(Errno::EINVAL)?;
     match pid {
-        Some(pid) if number > 0 => rustix::process::kill_process(pid, signal),
-        Some(pid) => rustix::process::kill_process_group(pid, signal),
-        None => rustix::process::kill_current_process_group(signal),
+        Some(pid) if number > 0 => rustix::process::kill_process(pid, sent),
+        Some(pid) => rustix::process::kill_process_group(pid, sent),
+        None => rustix::process::kill_current_process_group(sent),
     }
-    .map_err(errno)
+    .map_err(errno)?;
+    if target == 0 || target == i64::from(std::process::id()) {
+        signals.wait_for_own(signal);
+    }
+    Ok(())
 }

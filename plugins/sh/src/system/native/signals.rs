@@ -92,6 +92,24 @@ impl Signals {
         let _ = rustix::event::poll(&mut polled, timeout.as_ref());
     }
 
+    /// Waits for a signal that the process has sent to itself, and that another thread may be handling: POSIX's kill
+    /// returns after it has arrived.
+    pub(super) fn wait_for_own(&self, signal: &str) {
+        let arrived = || {
+            let caught = self.caught.borrow();
+            caught
+                .get(signal)
+                .is_none_or(|caught| caught.how != Disposition::Catch || caught.arrived.load(Ordering::SeqCst))
+        };
+        for _ in 0..100 {
+            self.clear();
+            if arrived() {
+                return;
+            }
+            self.wait(Some(Duration::from_millis(10)));
+        }
+    }
+
     /// Waits until a descriptor is readable. False: a caught signal arrived first.
     pub(super) fn wait_readable(&self, fd: BorrowedFd) -> bool {
         loop {
