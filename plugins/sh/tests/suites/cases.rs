@@ -141,6 +141,19 @@ pub(crate) fn run(mut command: Command, input: &str, folder: &Path, limit: Durat
     Ran { status: ended.then_some(status), stdout: text("out"), stderr: text("err") }
 }
 
+/// The status of a command as a shell shows it. None: it took too long.
+pub(crate) fn code_of(ran: &Ran) -> Option<i32> {
+    use std::os::unix::process::ExitStatusExt;
+    ran.status.map(|status| status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)))
+}
+
+/// Runs a program that the tests need.
+pub(crate) fn program_outside(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}\n{said}", output.status);
+}
+
 /// Runs something for each item, on as many threads as there are processors.
 pub(crate) fn each<T: Sync, R: Send>(items: &[T], one: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
