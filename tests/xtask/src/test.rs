@@ -27,16 +27,18 @@ Brings the foreign clients (OpenSSH 9.2 and 10.0, dbclient, plink, pscp, psftp, 
 Net::SSH2, net-ssh, x/crypto, JSch, ssh2, ssh2-sftp-client and russh for node, sshfs, lftp, rclone, FileZilla's fzsftp,
 ssh-audit, tmux, fail2ban-regex), OpenSSH's sshd and regress scripts, and the toolchains of Python, JavaScript, C and Go
 (componentize-py, componentize-js, jco, zig, clang, go) into target/clients, builds program and plugins, and runs every
-test of the workspace whose name contains FILTER. As root on Debian it installs what is missing; elsewhere it names it
-and fails. Nothing is skipped.
+test of the workspace whose name contains FILTER; then those of the shell's library on this machine, with some cases of
+each class of the public suites of shells. As root on Debian it installs what is missing; elsewhere it names it and
+fails. Nothing is skipped.
 A test program that prints nothing for ten minutes is killed and has failed.";
 
 pub(crate) const PROVE_HELP: &str = "\
 cargo xtask prove [NAME]
 
-Runs the tests against foreign clients and hostile plugins, and those of the plugin host and of what plugins are loaded
-from, as far as their name contains NAME, one at a time and at their full sizes (hundreds of megabytes, two hundred
-kills, ten thousand sessions, ten thousand components), and prints the figures they find.";
+Runs the tests against foreign clients and hostile plugins, those of the plugin host and of what plugins are loaded
+from, and the public suites of shells, as far as their name contains NAME, one at a time and at their full sizes
+(hundreds of megabytes, two hundred kills, ten thousand sessions, ten thousand components, five thousand cases of
+shells), and prints the figures they find.";
 
 /// The results of all test programs together.
 #[derive(Default)]
@@ -69,18 +71,22 @@ impl Tally {
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let filter = at_most_one(arguments)?;
     let workspace = Workspace::find()?;
-    let mut command = prepared(&workspace, &[])?;
-    command.args(filter);
-    tested(&mut command, LONGEST_SILENCE)
+    let mut all = prepared(&workspace, &[])?;
+    all.args(filter);
+    let mut shell = shell_tests(&workspace)?;
+    shell.args(filter);
+    tested(&mut [all, shell], LONGEST_SILENCE)
 }
 
 pub(crate) fn prove(arguments: &[String]) -> Outcome {
     let name = at_most_one(arguments)?;
     let workspace = Workspace::find()?;
     let targets = PROOFS.map(|target| ["--test", target]).concat();
-    let mut command = prepared(&workspace, &targets)?;
-    command.env("WHELK_PROVE", "1").args(name).args(["--", "--nocapture", "--test-threads=1"]);
-    tested(&mut command, LONGEST_SILENCE_OF_PROOFS)
+    let mut commands = [prepared(&workspace, &targets)?, shell_tests(&workspace)?];
+    for command in &mut commands {
+        command.env("WHELK_PROVE", "1").args(name).args(["--", "--nocapture", "--test-threads=1"]);
+    }
+    tested(&mut commands, LONGEST_SILENCE_OF_PROOFS)
 }
 
 fn at_most_one(arguments: &[String]) -> Outcome<Option<&String>> {
@@ -107,6 +113,19 @@ fn prepared(workspace: &Workspace, targets: &[&str]) -> Outcome<Command> {
     let mut command = tests();
     command.env("WHELK_BIN", workspace.program()).env("WHELK_CLIENTS", clients.folder());
     Ok(command)
+}
+
+/// Compiles the tests of the shell's library over the processes of this machine, and gives the call that runs them. A
+/// call of its own: their feature asks for others of `libc`, with which all of the workspace would be compiled again.
+fn shell_tests(workspace: &Workspace) -> Outcome<Command> {
+    let tests = || {
+        let mut command = cargo();
+        command.current_dir(&workspace.root);
+        command.args(["test", "--release", "--package", "sh", "--features", "native", "--no-fail-fast"]);
+        command
+    };
+    step(tests().arg("--no-run"))?;
+    Ok(tests())
 }
 
 /// The tests that have run for over a minute and have not ended, by what the test programs print.
@@ -192,15 +211,28 @@ fn kill_children(process: u32) -> Outcome {
     Ok(())
 }
 
-/// Runs the tests, passes on what they print and sums up. A test program that is silent for longer than `silence` is
-/// killed and has failed.
-fn tested(command: &mut Command, silence: Duration) -> Outcome {
+/// Runs the calls of `cargo test` one after another, passes on what they print and sums up.
+fn tested(commands: &mut [Command], silence: Duration) -> Outcome {
+    let mut tally = Tally::default();
+    let mut failures = Failures::default();
+    let mut wrong = Vec::new();
+    for command in commands {
+        wrong.extend(tested_one(command, silence, &mut tally, &mut failures).err());
+    }
+    print!("{failures}");
+    println!("\n{} passed, {} failed, {} ignored", tally.passed, tally.failed, tally.ignored);
+    if !wrong.is_empty() {
+        return Err(wrong.join("\n"));
+    }
+    if tally.passed == 0 { Err("no test has this name".to_owned()) } else { Ok(()) }
+}
+
+/// Runs a call of `cargo test`. A test program that is silent for longer than `silence` is killed and has failed.
+fn tested_one(command: &mut Command, silence: Duration, tally: &mut Tally, failures: &mut Failures) -> Outcome {
     let line = line(command);
     eprintln!("+ {line}");
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| format!("{line}: {error}"))?;
-    let mut tally = Tally::default();
     let mut slow = Slow::default();
-    let mut failures = Failures::default();
     let out = child.stdout.take().ok_or("stdout was asked to be a pipe")?;
     let (sender, lines) = channel();
     let reader = std::thread::spawn(move || {
@@ -224,12 +256,7 @@ fn tested(command: &mut Command, silence: Duration) -> Outcome {
     }
     let _ = reader.join();
     let status = child.wait().map_err(|error| format!("{line}: {error}"))?;
-    print!("{failures}");
-    println!("\n{} passed, {} failed, {} ignored", tally.passed, tally.failed, tally.ignored);
-    if !status.success() {
-        return Err(format!("{line}: {status}"));
-    }
-    if tally.passed == 0 { Err("no test has this name".to_owned()) } else { Ok(()) }
+    if status.success() { Ok(()) } else { Err(format!("{line}: {status}")) }
 }
 
 #[cfg(test)]
@@ -297,7 +324,7 @@ mod tests {
         let mut command = Command::new("sh");
         // The shell stands for cargo, which starts test programs one after another.
         command.args(["-c", "sleep 3600; echo 'test result: ok. 1 passed; 0 failed'; exit 101"]);
-        let error = tested(&mut command, Duration::from_millis(50)).unwrap_err();
+        let error = tested(&mut [command], Duration::from_millis(50)).unwrap_err();
         assert!(error.ends_with("exit status: 101"), "{error}");
     }
 }
