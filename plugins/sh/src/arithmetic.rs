@@ -131,11 +131,12 @@ impl Expression<'_> {
             let operator = ASSIGNMENTS.iter().find(|operator| rest.starts_with(**operator)).copied();
             if let Some(operator) = operator.filter(|_| !rest.starts_with("==")) {
                 self.at += operator.len();
-                let right = self.assignment()?;
                 let value = match operator.strip_suffix('=') {
-                    Some("") | None => right,
+                    Some("") | None => self.assignment()?,
                     Some(binary) => {
+                        // The value of before, whatever the right side changes.
                         let left = self.value_of(&name, subscript.as_deref())?;
+                        let right = self.assignment()?;
                         self.apply(binary, left, right)?
                     }
                 };
@@ -159,6 +160,10 @@ impl Expression<'_> {
         if !self.take("?") {
             return Ok(condition);
         }
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err("expression recursion level exceeded".to_owned());
+        }
         let chosen = condition != 0;
         self.skipped += u32::from(!chosen);
         let first = self.comma()?;
@@ -167,8 +172,10 @@ impl Expression<'_> {
             return Err(self.token_error("`:' expected for conditional expression"));
         }
         self.skipped += u32::from(chosen);
-        let second = self.assignment()?;
+        // As in C an assignment has no place there.
+        let second = self.conditional()?;
         self.skipped -= u32::from(chosen);
+        self.depth -= 1;
         Ok(if chosen { first } else { second })
     }
 
@@ -257,7 +264,7 @@ impl Expression<'_> {
                 let value = self.unary()?;
                 if by < 0 { value.wrapping_neg() } else { value }
             }
-        } else if self.take("!") {
+        } else if !rest.starts_with("!=") && self.take("!") {
             i64::from(self.unary()? == 0)
         } else if self.take("~") {
             !self.unary()?
@@ -443,6 +450,7 @@ mod tests {
             ("x^3", 9),
             ("-9223372036854775808 / -1", i64::MIN),
             ("x == 10 ? x = 1 : 0", 1),
+            ("0 ? 1 : 0 ? 2 : 3", 3),
         ] {
             assert_eq!(evaluate(text, &mut values), Ok(expected), "{text}");
         }
@@ -456,6 +464,7 @@ mod tests {
             ("1 +", "operand expected"),
             ("08", "value too great"),
             ("1 = 2", "non-variable"),
+            ("1 ? 2 : x = 3", "non-variable"),
             ("loop", "recursion"),
             ("1 2", "syntax error in expression"),
             ("(1", "missing"),

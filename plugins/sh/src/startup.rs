@@ -32,6 +32,11 @@ pub fn run(system: Rc<dyn System>, argv: &[String], env: Vec<(String, String)>, 
     }
     let (source, options) = match arguments(&mut shell, argv) {
         Ok(found) => found,
+        Err(version) if shell.status < 0 => {
+            // Nobody can be told if standard output is gone.
+            let _ = shell.write_to(1, &format!("{version}\n"));
+            return 0;
+        }
         Err(message) => {
             let name = shell.name.clone();
             shell.say(&format!("{name}: {message}"));
@@ -111,14 +116,25 @@ fn import(shell: &mut Shell, env: Vec<(String, String)>) {
         shell.set_text("BASH_VERSION", "5.2.15(1)-release");
         let version = ["5", "2", "15", "1", "release", "wasm32-unknown-wasi"].map(str::to_owned);
         *shell.variables.global("BASH_VERSINFO") = Variable { readonly: true, ..Variable::indexed(version) };
-        shell.set_text("HOSTNAME", shell.system.host_name());
-        shell.set_text("HOSTTYPE", "wasm32");
-        shell.set_text("MACHTYPE", "wasm32-unknown-wasi");
-        shell.set_text("OSTYPE", "wasi");
+        let machine = [
+            ("HOSTNAME", shell.system.host_name()),
+            ("HOSTTYPE", "wasm32".to_owned()),
+            ("MACHTYPE", "wasm32-unknown-wasi".to_owned()),
+            ("OSTYPE", "wasi".to_owned()),
+            ("COMP_WORDBREAKS", " \t\n\"'><=;|&(:@".to_owned()),
+        ];
+        for (name, value) in machine {
+            if shell.variables.get(name).is_none() {
+                shell.set_text(name, value);
+            }
+        }
         let level = shell.text_of("SHLVL").and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
         *shell.variables.global("SHLVL") = Variable { exported: true, ..Variable::scalar((level + 1).to_string()) };
     }
 }
+
+/// What `--version` says: the language is that of this bash.
+const VERSION: &str = "Whelk's shell, the language of GNU bash, version 5.2.15(1)-release (wasm32-unknown-wasi)";
 
 /// Where commands come from.
 enum Source {
@@ -164,6 +180,10 @@ fn command_line(shell: &mut Shell, argv: &[String]) -> Result<CommandLine, Strin
         if let Some(name) = field.strip_prefix("--") {
             match name {
                 "" => break,
+                "version" => {
+                    shell.status = -1;
+                    return Err(VERSION.to_owned());
+                }
                 "posix" => options.set.push(("posix".to_owned(), true)),
                 "login" => {
                     options.login = true;

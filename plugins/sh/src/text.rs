@@ -74,6 +74,11 @@ pub(crate) fn quote_always(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// Quotes a text in single quotes, whatever it holds.
+pub(crate) fn quote_single(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 /// `$'..'` with escapes for control characters and for bytes that are not part of UTF-8.
 pub(crate) fn quote_escaped(text: &str) -> String {
     let mut quoted = String::from("$'");
@@ -152,12 +157,23 @@ pub(crate) fn escape(rest: &str, octal_needs_zero: bool) -> Option<(String, usiz
         '\\' => '\\',
         '0' if octal_needs_zero => return Some(number(rest, 1, 3, 8)),
         '0'..='7' if !octal_needs_zero => return Some(number(rest, 0, 3, 8)),
+        'x' if !octal_needs_zero && rest.starts_with("x{") => return Some(braced_byte(rest)),
         'x' => return digits(rest, 2, 16),
         'u' => return digits(rest, 4, 16),
         'U' => return digits(rest, 8, 16),
         _ => return None,
     };
     Some((simple.to_string(), 1))
+}
+
+/// `x{..}`: any number of digits, of which the last two count. None of them is NUL.
+fn braced_byte(rest: &str) -> (String, usize) {
+    let digits = &rest[2..];
+    let count = digits.bytes().take_while(u8::is_ascii_hexdigit).count();
+    let last = &digits[count.saturating_sub(2)..count];
+    let code = u8::from_str_radix(last, 16).unwrap_or(0);
+    let closed = digits[count..].starts_with('}');
+    (byte_char(code).to_string(), 2 + count + usize::from(closed))
 }
 
 fn digits(rest: &str, most: usize, radix: u32) -> Option<(String, usize)> {

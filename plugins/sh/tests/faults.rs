@@ -55,6 +55,26 @@ fn nesting_without_end_is_an_error() {
 #[test]
 fn long_words_long_scripts_and_full_folders_are_no_faults() {
     assert_ran(&format!("x={}\necho ${{#x}}\n", "a".repeat(10_000_000)), 0, "10000000\n", "");
-    assert_ran(&("x=1\n".repeat(100_000) + "echo done\n"), 0, "done\n", "");
+    assert_ran(&("x=1\n".repeat(1_000_000) + "echo done\n"), 0, "done\n", "");
     assert_ran("for i in {1..10000}; do : > f$i; done\nset -- f*\necho $#\n", 0, "10000\n", "");
+}
+
+#[test]
+fn a_carriage_return_is_part_of_a_word() {
+    assert_ran("echo a\r\necho b\n", 0, "a\r\nb\n", "");
+    assert_ran("true\r\necho $?\n", 0, "127\n", r"$'true\r': command not found");
+}
+
+#[test]
+fn numbers_at_the_ends_of_64_bits_are_no_faults() {
+    let last = i64::MAX;
+    assert_ran(&format!("a[{last}]=x\na+=(y)\necho ${{#a[@]}} ${{a[@]: -1}}\n"), 0, "1 y\n", "");
+    assert_ran(&format!("echo $(({last} + 1)) $((-{last} - 2))\n"), 0, &format!("{} {last}\n", i64::MIN), "");
+    assert_ran(&format!("x=abc\necho \"${{x: -{last}:{last}}}|${{x:1:{last}}}\"\n"), 0, "|bc\n", "");
+    assert_ran(&format!("a=(b)\necho \"${{a[@]:1:{last}}}|${{a[-{last}]}}\"\n"), 0, "|\n", "bad array subscript");
+}
+
+#[test]
+fn an_error_in_a_redirection_leaves_the_shells_own_files() {
+    assert_ran("cat > out <<< $((1/0))\necho seen\n", 0, "seen\n", "division by 0");
 }

@@ -15,29 +15,41 @@ pub(super) fn failure(_: &mut Shell, _: &[String]) -> Run<i32> {
 }
 
 /// The number that `exit`, `return`, `break` and the like got.
-fn number(shell: &mut Shell, fields: &[String]) -> Result<Option<i64>, i32> {
+///
+/// More than one number ends the complete command, or the text of `-c`.
+fn number(shell: &mut Shell, fields: &[String]) -> Run<Result<Option<i64>, i32>> {
     let at = if fields.get(1).is_some_and(|field| field == "--") { 2 } else { 1 };
-    let Some(field) = fields.get(at) else { return Ok(None) };
+    let Some(field) = fields.get(at) else { return Ok(Ok(None)) };
+    if fields.len() > at + 1 && field.trim().parse::<i64>().is_ok() {
+        shell.builtin_error("too many arguments");
+        if fields[0] == "exit" {
+            return Ok(Err(1));
+        }
+        shell.status = 1;
+        return Err(if shell.read_from == "-c" { Stop::Exit } else { Stop::Discard });
+    }
     match field.trim().parse::<i64>() {
-        Ok(number) => Ok(Some(number)),
+        Ok(number) => Ok(Ok(Some(number))),
         Err(_) => {
             shell.builtin_error(&format!("{field}: numeric argument required"));
-            Err(2)
+            Ok(Err(2))
         }
     }
 }
 
 pub(super) fn exit(shell: &mut Shell, fields: &[String]) -> Run<i32> {
-    shell.status = match number(shell, fields) {
+    shell.status = match number(shell, fields)? {
         Ok(Some(number)) => (number & 0xFF) as i32,
         Ok(None) => shell.trap_status.filter(|_| shell.in_trap > 0).unwrap_or(shell.status),
+        // With more than one number the shell goes on.
+        Err(1) => return Ok(1),
         Err(status) => status,
     };
     Err(Stop::Exit)
 }
 
 pub(super) fn leave_function(shell: &mut Shell, fields: &[String]) -> Run<i32> {
-    let status = match number(shell, fields) {
+    let status = match number(shell, fields)? {
         Ok(Some(number)) => (number & 0xFF) as i32,
         Ok(None) if shell.in_trap > 0 && shell.frames.len() == shell.trap_frames => {
             shell.trap_status.unwrap_or(shell.status)
@@ -58,7 +70,7 @@ pub(super) fn leave_function(shell: &mut Shell, fields: &[String]) -> Run<i32> {
 
 /// `break` and `continue`.
 pub(super) fn leave_loop(shell: &mut Shell, fields: &[String]) -> Run<i32> {
-    let levels = match number(shell, fields) {
+    let levels = match number(shell, fields)? {
         Ok(Some(number)) if number < 1 => {
             shell.builtin_error(&format!("{number}: loop count out of range"));
             if shell.loops > 0 {
@@ -85,7 +97,7 @@ pub(super) fn leave_loop(shell: &mut Shell, fields: &[String]) -> Run<i32> {
 }
 
 pub(super) fn shift(shell: &mut Shell, fields: &[String]) -> Run<i32> {
-    let count = match number(shell, fields) {
+    let count = match number(shell, fields)? {
         Ok(number) => number.unwrap_or(1),
         Err(_) => return Ok(1),
     };

@@ -254,7 +254,8 @@ fn declare_one(shell: &mut Shell, field: &str, wanted: &Wanted) -> Run<i32> {
         }
         return Ok(0);
     }
-    if !is_name(name) {
+    let whole = ["export", "readonly"].contains(&shell.builtin.as_str());
+    if !is_name(name) || whole && subscript.is_some() {
         shell.builtin_error(&format!("`{field}': not a valid identifier"));
         return Ok(1);
     }
@@ -277,7 +278,9 @@ fn declare_one(shell: &mut Shell, field: &str, wanted: &Wanted) -> Run<i32> {
             (name, _) => name,
         }
     };
-    if let Some(target) = value.filter(|_| wanted.on.contains('n')) {
+    let before = shell.variables.get(&name).filter(|variable| !variable.nameref).and_then(Variable::text).cloned();
+    let target = value.or(before.as_deref().filter(|before| *before != name));
+    if let Some(target) = target.filter(|_| wanted.on.contains('n')) {
         let base = target.split('[').next().unwrap_or_default();
         let message = if target == name && !shell.variables.in_function() {
             format!("{name}: nameref variable self references not allowed")
@@ -465,7 +468,7 @@ fn unset_variable(shell: &mut Shell, field: &str, reference: bool) -> i32 {
         shell.variables.unset(&name);
         return 0;
     }
-    let expanded = shell.expand_text(&subscript).unwrap_or(subscript);
+    let expanded = shell.expand_subscript(&subscript);
     match shell.subscript_key(&name, &expanded) {
         Ok(key) => {
             match &mut shell.variables.get_mut(&name).value {

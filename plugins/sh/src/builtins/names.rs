@@ -3,7 +3,7 @@
 use super::arguments::{options, write};
 use crate::state::{Run, Shell};
 use crate::syntax::function_text;
-use crate::text::quote_always;
+use crate::text::quote_single;
 use std::rc::Rc;
 
 const RESERVED: &[&str] = &[
@@ -17,7 +17,7 @@ pub(super) fn alias(shell: &mut Shell, fields: &[String]) -> Run<i32> {
         Err(status) => return Ok(status),
     };
     let head = if shell.posix() { "" } else { "alias " };
-    let line = |name: &str, value: &str| format!("{head}{name}={}\n", quote_always(value));
+    let line = |name: &str, value: &str| format!("{head}{name}={}\n", quote_single(value));
     if fields.len() == at {
         let text: String = shell.aliases.iter().map(|(name, value)| line(name, value)).collect();
         return Ok(write(shell, &text));
@@ -168,7 +168,7 @@ fn describe(shell: &mut Shell, names: &[String], long: bool) -> i32 {
         };
         let line = match meaning {
             _ if long => long_text(shell, name, meaning),
-            Meaning::Alias(value) => format!("alias {name}={}", quote_always(value)),
+            Meaning::Alias(value) => format!("alias {name}={}", quote_single(value)),
             Meaning::File(path) => absolute_name(shell, path),
             _ => name.clone(),
         };

@@ -212,7 +212,7 @@ fn assign_fields(
 fn assign_name(shell: &mut Shell, name: &str, value: String) -> Result<(), String> {
     match name.split_once('[').and_then(|(name, rest)| Some((name, rest.strip_suffix(']')?))) {
         Some((name, subscript)) => {
-            let subscript = shell.expand_text(subscript).unwrap_or_default();
+            let subscript = shell.expand_subscript(subscript);
             let key = shell.subscript_key(name, &subscript)?;
             shell.assign(name, Some(&key), value, false)
         }
@@ -283,7 +283,9 @@ pub(super) fn mapfile(shell: &mut Shell, fields: &[String]) -> Run<i32> {
     let most = number('n').filter(|most| *most > 0).unwrap_or(usize::MAX);
     let lines: Vec<String> = lines
         .take(most)
-        .map(|line| if strips { line.strip_suffix(delimiter).unwrap_or(line) } else { line }.to_owned())
+        .map(|line| if strips { line.strip_suffix(delimiter).unwrap_or(line) } else { line })
+        // A value ends at NUL.
+        .map(|line| line.split('\0').next().unwrap_or_default().to_owned())
         .collect();
     let origin = number('O').and_then(|origin| i64::try_from(origin).ok());
     if let Some(bad) = value('O').filter(|_| origin.is_none()) {

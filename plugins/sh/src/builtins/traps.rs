@@ -4,7 +4,7 @@ use super::arguments::{options, write};
 use super::jobs::signal_of;
 use crate::state::{Run, Shell, TrapAction};
 use crate::system::{Disposition, SIGNALS};
-use crate::text::quote_always;
+use crate::text::quote_single;
 
 /// The name of a condition: EXIT, ERR, DEBUG, RETURN or a signal.
 fn condition(text: &str) -> Option<String> {
@@ -98,7 +98,7 @@ fn list(shell: &mut Shell, names: &[String]) -> i32 {
     for condition in chosen {
         let action = match traps.get(condition) {
             Some(TrapAction::Ignore) => "''".to_owned(),
-            Some(TrapAction::Run(action)) => quote_always(action),
+            Some(TrapAction::Run(action)) => quote_single(action),
             None if shell.ignored.contains(&condition) => "''".to_owned(),
             None if !names.is_empty() && shell.posix() => "-".to_owned(),
             None => continue,

@@ -1,7 +1,7 @@
 //! Compound commands and functions.
 
 use crate::pattern::Pattern;
-use crate::state::{Frame, Function, Run, ScopeKind, Shell, Stop, TrapAction};
+use crate::state::{Frame, Function, Run, ScopeKind, Shell, Stop, TrapAction, Variable};
 use crate::syntax::{Case, Command, CommandKind, For, List, Word, kind_text, list_text};
 use std::rc::Rc;
 
@@ -87,8 +87,13 @@ impl Shell {
                 return self.execute_list(body);
             }
         }
-        self.status = 0;
-        otherwise.map_or(Ok(()), |list| self.execute_list(list))
+        match otherwise {
+            Some(list) => self.execute_list(list),
+            None => {
+                self.status = 0;
+                Ok(())
+            }
+        }
     }
 
     /// Executes the body of a loop once. False: the loop ends.
@@ -143,7 +148,9 @@ impl Shell {
             Some(words) => self.expand_words(words)?,
             None => self.positional.as_ref().clone(),
         };
-        self.status = 0;
+        if values.is_empty() {
+            self.status = 0;
+        }
         self.in_loop(|shell| {
             let head = || {
                 let words = command.words.iter().flatten().map(|word| word.raw.as_str()).collect::<Vec<_>>();
@@ -187,13 +194,17 @@ impl Shell {
             if runs { shell.arithmetic_word(word) } else { Ok(0) }
         };
         evaluate(self, first)?;
-        self.status = 0;
+        let mut rounds = 0_u64;
         self.in_loop(|shell| {
             while condition.raw.trim().is_empty() || evaluate(shell, condition)? != 0 {
+                rounds = rounds.saturating_add(1);
                 if !shell.iterate(|shell| shell.execute_list(body))? {
                     break;
                 }
                 evaluate(shell, step)?;
+            }
+            if rounds == 0 {
+                shell.status = 0;
             }
             Ok(())
         })
@@ -247,8 +258,8 @@ impl Shell {
         }
         let text = self.expand_single(&case.word)?;
         self.trace(|| format!("case {} in", case.word.raw));
-        self.status = 0;
         let mut falls_through = false;
+        let mut executed = false;
         for arm in &case.arms {
             let mut chosen = falls_through;
             for pattern in arm.patterns.iter().filter(|_| !falls_through) {
@@ -260,6 +271,7 @@ impl Shell {
             }
             falls_through = false;
             if chosen {
+                executed |= !arm.body.items.is_empty();
                 self.execute_list(&arm.body)?;
                 match arm.end {
                     ";&" => falls_through = true,
@@ -268,15 +280,18 @@ impl Shell {
                 }
             }
         }
+        if !executed {
+            self.status = 0;
+        }
         Ok(())
     }
 
     /// Calls a function. What the call assigns is in the innermost scope already.
     #[inline(never)]
     pub(super) fn call_function(&mut self, name: &str, function: &Function, arguments: Vec<String>) -> Run {
-        let most = self.text_of("FUNCNEST").and_then(|text| text.parse::<usize>().ok()).filter(|most| *most > 0);
-        let calls = self.frames.iter().filter(|frame| frame.is_function).count();
-        if let Some(most) = most.filter(|most| calls >= *most) {
+        let most = self.variables.get("FUNCNEST").and_then(Variable::text).and_then(|text| text.parse::<usize>().ok());
+        let calls = || self.frames.iter().filter(|frame| frame.is_function).count();
+        if let Some(most) = most.filter(|most| *most > 0 && calls() >= *most) {
             self.report(&format!("{name}: maximum function nesting level exceeded ({most})"));
             self.status = 1;
             return Err(Stop::Discard);

@@ -5,17 +5,33 @@ use crate::primaries::{TestError, compare_numbers};
 use crate::state::{Run, Shell, Stop, Value};
 use crate::syntax::{Test, Word};
 
+/// Why an expression has no value.
+enum Failed {
+    /// It is at fault itself: the status of the command.
+    Test(i32),
+    /// An expansion ends what is executed.
+    Stop(Stop),
+}
+
+impl From<Stop> for Failed {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+type Held = Result<bool, Failed>;
+
 impl Shell {
     pub(super) fn execute_test(&mut self, test: &Test) -> Run {
         match self.holds(test) {
             Ok(holds) => self.status = i32::from(!holds),
-            Err(Stop::Discard) => self.status = if self.status == 2 { 2 } else { 1 },
-            Err(stop) => return Err(stop),
+            Err(Failed::Test(status)) => self.status = status,
+            Err(Failed::Stop(stop)) => return Err(stop),
         }
         Ok(())
     }
 
-    fn holds(&mut self, test: &Test) -> Run<bool> {
+    fn holds(&mut self, test: &Test) -> Held {
         Ok(match test {
             Test::Group(inside) => self.holds(inside)?,
             Test::Not(inside) => !self.holds(inside)?,
@@ -29,19 +45,18 @@ impl Shell {
             Test::Unary(operator, word) => {
                 let text = self.expand_single(word)?;
                 self.trace(|| format!("[[ -{operator} {text} ]]"));
-                self.test_unary(operator, &text).map_err(|error| self.test_failed(&error))?
+                self.test_unary(operator, &text).map_err(|TestError(message)| self.test_failed(&message, 2))?
             }
             Test::Binary(left, operator, right) => self.compare(left, operator, right)?,
         })
     }
 
-    fn test_failed(&mut self, error: &TestError) -> Stop {
-        self.report(&error.0);
-        self.status = 2;
-        Stop::Discard
+    fn test_failed(&mut self, message: &str, status: i32) -> Failed {
+        self.report(message);
+        Failed::Test(status)
     }
 
-    fn compare(&mut self, left: &Word, operator: &str, right: &Word) -> Run<bool> {
+    fn compare(&mut self, left: &Word, operator: &str, right: &Word) -> Held {
         let text = self.expand_single(left)?;
         match operator {
             "==" | "=" | "!=" => {
@@ -59,8 +74,8 @@ impl Shell {
                 let right = self.expand_single(right)?;
                 self.trace(|| format!("[[ {text} {operator} {right} ]]"));
                 if operator.starts_with('-') && operator.len() == 3 && !["-nt", "-ot", "-ef"].contains(&operator) {
-                    let left = self.arithmetic(&text).map_err(|message| self.expansion_error(&message))?;
-                    let right = self.arithmetic(&right).map_err(|message| self.expansion_error(&message))?;
+                    let left = self.arithmetic(&text).map_err(|message| self.test_failed(&message, 1))?;
+                    let right = self.arithmetic(&right).map_err(|message| self.test_failed(&message, 1))?;
                     return Ok(compare_numbers(operator, left, right));
                 }
                 Ok(self.test_binary(&text, operator, &right).unwrap_or(false))
@@ -69,7 +84,7 @@ impl Shell {
     }
 
     /// `=~`: sets BASH_REMATCH. In the pattern a backslash is before what was quoted.
-    fn match_regex(&mut self, text: &str, pattern: &str) -> Run<bool> {
+    fn match_regex(&mut self, text: &str, pattern: &str) -> Held {
         let mut translated = String::new();
         let mut chars = pattern.chars();
         while let Some(next) = chars.next() {
@@ -91,8 +106,7 @@ impl Shell {
         let regex =
             regex_lite::RegexBuilder::new(&translated).case_insensitive(fold).dot_matches_new_line(true).build();
         let Ok(regex) = regex else {
-            self.status = 2;
-            return Err(Stop::Discard);
+            return Err(Failed::Test(2));
         };
         let found = regex.captures(text);
         let values = found.as_ref().map_or(Vec::new(), |captures| {

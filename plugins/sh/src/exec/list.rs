@@ -60,7 +60,16 @@ impl Shell {
             }
             [command] => {
                 let result = self.execute_command(command);
-                self.pipe_status = vec![self.status];
+                let status = match &command.kind {
+                    CommandKind::Simple { .. } | CommandKind::Subshell(_) => self.status,
+                    // Of these bash counts what `!` makes of it.
+                    CommandKind::Arith(_) | CommandKind::Test(_) if pipeline.negated => i32::from(self.status == 0),
+                    CommandKind::Arith(_) | CommandKind::Test(_) => self.status,
+                    // Compound commands leave what their last pipeline was.
+                    _ => return result,
+                };
+                self.pipe_status.clear();
+                self.pipe_status.push(status);
                 result
             }
             commands => self.execute_stages(commands),

@@ -222,7 +222,10 @@ impl Shell {
             return Ok(true);
         }
         // `>&word` is `&>word` in bash.
-        if redirect.op == RedirectOp::DupOutput && redirect.fd == FdRef::Default && !self.posix() {
+        if redirect.op == RedirectOp::DupOutput
+            && (redirect.fd == FdRef::Default || redirect.fd == FdRef::Number(1))
+            && !self.posix()
+        {
             return Ok(self.redirect_both(target, saved));
         }
         let message = if self.posix() { Errno::EBADF.text } else { "ambiguous redirect" };

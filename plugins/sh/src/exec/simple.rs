@@ -1,8 +1,9 @@
 //! Simple commands (XCU 2.9.1).
 
+use super::redirect::Saved;
 use crate::builtins::{self, Builtin};
 use crate::state::{Run, ScopeKind, Shell, Stop, Value, Variable};
-use crate::syntax::{Assignment, Part, Redirect, Word, simple_text};
+use crate::syntax::{Assignment, FdRef, Part, Redirect, Subscript, Word, simple_text};
 use crate::text::quote;
 
 /// What a command name means.
@@ -51,10 +52,9 @@ impl Shell {
             } else {
                 self.expand_word(word, &mut fields)?;
             }
-            if declares.is_none()
-                && let Some(name) = fields.last()
-            {
-                let prefix = ["command", "builtin"].contains(&name.as_str());
+            if declares.is_none() && !fields.is_empty() {
+                let name = word.literal().unwrap_or_default();
+                let prefix = self.posix() && name == "command";
                 declares = if prefix { None } else { Some(builtins::declares(name)) };
             }
         }
@@ -128,7 +128,7 @@ impl Shell {
         let found = self.find_command(name);
         let keeps = matches!(found, Found::Special(_)) && (self.posix() || name == "exec" && fields.len() == 1);
         let line = self.line;
-        let saved = match self.redirect_all(redirects)? {
+        let saved = match self.redirect_for(&found, redirects)? {
             Ok(saved) => saved,
             Err(saved) => {
                 self.restore(saved);
@@ -160,9 +160,29 @@ impl Shell {
         result
     }
 
+    /// Performs the redirections of a command. Those of a program are performed in its process: what they assign is not
+    /// seen, and an error in them ends only that.
+    fn redirect_for(&mut self, found: &Found, redirects: &[Redirect]) -> Run<Result<Saved, Saved>> {
+        let keeps = redirects.iter().any(|redirect| matches!(redirect.fd, FdRef::Variable(_)));
+        if redirects.is_empty() || keeps || !matches!(found, Found::Program) {
+            return self.redirect_all(redirects);
+        }
+        let variables = self.variables.clone();
+        let result = self.redirect_all(redirects);
+        self.variables = variables;
+        match result {
+            Err(Stop::Discard | Stop::Exit) if !self.interactive => Ok(Err(Vec::new())),
+            result => result,
+        }
+    }
+
     fn run_found(&mut self, found: Found, name: &str, fields: Vec<String>) -> Run {
         match found {
-            Found::Function(function) => self.call_function(name, &function, fields[1..].to_vec()),
+            Found::Function(function) => {
+                let mut arguments = fields;
+                arguments.remove(0);
+                self.call_function(name, &function, arguments)
+            }
             Found::Builtin(builtin) => self.run_builtin(builtin, &fields, false),
             Found::Special(builtin) => self.run_builtin(builtin, &fields, true),
             Found::Program => self.run_program(&fields),
@@ -202,10 +222,15 @@ impl Shell {
         for assignment in assignments {
             if self.variables.get(&assignment.name).is_some_and(|variable| variable.readonly) {
                 let message = format!("{}: readonly variable", assignment.name);
+                if !self.posix() {
+                    // The command is executed all the same.
+                    self.report(&message);
+                    continue;
+                }
                 return Err(self.assignment_error(&message));
             }
-            if assignment.subscript.is_some() {
-                self.execute_assignment(assignment)?;
+            if let Some(Subscript::Index(word)) = &assignment.subscript {
+                self.report(&format!("`{}[{}]': not a valid identifier", assignment.name, word.raw));
                 continue;
             }
             let (name, _) = self.resolve(&assignment.name);

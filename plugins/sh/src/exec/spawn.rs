@@ -7,6 +7,7 @@ pub(super) use capture::{Capture, CapturePipes};
 use crate::state::{Run, Shell, Stop, TrapAction, status_of};
 use crate::syntax::function_text;
 use crate::system::{Change, Errno, FileKind, Group, Request};
+use crate::text::quote_escaped;
 
 impl Shell {
     /// Runs a program in the foreground. `$?` is its status.
@@ -20,7 +21,9 @@ impl Shell {
                 {
                     return self.call_function("command_not_found_handle", &handler, fields.to_vec());
                 }
-                self.report(&format!("{}: {message}", fields[0]));
+                let name = &fields[0];
+                let shown = if name.contains(char::is_control) { quote_escaped(name) } else { name.clone() };
+                self.report(&format!("{shown}: {message}"));
                 self.status = status;
                 return Ok(());
             }
@@ -202,7 +205,9 @@ impl Shell {
                 Ok(_) => Ok(path),
             };
         }
-        if let Some((path, hits)) = self.hashed.get_mut(name)
+        // A PATH that was set for this command only is searched anew.
+        let own_path = self.variables.is_temporary("PATH");
+        if let Some((path, hits)) = self.hashed.get_mut(name).filter(|_| !own_path)
             && self.system.may(path, 'x')
         {
             *hits += 1;
@@ -211,7 +216,7 @@ impl Shell {
         let search = self.text_of("PATH").unwrap_or_default();
         match self.search(name, &search) {
             Some((path, true)) => {
-                if self.is_on("hashall") {
+                if self.is_on("hashall") && !own_path {
                     self.hashed.insert(name.to_owned(), (path.clone(), 1));
                 }
                 Ok(path)

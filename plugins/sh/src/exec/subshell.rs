@@ -90,6 +90,17 @@ impl Shell {
 
     pub(crate) fn backquote_substitution(&mut self, source: &str) -> Run<String> {
         let line = self.line;
+        if source.trim_start().starts_with('<') {
+            let mut lines = TextLines::new(source);
+            let options = self.parse_options();
+            let mut parser = Parser::new(&mut lines, line);
+            if let Ok(Some(list)) = parser.next_command(&options)
+                && matches!(parser.next_command(&options), Ok(None))
+                && let Some(text) = self.file_text(&list)?
+            {
+                return Ok(text);
+            }
+        }
         let source = source.to_owned();
         self.captured(|shell| {
             // Text counts as one more level for `set -x`, as the substitution does already.

@@ -64,6 +64,8 @@ impl Shell {
         out.number(self.depth);
         out.number(self.trace_level);
         out.number(i32::from(self.debugged));
+        let pipe_status: Vec<String> = self.pipe_status.iter().map(ToString::to_string).collect();
+        out.list(pipe_status.iter());
         out.number(self.random);
         out.field(&self.last_argument);
         out.field(self.read_from);
@@ -151,6 +153,7 @@ impl Shell {
         // The commands are text, which counts as one more level.
         self.trace_level = from.number::<usize>().saturating_sub(1);
         let debugged: i32 = from.number();
+        self.pipe_status = from.list().iter().filter_map(|status| status.parse().ok()).collect();
         self.random = from.number();
         self.last_argument = from.field().to_owned();
         self.read_from = ["-c", "stdin", "file"]

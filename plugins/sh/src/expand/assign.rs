@@ -90,6 +90,12 @@ impl Shell {
                 return Err(self.assignment_error(&format!("`{target}[{subscript}]': not a valid identifier")));
             }
         }
+        if let (Some(Subscript::Index(word)), Some(_)) = (&assignment.subscript, &assignment.array) {
+            let message = format!("{}[{}]: cannot assign list to array member", assignment.name, word.raw);
+            self.report(&message);
+            self.substitution_status = Some(1);
+            return Ok(String::new());
+        }
         if let Some(items) = &assignment.array {
             let values = self.array_values(&assignment.name, items, assignment.append)?;
             self.set_array(&assignment.name, values).map_err(|message| self.assignment_error(&message))?;
@@ -116,7 +122,9 @@ impl Shell {
 
     /// Reports an assignment that failed.
     pub(crate) fn assignment_error(&mut self, message: &str) -> Stop {
-        self.expansion_error(message)
+        let stop = self.expansion_error(message);
+        let ends = stop == Stop::Discard && self.is_on("errexit") && self.unchecked == 0 && !self.interactive;
+        if ends { Stop::Exit } else { stop }
     }
 
     /// The value of `name=(..)` for a variable.
@@ -131,7 +139,7 @@ impl Shell {
             Value::Scalar(text) if append => BTreeMap::from([(0, text.clone())]),
             _ => BTreeMap::new(),
         };
-        let mut next = elements.last_key_value().map_or(0, |(last, _)| last + 1);
+        let mut next = elements.last_key_value().map_or(0, |(last, _)| last.saturating_add(1));
         for item in items {
             let Some(Subscript::Index(key)) = &item.key else {
                 let mut fields = Vec::new();
@@ -139,20 +147,20 @@ impl Shell {
                 for field in fields {
                     let field = self.attributed(&variable, field)?;
                     elements.insert(next, field);
-                    next += 1;
+                    next = next.saturating_add(1);
                 }
                 continue;
             };
             let expression = self.expand_quoted(key)?;
             let mut index = self.arithmetic(&expression).map_err(|message| self.expansion_error(&message))?;
             if index < 0 {
-                index += elements.last_key_value().map_or(0, |(last, _)| last + 1);
+                index = index.saturating_add(elements.last_key_value().map_or(0, |(last, _)| last.saturating_add(1)));
             }
             let text = self.expand_assigned(&item.value)?;
             let text = self.attributed(&variable, text)?;
             let before = elements.get(&index).cloned().filter(|_| item.append).unwrap_or_default();
             elements.insert(index, before + &text);
-            next = index + 1;
+            next = index.saturating_add(1);
         }
         Ok(Value::Indexed(elements))
     }

@@ -4,6 +4,7 @@ use super::pieces::{Mode, Piece};
 use crate::pattern;
 use crate::state::{Run, Shell};
 use crate::syntax::{Part, Word};
+use crate::text::is_name;
 
 /// A field that is being put together: texts, and whether they are quoted.
 #[derive(Default)]
@@ -50,11 +51,52 @@ impl Shell {
     }
 
     fn expand_braceless(&mut self, word: &Word, fields: &mut Vec<String>) -> Run {
-        let pieces = self.pieces(word, Mode { tilde: true, ..Mode::default() })?;
+        let pieces = match self.assignment_pieces(word)? {
+            Some(pieces) => pieces,
+            None => self.pieces(word, Mode { tilde: true, ..Mode::default() })?,
+        };
+        if let [Piece::Text { text, quoted, split }] = pieces.as_slice()
+            && (*quoted || *split && self.is_one_field(text))
+        {
+            // The frequent case: one value that is neither split nor a pattern.
+            if *quoted || !text.is_empty() {
+                fields.extend(pieces.into_iter().map(|piece| match piece {
+                    Piece::Text { text, .. } => text,
+                    Piece::Break => String::new(),
+                }));
+            }
+            return Ok(());
+        }
         for field in self.split(pieces) {
             self.push_names(field, fields)?;
         }
         Ok(())
+    }
+
+    /// Whether a value holds no separators and nothing of a pattern.
+    fn is_one_field(&self, text: &str) -> bool {
+        let separators = self.variables.get("IFS").map_or(Some(" \t\n"), |ifs| ifs.text().map(String::as_str));
+        let separators = separators.unwrap_or(" \t\n");
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte >= 0x80 || b"_-./,:=+%@".contains(&byte);
+        let ascii = separators.is_ascii();
+        ascii && text.bytes().all(|byte| plain(byte) && !separators.as_bytes().contains(&byte))
+    }
+
+    /// The pieces of a word `name=~..`, whose tildes bash expands as those of an assignment.
+    fn assignment_pieces(&mut self, word: &Word) -> Run<Option<Vec<Piece>>> {
+        let Some((Part::Literal(text), rest)) = word.parts.split_first() else { return Ok(None) };
+        let Some(at) = text.find('=').filter(|at| text[*at..].contains('~') && is_name(&text[..*at])) else {
+            return Ok(None);
+        };
+        if self.posix() {
+            return Ok(None);
+        }
+        let (head, value) = text.split_at(at + 1);
+        let mut pieces = vec![Piece::Text { text: head.to_owned(), quoted: false, split: false }];
+        let parts = std::iter::once(Part::Literal(value.to_owned())).chain(rest.iter().cloned()).collect();
+        let value = Word { parts, raw: String::new() };
+        pieces.extend(self.pieces(&value, Mode { tilde: true, assignment: true, ..Mode::default() })?);
+        Ok(Some(pieces))
     }
 
     fn split(&self, pieces: Vec<Piece>) -> Vec<Field> {
@@ -121,7 +163,7 @@ impl Shell {
                 }
                 if self.is_on("failglob") {
                     let text: String = field.texts.iter().map(|(text, _)| text.as_str()).collect();
-                    return Err(self.expansion_error(&format!("no match: {text}")));
+                    return Err(self.assignment_error(&format!("no match: {text}")));
                 }
                 if self.is_on("nullglob") {
                     return Ok(());

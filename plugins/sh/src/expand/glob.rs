@@ -25,12 +25,26 @@ impl Shell {
         }
         found.sort_unstable();
         found.dedup();
-        if let Some(ignored) = self.text_of("GLOBIGNORE").filter(|ignored| !ignored.is_empty()) {
-            let options = PatternOptions { extglob: self.is_on("extglob"), fold: false };
-            let patterns: Vec<Pattern> = ignored.split(':').map(|pattern| Pattern::new(pattern, options)).collect();
-            found.retain(|name| !patterns.iter().any(|pattern| pattern.matches(name)));
-        }
+        self.drop_ignored(&mut found);
         found
+    }
+
+    /// Drops the names that GLOBIGNORE matches, `.` and `..`.
+    fn drop_ignored(&self, found: &mut Vec<String>) {
+        let Some(ignored) = self.text_of("GLOBIGNORE").filter(|ignored| !ignored.is_empty()) else { return };
+        let options = PatternOptions { extglob: self.is_on("extglob"), fold: false };
+        let patterns: Vec<(usize, Pattern)> = split_patterns(&ignored)
+            .into_iter()
+            .map(|pattern| (pattern.matches('/').count(), Pattern::new(&pattern, options)))
+            .collect();
+        found.retain(|name| {
+            // No `*` matches a slash.
+            let slashes = name.matches('/').count();
+            let last = name.rsplit('/').next().unwrap_or_default();
+            last != "."
+                && last != ".."
+                && !patterns.iter().any(|(wanted, pattern)| *wanted == slashes && pattern.matches(name))
+        });
     }
 
     /// The paths that begin with `prefix` and go on as a component says. `last`: nothing follows it.
@@ -119,4 +133,28 @@ fn components(pattern: &str) -> Vec<String> {
         quoted = character == '\\' && !quoted;
     }
     components
+}
+
+/// The patterns of GLOBIGNORE, between colons that are not within brackets.
+fn split_patterns(text: &str) -> Vec<String> {
+    let mut patterns = vec![String::new()];
+    let mut chars = text.chars().peekable();
+    let mut within = 0;
+    while let Some(next) = chars.next() {
+        match next {
+            '[' if within == 0 => within = 1,
+            '[' if chars.peek() == Some(&':') => within = 2,
+            ']' if within > 0 => within -= 1,
+            ':' if within == 0 => {
+                patterns.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        if let Some(last) = patterns.last_mut() {
+            last.push(next);
+        }
+    }
+    patterns.retain(|pattern| !pattern.is_empty());
+    patterns
 }

@@ -56,12 +56,8 @@ impl Shell {
                         result.push(next);
                         continue;
                     }
-                    match op {
-                        '^' => result.extend(next.to_uppercase()),
-                        ',' => result.extend(next.to_lowercase()),
-                        _ if next.is_uppercase() => result.extend(next.to_lowercase()),
-                        _ => result.extend(next.to_uppercase()),
-                    }
+                    let lower = *op == ',' || *op == '~' && next.is_uppercase();
+                    result.push(if lower { one(next, next.to_lowercase()) } else { one(next, next.to_uppercase()) });
                 }
                 result
             }
@@ -101,8 +97,8 @@ impl Shell {
                     && subscript.is_some()
                 {
                     // The offset is an index, not a position.
-                    let end = elements.last_key_value().map_or(0, |(last, _)| last + 1);
-                    let from = if start < 0 { start + end } else { start };
+                    let end = elements.last_key_value().map_or(0, |(last, _)| last.saturating_add(1));
+                    let from = if start < 0 { start.saturating_add(end) } else { start };
                     if from < 0 {
                         return Ok(Got::Many { values: Vec::new(), joined });
                     }
@@ -167,8 +163,9 @@ impl Shell {
                 if !all && variable.value != Value::Unset {
                     return Got::One(Some(format!("declare -{letters} {name}")));
                 }
-                let text = super::assign::array_literal_text(&variable.value);
-                return Got::One(text.map(|text| format!("declare -{letters} {name}={text}")));
+                let Some(text) = super::assign::array_literal_text(&variable.value) else { return Got::One(None) };
+                let values = vec!["declare".to_owned(), format!("-{letters}"), format!("{name}={text}")];
+                return Got::Many { values, joined: matches!(subscript, Some(Subscript::Joined)) };
             };
             let head = if letters.is_empty() { String::new() } else { format!("declare -{letters} ") };
             return Got::One(Some(format!("{head}{name}={}", quote_always(text))));
@@ -193,6 +190,11 @@ impl Shell {
         }
         Got::One(Some(text))
     }
+}
+
+/// The character in another case, if that is one character too.
+fn one(next: char, mut folded: impl ExactSizeIterator<Item = char>) -> char {
+    if folded.len() == 1 { folded.next().unwrap_or(next) } else { next }
 }
 
 fn pairs_of(variable: &Variable) -> Vec<(String, String)> {
@@ -224,13 +226,13 @@ fn unescaped(text: &str) -> String {
 /// The beginning and the end of a slice. None if the end is before the beginning.
 fn bounds(start: i64, count: Option<i64>, length: usize, text: bool) -> Option<(usize, usize)> {
     let length = i64::try_from(length).unwrap_or(i64::MAX);
-    let from = if start < 0 { start + length } else { start };
+    let from = if start < 0 { start.saturating_add(length) } else { start };
     if from < 0 || from > length {
         return Some((0, 0));
     }
     let to = match count {
         None => length,
-        Some(count) if count < 0 && text => length + count,
+        Some(count) if count < 0 && text => length.saturating_add(count),
         Some(count) => from.saturating_add(count).min(length),
     };
     (to >= from).then(|| (usize::try_from(from).unwrap_or(0), usize::try_from(to).unwrap_or(0)))

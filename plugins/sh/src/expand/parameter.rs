@@ -86,6 +86,8 @@ impl Shell {
             }
             (ParameterOp::Keys, Some(Subscript::All)) => self.keys(&parameter.name).is_empty(),
             (ParameterOp::Plain, Some(Subscript::All)) => !parameter.indirect && self.array(&parameter.name).is_empty(),
+            (ParameterOp::Transform(_), Some(Subscript::All)) => self.array(&parameter.name).is_empty(),
+            (ParameterOp::Default { op: '+', .. }, Some(Subscript::All)) => self.array(&parameter.name).is_empty(),
             (ParameterOp::Slice { .. }, Some(Subscript::All)) => true,
             (ParameterOp::Plain, Some(_)) => false,
             (ParameterOp::Names { at }, _) => *at,
@@ -149,7 +151,7 @@ impl Shell {
                 let subscript = match subscript {
                     "@" => Subscript::All,
                     "*" => Subscript::Joined,
-                    _ => Subscript::Index(Word::quoted(subscript)),
+                    _ => Subscript::Index(Word::quoted(&self.expand_subscript(subscript))),
                 };
                 (name.to_owned(), Some(subscript))
             }
@@ -261,7 +263,7 @@ impl Shell {
     }
 
     /// An error that ends a shell that is not interactive. The status is 1, or that of bash's `-c`.
-    fn fatal_error(&mut self, message: &str, status: i32) -> Stop {
+    pub(super) fn fatal_error(&mut self, message: &str, status: i32) -> Stop {
         self.report(message);
         self.status = if self.read_from == "-c" && !self.posix() { status } else { 1 };
         if self.interactive { Stop::Discard } else { Stop::Exit }
@@ -339,6 +341,13 @@ impl Shell {
                         Some(separators) => separators.chars().next().map_or(String::new(), String::from),
                     };
                     pieces.push(Piece::Text { text: values.join(&separator), quoted: mode.quoted, split });
+                    return;
+                }
+                let first = self.text_of("IFS").and_then(|separators| separators.chars().next());
+                if let Some(first) = first.filter(|first| !mode.quoted && !" \t\n".contains(*first)) {
+                    // Empty values count between separators that are no blanks.
+                    let text = values.join(first.encode_utf8(&mut [0; 4]));
+                    pieces.push(Piece::Text { text, quoted: false, split });
                     return;
                 }
                 for (at, text) in values.into_iter().enumerate() {

@@ -160,7 +160,7 @@ impl Shell {
             match piece {
                 Piece::Text { text, quoted, .. } => {
                     for next in text.chars() {
-                        if quoted && next.is_ascii_punctuation() {
+                        if quoted && next.is_ascii_punctuation() && next != '-' {
                             all.push('\\');
                         }
                         all.push(next);

@@ -98,22 +98,56 @@ pub(crate) const SHOPTS: &[(&str, bool)] = &[
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Options {
     on: BTreeSet<&'static str>,
+    /// Those that are asked for with each command.
+    often: Often,
+}
+
+macro_rules! often {
+    ($($field:ident)*) => {
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        struct Often {
+            $($field: bool,)*
+        }
+
+        impl Often {
+            /// None: it is not one of these. With a name that is known the compiler leaves one field.
+            #[inline(always)]
+            fn get(&self, name: &str) -> Option<bool> {
+                $(if name == stringify!($field) { return Some(self.$field); })*
+                None
+            }
+
+            fn set(&mut self, name: &str, on: bool) {
+                $(if name == stringify!($field) { self.$field = on; })*
+            }
+        }
+    };
+}
+
+often! {
+    allexport braceexpand errexit extdebug extglob lastpipe monitor noglob nounset onecmd pipefail posix verbose xtrace
 }
 
 impl Options {
     pub(crate) fn new() -> Self {
         let shopts = SHOPTS.iter().filter(|(_, on)| *on).map(|(name, _)| *name);
-        Self { on: shopts.chain(["braceexpand", "hashall", "interactive-comments"]).collect() }
+        let on = shopts.chain(["braceexpand", "hashall", "interactive-comments"]).collect();
+        Self { on, often: Often { braceexpand: true, ..Often::default() } }
     }
 
+    #[inline(always)]
     pub(crate) fn is_on(&self, name: &str) -> bool {
-        self.on.contains(name)
+        match self.often.get(name) {
+            Some(on) => on,
+            None => self.on.contains(name),
+        }
     }
 
     /// Whether there is an option of that name.
     pub(crate) fn set(&mut self, name: &str, on: bool) -> bool {
         let names = SET_OPTIONS.iter().map(|(_, name)| *name).chain(SHOPTS.iter().map(|(name, _)| *name));
         let Some(name) = names.into_iter().find(|known| *known == name) else { return false };
+        self.often.set(name, on);
         if on {
             self.on.insert(name);
         } else {

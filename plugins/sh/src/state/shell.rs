@@ -226,10 +226,12 @@ impl Shell {
         }
     }
 
+    #[inline(always)]
     pub(crate) fn is_on(&self, option: &str) -> bool {
         self.options.is_on(option)
     }
 
+    #[inline(always)]
     pub(crate) fn posix(&self) -> bool {
         self.options.is_on("posix")
     }
@@ -336,8 +338,9 @@ impl Shell {
                 return Some(Variable::scalar(values.join(" ")));
             }
             Value::Indexed(elements) => {
-                let end = elements.last_key_value().map_or(0, |(last, _)| last + 1);
-                let index = subscript.parse().ok().map(|index: i64| if index < 0 { index + end } else { index });
+                let end = elements.last_key_value().map_or(0, |(last, _)| last.saturating_add(1));
+                let index =
+                    subscript.parse().ok().map(|index: i64| if index < 0 { index.saturating_add(end) } else { index });
                 index.and_then(|index| elements.get(&index))
             }
             Value::Assoc(elements) => elements.get(&subscript),

@@ -1,7 +1,32 @@
 //! Variables with their attributes and scopes.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
+
+/// FNV-1a: names are short, and a tenant who makes them collide makes only its own shell wait.
+#[derive(Clone, Copy)]
+pub(crate) struct NameHasher(u64);
+
+impl Default for NameHasher {
+    fn default() -> Self {
+        Self(0xCBF2_9CE4_8422_2325)
+    }
+}
+
+impl Hasher for NameHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x100_0000_01B3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+type Names = HashMap<String, Variable, BuildHasherDefault<NameHasher>>;
 
 /// The value of a variable.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -143,7 +168,7 @@ pub(crate) enum ScopeKind {
 #[derive(Debug, Clone)]
 struct Scope {
     kind: ScopeKind,
-    variables: Rc<HashMap<String, Variable>>,
+    variables: Rc<Names>,
 }
 
 /// The scopes, the innermost last. Names are looked up from the innermost outwards.
@@ -164,9 +189,14 @@ impl Variables {
     }
 
     /// Removes the innermost scope, and gives what was in it.
-    pub(crate) fn pop(&mut self) -> HashMap<String, Variable> {
+    pub(crate) fn pop(&mut self) -> Names {
         let scope = self.scopes.pop();
         scope.map(|scope| Rc::unwrap_or_clone(scope.variables)).unwrap_or_default()
+    }
+
+    /// Whether a variable is one of the assignments before a command.
+    pub(crate) fn is_temporary(&self, name: &str) -> bool {
+        self.index_of(name).is_some_and(|index| self.scopes[index].kind == ScopeKind::Temporary)
     }
 
     fn index_of(&self, name: &str) -> Option<usize> {
@@ -248,7 +278,9 @@ impl Variables {
     /// The exported variables that have a value, for the environment of a program.
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
         let exported = self.all().into_iter().filter(|(_, variable)| variable.exported);
-        exported.filter_map(|(name, variable)| Some((name.clone(), variable.text()?.clone()))).collect()
+        // An array has no place in it.
+        let scalar = exported.filter(|(_, variable)| variable.kind == Kind::Scalar);
+        scalar.filter_map(|(name, variable)| Some((name.clone(), variable.text()?.clone()))).collect()
     }
 }
 

@@ -136,7 +136,7 @@ impl Parser<'_> {
         self.skip_blanks();
         let at = self.at;
         let name = self.name();
-        let delimited = self.peek().is_none_or(|next| next.is_whitespace() || next == ';');
+        let delimited = self.peek().is_none_or(|next| " \t\n;".contains(next));
         if name.is_empty() || !delimited {
             self.at = at;
             let word = self.word(End::Word)?.raw;

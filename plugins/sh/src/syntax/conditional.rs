@@ -98,6 +98,8 @@ impl Parser<'_> {
     fn binary_follows(&mut self) -> bool {
         let (at, line) = (self.at, self.line);
         let found = self.binary_operator().is_some_and(|operator| ["==", "=", "!=", "=~"].contains(&operator.as_str()));
+        self.skip_blanks();
+        let found = found && self.reserved().as_deref() != Some("]]");
         (self.at, self.line) = (at, line);
         found
     }

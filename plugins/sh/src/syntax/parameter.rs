@@ -171,10 +171,15 @@ impl Parser<'_> {
             }
             _ => '/',
         };
+        // A slash right at the beginning belongs to the pattern: `${x////_}`.
+        let slash = self.peek() == Some('/') && anchor == '/' && all;
+        if slash {
+            self.advance();
+        }
         let mut pattern = self.word(End::Slash)?;
-        if pattern.parts.is_empty() && self.looking_at("/") && !all && anchor == '/' {
-            // `${x//}`: nothing to replace.
-            pattern = Word::default();
+        if slash {
+            pattern.parts.insert(0, Part::Literal("/".to_owned()));
+            pattern.raw.insert(0, '/');
         }
         let replacement = if self.take('/') { self.word(End::Pattern)? } else { Word::default() };
         Ok(ParameterOp::Replace { all, anchor, pattern, replacement })

@@ -311,7 +311,7 @@ impl<'a> Parser<'a> {
                     (Some(operator), _) => (*operator).to_owned(),
                     (None, Some(single)) => single.to_string(),
                     (None, None) => {
-                        let end = |next: char| next.is_whitespace() || ";&|()<>".contains(next);
+                        let end = |next: char| " \t\n;&|()<>".contains(next);
                         let rest = self.rest();
                         rest[..rest.find(end).unwrap_or(rest.len())].to_owned()
                     }
@@ -490,7 +490,7 @@ impl<'a> Parser<'a> {
             word.push(next);
             self.advance();
         }
-        let delimited = self.peek().is_none_or(|next| next.is_whitespace() || ";&|()<>".contains(next));
+        let delimited = self.peek().is_none_or(|next| " \t\n;&|()<>".contains(next));
         (self.at, self.line) = (at, line);
         (delimited && !word.is_empty()).then_some(word)
     }

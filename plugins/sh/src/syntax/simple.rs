@@ -109,7 +109,7 @@ impl Parser<'_> {
         let at = self.at;
         self.active_aliases.retain(|(_, end)| *end > at || *end == usize::MAX);
         let rest = self.rest();
-        let end = rest.find(|next: char| next.is_whitespace() || ";&|()<>".contains(next)).unwrap_or(rest.len());
+        let end = rest.find(|next: char| " \t\n;&|()<>".contains(next)).unwrap_or(rest.len());
         let name = &rest[..end];
         if name.is_empty() || name.contains(['\\', '"', '\'', '$', '`', '=']) {
             return false;
@@ -261,5 +261,12 @@ impl Parser<'_> {
         self.depth = options.nesting;
         self.peek();
         self.array_items()
+    }
+
+    /// Reads a text that ends with `]` as a subscript.
+    pub(crate) fn subscript_text(&mut self, options: &super::parser::ParseOptions) -> Parsed<Word> {
+        self.options = options.clone();
+        self.peek();
+        self.word(End::Subscript)
     }
 }

@@ -38,8 +38,8 @@ impl End {
 
     fn is_reached(self, next: char, open: u32) -> bool {
         match self {
-            Self::Word => open == 0 && (next.is_ascii_whitespace() || ";&|()<>".contains(next)),
-            Self::Regex => open == 0 && (next.is_ascii_whitespace() || next == ')'),
+            Self::Word => open == 0 && " \t\n;&|()<>".contains(next),
+            Self::Regex => open == 0 && " \t\n)".contains(next),
             Self::Double => next == '"',
             Self::Brace { .. } | Self::Pattern => next == '}',
             Self::Slash => next == '}' || next == '/',
@@ -231,8 +231,17 @@ impl Parser<'_> {
                     if rest.starts_with(['\'', '"', '?']) {
                         text.extend(self.advance());
                     } else if let Some(letter) = rest.strip_prefix('c').and_then(|rest| rest.chars().next()) {
-                        self.at += 1 + letter.len_utf8();
-                        text.push(char::from((u32::from(letter) & 0x1F) as u8));
+                        // `\c\\` takes both backslashes.
+                        let both = letter == '\\' && rest.starts_with("c\\\\");
+                        let code = if letter == '?' { 0x7F } else { (u32::from(letter) & 0x1F) as u8 };
+                        if letter == '\'' {
+                            // The quote ends the string.
+                            self.at += 1;
+                            text.push_str("\\c");
+                            continue;
+                        }
+                        self.at += 1 + letter.len_utf8() + usize::from(both);
+                        text.push(char::from(code));
                     } else if let Some((value, length)) = text::escape(rest, false) {
                         text.push_str(&value);
                         self.at += length;
@@ -247,7 +256,8 @@ impl Parser<'_> {
         if let Some(end) = text.find('\0') {
             text.truncate(end);
         }
-        Ok(text)
+        // Bytes that were escaped may be a character together.
+        Ok(text::decode(&text::encode(&text)))
     }
 
     fn backquoted(&mut self, in_double: bool) -> Parsed<String> {

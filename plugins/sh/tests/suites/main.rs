@@ -10,8 +10,8 @@
 //! `failures.txt` lists each case that fails, with the reason. The test fails when a case fails that is not listed, and
 //! when one that is listed passes.
 //!
-//! Settings: `WHELK_PROVE` runs every case, not only some of each class; `SUITE` runs those whose name contains it;
-//! `SUITE_SHOW` also shows what differs.
+//! Settings: `WHELK_PROVE` runs every case, not only some of each class; `SUITE` runs those whose name contains it, or
+//! one of its lines; `SUITE_SHOW` also shows what differs.
 
 mod brush;
 mod cases;
@@ -35,14 +35,15 @@ const SLICE_OF_YASH: &[&str] =
 /// Which cases are run.
 enum Chosen {
     All,
-    Named(String),
+    /// Those whose name contains one of these.
+    Named(Vec<String>),
     Slice,
 }
 
 impl Chosen {
     fn new() -> Self {
         match std::env::var("SUITE") {
-            Ok(name) if !name.is_empty() => Self::Named(name),
+            Ok(names) if !names.is_empty() => Self::Named(names.lines().map(str::to_owned).collect()),
             _ if std::env::var_os("WHELK_PROVE").is_some() => Self::All,
             _ => Self::Slice,
         }
@@ -53,7 +54,7 @@ impl Chosen {
         let seen: RefCell<BTreeMap<String, u32>> = RefCell::default();
         move |name| match self {
             Self::All => true,
-            Self::Named(part) => name.contains(part.as_str()),
+            Self::Named(parts) => parts.iter().any(|part| name.contains(part)),
             Self::Slice => {
                 let mut seen = seen.borrow_mut();
                 let count = seen.entry(name.split(": ").next().unwrap_or_default().to_owned()).or_default();
@@ -66,7 +67,7 @@ impl Chosen {
     fn has_file(&self, name: &str) -> bool {
         match self {
             Self::All => true,
-            Self::Named(part) => part.contains(name),
+            Self::Named(parts) => parts.iter().any(|part| part.contains(name)),
             Self::Slice => SLICE_OF_YASH.contains(&name),
         }
     }
