@@ -111,26 +111,32 @@ fn import(shell: &mut Shell, env: Vec<(String, String)>) {
     let variable = shell.variables.global("PWD");
     *variable = Variable { exported: true, ..Variable::scalar(path) };
     if !shell.posix() {
-        shell.set_text("OPTERR", "1");
-        shell.set_text("BASH", shell.name.clone());
-        shell.set_text("BASH_VERSION", "5.2.15(1)-release");
-        let version = ["5", "2", "15", "1", "release", "wasm32-unknown-wasi"].map(str::to_owned);
-        *shell.variables.global("BASH_VERSINFO") = Variable { readonly: true, ..Variable::indexed(version) };
-        let machine = [
-            ("HOSTNAME", shell.system.host_name()),
-            ("HOSTTYPE", "wasm32".to_owned()),
-            ("MACHTYPE", "wasm32-unknown-wasi".to_owned()),
-            ("OSTYPE", "wasi".to_owned()),
-            ("COMP_WORDBREAKS", " \t\n\"'><=;|&(:@".to_owned()),
-        ];
-        for (name, value) in machine {
-            if shell.variables.get(name).is_none() {
-                shell.set_text(name, value);
-            }
-        }
-        let level = shell.text_of("SHLVL").and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
-        *shell.variables.global("SHLVL") = Variable { exported: true, ..Variable::scalar((level + 1).to_string()) };
+        set_variables_of_bash(shell);
     }
+}
+
+/// Sets the variables that only bash has.
+fn set_variables_of_bash(shell: &mut Shell) {
+    shell.set_text("OPTERR", "1");
+    shell.set_text("BASH", shell.name.clone());
+    shell.set_text("BASH_VERSION", "5.2.15(1)-release");
+    let version = ["5", "2", "15", "1", "release", "wasm32-unknown-wasi"].map(str::to_owned);
+    *shell.variables.global("BASH_VERSINFO") = Variable { readonly: true, ..Variable::indexed(version) };
+    let machine = [
+        ("HOSTNAME", shell.system.host_name()),
+        ("HOSTTYPE", "wasm32".to_owned()),
+        ("MACHTYPE", "wasm32-unknown-wasi".to_owned()),
+        ("OSTYPE", "wasi".to_owned()),
+        ("COMP_WORDBREAKS", " \t\n\"'><=;|&(:@".to_owned()),
+    ];
+    for (name, value) in machine {
+        if shell.variables.get(name).is_none() {
+            shell.set_text(name, value);
+        }
+    }
+    let level = shell.text_of("SHLVL").and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
+    *shell.variables.global("SHLVL") =
+        Variable { exported: true, ..Variable::scalar(level.saturating_add(1).to_string()) };
 }
 
 /// What `--version` says: the language is that of this bash.
@@ -185,10 +191,7 @@ fn command_line(shell: &mut Shell, argv: &[String]) -> Result<CommandLine, Strin
                     return Err(VERSION.to_owned());
                 }
                 "posix" => options.set.push(("posix".to_owned(), true)),
-                "login" => {
-                    options.login = true;
-                    options.set.push(("login_shell".to_owned(), true));
-                }
+                "login" => options.login = true,
                 "norc" => options.no_rc = true,
                 "noprofile" => options.no_profile = true,
                 "noediting" => options.no_editing = true,
@@ -202,10 +205,7 @@ fn command_line(shell: &mut Shell, argv: &[String]) -> Result<CommandLine, Strin
                 'c' if on => options.text = true,
                 's' if on => options.input = true,
                 'i' => shell.interactive = on,
-                'l' => {
-                    options.login = on;
-                    options.set.push(("login_shell".to_owned(), on));
-                }
+                'l' => options.login = on,
                 'o' | 'O' => {
                     let Some(name) = argv.get(at) else {
                         return Err(format!("-{letter}: option requires an argument"));
@@ -228,6 +228,7 @@ fn command_line(shell: &mut Shell, argv: &[String]) -> Result<CommandLine, Strin
 fn arguments(shell: &mut Shell, argv: &[String]) -> Result<(Source, CommandLine), String> {
     let options = command_line(shell, argv)?;
     let at = options.operands;
+    shell.options.set("login_shell", options.login);
     for (name, on) in &options.set {
         if !shell.options.set(name, *on) {
             return Err(format!("{name}: invalid option name"));

@@ -51,7 +51,7 @@ pub(super) fn exit(shell: &mut Shell, fields: &[String]) -> Run<i32> {
 pub(super) fn leave_function(shell: &mut Shell, fields: &[String]) -> Run<i32> {
     let status = match number(shell, fields)? {
         Ok(Some(number)) => (number & 0xFF) as i32,
-        Ok(None) if shell.in_trap > 0 && shell.frames.len() == shell.trap_frames => {
+        Ok(None) if shell.in_trap > 0 && shell.frames.len() == shell.tracing.frames => {
             shell.trap_status.unwrap_or(shell.status)
         }
         Ok(None) => shell.status,
@@ -125,6 +125,23 @@ pub(super) fn eval(shell: &mut Shell, fields: &[String]) -> Run<i32> {
     Ok(shell.status)
 }
 
+/// The path of a script that `.` names: along PATH without a slash, and in bash at last here.
+fn find_script(shell: &Shell, name: &str) -> Option<String> {
+    if name.contains('/') {
+        return Some(name.to_owned());
+    }
+    let path = shell.text_of("PATH").unwrap_or_default();
+    let readable = |folder: &str| {
+        let candidate = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+        let file = shell.absolute(&candidate);
+        let regular =
+            shell.system.status(&file, true).is_ok_and(|status| status.kind != crate::system::FileKind::Directory);
+        (regular && shell.system.may(&file, 'r')).then_some(candidate)
+    };
+    let here = if shell.posix() { None } else { readable("") };
+    path.split(':').find_map(readable).or(here)
+}
+
 /// `.` and `source`.
 pub(super) fn source(shell: &mut Shell, fields: &[String]) -> Run<i32> {
     let (_, at) = match options(shell, fields, "", "") {
@@ -135,20 +152,7 @@ pub(super) fn source(shell: &mut Shell, fields: &[String]) -> Run<i32> {
         shell.builtin_error("filename argument required");
         return Ok(2);
     };
-    let path = shell.text_of("PATH").unwrap_or_default();
-    let found = if name.contains('/') {
-        Some(name.clone())
-    } else {
-        let readable = |folder: &str| {
-            let candidate = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
-            let file = shell.absolute(&candidate);
-            let regular =
-                shell.system.status(&file, true).is_ok_and(|status| status.kind != crate::system::FileKind::Directory);
-            (regular && shell.system.may(&file, 'r')).then_some(candidate)
-        };
-        let here = if shell.posix() { None } else { readable("") };
-        path.split(':').find_map(readable).or(here)
-    };
+    let found = find_script(shell, name);
     let number = found.as_deref().and_then(|path| path.strip_prefix("/dev/fd/")).and_then(|number| number.parse().ok());
     let opened = match (&found, number) {
         (None, _) => Err(crate::system::Errno::ENOENT),

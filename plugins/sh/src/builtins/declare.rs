@@ -265,35 +265,13 @@ fn declare_one(shell: &mut Shell, field: &str, wanted: &Wanted) -> Run<i32> {
         wanted.on.retain(|letter| letter != 'n');
     }
     let wanted = &wanted;
-    let is_reference = wanted.on.contains('n') || wanted.off.contains('n');
-    let name = if is_reference || wanted.local {
-        name.to_owned()
-    } else {
-        match shell.resolve(name) {
-            (name, None) => name,
-            (name, Some(subscript)) if value.is_none() && shell.builtin != "declare" => {
-                shell.builtin_error(&format!("`{name}[{subscript}]': not a valid identifier"));
-                return Ok(1);
-            }
-            (name, _) => name,
-        }
-    };
-    let before = shell.variables.get(&name).filter(|variable| !variable.nameref).and_then(Variable::text).cloned();
-    let target = value.or(before.as_deref().filter(|before| *before != name));
-    if let Some(target) = target.filter(|_| wanted.on.contains('n')) {
-        let base = target.split('[').next().unwrap_or_default();
-        let message = if target == name && !shell.variables.in_function() {
-            format!("{name}: nameref variable self references not allowed")
-        } else if !target.is_empty() && !is_name(base) {
-            format!("`{target}': invalid variable name for name reference")
-        } else {
-            String::new()
-        };
-        if !message.is_empty() {
+    let name = match declared_name(shell, name, value, wanted) {
+        Ok(name) => name,
+        Err(message) => {
             shell.builtin_error(&message);
             return Ok(1);
         }
-    }
+    };
     let existing = place(shell, &name, wanted);
     if existing.readonly && (value.is_some() || wanted.off.contains('r')) {
         shell.builtin_error(&format!("{name}: readonly variable"));
@@ -317,6 +295,32 @@ fn declare_one(shell: &mut Shell, field: &str, wanted: &Wanted) -> Run<i32> {
         variable.nameref = false;
     }
     Ok(status)
+}
+
+/// The variable that is declared, behind name references but where the reference itself is meant.
+fn declared_name(shell: &Shell, name: &str, value: Option<&str>, wanted: &Wanted) -> Result<String, String> {
+    let is_reference = wanted.on.contains('n') || wanted.off.contains('n');
+    let name = if is_reference || wanted.local {
+        name.to_owned()
+    } else {
+        match shell.resolve(name) {
+            (name, Some(subscript)) if value.is_none() && shell.builtin != "declare" => {
+                return Err(format!("`{name}[{subscript}]': not a valid identifier"));
+            }
+            (name, _) => name,
+        }
+    };
+    let before = shell.variables.get(&name).filter(|variable| !variable.nameref).and_then(Variable::text);
+    let target = value.or(before.map(String::as_str).filter(|before| *before != name));
+    let Some(target) = target.filter(|_| wanted.on.contains('n')) else { return Ok(name) };
+    let base = target.split('[').next().unwrap_or_default();
+    if target == name && !shell.variables.in_function() {
+        return Err(format!("{name}: nameref variable self references not allowed"));
+    }
+    if !target.is_empty() && !is_name(base) {
+        return Err(format!("`{target}': invalid variable name for name reference"));
+    }
+    Ok(name)
 }
 
 /// Makes the variable in the scope that was asked for, and gives it as it is.

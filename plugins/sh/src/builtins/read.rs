@@ -4,6 +4,7 @@ use super::arguments::options;
 use crate::state::{Kind, Run, Shell, Value};
 use crate::system::{Errno, Fd};
 use crate::text::{decode, is_name};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How `read` reads.
@@ -258,6 +259,17 @@ fn split(chars: &[(char, bool)], separators: &str, most: Option<usize>) -> Vec<(
     fields
 }
 
+/// What `mapfile` leaves of an array: all of it, with an origin. None: it is an associative one.
+fn elements_before(shell: &Shell, name: &str, keeps: bool) -> Option<BTreeMap<i64, String>> {
+    let variable = shell.variable(name).unwrap_or_default();
+    match variable.value {
+        _ if variable.kind == Kind::Assoc => None,
+        Value::Indexed(elements) if keeps => Some(elements),
+        Value::Scalar(text) if keeps => Some([(0, text)].into()),
+        _ => Some(BTreeMap::new()),
+    }
+}
+
 pub(super) fn mapfile(shell: &mut Shell, fields: &[String]) -> Run<i32> {
     let (found, at) = match options(shell, fields, "t", "cCdnOsu") {
         Ok(found) => found,
@@ -292,17 +304,9 @@ pub(super) fn mapfile(shell: &mut Shell, fields: &[String]) -> Run<i32> {
         shell.builtin_error(&format!("{bad}: invalid array origin"));
         return Ok(1);
     }
-    let mut elements = match shell.variable(&name) {
-        Some(variable) if variable.kind == Kind::Assoc => {
-            shell.builtin_error(&format!("{name}: not an indexed array"));
-            return Ok(1);
-        }
-        Some(variable) if origin.is_some() => match variable.value {
-            Value::Indexed(elements) => elements,
-            Value::Scalar(text) => [(0, text)].into(),
-            _ => Default::default(),
-        },
-        _ => Default::default(),
+    let Some(mut elements) = elements_before(shell, &name, origin.is_some()) else {
+        shell.builtin_error(&format!("{name}: not an indexed array"));
+        return Ok(1);
     };
     let callback = value('C').map(|callback| (callback, number('c').unwrap_or(5000)));
     for (index, line) in (origin.unwrap_or(0)..).zip(lines) {

@@ -348,7 +348,7 @@ impl Shell {
         if self.traps.is_empty() {
             return Vec::new();
         }
-        let traced = self.is_on("functrace") || self.traced_functions.iter().any(|traced| traced == name);
+        let traced = self.is_on("functrace") || self.tracing.functions.iter().any(|traced| traced == name);
         let mut hidden: Vec<&str> = if traced { Vec::new() } else { vec!["DEBUG", "RETURN"] };
         if !self.is_on("errtrace") {
             hidden.push("ERR");

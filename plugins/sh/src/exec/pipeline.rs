@@ -112,7 +112,7 @@ impl Shell {
             let command = command.clone();
             self.in_subshell(|shell| shell.execute_command(&command));
         }
-        self.debugged = false;
+        self.tracing.debugged = false;
         self.fds.remove(&0);
         self.fds.extend(saved.map(|fd| (0, fd)));
         Ok(LastStage { stage: Stage::Finished(self.status), result })
@@ -134,7 +134,7 @@ impl Shell {
         }
         self.line = command.line.max(1);
         let runs = self.debug_trap(|| simple_text(assignments, words, &command.redirects))?;
-        self.debugged = true;
+        self.tracing.debugged = true;
         Ok(runs)
     }
 
@@ -162,7 +162,7 @@ impl Shell {
         self.fds.extend(input.map(|fd| (0, fd)));
         self.fds.extend(output.map(|fd| (1, fd)));
         let stage = if self.is_program(command) && !may_wait(command) {
-            self.debugged = false;
+            self.tracing.debugged = false;
             self.start_program(command, group, false, pipes)
         } else {
             let text = command_text(command);
@@ -174,7 +174,7 @@ impl Shell {
         let status = self.status;
         *self = outer;
         self.status = status;
-        self.debugged = false;
+        self.tracing.debugged = false;
         match stage {
             Ok(stage) => Ok(stage),
             // What stops a subshell ends only that.

@@ -21,7 +21,7 @@ impl Shell {
         if !self.substitutions.is_empty() {
             self.substitutions.clear();
         }
-        let debugged = std::mem::take(&mut self.debugged);
+        let debugged = std::mem::take(&mut self.tracing.debugged);
         if !self.traps.is_empty() {
             let text = || simple_text(assignments, words, redirects);
             if self.in_trap == 0 {

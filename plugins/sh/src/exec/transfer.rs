@@ -63,7 +63,7 @@ impl Shell {
         out.number(self.subshell);
         out.number(self.depth);
         out.number(self.trace_level);
-        out.number(i32::from(self.debugged));
+        out.number(i32::from(self.tracing.debugged));
         let pipe_status: Vec<String> = self.pipe_status.iter().map(ToString::to_string).collect();
         out.list(pipe_status.iter());
         out.number(self.random);
@@ -161,17 +161,7 @@ impl Shell {
             .find(|known| *known == from.fields.clone().next().unwrap_or_default())
             .unwrap_or("-c");
         from.field();
-        let on = from.list();
-        self.options = Options::new();
-        for (name, _) in SHOPTS {
-            self.options.set(name, false);
-        }
-        for (_, name) in SET_OPTIONS {
-            self.options.set(name, false);
-        }
-        for name in on {
-            self.options.set(&name, true);
-        }
+        self.read_options(&mut from);
         let aliases = from.list();
         self.aliases = Rc::new(aliases.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect());
         self.disabled = from.list();
@@ -193,12 +183,22 @@ impl Shell {
         }
         self.directories = from.list();
         self.become_subshell();
-        self.debugged = debugged != 0;
+        self.tracing.debugged = debugged != 0;
         let commands = from.field().to_owned();
         self.exec_last = is_one_program(self, &commands);
         let result = self.execute_text(&commands, self.line);
         self.end_subshell(result);
         Ok(())
+    }
+
+    fn read_options(&mut self, from: &mut Reader) {
+        self.options = Options::new();
+        for name in SHOPTS.iter().map(|(name, _)| *name).chain(SET_OPTIONS.iter().map(|(_, name)| *name)) {
+            self.options.set(name, false);
+        }
+        for name in from.list() {
+            self.options.set(&name, true);
+        }
     }
 
     fn read_variables(&mut self, from: &mut Reader) {

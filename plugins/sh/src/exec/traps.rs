@@ -68,9 +68,9 @@ impl Shell {
         let pipe_status = self.pipe_status.clone();
         self.trap_status = Some(status);
         self.in_trap += 1;
-        let frames = std::mem::replace(&mut self.trap_frames, self.frames.len());
+        let frames = std::mem::replace(&mut self.tracing.frames, self.frames.len());
         let result = self.execute_trap_text(text, status);
-        self.trap_frames = frames;
+        self.tracing.frames = frames;
         self.in_trap -= 1;
         self.trap_status = outer;
         self.pipe_status = pipe_status;
@@ -84,12 +84,12 @@ impl Shell {
     /// Executes the trap on DEBUG, ERR or RETURN, unless it is being executed.
     pub(super) fn run_named_trap(&mut self, name: &'static str) -> Run<i32> {
         let Some(TrapAction::Run(text)) = self.traps.get(name).cloned() else { return Ok(0) };
-        if self.running_traps.contains(&name) {
+        if self.tracing.running.contains(&name) {
             return Ok(0);
         }
-        self.running_traps.push(name);
+        self.tracing.running.push(name);
         let result = self.run_trap(&text);
-        self.running_traps.pop();
+        self.tracing.running.pop();
         result
     }
 
@@ -102,7 +102,7 @@ impl Shell {
 
     /// The trap on DEBUG, before a command. False: the command is not executed, since the trap failed under `extdebug`.
     pub(super) fn debug_trap(&mut self, text: impl FnOnce() -> String) -> Run<bool> {
-        if self.traps.is_empty() || !self.traps.contains_key("DEBUG") || self.running_traps.contains(&"DEBUG") {
+        if self.traps.is_empty() || !self.traps.contains_key("DEBUG") || self.tracing.running.contains(&"DEBUG") {
             return Ok(true);
         }
         if self.in_trap == 0 {

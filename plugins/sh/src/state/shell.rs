@@ -56,6 +56,19 @@ pub(crate) enum TrapAction {
     Run(Rc<str>),
 }
 
+/// What the traps on DEBUG, ERR and RETURN need.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tracing {
+    /// Those that are executed: they do not begin again.
+    pub(crate) running: Vec<&'static str>,
+    /// How many calls there were when the innermost trap began.
+    pub(crate) frames: usize,
+    /// Whether DEBUG was executed already for the next simple command.
+    pub(crate) debugged: bool,
+    /// Functions with the attribute `-t`.
+    pub(crate) functions: Vec<String>,
+}
+
 #[derive(Clone)]
 pub(crate) struct Shell {
     pub(crate) system: Rc<dyn System>,
@@ -85,16 +98,9 @@ pub(crate) struct Shell {
     /// The traps of the shell that this one is a subshell of: `trap` lists them until one is set.
     pub(crate) outer_traps: Option<BTreeMap<String, TrapAction>>,
     pub(crate) in_trap: u32,
-    /// The traps on DEBUG, ERR and RETURN that are executed: they do not begin again.
-    pub(crate) running_traps: Vec<&'static str>,
-    /// How many calls there were when the innermost trap began.
-    pub(crate) trap_frames: usize,
-    /// Whether DEBUG was executed already for the next simple command.
-    pub(crate) debugged: bool,
+    pub(crate) tracing: Tracing,
     /// The status of `return`, until the call has ended.
     pub(crate) returned: Option<i32>,
-    /// Functions with the attribute `-t`.
-    pub(crate) traced_functions: Vec<String>,
     /// The arguments of the script.
     pub(crate) arguments: Rc<Vec<String>>,
     pub(crate) frames: Vec<Frame>,
@@ -176,11 +182,8 @@ impl Shell {
             traps: BTreeMap::new(),
             outer_traps: None,
             in_trap: 0,
-            running_traps: Vec::new(),
-            trap_frames: 0,
-            debugged: false,
+            tracing: Tracing::default(),
             returned: None,
-            traced_functions: Vec::new(),
             arguments: Rc::default(),
             frames: Vec::new(),
             loops: 0,

@@ -20,7 +20,7 @@ const SHA256: &str = "c8545e21a921ae665ec44edfad7cdbe644c6ef1deb1a16d719cc642117
 const INTERACTIVE: &[&str] = &["interactive", "interactive-parse"];
 
 /// Programs that the cases call, as scripts: what they print need only be the same for each shell.
-const HELPERS: &[(&str, &str)] = &[
+const PROGRAMS: &[(&str, &str)] = &[
     ("argv.py", "printf '['; for a; do printf \"'%s', \" \"$a\"; done; echo ']'"),
     ("printenv.py", "for n; do eval \"printf '%s\\n' \\\"\\${$n-None}\\\"\"; done"),
     ("stdout_stderr.py", "echo \"${1-STDOUT}\"; echo \"${2-STDERR}\" >&2; exit \"${3-0}\""),
@@ -136,15 +136,15 @@ fn read(folder: &Path) -> Vec<Case> {
     cases
 }
 
-fn helpers(folder: &Path) {
-    for (name, script) in HELPERS {
+fn write_programs(folder: &Path) {
+    for (name, script) in PROGRAMS {
         let path = folder.join(name);
         std::fs::write(&path, format!("#!/usr/bin/dash\n{script}\n")).expect("a new file");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("our own file");
     }
 }
 
-fn run_case(shells: &Shells, helpers: &Path, case: &Case, shell: &str) -> Ran {
+fn run_case(shells: &Shells, programs: &Path, case: &Case, shell: &str) -> Ran {
     let outer = tempfile::tempdir().expect("a temporary folder");
     let work = outer.path().join("work");
     std::fs::create_dir(&work).expect("a new folder");
@@ -159,7 +159,7 @@ fn run_case(shells: &Shells, helpers: &Path, case: &Case, shell: &str) -> Ran {
     if case.as_argument {
         command.arg("-c").arg(&case.script);
     }
-    let folders = [helpers, program.parent().expect("a folder")].map(|path| path.display().to_string());
+    let folders = [programs, program.parent().expect("a folder")].map(|path| path.display().to_string());
     command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", folders.join(":")));
     command
         .env("TERM", "linux")
@@ -178,15 +178,15 @@ fn run_case(shells: &Shells, helpers: &Path, case: &Case, shell: &str) -> Ran {
     ran
 }
 
-fn judge(shells: &Shells, helpers: &Path, case: &Case) -> Verdicts {
-    let oracle = run_case(shells, helpers, case, "bash");
+fn judge(shells: &Shells, programs: &Path, case: &Case) -> Verdicts {
+    let oracle = run_case(shells, programs, case, "bash");
     let same = |ran: &Ran| code_of(&oracle) == code_of(ran) && oracle.stdout == ran.stdout;
-    if oracle.status.is_none() || !same(&run_case(shells, helpers, case, "bash")) {
+    if oracle.status.is_none() || !same(&run_case(shells, programs, case, "bash")) {
         // bash itself takes too long, or does something else each time.
         return Verdicts::default();
     }
     let outcome = |ran: &Ran| if same(ran) { Outcome::Passed } else { Outcome::Failed };
-    let ran = run_case(shells, helpers, case, "ours");
+    let ran = run_case(shells, programs, case, "ours");
     let ours = outcome(&ran);
     if ours == Outcome::Failed && shows() {
         println!(
@@ -194,14 +194,14 @@ fn judge(shells: &Shells, helpers: &Path, case: &Case) -> Verdicts {
             case.name, case.script, oracle.status, oracle.stdout, oracle.stderr, ran.status, ran.stdout, ran.stderr
         );
     }
-    Verdicts { ours, dash: outcome(&run_case(shells, helpers, case, "dash")), bash: Outcome::Passed }
+    Verdicts { ours, dash: outcome(&run_case(shells, programs, case, "dash")), bash: Outcome::Passed }
 }
 
 pub(crate) fn run(shells: &Shells, wanted: &dyn Fn(&str) -> bool) -> Suite {
     let mut all = read(&package());
     all.retain(|case| wanted(&case.name));
     let folder = tempfile::tempdir().expect("a temporary folder");
-    helpers(folder.path());
+    write_programs(folder.path());
     let judged = each(&all, |case| (case.name.clone(), judge(shells, folder.path(), case)));
     Suite { name: "just-bash", cases: judged.into_iter().collect() }
 }
