@@ -288,12 +288,7 @@ fn declare_one(shell: &mut Shell, field: &str, wanted: &Wanted) -> Run<i32> {
     }
     let variable = shell.variables.get_mut(&name);
     variable.readonly |= wanted.on.contains('r');
-    if wanted.on.contains('n') {
-        variable.nameref = true;
-    }
-    if wanted.off.contains('n') {
-        variable.nameref = false;
-    }
+    variable.nameref = (variable.nameref || wanted.on.contains('n')) && !wanted.off.contains('n');
     Ok(status)
 }
 

@@ -160,9 +160,9 @@ impl Shell {
     pub(crate) fn new(system: Rc<dyn System>, name: &str) -> Self {
         let identity = system.identity();
         let (started, random, mask) = (system.now(), system.random(), system.umask(None));
-        let ignored = system.ignored_at_start();
         Self {
             fds: system.inherited().into_iter().collect(),
+            ignored: system.ignored_at_start(),
             system,
             variables: Variables::new(),
             functions: Rc::default(),
@@ -214,7 +214,6 @@ impl Shell {
             keep_redirects: false,
             builtin_failed: false,
             trace_level: 1,
-            ignored,
             mask,
         }
     }
