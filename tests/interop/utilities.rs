@@ -18,7 +18,7 @@ use whelk_tests::{Call, Client, Gateway, Input, Setup, repository};
 use compare::Comparison;
 use machine::{Line, Linux, Whelk};
 use table::Tables;
-use tables::CORE;
+use tables::{CORE, TOOLS};
 
 /// The fewest lines that a utility has.
 const FEWEST: usize = 15;
@@ -34,13 +34,24 @@ process = true
 directory = { path = \"tree\", access = \"read-write\" }
 ";
 
+fn start() -> Gateway {
+    let setup = Setup::default();
+    fs::create_dir(setup.folder().join("tree")).expect("our own folder");
+    machine::serve(setup, CONFIGURATION)
+}
+
 #[test]
 fn core_utilities_do_what_those_of_gnu_do() {
-    let (setup, tables) = (Setup::default(), CORE);
-    fs::create_dir(setup.folder().join("tree")).expect("our own folder");
-    let gateway = machine::serve(setup, CONFIGURATION);
-    compare_all(&gateway, tables);
-    all_names_are_tested(&gateway, tables);
+    let gateway = start();
+    compare_all(&gateway, CORE);
+    all_names_are_tested(&gateway, CORE);
+    gateway.end();
+}
+
+#[test]
+fn tools_that_search_edit_compare_and_pack_do_what_those_of_gnu_do() {
+    let gateway = start();
+    compare_all(&gateway, TOOLS);
     gateway.end();
 }
 

@@ -5,11 +5,14 @@
 //! `tree.rs`.
 
 mod added;
+mod comparing;
+mod editing;
 mod files;
 mod names;
 mod numbers;
 mod output;
 mod pieces;
+mod search;
 mod sums;
 mod system;
 mod text;
@@ -27,4 +30,11 @@ pub(super) const CORE: &Tables = &[
     (sums::TABLES, sums::DIFFERENCES),
     (system::TABLES, system::DIFFERENCES),
     (text::TABLES, text::DIFFERENCES),
+];
+
+/// What searches, edits, compares and packs.
+pub(super) const TOOLS: &Tables = &[
+    (comparing::TABLES, comparing::DIFFERENCES),
+    (editing::TABLES, editing::DIFFERENCES),
+    (search::TABLES, search::DIFFERENCES),
 ];
