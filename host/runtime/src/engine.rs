@@ -192,6 +192,11 @@ pub(crate) fn compiler(memory: usize) -> wasmtime::Result<wasmtime::Engine> {
     wasmtime::Engine::new(&config)
 }
 
+/// Whether images of data can be shared: by memfd_create(2), which some sandboxes lack. Without it data are copied.
+fn has_memfd() -> bool {
+    rustix::fs::memfd_create("whelk", rustix::fs::MemfdFlags::CLOEXEC).is_ok()
+}
+
 fn config(settings: &EngineSettings, places: Places) -> Config {
     let limits = &settings.limits;
     let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
@@ -221,7 +226,7 @@ fn config(settings: &EngineSettings, places: Places) -> Config {
     let mut config = Config::new();
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
-        .memory_init_cow(true)
+        .memory_init_cow(has_memfd())
         .memory_reservation(u64::try_from(limits.memory_slot).unwrap_or(u64::MAX))
         .memory_guard_size(u64::try_from(GUARD).unwrap_or(u64::MAX))
         .concurrency_support(false)
