@@ -20,7 +20,7 @@ mod yash;
 
 use cases::{Outcome, Shells, Suite, Verdicts};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The least shares of the cases that bash passes, in percent.
 const LEAST: [(&str, usize); 2] = [("brush", 94), ("just-bash", 92)];
@@ -93,15 +93,31 @@ fn listed() -> BTreeMap<String, String> {
 fn no_case_changes_its_verdict() {
     let shells = Shells::new();
     let chosen = Chosen::new();
-    let suites = [
+    let mut suites = [
         yash::run(&shells, &|name| chosen.has_file(name)),
         brush::run(&shells, &chosen.picker()),
         just_bash::run(&shells, &chosen.picker()),
     ];
+    let listed = listed();
+    // A busy machine may take longer for a case than it has: what fails unexpectedly is run once more.
+    for (suite, again) in suites.iter_mut().skip(1).zip([brush::run, just_bash::run]) {
+        let name = suite.name;
+        let is_wrong = |case: &str, verdicts: &Verdicts| {
+            verdicts.ours == Outcome::Failed && verdicts.counts() && !listed.contains_key(&format!("{name}: {case}"))
+        };
+        let wrong: BTreeSet<String> = suite
+            .cases
+            .iter()
+            .filter(|(case, verdicts)| is_wrong(case, verdicts))
+            .map(|(case, _)| case.clone())
+            .collect();
+        if !wrong.is_empty() {
+            suite.cases.extend(again(&shells, &|case| wrong.contains(case)).cases);
+        }
+    }
     for suite in &suites {
         suite.print();
     }
-    let listed = listed();
     let mut wrong = Vec::new();
     for suite in &suites {
         for (name, verdicts) in &suite.cases {
