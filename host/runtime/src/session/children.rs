@@ -25,18 +25,20 @@ impl Children {
 
     /// Waits until they have ended by themselves, at most for `longest`: what reads from a pipe of the first process,
     /// such as `tee` in `exec > >(tee log)`, writes its rest now.
-    pub(super) async fn end_by_themselves(&self, longest: Duration) {
-        if let Some(table) = &self.table {
-            // Those that are left are ended.
-            let _ = timeout(longest, gone(table)).await;
+    /// Returns whether all have.
+    pub(super) async fn end_by_themselves(&self, longest: Duration) -> bool {
+        match &self.table {
+            Some(table) => timeout(longest, gone(table)).await.is_ok(),
+            None => true,
         }
     }
 
     /// Ends them: by SIGHUP and SIGCONT, and after the grace period by SIGKILL. They are gone when this returns.
     pub(super) async fn end(&mut self, grace: Duration) {
-        let Some(table) = &self.table else { return };
-        table.close(Signal::Hup);
-        if timeout(grace, gone(table)).await.is_err() {
+        if let Some(table) = &self.table {
+            table.close(Signal::Hup);
+        }
+        if !self.end_by_themselves(grace).await {
             self.kill().await;
         }
     }
