@@ -57,11 +57,7 @@ impl Items {
                 match (quote, byte) {
                     (None, b'\n') => break,
                     (None, b' ' | b'\t') if !begun => continue,
-                    (None, b'\'' | b'"') => quote = Some(byte),
-                    (None, b'\\') => bytes.extend(self.byte()?),
-                    (Some(_), b'\n') => return Err(unmatched(quote)),
-                    (Some(open), _) if open == byte => quote = None,
-                    _ => bytes.push(byte),
+                    _ => self.take(byte, &mut quote, &mut bytes)?,
                 }
                 begun = true;
             }
@@ -76,6 +72,18 @@ impl Items {
                 return Ok(None);
             }
         }
+    }
+
+    /// Adds a byte to an item that is read: quotes and backslashes keep what follows them.
+    fn take(&mut self, byte: u8, quote: &mut Option<u8>, bytes: &mut Vec<u8>) -> Result<(), String> {
+        match (*quote, byte) {
+            (None, b'\'' | b'"') => *quote = Some(byte),
+            (None, b'\\') => bytes.extend(self.byte()?),
+            (Some(_), b'\n') => return Err(unmatched(*quote)),
+            (Some(open), _) if open == byte => *quote = None,
+            _ => bytes.push(byte),
+        }
+        Ok(())
     }
 
     fn byte(&mut self) -> Result<Option<u8>, String> {
@@ -108,11 +116,7 @@ impl Items {
                     }
                     continue;
                 }
-                (None, b'\'' | b'"') => quote = Some(byte),
-                (None, b'\\') => bytes.extend(self.byte()?),
-                (Some(_), b'\n') => return Err(unmatched(quote)),
-                (Some(open), _) if open == byte => quote = None,
-                _ => bytes.push(byte),
+                _ => self.take(byte, &mut quote, &mut bytes)?,
             }
             begun = true;
         }
