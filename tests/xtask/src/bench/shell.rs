@@ -152,7 +152,7 @@ fn of_just_bash(script: &Path, work: Work) -> Outcome<Option<Figures>> {
     if work == Work::Pipe {
         return Ok(None);
     }
-    let count = work.sessions().map_or(1, |count| count);
+    let count = work.sessions().unwrap_or(1);
     let mut node = on_core_1();
     node.arg("node").arg(script).arg(count.to_string()).arg(work.script());
     let said = output(&mut node)?;
