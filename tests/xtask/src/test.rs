@@ -117,10 +117,12 @@ fn prepared(workspace: &Workspace, targets: &[&str]) -> Outcome<Command> {
 
 /// Compiles the tests of the shell's library over the processes of this machine, and gives the call that runs them. A
 /// call of its own: their feature asks for others of `libc`, with which all of the workspace would be compiled again.
+/// Whoever calls us may ignore signals of the keyboard, as a script does for what it starts in the background, and a
+/// shell cannot trap what was ignored at its start: so the tests start with the defaults.
 fn shell_tests(workspace: &Workspace) -> Outcome<Command> {
     let tests = || {
-        let mut command = cargo();
-        command.current_dir(&workspace.root);
+        let mut command = Command::new("env");
+        command.arg("--default-signal=INT,QUIT").arg(cargo().get_program()).current_dir(&workspace.root);
         command.args(["test", "--release", "--package", "sh", "--features", "native", "--no-fail-fast"]);
         command
     };
