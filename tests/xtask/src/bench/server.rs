@@ -22,6 +22,9 @@ pub(crate) const PROCESSES: &str = "processes";
 /// The user, and the plugin, of the shell.
 pub(crate) const SHELL: &str = "sh";
 
+/// What Whelk says when everything is compiled that it compiles unasked.
+const PREPARED: [&str; 3] = ["plugins prepared", "program loaded plugin=sh ", "program loaded plugin=coreutils "];
+
 /// The target of programs.
 pub(crate) const WASM: &str = "wasm32-wasip2";
 
@@ -259,10 +262,13 @@ impl Server {
         loop {
             let Some(line) = lines.next() else { return Err(format!("{name} did not start:\n{}", said.join("\n"))) };
             said.push(line);
-            // Whelk compiles its plugins while it listens, which is not what is measured.
-            let has_said = |text: &str| said.iter().any(|line| line.contains(text));
-            if has_said("listening") && (kind == Kind::Sshd || has_said("plugins prepared")) {
+            // Whelk compiles its plugins and its first programs while it listens, which is not what is measured.
+            let has_said = |text: &&str| said.iter().any(|line| line.contains(text));
+            if has_said(&"listening") && (kind == Kind::Sshd || PREPARED.iter().all(has_said)) {
                 break;
+            }
+            if let Some(refused) = said.last().filter(|line| line.contains("plugin refused")) {
+                return Err(refused.clone());
             }
         }
         // A log that nobody reads would stop the server.
