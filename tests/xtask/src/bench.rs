@@ -141,6 +141,8 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     step(cargo().current_dir(&workspace.root).args(ours))?;
     let is_wanted = |part: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == part);
     let place = Place::prepare(&workspace, clients, other, is_wanted("processes"))?;
+    // The configuration of every server names the program, so it is there before the first one starts.
+    let native = if is_wanted("processes") { Some(processes::prepare(&workspace, &place)?) } else { None };
     let mut lines = Vec::new();
     for row in rows().iter().filter(|row| is_wanted(row.part)) {
         let runs = if place.peer() == Kind::Other { RUNS_OF_BUILDS } else { RUNS };
@@ -150,8 +152,8 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         lines.extend(measure_sftp(&place, size)?);
     }
     let mut of_processes = Vec::new();
-    if is_wanted("processes") {
-        of_processes = measure_processes(&workspace, &place)?;
+    if let Some(native) = native {
+        of_processes = measure_processes(&place, &native)?;
     }
     if is_wanted("shell") {
         measure_shells(&place, shells)?;
@@ -240,14 +242,13 @@ fn measure_sftp(place: &Place, size: u64) -> Outcome<Vec<String>> {
 }
 
 /// Processes in turns, of Whelk and of this machine: two lines for each kind of work.
-fn measure_processes(workspace: &Workspace, place: &Place) -> Outcome<Vec<String>> {
-    let native = processes::prepare(workspace, place)?;
+fn measure_processes(place: &Place, native: &processes::Native) -> Outcome<Vec<String>> {
     let mut lines = Vec::new();
     for work in processes::Work::ALL {
         let (mut left, mut right) = (Vec::new(), Vec::new());
         for time in 1..=RUNS_OF_BUILDS {
             left.push(processes::of_whelk(place, work).map_err(|error| format!("{work:?}, Whelk: {error}"))?);
-            right.push(processes::of_kernel(&native, work).map_err(|error| format!("{work:?}, kernel: {error}"))?);
+            right.push(processes::of_kernel(native, work).map_err(|error| format!("{work:?}, kernel: {error}"))?);
             eprintln!("processes {work:?} {time}/{RUNS_OF_BUILDS}: {:.4?} {:.4?}", left.last(), right.last());
         }
         for (at, title) in work.titles().into_iter().enumerate() {
