@@ -5,19 +5,19 @@
 //! `tree.rs`.
 
 mod added;
-mod comparing;
-mod editing;
 mod files;
 mod names;
 mod numbers;
 mod output;
 mod pieces;
-mod search;
 mod sums;
 mod system;
 mod text;
+mod tools;
 
 use super::table::Tables;
+
+pub(super) use tools::TOOLS;
 
 /// The core utilities.
 pub(super) const CORE: &Tables = &[
@@ -30,11 +30,4 @@ pub(super) const CORE: &Tables = &[
     (sums::TABLES, sums::DIFFERENCES),
     (system::TABLES, system::DIFFERENCES),
     (text::TABLES, text::DIFFERENCES),
-];
-
-/// What searches, edits, compares and packs.
-pub(super) const TOOLS: &Tables = &[
-    (comparing::TABLES, comparing::DIFFERENCES),
-    (editing::TABLES, editing::DIFFERENCES),
-    (search::TABLES, search::DIFFERENCES),
 ];
