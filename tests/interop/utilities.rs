@@ -71,6 +71,7 @@ fn compare_all(gateway: &Gateway, tables: &Tables) {
         if only.as_ref().is_some_and(|only| only.split(',').all(|only| *only != *name)) {
             continue;
         }
+        Linux::require(name);
         whelk.wait_for(name);
         let lines: Vec<Line> = table.lines.iter().map(|line| Line::new(name, line)).collect();
         *counts.entry(name).or_default() += lines.len();

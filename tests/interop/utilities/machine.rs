@@ -153,6 +153,21 @@ impl Linux {
         Self { root: root.to_owned() }
     }
 
+    /// Fails where this machine lacks a utility, or has another one of its name than the lines are for.
+    pub(super) fn require(name: &str) {
+        let packages = [("awk", "gawk"), ("rg", "ripgrep")];
+        let package = packages.iter().find(|(program, _)| *program == name).map_or(name, |(_, package)| package);
+        let folders = ["/usr/bin", "/bin"].map(|folder| Path::new(folder).join(name));
+        let program = folders.iter().find(|program| program.exists());
+        let install = format!("install it (Debian: apt-get install {package})");
+        let program = program.unwrap_or_else(|| panic!("{name} is missing: {install}"));
+        if name == "awk" {
+            let version = Command::new(program).arg("--version").stdin(Stdio::null()).output().expect("it is there");
+            let is_gawk = String::from_utf8_lossy(&version.stdout).starts_with("GNU Awk");
+            assert!(is_gawk, "{} is not gawk: {install}, and update-alternatives --auto awk", program.display());
+        }
+    }
+
     /// Runs the lines, one after another, each in a directory of its own.
     pub(super) fn run(&self, lines: &[Line]) -> Vec<Outcome> {
         lines.iter().enumerate().map(|(number, line)| self.run_one(&number.to_string(), line)).collect()

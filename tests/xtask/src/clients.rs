@@ -56,6 +56,18 @@ const TOOLS: [Tool; 15] = [
     Tool { program: "python3", package: "python3" },
 ];
 
+/// What the utilities are compared with, where Debian does not always have it.
+const ORACLES: [Tool; 8] = [
+    Tool { program: "bc", package: "bc" },
+    Tool { program: "dc", package: "dc" },
+    Tool { program: "file", package: "file" },
+    Tool { program: "gawk", package: "gawk" },
+    Tool { program: "jq", package: "jq" },
+    Tool { program: "less", package: "less" },
+    Tool { program: "patch", package: "patch" },
+    Tool { program: "rg", package: "ripgrep" },
+];
+
 /// node, and what installs its modules. Nothing but `node` itself is used by the tests.
 const NODE: [Tool; 2] = [Tool { program: "node", package: "nodejs" }, Tool { program: "npm", package: "npm" }];
 
@@ -376,8 +388,13 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
 }
 
 fn install_tools() -> Outcome {
-    let mut packages: Vec<&str> =
-        TOOLS.iter().chain(&NODE).filter(|tool| find(tool.program).is_none()).map(|tool| tool.package).collect();
+    let mut packages: Vec<&str> = TOOLS
+        .iter()
+        .chain(&ORACLES)
+        .chain(&NODE)
+        .filter(|tool| find(tool.program).is_none())
+        .map(|tool| tool.package)
+        .collect();
     // Debian's python3 comes without what `python3 -m venv` needs.
     if output(Command::new("python3").args(["-c", "import ensurepip, venv"])).is_err() {
         packages.push("python3-venv");

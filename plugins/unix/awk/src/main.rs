@@ -67,9 +67,9 @@ fn main() -> ExitCode {
     let mut settings = match read(&words) {
         Ok(Some(settings)) => settings,
         Ok(None) => return ExitCode::SUCCESS,
-        Err(message) => {
+        Err((message, status)) => {
             eprint!("{message}");
-            return ExitCode::from(FATAL);
+            return ExitCode::from(status);
         }
     };
     if !settings.has_program {
@@ -137,11 +137,11 @@ fn prepare(machine: &mut Machine<'_>, settings: &Settings) -> Result<(), String>
     Ok(())
 }
 
-/// Reads the command line. None if all is done; the error is the whole text for standard error.
-fn read(words: &[String]) -> Result<Option<Settings>, String> {
+/// Reads the command line. None if all is done; the error is the whole text for standard error, and the exit status.
+fn read(words: &[String]) -> Result<Option<Settings>, (String, u8)> {
     let program = report::program();
     let words = options::parse(words, OPTIONS, Order::OptionsFirst);
-    let words = words.map_err(|message| format!("{program}: {message}\n{USAGE}"))?;
+    let words = words.map_err(|message| (format!("{program}: {message}\n{USAGE}"), 1))?;
     let mut settings = Settings::default();
     for word in words {
         let found = match word {
@@ -170,10 +170,9 @@ fn read(words: &[String]) -> Result<Option<Settings>, String> {
             }
             "file" => {
                 let source = source(text).map_err(|error| {
-                    format!(
-                        "{program}: fatal: cannot open source file `{text}' for reading: {}\n",
-                        report::words(&error)
-                    )
+                    let words = report::words(&error);
+                    let what = format!("cannot open source file `{text}' for reading: {words}");
+                    (format!("{program}: fatal: {what}\n"), FATAL)
                 })?;
                 settings.program.push_str(&source);
                 settings.program.push('\n');

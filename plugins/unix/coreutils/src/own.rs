@@ -7,7 +7,6 @@ mod command;
 mod dd;
 mod disk;
 mod files;
-mod kinds;
 mod modes;
 mod people;
 mod screen;
@@ -25,7 +24,6 @@ pub(crate) const OWN: &[Utility] = &[
     own("dd", dd::main),
     own("df", disk::df),
     own("du", disk::du),
-    own("file", kinds::file),
     own("groups", people::groups),
     own("id", people::id),
     own("install", files::install),

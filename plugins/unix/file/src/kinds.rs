@@ -26,7 +26,6 @@ const BEGINNINGS: &[(usize, &[u8], &str, &str)] = &[
     (0, b"\x89PNG\r\n\x1a\n", "PNG image data", "image/png"),
     (0, b"\xff\xd8\xff", "JPEG image data", "image/jpeg"),
     (0, b"GIF8", "GIF image data", "image/gif"),
-    (0, b"%PDF-", "PDF document", "application/pdf"),
     (0, b"\x7fELF", "ELF", "application/x-executable"),
     (0, b"\0asm\x01\0\0\0", "WebAssembly (wasm) binary module version 0x1 (MVP)", "application/wasm"),
     (0, b"\0asm\x0d\0\x01\0", "WebAssembly component", "application/wasm"),
@@ -58,19 +57,74 @@ pub(crate) fn kind_of(start: &[u8]) -> Kind {
     if let Some((_, _, text, mime)) = BEGINNINGS.iter().find(begins) {
         return Kind::new(text, mime, "binary");
     }
+    if start.starts_with(b"%PDF-") {
+        let version = start.get(5..).unwrap_or_default().iter().take_while(|byte| !byte.is_ascii_whitespace());
+        let version: String = version.take(8).copied().map(char::from).collect();
+        let charset = encoding(start).map_or("binary", |(_, charset)| charset);
+        return Kind::new(&format!("PDF document, version {version}"), "application/pdf", charset);
+    }
+    if let Some(text) = wide(start) {
+        return text;
+    }
     let Some((encoding, charset)) = encoding(start) else {
         return Kind::new("data", "application/octet-stream", "binary");
     };
     let text = String::from_utf8_lossy(start);
     let ends = line_ends(start);
     if let Some((name, mime)) = script(&text) {
-        return Kind::new(&format!("{name}, {encoding} text executable{ends}"), mime, charset);
+        // Of what has a grammar of its own the encoding is not said.
+        let encoding = if name == "Perl script" { String::new() } else { format!(", {encoding}") };
+        return Kind::new(&format!("{name}{encoding} text executable{ends}"), mime, charset);
     }
     let trimmed = text.trim_start();
     if trimmed.starts_with('{') && trimmed.trim_end().ends_with('}') && trimmed[1..].trim_start().starts_with('"') {
         return Kind::new("JSON text data", "application/json", charset);
     }
+    if let Some(version) = trimmed.strip_prefix("<?xml version=\"").and_then(|rest| rest.split('"').next()) {
+        return Kind::new(&format!("XML {version} document, {encoding} text{ends}"), "text/xml", charset);
+    }
+    let beginning: String = trimmed.chars().take(16).collect::<String>().to_lowercase();
+    if ["<!doctype html", "<html", "<head", "<title", "<body"].iter().any(|tag| beginning.starts_with(tag)) {
+        return Kind::new(&format!("HTML document, {encoding} text{ends}"), "text/html", charset);
+    }
+    if is_table(&text) {
+        return Kind::new("CSV text", "text/csv", charset);
+    }
     Kind::new(&format!("{encoding} text{ends}"), "text/plain", charset)
+}
+
+/// A text of two bytes a character, which begins with its mark.
+fn wide(start: &[u8]) -> Option<Kind> {
+    let (order, charset, read): (_, _, fn([u8; 2]) -> u16) = match start {
+        [0xff, 0xfe, ..] => ("little", "utf-16le", u16::from_le_bytes),
+        [0xfe, 0xff, ..] => ("big", "utf-16be", u16::from_be_bytes),
+        _ => return None,
+    };
+    let units = start.get(2..)?.chunks_exact(2).filter_map(|pair| pair.try_into().ok().map(read));
+    let text = String::from_utf16(&units.collect::<Vec<u16>>()).ok()?;
+    let ends = line_ends(text.as_bytes());
+    Some(Kind::new(&format!("Unicode text, UTF-16, {order}-endian text{ends}"), "text/plain", charset))
+}
+
+/// Whether the first lines have fields that commas separate, and equally many.
+fn is_table(text: &str) -> bool {
+    /// So many lines are looked at.
+    const LINES: usize = 10;
+    let mut counts = text.lines().take(LINES).map(|line| {
+        let mut quoted = false;
+        line.chars()
+            .filter(|letter| {
+                quoted ^= *letter == '"';
+                *letter == ',' && !quoted
+            })
+            .count()
+    });
+    let Some(first) = counts.next().filter(|count| *count > 0) else { return false };
+    let mut lines = 1;
+    counts.all(|count| {
+        lines += 1;
+        count == first
+    }) && lines > 2
 }
 
 /// The encoding of a text. None if it is none.

@@ -28,7 +28,11 @@ const OPTIONS: &[Opt] = &[
     flag("v", "version"),
 ];
 
-const USAGE: &str = "Usage: file [-bhiLN0] [--mime-type] [--mime-encoding] [-F separator] [-f namefile] file ...\n";
+const USAGE: &str = "\
+Usage: file [-bhiLN0] [--mime-encoding] [--mime-type] [-F <separator>]  [-f <namefile>]
+            <file> ...
+       file [--help]
+";
 
 /// How much of a file is looked at.
 const START: u64 = 1 << 16;
@@ -42,7 +46,8 @@ struct Settings {
     follow: bool,
     separator: Option<String>,
     no_pad: bool,
-    zero: bool,
+    /// How often NUL was asked for: once after names, twice also in place of line ends.
+    zero: u8,
 }
 
 fn main() -> ExitCode {
@@ -51,7 +56,7 @@ fn main() -> ExitCode {
         Ok(Some(settings)) => settings,
         Ok(None) => return ExitCode::SUCCESS,
         Err(message) => {
-            eprint!("{message}{USAGE}");
+            eprint!("{message}");
             return ExitCode::FAILURE;
         }
     };
@@ -71,8 +76,11 @@ fn main() -> ExitCode {
         let shown = if name == "-" { "/dev/stdin" } else { name };
         let separator = settings.separator.as_deref().unwrap_or(":");
         let pad = if settings.no_pad { 0 } else { width - name.chars().count() };
-        let end = if settings.zero { "\0" } else { "" };
-        println!("{shown}{end}{separator} {}{text}", " ".repeat(pad));
+        match settings.zero {
+            0 => println!("{shown}{separator} {}{text}", " ".repeat(pad)),
+            1 => println!("{shown}\0{separator} {}{text}", " ".repeat(pad)),
+            _ => print!("{shown}\0{text}\0"),
+        }
     }
     ExitCode::SUCCESS
 }
@@ -112,10 +120,10 @@ fn look(name: &str, follow: bool) -> Kind {
     }
 }
 
-/// Reads the command line. None if all is done; the error is a text before the usage.
+/// Reads the command line. None if all is done; the error is the text for standard error.
 fn read(words: &[String]) -> Result<Option<Settings>, String> {
     let mut settings = Settings::default();
-    for word in options::parse(words, OPTIONS, Order::Any).map_err(|message| format!("file: {message}\n"))? {
+    for word in options::parse(words, OPTIONS, Order::Any).map_err(|message| format!("file: {message}\n{USAGE}"))? {
         let found = match word {
             Word::Operand(operand) => {
                 settings.files.push(operand);
@@ -137,7 +145,7 @@ fn read(words: &[String]) -> Result<Option<Settings>, String> {
             }
             "separator" => settings.separator = found.value,
             "no-pad" => settings.no_pad = true,
-            "print0" => settings.zero = true,
+            "print0" => settings.zero = settings.zero.saturating_add(1),
             "help" => {
                 print!("{USAGE}");
                 return Ok(None);
@@ -148,5 +156,5 @@ fn read(words: &[String]) -> Result<Option<Settings>, String> {
             }
         }
     }
-    if settings.files.is_empty() { Err(String::new()) } else { Ok(Some(settings)) }
+    if settings.files.is_empty() { Err(USAGE.to_owned()) } else { Ok(Some(settings)) }
 }

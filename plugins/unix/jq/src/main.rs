@@ -1,6 +1,7 @@
 //! `jq`: filters JSON. The language is that of jaq.
 
 mod input;
+mod messages;
 mod output;
 mod settings;
 
@@ -9,7 +10,7 @@ use std::process::ExitCode;
 use jaq_core::compile::Undefined;
 use jaq_core::data::{DataT, HasLut};
 use jaq_core::load::{Arena, File, Loader};
-use jaq_core::{Compiler, Ctx, Filter, Lut, Vars, unwrap_valr};
+use jaq_core::{Compiler, Ctx, Filter, Lut, Vars};
 use jaq_json::Val;
 use jaq_std::input::{HasInputs, Inputs, RcIter};
 use unix_common::report;
@@ -53,6 +54,7 @@ impl<'a> HasInputs<'a, Val> for Data<'a> {
 }
 
 fn main() -> ExitCode {
+    messages::install();
     let words: Vec<String> = std::env::args().skip(1).collect();
     let settings = match settings::read(&words) {
         Ok(Some(settings)) => settings,
@@ -69,7 +71,8 @@ fn main() -> ExitCode {
             std::fs::read_to_string(file).map_err(|error| format!("Could not open {file}: {}", report::words(&error)))
         }
         (Some(filter), None) => Ok(filter.clone()),
-        (None, None) => Err("Usage:\tjq [OPTIONS] FILTER [FILES...]".to_owned()),
+        // Then what comes is only shown.
+        (None, None) => Ok(".".to_owned()),
     };
     let prepared = code.and_then(|code| variables(&settings).map(|variables| (code, variables)));
     match prepared {
@@ -173,7 +176,15 @@ fn run(settings: &Settings, code: &str, variables: Vec<(String, Val)>) -> u8 {
             }
         };
         let context = Ctx::<Kinds>::new(Data { lut: &filter.lut, inputs }, Vars::new(values.clone()));
-        for result in filter.id.run((context, value)).map(unwrap_valr) {
+        for result in filter.id.run((context, value)) {
+            let result = match result.map_err(jaq_core::Exn::get_halt) {
+                Ok(value) => Ok(value),
+                Err(Ok(status)) => {
+                    output.flush();
+                    return status.to_le_bytes()[0];
+                }
+                Err(Err(exception)) => Err(exception.get_err()),
+            };
             match result {
                 Ok(value) => {
                     if let Err(error) = output.value(&value) {
@@ -184,11 +195,9 @@ fn run(settings: &Settings, code: &str, variables: Vec<(String, Val)>) -> u8 {
                 }
                 Err(error) => {
                     output.flush();
-                    let place = if settings.null_input { "<unknown>" } else { "<stdin>:0" };
-                    match error.into_val() {
-                        Val::TStr(text) => eprintln!("jq: error (at {place}): {}", String::from_utf8_lossy(&text)),
-                        other => eprintln!("jq: error (at {place}) (not a string): {other}"),
-                    }
+                    // What is neither an error nor the end leaves no filter.
+                    let Ok(error) = error else { continue };
+                    tell_of(error.into_val(), settings);
                     status = RUNTIME;
                     break;
                 }
@@ -202,6 +211,15 @@ fn run(settings: &Settings, code: &str, variables: Vec<(String, Val)>) -> u8 {
         (_, _, None) if settings.exit_status => NO_OUTPUT,
         (_, _, Some(false)) if settings.exit_status => 1,
         _ => 0,
+    }
+}
+
+/// Tells of an error of the filter.
+fn tell_of(error: Val, settings: &Settings) {
+    let place = if settings.null_input { "<unknown>" } else { "<stdin>:0" };
+    match error {
+        Val::TStr(text) => eprintln!("jq: error (at {place}): {}", String::from_utf8_lossy(&text)),
+        other => eprintln!("jq: error (at {place}) (not a string): {other}"),
     }
 }
 

@@ -1,9 +1,10 @@
 //! How values are printed.
 
+use std::borrow::Cow;
 use std::io::{self, BufWriter, IsTerminal, Write};
 
-use jaq_json::Val;
 use jaq_json::write::{Pp, Styles, write};
+use jaq_json::{Num, Val};
 
 use crate::settings::Settings;
 
@@ -39,6 +40,8 @@ impl<'a> Output<'a> {
         if self.settings.sequence {
             self.out.write_all(b"\x1e")?;
         }
+        let value = with_integers(value);
+        let value = &*value;
         match value {
             Val::TStr(text) | Val::BStr(text) if self.settings.raw_output => self.out.write_all(text)?,
             value if self.settings.ascii => {
@@ -57,6 +60,34 @@ impl<'a> Output<'a> {
     /// Writes what waits. An error will come again with the next value.
     pub(crate) fn flush(&mut self) {
         let _ = self.out.flush();
+    }
+}
+
+/// Computed numbers without a fraction as integers: jq has one kind of number, and writes them so up to 10^17.
+fn with_integers(value: &Val) -> Cow<'_, Val> {
+    const MOST: f64 = 1e17;
+    match value {
+        Val::Num(Num::Float(number)) if number.fract() == 0.0 && number.abs() < MOST => {
+            let digits = format!("{number:.0}");
+            Cow::Owned(Val::Num(Num::Dec(digits.into())))
+        }
+        Val::Arr(values) if values.iter().any(has_float) => {
+            Cow::Owned(values.iter().map(|value| with_integers(value).into_owned()).collect())
+        }
+        Val::Obj(object) if object.iter().any(|(_, value)| has_float(value)) => {
+            let pairs = object.iter().map(|(key, value)| (key.clone(), with_integers(value).into_owned()));
+            Cow::Owned(Val::obj(pairs.collect()))
+        }
+        other => Cow::Borrowed(other),
+    }
+}
+
+fn has_float(value: &Val) -> bool {
+    match value {
+        Val::Num(number) => matches!(number, Num::Float(_)),
+        Val::Arr(values) => values.iter().any(has_float),
+        Val::Obj(object) => object.iter().any(|(_, value)| has_float(value)),
+        _ => false,
     }
 }
 

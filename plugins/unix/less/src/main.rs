@@ -28,6 +28,15 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if settings.is_more && !io::stdout().is_terminal() && !settings.files.is_empty() {
+        return match more_all(&settings.files) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                report::complain(&report::words(&error));
+                ExitCode::FAILURE
+            }
+            _ => ExitCode::SUCCESS,
+        };
+    }
     let (texts, failed) = open(&settings);
     if texts.is_empty() {
         return ExitCode::FAILURE;
@@ -46,6 +55,28 @@ fn main() -> ExitCode {
         _ => ExitCode::SUCCESS,
     }
 }
+
+/// `more` without a terminal: each text below its name. One that cannot be read is no failure.
+fn more_all(names: &[String]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for name in names {
+        if fs::metadata(name).is_ok_and(|found| found.is_dir()) {
+            write!(out, "\n*** {name}: directory ***\n\n")?;
+            continue;
+        }
+        match File::open(name) {
+            Ok(mut file) => {
+                write!(out, "{MARK}\n{name}\n{MARK}\n")?;
+                io::copy(&mut file, &mut out)?;
+            }
+            Err(error) => report::complain(&format!("cannot open {name}: {}", report::words(&error))),
+        }
+    }
+    Ok(())
+}
+
+/// What `more` prints around a name.
+const MARK: &str = "::::::::::::::";
 
 type Source = (String, Box<dyn Read>);
 

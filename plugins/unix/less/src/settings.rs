@@ -29,6 +29,22 @@ const OPTIONS: &[Opt] = &[
     flag("V", "version"),
 ];
 
+/// Those of `more`, of which few have a meaning here.
+const MORE: &[Opt] = &[
+    flag("d", "silent"),
+    flag("f", "logical"),
+    flag("l", "no-pause"),
+    flag("c", "print-over"),
+    flag("p", "clean-print"),
+    flag("e", "exit-on-eof"),
+    flag("s", "squeeze-blank-lines"),
+    flag("u", "plain"),
+    value("n", "lines"),
+    flag("0123456789", ""),
+    flag("h", "help"),
+    flag("V", "version"),
+];
+
 const HELP: &str = "Usage: less [OPTION]... [+COMMAND] [FILE]...
 
   -e, -E  quit at the end of the text (the second time, the first time)
@@ -48,6 +64,8 @@ Keys: j k Enter y  a line; space b f PageUp PageDown  a page; d u  half a page; 
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option")]
 pub(crate) struct Settings {
+    /// It is `more`.
+    pub(crate) is_more: bool,
     pub(crate) files: Vec<String>,
     pub(crate) quit_at_end: bool,
     pub(crate) quit_if_one_screen: bool,
@@ -65,7 +83,8 @@ pub(crate) struct Settings {
 /// Reads the command line. None if all is done; the error is a message.
 pub(crate) fn read(words: &[String]) -> Result<Option<Settings>, String> {
     let more = report::program() == "more";
-    let mut settings = Settings { quit_at_end: more, no_screen: more, quit_if_one_screen: more, ..Settings::default() };
+    let mut settings =
+        Settings { is_more: more, quit_at_end: more, no_screen: more, quit_if_one_screen: more, ..Settings::default() };
     let (commands, words): (Vec<String>, Vec<String>) =
         words.iter().cloned().partition(|word| word.starts_with('+') && word.len() > 1);
     for command in commands {
@@ -78,7 +97,9 @@ pub(crate) fn read(words: &[String]) -> Result<Option<Settings>, String> {
             },
         }
     }
-    for word in options::parse(&words, OPTIONS, Order::Any)? {
+    let found = options::parse(&words, if more { MORE } else { OPTIONS }, Order::Any);
+    let hint = if more { "\nTry 'more --help' for more information." } else { "" };
+    for word in found.map_err(|message| format!("{message}{hint}"))? {
         let found = match word {
             Word::Operand(operand) => {
                 settings.files.push(operand);
@@ -97,6 +118,10 @@ pub(crate) fn read(words: &[String]) -> Result<Option<Settings>, String> {
             "chop-long-lines" => settings.chop = true,
             "no-init" => settings.no_screen = true,
             "pattern" => settings.pattern = found.value,
+            // The size of the terminal is known.
+            "lines" if found.text().parse::<u16>().is_err() => {
+                return Err(format!("argument error: '{}'", found.text()));
+            }
             "help" => {
                 print!("{HELP}");
                 return Ok(None);

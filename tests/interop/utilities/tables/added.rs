@@ -1,6 +1,6 @@
 //! What uutils have not for WASI: processes, users, sizes.
 
-use crate::utilities::table::{BEHAVIOUR, Difference, MACHINE, MAGIC, MODES, Part, Table, WORDS};
+use crate::utilities::table::{BEHAVIOUR, Difference, MACHINE, MODES, Part, Table, WORDS};
 
 pub(super) const TABLES: &[Table] = &[
     Table {
@@ -293,26 +293,6 @@ pub(super) const TABLES: &[Table] = &[
         ],
     },
     Table {
-        names: &["file"],
-        lines: &[
-            "words.txt",
-            "utf8.txt",
-            "empty.txt",
-            "dir",
-            "link",
-            "dangling",
-            "bytes.bin",
-            "-b words.txt",
-            "words.txt dir",
-            "no-newline.txt",
-            "absent",
-            "-L link",
-            "--mime-type words.txt",
-            "-b --mime-type dir",
-            "'two words.txt'",
-        ],
-    },
-    Table {
         names: &["which"],
         lines: &[
             "ls",
@@ -399,5 +379,4 @@ pub(super) const DIFFERENCES: &[Difference] = &[
     },
     Difference { reason: MACHINE, parts: &[Part::Out], lines: &["id --", "whoami --", "groups --"] },
     Difference { reason: MODES, parts: &[Part::Err, Part::Status], lines: &["chmod 000 words.txt"] },
-    Difference { reason: MAGIC, parts: &[Part::Out], lines: &["file bytes.bin"] },
 ];

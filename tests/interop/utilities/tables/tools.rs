@@ -2,7 +2,9 @@
 
 mod comparing;
 mod editing;
+mod languages;
 mod search;
+mod viewing;
 
 use crate::utilities::table::Tables;
 
@@ -10,5 +12,7 @@ use crate::utilities::table::Tables;
 pub(in crate::utilities) const TOOLS: &Tables = &[
     (comparing::TABLES, comparing::DIFFERENCES),
     (editing::TABLES, editing::DIFFERENCES),
+    (languages::TABLES, languages::DIFFERENCES),
     (search::TABLES, search::DIFFERENCES),
+    (viewing::TABLES, viewing::DIFFERENCES),
 ];

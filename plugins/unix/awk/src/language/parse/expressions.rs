@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::{Parsed, Parser};
 use crate::language::ast::{Arithmetic, Comparison, Expression, Source, Target};
-use crate::language::lexer::Token;
+use crate::language::lexer::{SyntaxError, Token};
 
 impl Parser {
     pub(super) fn expression(&mut self) -> Parsed<Expression> {
@@ -211,7 +211,12 @@ impl Parser {
             }
             Token::Builtin(name) => {
                 // `length` needs no parentheses.
+                let line = self.line();
                 let arguments = if self.is("(") { self.arguments()? } else { Vec::new() };
+                if arguments_of(name).is_some_and(|counts| !counts.contains(&arguments.len())) {
+                    let message = format!("{} is invalid as number of arguments for {name}", arguments.len());
+                    return Err(SyntaxError { line, message });
+                }
                 Ok(Expression::Builtin(name, arguments))
             }
             Token::Keyword("getline") => {
@@ -331,6 +336,19 @@ fn assigned(left: Expression, operator: Option<Arithmetic>, right: Expression) -
         Expression::Conditional(condition, first, second) => {
             Expression::Conditional(condition, first, again(second, right)?)
         }
+        _ => return None,
+    })
+}
+
+/// How many arguments a function takes; none: it says itself.
+fn arguments_of(name: &str) -> Option<std::ops::RangeInclusive<usize>> {
+    Some(match name {
+        "length" => 0..=1,
+        "cos" | "exp" | "int" | "log" | "sin" | "sqrt" | "tolower" | "toupper" | "system" => 1..=1,
+        "atan2" | "index" => 2..=2,
+        "gsub" | "match" | "sub" | "substr" => 2..=3,
+        "split" => 2..=4,
+        "gensub" => 3..=4,
         _ => return None,
     })
 }
