@@ -3,6 +3,7 @@
 mod comparing;
 mod editing;
 mod languages;
+mod patching;
 mod search;
 mod viewing;
 
@@ -13,6 +14,7 @@ pub(in crate::utilities) const TOOLS: &Tables = &[
     (comparing::TABLES, comparing::DIFFERENCES),
     (editing::TABLES, editing::DIFFERENCES),
     (languages::TABLES, languages::DIFFERENCES),
+    (patching::TABLES, patching::DIFFERENCES),
     (search::TABLES, search::DIFFERENCES),
     (viewing::TABLES, viewing::DIFFERENCES),
 ];

@@ -1,0 +1,39 @@
+//! `patch`: applies differences to files, as diff(1) and git write them.
+
+mod apply;
+mod body;
+mod header;
+mod hunk;
+mod input;
+mod place;
+mod reject;
+mod settings;
+mod speak;
+mod target;
+mod trouble;
+mod write;
+
+use std::process::ExitCode;
+
+use crate::apply::Run;
+use crate::settings::Refusal;
+
+whelk_guest::whelk_command!();
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let settings = match settings::read(&words) {
+        Ok(Some(settings)) => settings,
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(Refusal::Trouble(trouble)) => return trouble.tell(),
+        Err(Refusal::Usage(message)) => {
+            eprintln!("patch: {message}\npatch: Try 'patch --help' for more information.");
+            return ExitCode::from(trouble::STATUS);
+        }
+    };
+    match Run::new(settings).and_then(Run::all) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(trouble) => trouble.tell(),
+    }
+}
