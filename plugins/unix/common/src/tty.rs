@@ -33,8 +33,10 @@ pub enum Key {
     PageDown,
     /// Something that has no meaning here.
     Unknown,
-    /// The size of the terminal has changed.
+    /// The size of the terminal has changed, or the program goes on after a stop: the screen is to be drawn again.
     Resized,
+    /// The program shall end, with [`Raw::catch_termination`]: SIGHUP or SIGTERM.
+    Terminate,
 }
 
 /// Reads keys from bytes as they arrive.
@@ -133,6 +135,9 @@ pub struct Raw {
     before: Vec<whelk_guest::TerminalMode>,
     #[cfg(target_family = "wasm")]
     decoder: Decoder,
+    /// What signals were that came meanwhile.
+    #[cfg(target_family = "wasm")]
+    signalled: Option<Key>,
 }
 
 impl Raw {
@@ -153,6 +158,64 @@ impl Raw {
     pub fn next_key(&mut self) -> io::Result<Key> {
         Err(io::ErrorKind::Unsupported.into())
     }
+
+    /// Whether the next key is there already, so that there is no need to draw before it.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn has_key(&mut self) -> bool {
+        false
+    }
+
+    /// Writes to the terminal.
+    ///
+    /// # Errors
+    /// Those of write(2).
+    #[cfg(not(target_family = "wasm"))]
+    pub fn write(&mut self, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Lets SIGHUP and SIGTERM be the key [`Key::Terminate`].
+    ///
+    /// # Errors
+    /// Those of sigaction(2).
+    #[cfg(not(target_family = "wasm"))]
+    pub fn catch_termination(&mut self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Gives the terminal back the modes that it had, so that another program can use it.
+    ///
+    /// # Errors
+    /// Without a terminal.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn lend(&mut self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Takes it again.
+    ///
+    /// # Errors
+    /// Without a terminal.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn take_back(&mut self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// Echo, lines, signals, and the changes of keys and output: RFC 4254 §8.
+#[cfg(target_family = "wasm")]
+const OFF: [u8; 6] = [
+    36, // ICRNL
+    38, // IXON
+    50, // ISIG
+    51, // ICANON
+    53, // ECHO
+    59, // IEXTEN
+];
+
+#[cfg(target_family = "wasm")]
+fn set_modes(modes: &[whelk_guest::TerminalMode]) -> io::Result<()> {
+    whelk_guest::terminal::set_modes(modes).map_err(|_| io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(target_family = "wasm")]
@@ -163,21 +226,81 @@ impl Raw {
     /// `ENXIO` without a terminal.
     pub fn open() -> io::Result<Self> {
         use whelk_guest::process::{Disposition, OpenOptions, Signal, set_disposition};
-        /// Echo, lines, signals, and the changes of keys and output: RFC 4254 §8.
-        const OFF: [u8; 6] = [
-            36, // ICRNL
-            38, // IXON
-            50, // ISIG
-            51, // ICANON
-            53, // ECHO
-            59, // IEXTEN
-        ];
         let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
         let before = whelk_guest::terminal::modes().into_iter().filter(|mode| OFF.contains(&mode.opcode)).collect();
-        let modes = OFF.map(|opcode| whelk_guest::TerminalMode { opcode, argument: 0 });
-        whelk_guest::terminal::set_modes(&modes).map_err(|_| io::Error::from(io::ErrorKind::Unsupported))?;
+        let mut raw = Self { terminal, before, decoder: Decoder::default(), signalled: None };
+        raw.take_back()?;
         set_disposition(Signal::Winch, Disposition::Catch)?;
-        Ok(Self { terminal, before, decoder: Decoder::default() })
+        set_disposition(Signal::Cont, Disposition::Catch)?;
+        Ok(raw)
+    }
+
+    /// Whether the next key is there already, so that there is no need to draw before it.
+    pub fn has_key(&mut self) -> bool {
+        use whelk_guest::process::Event;
+        self.decoder.is_partial() || Event::Readable(&self.terminal).is_ready()
+    }
+
+    /// Writes to the terminal.
+    ///
+    /// # Errors
+    /// Those of write(2).
+    pub fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        use std::io::Write;
+        while !bytes.is_empty() {
+            match (&self.terminal).write(bytes) {
+                Ok(count) => bytes = &bytes[count..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    // A signal waits, and would interrupt each write until it is taken: it waits here.
+                    self.take_signals();
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets SIGHUP and SIGTERM be the key [`Key::Terminate`].
+    ///
+    /// # Errors
+    /// Those of sigaction(2).
+    pub fn catch_termination(&mut self) -> io::Result<()> {
+        use whelk_guest::process::{Disposition, Signal, set_disposition};
+        set_disposition(Signal::Hup, Disposition::Catch)?;
+        set_disposition(Signal::Term, Disposition::Catch)?;
+        Ok(())
+    }
+
+    /// Gives the terminal back the modes that it had, so that another program can use it.
+    ///
+    /// # Errors
+    /// Without a terminal.
+    pub fn lend(&mut self) -> io::Result<()> {
+        set_modes(&self.before)
+    }
+
+    /// Takes it again.
+    ///
+    /// # Errors
+    /// Without a terminal.
+    pub fn take_back(&mut self) -> io::Result<()> {
+        set_modes(&OFF.map(|opcode| whelk_guest::TerminalMode { opcode, argument: 0 }))
+    }
+
+    fn take_signals(&mut self) {
+        use whelk_guest::process::{Signal, next_signal};
+        while let Some(signal) = next_signal() {
+            let key = match signal {
+                Signal::Hup | Signal::Term => Key::Terminate,
+                Signal::Winch | Signal::Cont => Key::Resized,
+                _ => continue,
+            };
+            if signal == Signal::Cont {
+                // The shell had the terminal meanwhile. If it is gone, the next read says so.
+                let _ = self.take_back();
+            }
+            self.signalled = if self.signalled == Some(Key::Terminate) { self.signalled } else { Some(key) };
+        }
     }
 
     /// The next key.
@@ -187,10 +310,13 @@ impl Raw {
     pub fn next_key(&mut self) -> io::Result<Key> {
         use std::io::Read;
         use std::time::Duration;
-        use whelk_guest::process::{Event, next_signal, poll, poll_timeout};
+        use whelk_guest::process::{Event, poll, poll_timeout};
         /// How long an escape may wait for the rest of its key.
         const ESCAPE: Duration = Duration::from_millis(50);
         loop {
+            if let Some(key) = self.signalled.take() {
+                return Ok(key);
+            }
             if let Some(key) = self.decoder.next_key(false) {
                 return Ok(key);
             }
@@ -202,15 +328,15 @@ impl Raw {
                     return Ok(key);
                 }
             } else if ready.contains(&1) {
-                while next_signal().is_some() {}
-                return Ok(Key::Resized);
+                self.take_signals();
             } else {
-                let mut bytes = [0; 256];
-                let length = self.terminal.read(&mut bytes)?;
-                if length == 0 {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
+                let mut bytes = [0; 4096];
+                match self.terminal.read(&mut bytes) {
+                    Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    Ok(length) => self.decoder.feed(&bytes[..length]),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => self.take_signals(),
+                    Err(error) => return Err(error),
                 }
-                self.decoder.feed(&bytes[..length]);
             }
         }
     }

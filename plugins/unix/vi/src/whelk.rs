@@ -1,0 +1,221 @@
+//! Files, commands and the terminal of a session.
+
+use std::cell::RefCell;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::UNIX_EPOCH;
+
+use unix_common::report;
+use unix_common::tty::{Key, Raw};
+use vi::{Finished, ReadError, System};
+use whelk_guest::process::{self, Command, Disposition, Event, Fd, Signal, Target, poll};
+
+/// What the terminal gets before and after.
+pub(crate) const BEGIN: &[u8] = b"\x1b[?1049h";
+pub(crate) const END: &[u8] = b"\x1b[m\x1b[?1049l";
+
+/// The system of a session.
+pub(crate) struct Whelk {
+    terminal: Rc<RefCell<Raw>>,
+}
+
+impl Whelk {
+    pub(crate) fn new(terminal: Rc<RefCell<Raw>>) -> Self {
+        // A command that does not read all of its input is no reason to end.
+        let _ = process::set_disposition(Signal::Pipe, Disposition::Ignore);
+        Self { terminal }
+    }
+
+    fn shell(command: &str) -> Command {
+        let shell = std::env::var("SHELL").ok().filter(|shell| !shell.is_empty()).unwrap_or_else(|| "sh".to_owned());
+        let mut shell = Command::new(shell);
+        shell.arg("-c").arg(command).reset_signal(Signal::Pipe);
+        shell
+    }
+}
+
+fn message(error: &io::Error) -> String {
+    report::words(error)
+}
+
+impl System for Whelk {
+    fn read(&mut self, path: &str) -> Result<Vec<u8>, ReadError> {
+        if fs::metadata(path).is_ok_and(|found| found.is_dir()) {
+            return Err(ReadError::Other("Is a directory".to_owned()));
+        }
+        fs::read(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => ReadError::NotFound,
+            _ => ReadError::Other(message(&error)),
+        })
+    }
+
+    fn write(&mut self, path: &str, bytes: &[u8], append: bool) -> Result<(), String> {
+        write(path, bytes, append).map_err(|error| message(&error))
+    }
+
+    fn exists(&mut self, path: &str) -> bool {
+        fs::symlink_metadata(path).is_ok()
+    }
+
+    fn is_writable(&mut self, path: &str) -> bool {
+        OpenOptions::new().append(true).open(path).is_ok()
+    }
+
+    fn changed_at(&mut self, path: &str) -> Option<u128> {
+        let found = fs::metadata(path).ok()?;
+        let changed = found.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_nanos();
+        Some(changed.wrapping_mul(31).wrapping_add(u128::from(found.len())))
+    }
+
+    fn complete(&mut self, path: &str) -> Vec<String> {
+        let (folder, name) =
+            path.rsplit_once('/').map_or(("", path), |(_, name)| (&path[..path.len() - name.len()], name));
+        let listed = fs::read_dir(if folder.is_empty() { "." } else { folder });
+        let mut found: Vec<String> = listed
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| {
+                let other = entry.file_name().into_string().ok()?;
+                let hidden = other.starts_with('.') && !name.starts_with('.');
+                let folder_sign = if entry.path().is_dir() { "/" } else { "" };
+                (other.starts_with(name) && !hidden).then(|| format!("{folder}{other}{folder_sign}"))
+            })
+            .collect();
+        found.sort();
+        found
+    }
+
+    fn filter(&mut self, command: &str, input: Option<&[u8]>) -> Result<Finished, String> {
+        filter(command, input).map_err(|error| message(&error))
+    }
+
+    fn run(&mut self, command: &str) -> Result<(), String> {
+        let mut terminal = self.terminal.borrow_mut();
+        let result = lend(&mut terminal, |terminal| {
+            terminal.write(format!(":!{command}\r\n").as_bytes())?;
+            // The interrupt key is for the command.
+            let before = process::set_disposition(Signal::Int, Disposition::Ignore)?;
+            let status = Self::shell(command).reset_signal(Signal::Int).status();
+            process::set_disposition(Signal::Int, before)?;
+            let status = status?.shell_status();
+            let said = if status == 0 { String::new() } else { format!("shell returned {status}\r\n") };
+            terminal.write(format!("{said}\r\nPress ENTER to continue").as_bytes())
+        });
+        result.map_err(|error| message(&error))?;
+        loop {
+            match terminal.next_key() {
+                Ok(Key::Resized) => {}
+                Ok(_) => break,
+                Err(error) => return Err(message(&error)),
+            }
+        }
+        terminal.write(BEGIN).map_err(|error| message(&error))
+    }
+
+    fn suspend(&mut self) -> Result<(), String> {
+        /// How long a stop may take.
+        const STOP: std::time::Duration = std::time::Duration::from_millis(200);
+        if process::identity().parent == 0 {
+            return Err("There is no shell to go back to".to_owned());
+        }
+        let mut terminal = self.terminal.borrow_mut();
+        let result = lend(&mut terminal, |_| {
+            process::kill(Target::Group(0), Signal::Tstp)?;
+            // It goes on with SIGCONT. A group that nobody could continue is not stopped.
+            process::poll_timeout(&[Event::Signal], STOP);
+            Ok(())
+        });
+        let result = result.and_then(|()| terminal.write(BEGIN));
+        result.map_err(|error| message(&error))
+    }
+}
+
+/// Lets others use the terminal, with the screen and the modes that it had before.
+fn lend(terminal: &mut Raw, how: impl FnOnce(&mut Raw) -> io::Result<()>) -> io::Result<()> {
+    terminal.write(END)?;
+    terminal.lend()?;
+    let result = how(terminal);
+    terminal.take_back()?;
+    result
+}
+
+/// Where a path leads, after links.
+fn target(path: &str) -> PathBuf {
+    /// As many links as Linux follows.
+    const MOST: usize = 40;
+    let mut path = PathBuf::from(path);
+    for _ in 0..MOST {
+        let Ok(next) = fs::read_link(&path) else { break };
+        path = path.parent().unwrap_or(Path::new("")).join(next);
+    }
+    path
+}
+
+/// Writes a new file and gives it the name of the old one, which is there until then.
+fn write(path: &str, bytes: &[u8], append: bool) -> io::Result<()> {
+    let path = target(path);
+    let found = fs::metadata(&path);
+    if append || found.as_ref().is_ok_and(|found| !found.is_file()) {
+        let mut options = OpenOptions::new();
+        options.append(append).write(true).create(append);
+        return options.open(&path)?.write_all(bytes);
+    }
+    if found.is_ok() {
+        // Where the file may not be changed, it is not replaced either.
+        drop(OpenOptions::new().append(true).open(&path)?);
+    }
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let number = process::identity().id;
+    let new = path.with_file_name(format!(".{name}.vi{number}"));
+    let written = fs::write(&new, bytes).and_then(|()| fs::rename(&new, &path));
+    if written.is_err() {
+        // What could not be written as a whole is of no use.
+        let _ = fs::remove_file(&new);
+    }
+    written
+}
+
+/// Gives a command its input while its output is read.
+fn filter(command: &str, input: Option<&[u8]>) -> io::Result<Finished> {
+    let (output, writer) = process::pipe()?;
+    let mut shell = Whelk::shell(command);
+    shell.stdout(writer.try_clone()?).stderr(writer);
+    shell.stdin(if input.is_some() { process::Stdio::piped() } else { process::Stdio::null() });
+    let mut child = shell.spawn()?;
+    drop(shell);
+    let mut stdin: Option<Fd> = child.stdin.take();
+    let mut input = input.unwrap_or_default();
+    let mut collected = Vec::new();
+    let mut block = vec![0; 64 << 10];
+    loop {
+        if input.is_empty() {
+            stdin = None;
+        }
+        let mut events = vec![Event::Readable(&output)];
+        events.extend(stdin.as_ref().map(Event::Writable));
+        let ready = poll(&events);
+        if ready.contains(&1)
+            && let Some(mut pipe) = stdin.as_ref()
+        {
+            match pipe.write(input) {
+                Ok(count) => input = &input[count..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The command does not read all of it.
+                Err(_) => input = &[],
+            }
+        }
+        if ready.contains(&0) {
+            match (&output).read(&mut block) {
+                Ok(0) => break,
+                Ok(count) => collected.extend_from_slice(&block[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    let status = child.wait()?.shell_status();
+    Ok(Finished { output: collected, status })
+}

@@ -1,0 +1,29 @@
+//! Keys to texts.
+
+use crate::terminal::Terminal;
+
+#[test]
+fn commands_change_the_text() {
+    for (text, keys, expected, cursor) in [
+        ("hello world\n", "dw", "world", (0, 0)),
+        ("hello world\n", "wdw", "hello ", (0, 5)),
+        ("a b c d e\n", "2d2w", "e", (0, 0)),
+        ("hello world\n", "cwbye\x1b", "bye world", (0, 2)),
+        ("one\ntwo\nthree\n", "ddp", "two\none\nthree", (1, 0)),
+        ("one\ntwo\nthree\n", "2yyGp", "one\ntwo\nthree\none\ntwo", (3, 0)),
+        ("a(b, c)d\n", "f,ci(x\x1b", "a(x)d", (0, 2)),
+        ("abc\n", "x.u", "bc", (0, 0)),
+        ("abc\n", "ix\x1bu\x12", "xabc", (0, 0)),
+        ("a\n", "3ix\x1b", "xxxa", (0, 2)),
+        ("a\nb\n", "J", "a b", (0, 1)),
+        ("abc\n", "~~", "ABc", (0, 2)),
+        ("abcd\n", "2rx", "xxcd", (0, 1)),
+        ("abcd\n", "Rxy\x08\x08z\x1b", "zbcd", (0, 0)),
+        ("a b\n", "qaxq@a", "b", (0, 0)),
+        ("a b a b\n", "/b\rx;", "a  a b", (0, 2)),
+    ] {
+        let mut terminal = Terminal::new(text);
+        terminal.keys(keys);
+        assert_eq!((terminal.text().as_str(), terminal.editor.cursor()), (expected, cursor), "{keys:?}");
+    }
+}

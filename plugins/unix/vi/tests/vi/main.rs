@@ -1,0 +1,6 @@
+//! The editor with a terminal and files in memory.
+
+mod files;
+mod keys;
+mod screen;
+mod terminal;
