@@ -55,6 +55,12 @@ fn jobs_are_stopped_continued_and_interrupted_by_keys() {
     shell.press("while :; do echo; done | while read x; do :; done\r", "done\r\n");
     shell.press("\x03", "$ ");
     shell.press("jobs; echo no\"\"ne\r", "none");
+    // It warns once of a job that is stopped.
+    shell.press("sh -c 'echo beg\"\"un; while :; do :; done'\r", "begun");
+    shell.press("\x1a", "Stopped");
+    shell.press("exit 3\r", "There are stopped jobs.");
+    shell.press("echo s$((100 + $? - 100))\r", "s1\r\n");
+    shell.press("exit 3\r", "There are stopped jobs.");
     shell.press("exit 3\r", "");
     shell.tmux.wait_for_exit();
     gateway.end();

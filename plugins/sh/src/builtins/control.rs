@@ -38,6 +38,9 @@ fn number(shell: &mut Shell, fields: &[String]) -> Run<Result<Option<i64>, i32>>
 }
 
 pub(super) fn exit(shell: &mut Shell, fields: &[String]) -> Run<i32> {
+    if shell.stays_for_jobs() {
+        return Ok(1);
+    }
     shell.status = match number(shell, fields)? {
         Ok(Some(number)) => (number & 0xFF) as i32,
         Ok(None) => shell.trap_status.filter(|_| shell.in_trap > 0).unwrap_or(shell.status),

@@ -77,6 +77,10 @@ pub(super) fn jobs(shell: &mut Shell, fields: &[String]) -> Run<i32> {
     };
     let has = |letter| found.iter().any(|(found, _)| *found == letter);
     shell.update_jobs();
+    if let Some(with_user) = &shell.with_user {
+        // Whoever has seen the list needs no warning.
+        with_user.warned_by_line.set(true);
+    }
     let mut status = 0;
     let mut chosen = Vec::new();
     for field in &fields[at..] {

@@ -125,6 +125,9 @@ impl Shell {
 
     /// What is done after a command was read, and before it is executed.
     pub(crate) fn before_command(&mut self) {
+        if let Some(with_user) = &self.with_user {
+            with_user.warned_by_line.set(false);
+        }
         if let Some((columns, rows)) = self.system.terminal_size().filter(|_| self.with_user.is_some()) {
             self.set_text("COLUMNS", columns.to_string());
             self.set_text("LINES", rows.to_string());
@@ -135,7 +138,7 @@ impl Shell {
     pub(crate) fn after_line(&mut self) {
         self.tell_jobs();
         if let Some(with_user) = &self.with_user {
-            with_user.warned.set(false);
+            with_user.warned.set(with_user.warned_by_line.take());
         }
     }
 
@@ -148,14 +151,15 @@ impl Shell {
         interrupted
     }
 
-    /// Whether the shell goes on at the end of its input: once, if jobs are stopped.
+    /// Whether the shell goes on at `exit` or the end of its input: once, if jobs are stopped.
     pub(crate) fn stays_for_jobs(&mut self) -> bool {
-        let Some(with_user) = self.with_user.clone() else { return false };
+        let Some(with_user) = self.with_user.clone().filter(|_| self.interactive) else { return false };
         self.update_jobs();
         let stopped = self.jobs.list.iter().any(|job| matches!(job.state(), JobState::Stopped(_)));
         if !stopped || with_user.warned.replace(true) {
             return false;
         }
+        with_user.warned_by_line.set(true);
         self.say("There are stopped jobs.");
         true
     }

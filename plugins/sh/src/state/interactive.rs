@@ -18,8 +18,10 @@ pub(crate) struct Interactive {
     pub(crate) interrupted: Cell<bool>,
     /// What is executed is given up: SIGINT.
     pub(crate) abort: Cell<bool>,
-    /// The user was told that jobs are stopped, and the next end of input ends the shell.
+    /// The user was told that jobs are stopped: the next `exit` or end of input ends the shell.
     pub(crate) warned: Cell<bool>,
+    /// The same, by the line that is executed.
+    pub(crate) warned_by_line: Cell<bool>,
     /// The lines before.
     pub(crate) history: RefCell<Vec<String>>,
     /// What words can be completed to.
