@@ -99,6 +99,9 @@ fn a_command_is_a_script_and_its_status_is_exact_for_each_client() {
     let (_, err, code) = status("printf '#!/bin/absent\\n' > script; ./script");
     assert!(err.contains("./script: ") && matches!(code, 126 | 127), "{err}{code}");
     assert_eq!(status("printf '#!/bin/sh\\necho $1; exit 9' > script; ./script a").2, 9);
+    // A script is called as its path is written.
+    let name = status("printf '#!/bin/bash\\necho $0 $BASH_SOURCE' > script; ./script; cd /tmp; ../script");
+    assert_eq!(name, ("./script ./script\n../script ../script\n".to_owned(), String::new(), 0));
     for (signal, number) in [("TERM", 143), ("KILL", 137), ("PIPE", 141)] {
         assert_eq!(status(&format!("sh -c 'kill -{signal} $$'; exit $?")).2, number, "{signal}");
     }

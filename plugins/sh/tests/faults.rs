@@ -41,6 +41,13 @@ fn the_status_says_why_a_command_did_not_run() {
 }
 
 #[test]
+fn a_script_is_called_as_its_path_is_written() {
+    let script =
+        "printf '#!/bin/bash\necho $0 $BASH_SOURCE\n' > g; chmod +x g; mkdir a; cd a; ../g; trap '' HUP; ../g\n";
+    assert_ran(script, 0, "../g ../g\n../g ../g\n", "");
+}
+
+#[test]
 fn nesting_without_end_is_an_error() {
     let depth = 100_000;
     let deep = "nested more than";

@@ -194,7 +194,8 @@ impl Shell {
         })
     }
 
-    /// The path of a program, or the status and the message.
+    /// The path of a program, or the status and the message. A path stays as it is written: it is what a script gets
+    /// as `$0`.
     pub(crate) fn find_program(&mut self, name: &str) -> Result<String, (i32, String)> {
         if name.contains('/') {
             let path = self.absolute(name);
@@ -202,7 +203,7 @@ impl Shell {
                 Err(error) => Err((if error == Errno::ENOENT { 127 } else { 126 }, error.text.to_owned())),
                 Ok(status) if status.kind == FileKind::Directory => Err((126, Errno::EISDIR.text.to_owned())),
                 Ok(_) if !self.system.may(&path, 'x') => Err((126, Errno::EACCES.text.to_owned())),
-                Ok(_) => Ok(path),
+                Ok(_) => Ok(name.to_owned()),
             };
         }
         // A PATH that was set for this command only is searched anew.

@@ -7,6 +7,7 @@ use crate::system::{Change, Errno, Group, Request, signal_name, signal_number};
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The command for a request. What the standard library cannot do, a `/bin/sh` in between does: ignored signals, and
@@ -19,7 +20,7 @@ fn command(what: &Request) -> Result<Command, Errno> {
         command
     } else {
         // What cannot be executed must be found out here.
-        executable(what.program)?;
+        executable(&Path::new(&path_of(what.cwd)).join(path_of(what.program)))?;
         let mut script = String::new();
         if !what.ignored.is_empty() {
             script.push_str(&format!("trap '' {};", what.ignored.join(" ")));
@@ -71,10 +72,10 @@ fn command(what: &Request) -> Result<Command, Errno> {
 }
 
 /// Whether a file is a program: of the kernel's own format, or a script that names its interpreter.
-fn executable(path: &str) -> Result<(), Errno> {
+fn executable(path: &Path) -> Result<(), Errno> {
     use std::io::Read;
     let mut first = [0; 4];
-    let mut file = std::fs::File::open(path_of(path)).map_err(|error| io_errno(&error))?;
+    let mut file = std::fs::File::open(path).map_err(|error| io_errno(&error))?;
     // A file that cannot be read may be executed all the same.
     let count = file.read(&mut first).unwrap_or(4);
     if count < 2 || !(first.starts_with(b"#!") || first == *b"\x7fELF") { Err(Errno::ENOEXEC) } else { Ok(()) }
