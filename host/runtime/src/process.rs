@@ -24,6 +24,7 @@
 //! ```
 
 mod arguments;
+mod compile_wait;
 mod environment;
 mod executable;
 mod functions;

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use crate::host::terminal::Terminal;
+use crate::host::wasi::descriptors::ProcessIo;
 use crate::host::wasi::files::ProgramFiles;
 use crate::limits::usage::ProcessUsage;
 use crate::posix::process::{ChildHandle, ProcessEntry};
@@ -32,6 +33,7 @@ pub(crate) trait Spawner: Send + Sync {
 /// What a process gives to one that it starts.
 pub(crate) struct SpawnParent {
     pub(crate) process: Arc<ProcessEntry>,
+    pub(crate) io: Arc<ProcessIo>,
     /// The files in which the program is found.
     pub(crate) files: Option<ProgramFiles>,
     pub(crate) terminal: Arc<Mutex<Terminal>>,

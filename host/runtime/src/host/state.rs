@@ -136,11 +136,12 @@ impl State {
     /// What this process gives to one that it starts, and who starts it. None if it cannot start any.
     pub(super) fn spawn_parent(&mut self) -> Option<(Arc<dyn Spawner>, SpawnParent)> {
         // Before a program runs it has no descriptors that it could give.
-        self.io.as_ref()?;
+        let io = Arc::clone(self.io.as_ref()?);
         let files = self.program_files();
         let spawning = self.spawning.as_ref()?;
         let parent = SpawnParent {
             process: Arc::clone(self.process.as_ref()?),
+            io,
             files,
             terminal: Arc::clone(&self.terminal),
             pty: self.channel.pty().cloned(),

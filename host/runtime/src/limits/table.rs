@@ -189,9 +189,9 @@ pub struct Limits {
         Server plugins_code: Bytes = 2 * GIB, MIB => 64 * GIB, "W34";
         /// The largest plugin file in a tenant's own folder. One with Python inside has 18 MiB.
         Tenant component_tenant: Bytes = 16 * MIB, KIB => GIB, "W34";
-        /// How long a session waits for its plugin after a start, while it is compiled. Then its client is told to try
-        /// again.
-        Server prepare_wait: Time = s(10), s(0) => s(3600), "O18, W34";
+        /// How long a session waits for its plugin, and a process for a program that it starts, while that is compiled
+        /// for the first time. Then it is told to try again.
+        Server prepare_wait: Time = s(120), s(0) => s(3600), "O18, W34";
         /// CPU time to compile one plugin. The wall-clock limit is twenty times as much.
         Server compile_time: Time = s(60), s(1) => s(3600), "W34";
         /// Memory to compile one plugin: a small program in Go takes 1.1 GiB. Lowered to what the machine or its

@@ -14,8 +14,10 @@
 //! (`no-executable`), where Linux cuts off an argument. As under Linux what follows the interpreter is one argument,
 //! and a carriage return at the end of the line is a part of it.
 
+use std::future::Future;
 use std::sync::Arc;
 
+use super::compile_wait::CompileWait;
 use crate::host::{OpenProgram, ProgramBytes, ProgramFile, ProgramFiles};
 use crate::plugin::Plugin;
 use crate::plugin::compile::loader::Source;
@@ -40,6 +42,8 @@ pub(crate) struct Programs<'p> {
     pub(crate) tenant: &'p Tenant,
     /// The files that it sees (`State::program_files`).
     pub(crate) files: Option<&'p ProgramFiles>,
+    /// The process that waits until one is compiled.
+    pub(crate) wait: Option<CompileWait<'p>>,
 }
 
 /// What is to run.
@@ -66,7 +70,8 @@ impl Programs<'_> {
     /// As execve(2): [`Errno::NoEntry`] and the other errors of paths, [`Errno::Access`] for what is no regular file,
     /// for a component of a tenant that may not deploy any, and for a program that needs a grant that the tenant does
     /// not have, [`Errno::NoExecutable`] for what is no program, [`Errno::LinkLoop`] for a script whose interpreter is
-    /// one. [`Errno::Again`] if it is not ready in time, [`Errno::Invalid`] without arguments.
+    /// one. [`Errno::Again`] if it is not ready in time, [`Errno::Interrupted`] if a signal ends the wait for it,
+    /// [`Errno::Invalid`] without arguments.
     pub(crate) async fn find(
         &self,
         program: &str,
@@ -116,7 +121,15 @@ impl Programs<'_> {
 
     /// The program of this name in the table.
     async fn named(&self, name: &str) -> Result<Arc<Plugin>, Errno> {
-        self.checked(self.plugins.program(name).await)
+        self.checked(self.waited(name, self.plugins.program(name)).await?)
+    }
+
+    /// What is found in the end.
+    async fn waited(&self, name: &str, found: impl Future<Output = Lookup>) -> Result<Lookup, Errno> {
+        match self.wait {
+            Some(wait) => wait.for_program(name, found).await,
+            None => Ok(found.await),
+        }
     }
 
     /// The program that an open file is, if it is one. `head`: its first bytes.
@@ -127,10 +140,10 @@ impl Programs<'_> {
         let most = self.plugins.component_limit().ok_or(Errno::Access)?;
         let ProgramBytes { bytes, digest, charge } = opened.read(most).await?;
         let name = path.rsplit('/').next().unwrap_or(path);
-        let found = self.plugins.component(name, Source::with_digest(bytes, digest)).await;
+        let found = self.waited(name, self.plugins.component(name, Source::with_digest(bytes, digest))).await;
         // The bytes are charged until they are compiled, or nobody waits for that any more.
         drop(charge);
-        self.checked(found)
+        self.checked(found?)
     }
 
     fn checked(&self, found: Lookup) -> Result<Arc<Plugin>, Errno> {

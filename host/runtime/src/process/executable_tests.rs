@@ -116,7 +116,7 @@ impl Place {
 
     /// The plugin and the arguments, joined by bars.
     async fn find(&self, directory: &str, program: &str) -> Result<String, Errno> {
-        let programs = Programs { plugins: &self.table, tenant: &self.tenant, files: Some(&self.files) };
+        let programs = Programs { plugins: &self.table, tenant: &self.tenant, files: Some(&self.files), wait: None };
         let arguments = ["zero", "one", "two words"].map(str::to_owned).to_vec();
         let Executable { plugin, arguments } = programs.find(program, arguments, directory).await?;
         Ok(format!("{}: {}", plugin.name(), arguments.join("|")))
@@ -165,7 +165,7 @@ async fn a_name_and_every_path_that_leads_to_it_is_the_program_of_the_table() {
     for program in ["none", "", ".", "..", "/bin/none", "/none/ls", "ls\0"] {
         assert_eq!(place.fails(program).await, Errno::NoEntry, "{program:?}");
     }
-    let programs = Programs { plugins: &place.table, tenant: &place.tenant, files: None };
+    let programs = Programs { plugins: &place.table, tenant: &place.tenant, files: None, wait: None };
     assert!(programs.find("ls", vec!["ls".to_owned()], "/").await.is_ok());
     assert_eq!(programs.find("/bin/ls", vec!["ls".to_owned()], "/").await.err(), Some(Errno::NoEntry));
     assert_eq!(programs.find("ls", Vec::new(), "/").await.err(), Some(Errno::Invalid));

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::oneshot;
 
+use super::compile_wait::CompileWait;
 use super::executable::{Executable, Programs};
 use super::functions::Functions;
 use super::guest::Guest;
@@ -126,7 +127,9 @@ impl SessionSpawner {
         if let Some(files) = &parent.files {
             files.check_directory(&what.directory).await?;
         }
-        let programs = Programs { plugins: &*self.plugins, tenant: &self.tenant, files: parent.files.as_ref() };
+        let wait = CompileWait { process: &parent.process, io: Some(&parent.io) };
+        let (plugins, tenant, files) = (&*self.plugins, &*self.tenant, parent.files.as_ref());
+        let programs = Programs { plugins, tenant, files, wait: Some(wait) };
         programs.find(&what.program, what.arguments.clone(), &what.directory).await
     }
 }

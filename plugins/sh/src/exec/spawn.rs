@@ -48,6 +48,10 @@ impl Shell {
 
     /// Reports that a program could not be started, and gives the status.
     pub(super) fn start_error(&mut self, name: &str, error: Errno) -> i32 {
+        if error == Errno::EINTR && self.with_user.is_some() {
+            // The user gave it up.
+            return 130;
+        }
         self.report(&format!("{name}: {}", error.text));
         if error == Errno::ENOENT { 127 } else { 126 }
     }
@@ -152,16 +156,32 @@ impl Shell {
             foreground,
             ignored: self.ignored_signals(background),
         };
-        match self.system.spawn(&request) {
+        match self.start(&request) {
             Err(Errno::ENOEXEC) => {
                 let own = self.own_program();
                 let argv: Vec<String> =
                     [own.clone(), path.to_owned()].into_iter().chain(fields[1..].iter().cloned()).collect();
                 request.program = &own;
                 request.argv = &argv;
-                self.system.spawn(&request)
+                self.start(&request)
             }
             result => result,
+        }
+    }
+
+    /// Starts a program. The wait until it is compiled ends when a signal is caught: SIGINT of a user gives it up, and
+    /// other signals are for later.
+    fn start(&self, request: &Request) -> Result<u32, Errno> {
+        loop {
+            let started = self.system.spawn(request);
+            let Some(with_user) = self.with_user.as_ref().filter(|_| started == Err(Errno::EINTR)) else {
+                return started;
+            };
+            let mut signals = with_user.signals.borrow_mut();
+            signals.extend(std::iter::from_fn(|| self.system.next_signal()));
+            if signals.contains(&"INT") {
+                return started;
+            }
         }
     }
 
