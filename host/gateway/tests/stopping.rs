@@ -66,7 +66,8 @@ impl Server {
         while address.is_none() || !is_prepared {
             let line = self.lines.next().unwrap().unwrap();
             is_prepared |= line.contains("plugins prepared");
-            address = address.or_else(|| line.split_once("listening address=").map(|(_, at)| at.parse().unwrap()));
+            let listening = line.contains("listening").then(|| line.split_once("address=").unwrap().1);
+            address = address.or_else(|| listening.map(|at| at.parse().unwrap()));
         }
         address.unwrap()
     }

@@ -2,10 +2,11 @@
 
 use crate::step::{Outcome, doing, output, run as step};
 use crate::workspace::{PluginPackage, Utility, Workspace, cargo};
-use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
+use std::{fmt, fs};
 
 pub(crate) const HELP: &str = "\
 cargo xtask build
@@ -32,18 +33,58 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         return Err(format!("build takes no argument {surplus:?}"));
     }
     let workspace = Workspace::find()?;
-    build(&workspace)?;
+    let took = build(&workspace)?;
     let (plugins, utilities) = (workspace.plugins.len(), workspace.utilities.len());
     eprintln!("built {}, {plugins} plugins and {utilities} packages of utilities", workspace.program().display());
+    eprintln!("{took}");
     Ok(())
 }
 
+/// How long each part of a build took.
+#[derive(Debug, Default)]
+pub(crate) struct BuildTimes(Vec<(&'static str, Duration)>);
+
+impl BuildTimes {
+    /// Does one part.
+    fn measure(&mut self, part: &'static str, work: impl FnOnce() -> Outcome) -> Outcome {
+        let began = Instant::now();
+        work()?;
+        self.0.push((part, began.elapsed()));
+        Ok(())
+    }
+}
+
+impl fmt::Display for BuildTimes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts: Vec<_> = self.0.iter().map(|(part, took)| format!("{part} {}", shown(*took))).collect();
+        write!(f, "the build took {}: {}", shown(self.0.iter().map(|(_, took)| *took).sum()), parts.join(", "))
+    }
+}
+
+/// A time in minutes and seconds.
+fn shown(time: Duration) -> String {
+    let seconds = time.as_secs_f64().round();
+    let (minutes, seconds) = ((seconds / 60.0).floor(), seconds % 60.0);
+    if minutes > 0.0 { format!("{minutes} min {seconds} s") } else { format!("{:.1} s", time.as_secs_f64()) }
+}
+
 /// Everything that is served.
-pub(crate) fn build(workspace: &Workspace) -> Outcome {
+pub(crate) fn build(workspace: &Workspace) -> Outcome<BuildTimes> {
+    let mut took = BuildTimes::default();
+    took.measure("program", || build_program(workspace))?;
+    took.measure("plugins", || build_plugins(workspace))?;
+    took.measure("utilities", || build_utilities(workspace))?;
+    Ok(took)
+}
+
+fn build_program(workspace: &Workspace) -> Outcome {
     add_target(TARGET)?;
     // With the features that the whole workspace asks of shared crates, as its tests have it: else both compile
     // wasmtime.
-    step(cargo().current_dir(&workspace.root).args(["build", "--release", "--workspace", "--bin", "whelk"]))?;
+    step(cargo().current_dir(&workspace.root).args(["build", "--release", "--workspace", "--bin", "whelk"]))
+}
+
+fn build_plugins(workspace: &Workspace) -> Outcome {
     let mut plugins = cargo();
     plugins.current_dir(&workspace.root).args(["build", "--profile", "plugin", "--target", TARGET]);
     for plugin in &workspace.plugins {
@@ -62,7 +103,7 @@ pub(crate) fn build(workspace: &Workspace) -> Outcome {
             name_program(&folder, &format!("{name}.wasm"), names)?;
         }
     }
-    build_utilities(workspace)
+    Ok(())
 }
 
 /// The workspace of the utilities: its dependencies shall not change the features of those of the program.

@@ -10,11 +10,12 @@ pub(crate) const HELP: &str = "\
 cargo xtask serve [ARGS..]
 
 Builds, then runs `whelk serve --listen 127.0.0.1:2222 ARGS` in the root of the repository. Without a --config in ARGS it is a
-demonstration: try `ssh -p 2222 echo@127.0.0.1`. A --listen in ARGS replaces the address.";
+demonstration: try `ssh -p 2222 echo@127.0.0.1`. A --listen in ARGS replaces the address. Prints how long each part of
+the build took; the log says after how many seconds the server listens, and when all plugins are prepared.";
 
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let workspace = Workspace::find()?;
-    build(&workspace)?;
+    let took = build(&workspace)?;
     let mut command = Command::new(workspace.program());
     command.current_dir(&workspace.root).arg("serve");
     let names_address = |argument: &String| argument == "--listen" || argument.starts_with("--listen=");
@@ -23,7 +24,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     }
     command.args(arguments.iter().filter(|argument| *argument != "--"));
     let line = line(&command);
-    eprintln!("+ {line}");
+    eprintln!("{took}\n+ {line}");
     // In our place, so that Ctrl-C and SIGTERM reach it and its status is ours.
     Err(format!("{line}: {}", command.exec()))
 }

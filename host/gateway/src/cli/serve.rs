@@ -40,6 +40,7 @@ const LOCK_WAIT: Duration = Duration::from_secs(5);
 const LOCK_POLL: Duration = Duration::from_millis(100);
 
 pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>) -> Result<(), Failure> {
+    let began = Instant::now();
     // It changes the environment, which no other thread may read meanwhile.
     let passed = PassedSockets::take().map_err(wrong)?;
     let maps = os_limits::map_large_allocations();
@@ -78,7 +79,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
         let last = newest.clone();
         let _control = open_control(&state, &reload, &newest, file.map(|_| trigger));
         for address in listener.addresses().map_err(failed)? {
-            emit(ServerEvent::Listening { address });
+            emit(ServerEvent::Listening { seconds: began.elapsed().as_secs_f32(), address });
         }
         start_tasks(&newest, &reload, &config);
         revocation::start(&newest);

@@ -18,8 +18,9 @@ whelk_runtime::events! {
             users: usize,
             tenants: usize,
         }
-        /// A socket accepts connections.
+        /// A socket accepts connections, this long after the program has started.
         Listening("server_listening", INFO, "whelk::cli::serve", "listening") {
+            seconds: f32,
             #[display] address: SocketAddr,
         }
         /// The host keys were made, at the first start with this state folder.
