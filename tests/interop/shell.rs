@@ -2,6 +2,7 @@
 
 mod hostile;
 mod keyboard;
+mod recursion;
 
 use std::process::Command;
 

@@ -10,6 +10,10 @@
 //! second engine for programs was refused: a plugin would be compiled for both, and the places of both had to be
 //! shared. So 10,000 instances fit the kernel's default of mappings, and no longer 15,000.
 //!
+//! Decided 2026-11-30: a stack of wasm code has 1,280 KiB, so that functions of the shell call themselves 1,000 times.
+//! With that of the host and the guard it stays below 2 MiB, the size of a huge page: where the kernel gives those to
+//! all memory, the first page of a larger stack would be one. What is used of it goes back when the instance ends.
+//!
 //! Decided 2026-11-29: the slot of a memory has 256 MiB of address space, which costs nothing until it is used, so that
 //! one tenant can be allowed more memory than others. The limit `Memory` decides how much of it a plugin may use. There
 //! are fewer slots than all instances together may have memories, because most plugins have one memory: `places` counts

@@ -99,3 +99,21 @@ fn a_thousand_consecutive_sessions_leak_nothing() {
     let grown = anonymous().saturating_sub(after_warm_up);
     assert!(grown < 2 << 10, "grew by {grown} KiB");
 }
+
+#[test]
+fn what_a_deep_recursion_uses_of_its_stack_goes_back() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut after_warm_up = 0;
+    for round in 0..50 {
+        let (_, report) = runtime.block_on(async { Client::exec("recurse").end().await });
+        assert!(report.error.is_some(), "the stack has an end");
+        if round == 10 {
+            after_warm_up = anonymous();
+        }
+    }
+    // Each used all of its stack, 1,280 KiB, on one of the places of the pool.
+    let grown = anonymous().saturating_sub(after_warm_up);
+    println!("after 40 recursions: {grown} KiB");
+    assert!(grown < 1 << 10, "grew by {grown} KiB");
+}

@@ -6,6 +6,7 @@ mod jobs;
 mod options;
 mod shell;
 mod special;
+pub(crate) mod stack;
 mod variables;
 
 pub(crate) use interactive::{Interactive, Known};

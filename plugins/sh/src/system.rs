@@ -357,8 +357,9 @@ pub trait System {
     fn set_raw(&self, raw: bool);
     /// The columns and rows of the terminal.
     fn terminal_size(&self) -> Option<(u32, u32)>;
-    /// How deeply commands may nest (functions that call themselves, `eval` in `eval`) on the stack that there is.
-    fn max_depth(&self) -> u32;
+    /// The stack that nested commands may take (functions that call themselves, `eval` in `eval`), in bytes of an
+    /// instance's.
+    fn stack(&self) -> u32;
 }
 
 /// The signals, by their numbers under Linux: `$?` is 128 plus that number.

@@ -50,11 +50,13 @@ fn a_script_is_called_as_its_path_is_written() {
 #[test]
 fn nesting_without_end_is_an_error() {
     let depth = 100_000;
-    let deep = "nested more than";
+    let deep = "nested too deep";
     assert_ran(&format!("{}:{}\n", "( ".repeat(depth), " )".repeat(depth)), 2, "", deep);
     assert_ran(&format!("echo {}{}\n", "$(echo ".repeat(depth), ")".repeat(depth)), 2, "", deep);
     assert_ran(&format!("echo {}{}\n", "\"${x:-".repeat(depth), "}\"".repeat(depth)), 2, "", deep);
-    assert_ran("f() { f; }\nf\n", 2, "", deep);
+    assert_ran("f() { f; }\nf\n", 1, "", "f: commands are nested too deep, in ");
+    // It ends the line, and not the script.
+    assert_ran("f() { f; }\nf; echo not here\necho $?\n", 0, "1\n", deep);
     let arithmetic = run(&format!("echo $(({}1{}))\n", "(".repeat(depth), ")".repeat(depth)));
     assert!(String::from_utf8_lossy(&arithmetic.stderr).contains("recursion level exceeded"));
 }

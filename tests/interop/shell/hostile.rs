@@ -38,7 +38,7 @@ fn long_scripts_long_words_and_deep_nesting_are_an_error_or_nothing_special() {
     assert_eq!(run_file(&gateway, "alice", "word"), ran("10000000\n", "", 0));
     for (name, _) in &data[2..] {
         let Ran { out, err, status } = run_file(&gateway, "alice", name);
-        let told = ["nested more than", "recursion level exceeded", "unexpected"].iter().any(|what| err.contains(what));
+        let told = ["nested too deep", "recursion level exceeded", "unexpected"].iter().any(|what| err.contains(what));
         // Neither a signal, nor the end of the instance.
         assert!(told && out.is_empty() && matches!(status, Some(1 | 2)), "{name}: {status:?} {out}{err}");
     }

@@ -78,9 +78,12 @@ pub struct Limits {
         Session session_time: Time = s(0), s(0) => s(31_536_000), "W20";
         /// How long a session may go on without input from the client and without output. "0 s": for ever.
         Session idle_time: Time = s(0), s(0) => s(31_536_000), "W20";
-        /// The stack of a plugin ...
-        Server stack: Bytes = 384 * KIB, 64 * KIB => 8 * MIB, "W9";
-        /// ... and the additional stack for the host functions that the plugin calls.
+        /// The stack of a plugin. It takes memory only where it is used, which no other limit counts, until the
+        /// instance ends. The shell's error for deep recursion needs the default or more ...
+        Server stack: Bytes = 1280 * KIB, 64 * KIB => 8 * MIB, "W9";
+        /// ... and the additional stack for the host functions that the plugin calls. Where the kernel gives huge pages
+        /// to everything (`transparent_hugepage`), both together should be less than 2 MiB: a larger stack begins with
+        /// such a page.
         Server host_stack: Bytes = 640 * KIB, 512 * KIB => 8 * MIB, "W9";
         /// Core modules that one plugin may be made of.
         Server core_instances: Count = 64, 4 => 1000, "W7";

@@ -61,6 +61,7 @@ impl Shell {
     }
 
     /// `<(list)` and `>(list)`: the path of the descriptor that leads to it.
+    #[inline(never)]
     pub(crate) fn substitute_process(&mut self, list: &Rc<List>, output: bool) -> Run<String> {
         let (read, write) = match self.system.pipe() {
             Ok(ends) => ends,

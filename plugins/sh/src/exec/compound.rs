@@ -1,7 +1,7 @@
 //! Compound commands and functions.
 
 use crate::pattern::Pattern;
-use crate::state::{Frame, Function, Run, ScopeKind, Shell, Stop, TrapAction, Variable};
+use crate::state::{Frame, Function, Run, ScopeKind, Shell, Stop, TrapAction, Variable, stack};
 use crate::syntax::{Case, Command, CommandKind, For, List, Word, kind_text, list_text};
 use std::rc::Rc;
 
@@ -11,41 +11,27 @@ fn is_visible(list: &List) -> bool {
     ["kill", "BASHPID", "PPID"].iter().any(|word| text.contains(word))
 }
 
+/// What the caller of a function gets back when it has ended.
+struct Caller {
+    positional: Rc<Vec<String>>,
+    loops: u32,
+    line: u32,
+    traps: Vec<(String, TrapAction)>,
+}
+
 impl Shell {
     #[inline(never)]
     pub(super) fn execute_compound(&mut self, kind: &CommandKind) -> Run {
         match kind {
             CommandKind::Group(list) => self.execute_list(list),
-            CommandKind::Subshell(list) => {
-                let list = list.clone();
-                if self.in_trap == 0 && !self.traps.is_empty() {
-                    self.command_text = kind_text(kind);
-                }
-                if self.is_on("monitor") || is_visible(&list) {
-                    return self.run_subshell(&list);
-                }
-                self.in_subshell(|shell| shell.execute_list(&list));
-                Ok(())
-            }
+            CommandKind::Subshell(list) => self.execute_subshell(kind, list),
             CommandKind::If { branches, otherwise } => self.execute_if(branches, otherwise.as_ref()),
             CommandKind::Loop { until, condition, body } => self.execute_while(*until, condition, body),
             CommandKind::For(command) if command.is_select => self.execute_select(command),
             CommandKind::For(command) => self.execute_for(command),
             CommandKind::ArithFor { parts, body } => self.execute_arithmetic_for(parts, body),
             CommandKind::Case(case) => self.execute_case(case),
-            CommandKind::Arith(word) => {
-                if !self.debug_trap(|| format!("(({}))", word.raw))? {
-                    return Ok(());
-                }
-                self.trace(|| format!("(( {} ))", word.raw.trim()));
-                let value = self.arithmetic_word(word);
-                match value {
-                    Ok(value) => self.status = i32::from(value == 0),
-                    Err(Stop::Discard) => self.status = 1,
-                    Err(stop) => return Err(stop),
-                }
-                Ok(())
-            }
+            CommandKind::Arith(word) => self.execute_arithmetic(word),
             CommandKind::Test(test) => {
                 if self.debug_trap(|| kind_text(kind))? {
                     self.execute_test(test)
@@ -56,6 +42,34 @@ impl Shell {
             CommandKind::Coproc { name, body } => self.execute_coproc(name, body),
             CommandKind::Simple { .. } | CommandKind::Function { .. } => Ok(()),
         }
+    }
+
+    /// `( )`.
+    #[inline(never)]
+    fn execute_subshell(&mut self, kind: &CommandKind, list: &List) -> Run {
+        if self.in_trap == 0 && !self.traps.is_empty() {
+            self.command_text = kind_text(kind);
+        }
+        if self.is_on("monitor") || is_visible(list) {
+            return self.run_subshell(list);
+        }
+        self.in_subshell(|shell| shell.execute_list(list));
+        Ok(())
+    }
+
+    /// `(( ))`.
+    #[inline(never)]
+    fn execute_arithmetic(&mut self, word: &Word) -> Run {
+        if !self.debug_trap(|| format!("(({}))", word.raw))? {
+            return Ok(());
+        }
+        self.trace(|| format!("(( {} ))", word.raw.trim()));
+        match self.arithmetic_word(word) {
+            Ok(value) => self.status = i32::from(value == 0),
+            Err(Stop::Discard) => self.status = 1,
+            Err(stop) => return Err(stop),
+        }
+        Ok(())
     }
 
     #[inline(never)]
@@ -287,8 +301,20 @@ impl Shell {
     }
 
     /// Calls a function. What the call assigns is in the innermost scope already.
+    ///
+    /// Little of it is on the stack while the body is executed, since functions call themselves.
+    pub(super) fn call_function(&mut self, name: &str, function: &Rc<Function>, arguments: &Rc<Vec<String>>) -> Run {
+        let caller = self.enter_function(name, function, arguments)?;
+        let result = if self.traps.is_empty() {
+            self.execute_command(&function.body)
+        } else {
+            self.execute_traced_body(function)
+        };
+        self.leave_function(caller, result)
+    }
+
     #[inline(never)]
-    pub(super) fn call_function(&mut self, name: &str, function: &Function, arguments: Vec<String>) -> Run {
+    fn enter_function(&mut self, name: &str, function: &Function, arguments: &Rc<Vec<String>>) -> Run<Box<Caller>> {
         let most = self.variables.get("FUNCNEST").and_then(Variable::text).and_then(|text| text.parse::<usize>().ok());
         let calls = || self.frames.iter().filter(|frame| frame.is_function).count();
         if let Some(most) = most.filter(|most| *most > 0 && calls() >= *most) {
@@ -296,9 +322,8 @@ impl Shell {
             self.status = 1;
             return Err(Stop::Discard);
         }
-        let arguments = Rc::new(arguments);
         let listed = self.is_on("extdebug").then(|| arguments.clone());
-        let positional = std::mem::replace(&mut self.positional, arguments);
+        let positional = std::mem::replace(&mut self.positional, arguments.clone());
         let loops = std::mem::take(&mut self.loops);
         let line = self.line;
         self.frames.push(Frame {
@@ -310,17 +335,22 @@ impl Shell {
             options: None,
         });
         self.variables.push(ScopeKind::Function);
-        let traps = self.hide_function_traps(name);
-        let result = self.run_function_body(function);
+        self.stack += stack::CALL;
+        Ok(Box::new(Caller { positional, loops, line, traps: self.hide_function_traps(name) }))
+    }
+
+    #[inline(never)]
+    #[expect(clippy::boxed_local, reason = "unboxed it would be on the stack of each call")]
+    fn leave_function(&mut self, caller: Box<Caller>, result: Run) -> Run {
+        let Caller { positional, loops, line, traps } = *caller;
+        self.stack -= stack::CALL;
         let result = if matches!(result, Ok(()) | Err(Stop::Return)) { self.return_trap(result) } else { result };
         self.show_function_traps(traps);
         self.variables.pop();
         if let Some(options) = self.frames.pop().and_then(|frame| frame.options) {
             self.options = options;
         }
-        self.loops = loops;
-        self.positional = positional;
-        self.line = line;
+        (self.loops, self.positional, self.line) = (loops, positional, line);
         match result {
             Err(Stop::Return) => {
                 self.take_returned();
@@ -331,15 +361,12 @@ impl Shell {
         }
     }
 
-    fn run_function_body(&mut self, function: &Function) -> Run {
-        if !self.traps.is_empty() {
-            self.line = function.body.line.max(1);
-            let text = self.command_text.clone();
-            if !self.debug_trap(|| text)? {
-                return Ok(());
-            }
-        }
-        self.execute_command(&function.body)
+    /// The body of a function where there are traps.
+    #[inline(never)]
+    fn execute_traced_body(&mut self, function: &Function) -> Run {
+        self.line = function.body.line.max(1);
+        let text = self.command_text.clone();
+        if self.debug_trap(|| text)? { self.execute_command(&function.body) } else { Ok(()) }
     }
 
     /// DEBUG and RETURN are not for functions unless `functrace` is on or the function has `-t`, and ERR is not unless

@@ -1,18 +1,17 @@
 //! Lists, and-or lists, single commands, and `set -e`.
 
-use crate::state::{Run, Shell, Stop};
-use crate::syntax::{AndOr, Command, CommandKind, List, Pipeline};
+use super::redirect::Saved;
+use crate::state::{Run, Shell, Stop, stack};
+use crate::syntax::{AndOr, Command, CommandKind, List, Pipeline, Redirect};
 
 impl Shell {
     pub(crate) fn execute_list(&mut self, list: &List) -> Run {
-        for item in &list.items {
-            if item.background {
-                self.background(&item.and_or)?;
-            } else {
-                self.execute_and_or(&item.and_or)?;
-            }
-        }
-        Ok(())
+        self.stack += stack::LIST;
+        let result = list.items.iter().try_for_each(|item| {
+            if item.background { self.background(&item.and_or) } else { self.execute_and_or(&item.and_or) }
+        });
+        self.stack -= stack::LIST;
+        result
     }
 
     /// Executes where `set -e` does nothing: a condition.
@@ -34,22 +33,49 @@ impl Shell {
     }
 
     /// `last`: the last of its and-or list, whose failure counts for `set -e`.
-    #[inline(never)]
     fn execute_pipeline(&mut self, pipeline: &Pipeline, last: bool) -> Run {
         let unchecked = u32::from(!last || pipeline.negated);
         self.unchecked += unchecked;
-        let result = match pipeline.timed {
-            Some(posix) => self.timed(pipeline, posix),
-            None => self.untimed(pipeline),
+        let result = match pipeline.commands.as_slice() {
+            [command] if pipeline.timed.is_none() => self.execute_only(command, pipeline.negated),
+            _ => self.execute_several(pipeline),
         };
         self.unchecked -= unchecked;
         result?;
         if pipeline.negated {
             self.status = i32::from(self.status == 0);
-        } else if self.status != 0 && last && can_fail(pipeline) {
-            self.failed()?;
+        } else if self.status != 0 && last {
+            self.failed(pipeline)?;
         }
         Ok(())
+    }
+
+    /// The only command of a pipeline.
+    fn execute_only(&mut self, command: &Command, negated: bool) -> Run {
+        let result = self.execute_command(command);
+        let status = match &command.kind {
+            CommandKind::Simple { .. } | CommandKind::Subshell(_) => self.status,
+            // Of these bash counts what `!` makes of it.
+            CommandKind::Arith(_) | CommandKind::Test(_) if negated => i32::from(self.status == 0),
+            CommandKind::Arith(_) | CommandKind::Test(_) => self.status,
+            // Compound commands leave what their last pipeline was.
+            _ => return result,
+        };
+        self.pipe_status.clear();
+        self.pipe_status.push(status);
+        result
+    }
+
+    /// A pipeline of none or several commands, or one with `time`.
+    #[inline(never)]
+    fn execute_several(&mut self, pipeline: &Pipeline) -> Run {
+        self.stack += stack::PIPELINE;
+        let result = match pipeline.timed {
+            Some(posix) => self.timed(pipeline, posix),
+            None => self.untimed(pipeline),
+        };
+        self.stack -= stack::PIPELINE;
+        result
     }
 
     fn untimed(&mut self, pipeline: &Pipeline) -> Run {
@@ -58,20 +84,7 @@ impl Shell {
                 self.status = 0;
                 Ok(())
             }
-            [command] => {
-                let result = self.execute_command(command);
-                let status = match &command.kind {
-                    CommandKind::Simple { .. } | CommandKind::Subshell(_) => self.status,
-                    // Of these bash counts what `!` makes of it.
-                    CommandKind::Arith(_) | CommandKind::Test(_) if pipeline.negated => i32::from(self.status == 0),
-                    CommandKind::Arith(_) | CommandKind::Test(_) => self.status,
-                    // Compound commands leave what their last pipeline was.
-                    _ => return result,
-                };
-                self.pipe_status.clear();
-                self.pipe_status.push(status);
-                result
-            }
+            [command] => self.execute_only(command, pipeline.negated),
             commands => self.execute_stages(commands),
         }
     }
@@ -102,10 +115,10 @@ impl Shell {
         result
     }
 
-    /// A command has failed: the trap of ERR, and `set -e`.
+    /// A pipeline has failed: the trap of ERR, and `set -e`.
     #[inline(never)]
-    fn failed(&mut self) -> Run {
-        if self.unchecked > 0 {
+    fn failed(&mut self, pipeline: &Pipeline) -> Run {
+        if self.unchecked > 0 || !can_fail(pipeline) {
             return Ok(());
         }
         self.run_named_trap("ERR")?;
@@ -113,40 +126,86 @@ impl Shell {
     }
 
     pub(crate) fn execute_command(&mut self, command: &Command) -> Run {
-        if self.depth >= self.system.max_depth() {
-            self.line = command.line;
-            self.report(&format!("commands are nested more than {} deep", self.system.max_depth()));
-            self.status = 2;
-            return Err(if self.interactive { Stop::Discard } else { Stop::Exit });
+        if self.is_too_deep(command.line) {
+            return Err(Stop::Discard);
         }
-        self.depth += 1;
-        let result = self.execute_here(command);
-        self.depth -= 1;
+        self.stack += stack::COMMAND;
+        let result = match &command.kind {
+            CommandKind::Simple { assignments, words } => {
+                self.enter_line(command);
+                self.execute_simple(assignments, words, &command.redirects)
+            }
+            CommandKind::Group(list) if command.redirects.is_empty() => {
+                self.enter_line(command);
+                self.execute_list(list)
+            }
+            _ => {
+                self.stack += stack::COMPOUND;
+                let result = self.execute_other(command);
+                self.stack -= stack::COMPOUND;
+                result
+            }
+        };
+        self.stack -= stack::COMMAND;
         result?;
         self.run_pending_traps()
     }
 
-    #[inline(never)]
-    fn execute_here(&mut self, command: &Command) -> Run {
+    fn enter_line(&mut self, command: &Command) {
         if command.line > 0 {
             self.line = command.line;
         }
+    }
+
+    /// Whether commands are nested as deeply as the stack allows, which is reported: `$?` is 1.
+    pub(crate) fn is_too_deep(&mut self, line: u32) -> bool {
+        let is_full = self.stack >= self.system.stack();
+        if is_full {
+            self.report_depth(line);
+        }
+        is_full
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn report_depth(&mut self, line: u32) {
+        if line > 0 {
+            self.line = line;
+        }
+        let calls = self.frames.iter().filter(|frame| frame.is_function).count();
+        match self.frames.iter().rev().find(|frame| frame.is_function) {
+            Some(frame) => {
+                self.report(&format!("{}: commands are nested too deep, in {calls} calls of functions", frame.name));
+            }
+            None => self.report("commands are nested too deep"),
+        }
+        self.status = 1;
+    }
+
+    #[inline(never)]
+    fn execute_other(&mut self, command: &Command) -> Run {
+        self.enter_line(command);
         match &command.kind {
-            CommandKind::Simple { assignments, words } => self.execute_simple(assignments, words, &command.redirects),
             CommandKind::Function { name, body } => self.define_function(name, body),
             kind if command.redirects.is_empty() => self.execute_compound(kind),
             kind => {
-                let saved = match self.redirect_all(&command.redirects)? {
-                    Ok(saved) => saved,
-                    Err(saved) => {
-                        self.restore(saved);
-                        self.status = 1;
-                        return Ok(());
-                    }
-                };
+                let Some(saved) = self.redirect_compound(&command.redirects)? else { return Ok(()) };
                 let result = self.execute_compound(kind);
                 self.restore(saved);
                 result
+            }
+        }
+    }
+
+    /// Performs the redirections of a compound command. None: one has failed.
+    #[inline(never)]
+    fn redirect_compound(&mut self, redirects: &[Redirect]) -> Run<Option<Saved>> {
+        match self.redirect_all(redirects)? {
+            Ok(saved) => Ok(Some(saved)),
+            Err(saved) => {
+                self.restore(saved);
+                self.status = 1;
+                Ok(None)
             }
         }
     }

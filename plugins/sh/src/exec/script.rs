@@ -1,22 +1,20 @@
 //! Text as it is read: each complete command is parsed, then executed, since it may change how the rest is read.
 
-use crate::state::{Run, Shell, Stop};
+use crate::state::{Run, Shell, Stop, stack};
 use crate::syntax::{Parser, SyntaxError};
 
 impl Shell {
     /// Executes everything that a parser gives. `whole`: it is the script itself, so that an error that ends a command
     /// ends only that.
     pub(crate) fn execute_parsed(&mut self, parser: &mut Parser, whole: bool) -> Run {
-        if self.depth >= self.system.max_depth() {
-            self.report(&format!("commands are nested more than {} deep", self.system.max_depth()));
-            self.status = 2;
-            return Err(Stop::Exit);
+        if self.is_too_deep(0) {
+            return Err(Stop::Discard);
         }
-        self.depth += 1;
+        self.stack += stack::TEXT;
         self.trace_level += usize::from(!whole);
         let result = self.execute_all(parser, whole);
         self.trace_level -= usize::from(!whole);
-        self.depth -= 1;
+        self.stack -= stack::TEXT;
         result
     }
 

@@ -2,43 +2,94 @@
 
 use super::redirect::Saved;
 use crate::builtins::{self, Builtin};
-use crate::state::{Run, ScopeKind, Shell, Stop, Value, Variable};
+use crate::state::{Function, Run, ScopeKind, Shell, Stop, Value, Variable, stack};
 use crate::syntax::{Assignment, FdRef, Part, Redirect, Subscript, Word, simple_text};
 use crate::text::quote;
+use std::rc::Rc;
 
 /// What a command name means.
 pub(super) enum Found {
     Special(Builtin),
-    Function(std::rc::Rc<crate::state::Function>),
+    Function(Rc<Function>),
     Builtin(Builtin),
     Program,
 }
 
+/// A call of a function, after its redirections and assignments.
+struct Call {
+    function: Rc<Function>,
+    name: String,
+    arguments: Rc<Vec<String>>,
+    end: CallEnd,
+    /// The descriptors of process substitutions among them.
+    opened: Vec<u32>,
+}
+
+/// What a command leaves to be set back.
+struct CallEnd {
+    /// `$_`.
+    last: Option<String>,
+    /// Whether its assignments have a scope of their own.
+    scope: bool,
+    saved: Saved,
+    line: u32,
+}
+
 impl Shell {
-    #[inline(never)]
+    /// What a call needs beside the command is on the heap: functions call themselves.
     pub(super) fn execute_simple(&mut self, assignments: &[Assignment], words: &[Word], redirects: &[Redirect]) -> Run {
+        self.stack += stack::SIMPLE;
+        let call = self.execute_simple_or_prepare(assignments, words, redirects);
+        self.stack -= stack::SIMPLE;
+        let Some(call) = call? else { return Ok(()) };
+        let result = self.call_function(&call.name, &call.function, &call.arguments);
+        self.finish_call(call, result)
+    }
+
+    /// Executes a simple command. A call of a function is only prepared.
+    #[inline(never)]
+    fn execute_simple_or_prepare(
+        &mut self,
+        assignments: &[Assignment],
+        words: &[Word],
+        redirects: &[Redirect],
+    ) -> Run<Option<Box<Call>>> {
         self.substitution_status = None;
         if !self.substitutions.is_empty() {
             self.substitutions.clear();
         }
         let debugged = std::mem::take(&mut self.tracing.debugged);
-        if !self.traps.is_empty() {
-            let text = || simple_text(assignments, words, redirects);
-            if self.in_trap == 0 {
-                self.command_text = text();
-            }
-            if !debugged && !self.debug_trap(text)? {
-                return Ok(());
-            }
+        if !self.traps.is_empty() && !self.trap_simple(assignments, words, redirects, debugged)? {
+            return Ok(None);
         }
         let fields = self.command_fields(words)?;
-        let Some(name) = fields.first().cloned() else {
-            return self.execute_assignments(assignments, redirects);
-        };
+        if fields.is_empty() {
+            return self.execute_assignments(assignments, redirects).map(|()| None);
+        }
         let opened = self.fds_of_substitutions();
-        let result = self.execute_named(&name, fields, assignments, redirects);
-        self.close_substitutions(&opened);
-        result
+        match self.execute_named(fields, assignments, redirects) {
+            Ok(Some(call)) => Ok(Some(Box::new(Call { opened, ..call }))),
+            result => {
+                self.close_substitutions(&opened);
+                result.map(|_| None)
+            }
+        }
+    }
+
+    /// The trap on DEBUG. False: the command is not executed.
+    #[inline(never)]
+    fn trap_simple(
+        &mut self,
+        assignments: &[Assignment],
+        words: &[Word],
+        redirects: &[Redirect],
+        debugged: bool,
+    ) -> Run<bool> {
+        let text = || simple_text(assignments, words, redirects);
+        if self.in_trap == 0 {
+            self.command_text = text();
+        }
+        if debugged { Ok(true) } else { self.debug_trap(text) }
     }
 
     /// The fields of a command. Arguments of declarations that are assignments are expanded as such.
@@ -62,6 +113,7 @@ impl Shell {
     }
 
     /// `name=value` as an argument: the value is expanded as that of an assignment.
+    #[inline(never)]
     fn expand_declaration(&mut self, word: &Word) -> Run<String> {
         let Some((Part::Literal(text), rest)) = word.parts.split_first() else { return self.expand_assigned(word) };
         let Some(at) = text.find('=') else { return self.expand_assigned(word) };
@@ -117,14 +169,15 @@ impl Shell {
         }
     }
 
+    /// Executes a command that has a name, or prepares the call of a function.
     #[inline(never)]
     fn execute_named(
         &mut self,
-        name: &str,
         fields: Vec<String>,
         assignments: &[Assignment],
         redirects: &[Redirect],
-    ) -> Run {
+    ) -> Run<Option<Call>> {
+        let name = fields[0].as_str();
         let found = self.find_command(name);
         let keeps = matches!(found, Found::Special(_)) && (self.posix() || name == "exec" && fields.len() == 1);
         let line = self.line;
@@ -134,20 +187,34 @@ impl Shell {
                 self.restore(saved);
                 self.status = 1;
                 let fatal = matches!(found, Found::Special(_)) && self.posix() && !self.interactive;
-                return if fatal { Err(Stop::Exit) } else { Ok(()) };
+                return if fatal { Err(Stop::Exit) } else { Ok(None) };
             }
         };
         let scope = !keeps && !assignments.is_empty();
         let assigned = if scope { self.assign_temporarily(assignments) } else { self.assign_permanently(assignments) };
-        let result = assigned.and_then(|()| {
+        if assigned.is_ok() {
             self.trace_command(assignments, &fields);
-            let last = fields.last().cloned();
-            let result = self.run_found(found, name, fields);
-            if let Some(last) = last {
-                self.last_argument = last;
-            }
-            result
-        });
+        }
+        let end = CallEnd { last: fields.last().cloned(), scope, saved, line };
+        if let Err(stop) = assigned {
+            return self.finish_command(&fields[0], CallEnd { last: None, ..end }, Err(stop)).map(|()| None);
+        }
+        if let Found::Function(function) = found {
+            let mut arguments = fields;
+            let name = arguments.remove(0);
+            return Ok(Some(Call { function, name, arguments: Rc::new(arguments), end, opened: Vec::new() }));
+        }
+        let result = self.run_found(found, &fields);
+        self.finish_command(&fields[0], end, result).map(|()| None)
+    }
+
+    /// What is done after a command.
+    #[inline(never)]
+    fn finish_command(&mut self, name: &str, end: CallEnd, result: Run) -> Run {
+        let CallEnd { last, scope, saved, line } = end;
+        if let Some(last) = last {
+            self.last_argument = last;
+        }
         if scope {
             self.variables.pop();
         }
@@ -157,6 +224,15 @@ impl Shell {
             self.restore(saved);
         }
         self.line = line;
+        result
+    }
+
+    #[inline(never)]
+    #[expect(clippy::boxed_local, reason = "unboxed it would be on the stack of each call")]
+    fn finish_call(&mut self, call: Box<Call>, result: Run) -> Run {
+        let Call { name, end, opened, .. } = *call;
+        let result = self.finish_command(&name, end, result);
+        self.close_substitutions(&opened);
         result
     }
 
@@ -176,16 +252,12 @@ impl Shell {
         }
     }
 
-    fn run_found(&mut self, found: Found, name: &str, fields: Vec<String>) -> Run {
+    fn run_found(&mut self, found: Found, fields: &[String]) -> Run {
         match found {
-            Found::Function(function) => {
-                let mut arguments = fields;
-                arguments.remove(0);
-                self.call_function(name, &function, arguments)
-            }
-            Found::Builtin(builtin) => self.run_builtin(builtin, &fields, false),
-            Found::Special(builtin) => self.run_builtin(builtin, &fields, true),
-            Found::Program => self.run_program(&fields),
+            Found::Function(function) => self.call_function(&fields[0], &function, &Rc::new(fields[1..].to_vec())),
+            Found::Builtin(builtin) => self.run_builtin(builtin, fields, false),
+            Found::Special(builtin) => self.run_builtin(builtin, fields, true),
+            Found::Program => self.run_program(fields),
         }
     }
 
@@ -194,7 +266,9 @@ impl Shell {
     pub(crate) fn run_builtin(&mut self, builtin: Builtin, fields: &[String], special: bool) -> Run {
         let outer = std::mem::replace(&mut self.builtin, fields[0].clone());
         self.builtin_failed = false;
+        self.stack += stack::BUILTIN;
         let result = builtin(self, fields);
+        self.stack -= stack::BUILTIN;
         self.builtin = outer;
         self.status = result?;
         if special && self.builtin_failed && self.posix() && !self.interactive {

@@ -4,10 +4,11 @@ mod capture;
 
 pub(super) use capture::{Capture, CapturePipes};
 
-use crate::state::{Run, Shell, Stop, TrapAction, status_of};
+use crate::state::{Run, Shell, Stop, TrapAction, stack, status_of};
 use crate::syntax::function_text;
 use crate::system::{Change, Errno, FileKind, Group, Request};
 use crate::text::quote_escaped;
+use std::rc::Rc;
 
 impl Shell {
     /// Runs a program in the foreground. `$?` is its status.
@@ -19,7 +20,11 @@ impl Shell {
                 if status == 127
                     && let Some(handler) = self.functions.get("command_not_found_handle").cloned()
                 {
-                    return self.call_function("command_not_found_handle", &handler, fields.to_vec());
+                    self.stack += stack::BUILTIN;
+                    let arguments = Rc::new(fields.to_vec());
+                    let result = self.call_function("command_not_found_handle", &handler, &arguments);
+                    self.stack -= stack::BUILTIN;
+                    return result;
                 }
                 let name = &fields[0];
                 let shown = if name.contains(char::is_control) { quote_escaped(name) } else { name.clone() };

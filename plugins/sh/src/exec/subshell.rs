@@ -3,7 +3,7 @@
 //! A subshell of its own (a process) is needed only where commands run at the same time: see `background.rs`.
 
 use super::spawn::Capture;
-use crate::state::{Run, Shell, Stop, TrapAction};
+use crate::state::{Run, Shell, Stop, TrapAction, stack};
 use crate::syntax::{List, Parser, TextLines};
 use crate::system::{Disposition, Fd};
 use crate::text;
@@ -13,7 +13,7 @@ impl Shell {
     /// Executes something in a subshell. `$?` is its status.
     #[inline(never)]
     pub(crate) fn in_subshell(&mut self, body: impl FnOnce(&mut Self) -> Run) {
-        let outer = self.clone();
+        let outer = self.copied();
         self.become_subshell();
         self.in_place += 1;
         self.exec_last = false;
@@ -21,13 +21,19 @@ impl Shell {
         self.end_subshell(result);
         let (status, inner_traps, mask) = (self.status, std::mem::take(&mut self.traps), self.mask);
         let drains = std::mem::take(&mut self.drains);
-        *self = outer;
+        *self = *outer;
         self.status = status;
         self.drains = drains;
         if mask != self.mask {
             self.system.umask(Some(self.mask));
         }
         self.restore_dispositions(&inner_traps);
+    }
+
+    /// A copy on the heap: subshells nest.
+    #[inline(never)]
+    fn copied(&self) -> Box<Self> {
+        Box::new(self.clone())
     }
 
     /// What is different in a subshell (XCU 2.12): traps are reset, and jobs are another's.
@@ -111,12 +117,10 @@ impl Shell {
 
     #[inline(never)]
     pub(crate) fn captured(&mut self, body: impl FnOnce(&mut Self) -> Run) -> Run<String> {
-        if self.depth >= self.system.max_depth() {
-            return Err(
-                self.expansion_error(&format!("commands are nested more than {} deep", self.system.max_depth()))
-            );
+        if self.is_too_deep(0) {
+            return Err(Stop::Discard);
         }
-        self.depth += 1;
+        self.stack += stack::SUBSHELL;
         let capture = Rc::new(Capture::default());
         let fd: Fd = capture.clone();
         let outer_drains = std::mem::take(&mut self.drains);
@@ -132,7 +136,7 @@ impl Shell {
             self.copy(&read, &capture);
         }
         self.trace_level -= 1;
-        self.depth -= 1;
+        self.stack -= stack::SUBSHELL;
         self.substitution_status = Some(self.status);
         if self.with_user.as_ref().is_some_and(|with_user| with_user.abort.get()) {
             // What it is a part of is given up, too.

@@ -61,7 +61,7 @@ impl Shell {
         out.number(self.last_background.map_or(String::new(), |process| process.to_string()));
         out.number(self.line);
         out.number(self.subshell);
-        out.number(self.depth);
+        out.number(self.stack);
         out.number(self.trace_level);
         out.number(i32::from(self.tracing.debugged));
         let pipe_status: Vec<String> = self.pipe_status.iter().map(ToString::to_string).collect();
@@ -149,7 +149,7 @@ impl Shell {
         self.last_background = from.field().parse().ok();
         self.line = from.number();
         self.subshell = from.number();
-        self.depth = from.number();
+        self.stack = from.number();
         // The commands are text, which counts as one more level.
         self.trace_level = from.number::<usize>().saturating_sub(1);
         let debugged: i32 = from.number();

@@ -1,8 +1,7 @@
 //! Arithmetic over the variables of the shell.
 
-use super::pieces::EXPANSION_DEPTH;
 use crate::arithmetic::{Values, evaluate};
-use crate::state::{Kind, Run, Shell, Value};
+use crate::state::{Kind, Run, Shell, Value, stack};
 use crate::syntax::{Parser, TextLines, Word};
 
 impl Values for Shell {
@@ -44,12 +43,12 @@ impl Shell {
     /// The value of an expression.
     pub(crate) fn arithmetic(&mut self, expression: &str) -> Result<i64, String> {
         // A subscript is an expression with subscripts of its own.
-        if self.depth >= self.system.max_depth() {
+        if self.stack >= self.system.stack() {
             return Err("expression recursion level exceeded".to_owned());
         }
-        self.depth += EXPANSION_DEPTH;
+        self.stack += stack::ARITHMETIC;
         let result = evaluate(expression, self);
-        self.depth -= EXPANSION_DEPTH;
+        self.stack -= stack::ARITHMETIC;
         result
     }
 

@@ -218,6 +218,7 @@ impl Shell {
     }
 
     /// `(..)` of an argument `name=(..)` as text that is read again by the declaration that gets it.
+    #[inline(never)]
     pub(super) fn array_text(&mut self, items: &[ArrayItem]) -> Run<String> {
         let mut texts = Vec::new();
         for item in items {

@@ -42,14 +42,17 @@ impl Shell {
             return Ok(());
         }
         if self.is_on("braceexpand") && super::braces::may_expand(word) {
-            for word in super::braces::expand(word) {
-                self.expand_braceless(&word, fields)?;
-            }
-            return Ok(());
+            return self.expand_braces(word, fields);
         }
         self.expand_braceless(word, fields)
     }
 
+    #[inline(never)]
+    fn expand_braces(&mut self, word: &Word, fields: &mut Vec<String>) -> Run {
+        super::braces::expand(word).iter().try_for_each(|word| self.expand_braceless(word, fields))
+    }
+
+    #[inline(never)]
     fn expand_braceless(&mut self, word: &Word, fields: &mut Vec<String>) -> Run {
         let pieces = match self.assignment_pieces(word)? {
             Some(pieces) => pieces,
@@ -83,6 +86,7 @@ impl Shell {
     }
 
     /// The pieces of a word `name=~..`, whose tildes bash expands as those of an assignment.
+    #[inline(never)]
     fn assignment_pieces(&mut self, word: &Word) -> Run<Option<Vec<Piece>>> {
         let Some((Part::Literal(text), rest)) = word.parts.split_first() else { return Ok(None) };
         let Some(at) = text.find('=').filter(|at| text[*at..].contains('~') && is_name(&text[..*at])) else {
@@ -99,6 +103,7 @@ impl Shell {
         Ok(Some(pieces))
     }
 
+    #[inline(never)]
     fn split(&self, pieces: Vec<Piece>) -> Vec<Field> {
         let separators = self.text_of("IFS").unwrap_or_else(|| " \t\n".to_owned());
         let mut fields = Vec::new();
@@ -147,6 +152,7 @@ impl Shell {
     }
 
     /// Adds the names of the files that a field matches, or the field itself.
+    #[inline(never)]
     fn push_names(&mut self, field: Field, fields: &mut Vec<String>) -> Run {
         let extglob = self.is_on("extglob");
         let magic = field.texts.iter().any(|(text, quoted)| !quoted && text.contains(['*', '?', '[', '(', '\\']));

@@ -165,6 +165,7 @@ impl Shell {
         Ok(Some((name, subscript)))
     }
 
+    #[inline(never)]
     pub(super) fn expand_parameter(&mut self, parameter: &Parameter, mode: Mode, pieces: &mut Vec<Piece>) -> Run {
         match &parameter.op {
             ParameterOp::Bad => return Err(self.expansion_error(&format!("{}: bad substitution", parameter.raw))),
@@ -206,6 +207,7 @@ impl Shell {
         }
     }
 
+    #[inline(never)]
     fn operate(
         &mut self,
         parameter: &Parameter,
@@ -270,6 +272,7 @@ impl Shell {
     }
 
     /// `${x-word}` and its like.
+    #[inline(never)]
     fn default_value(
         &mut self,
         (name, subscript): (&str, Option<&Subscript>),
@@ -327,6 +330,7 @@ impl Shell {
         Ok(())
     }
 
+    #[inline(never)]
     pub(super) fn push_got(&mut self, got: Got, mode: Mode, pieces: &mut Vec<Piece>) {
         let split = !mode.quoted;
         match got {

@@ -1,10 +1,7 @@
 //! The parts of a word as pieces of text.
 
-use crate::state::{Run, Shell, Stop};
+use crate::state::{Run, Shell, Stop, stack};
 use crate::syntax::{Part, Word};
-
-/// For how many commands an expansion in an expansion counts, by the stack that each takes.
-pub(super) const EXPANSION_DEPTH: u32 = 2;
 
 /// A piece of an expanded word.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,13 +43,12 @@ impl Shell {
     }
 
     pub(super) fn expand_parts(&mut self, parts: &[Part], mode: Mode, pieces: &mut Vec<Piece>) -> Run {
-        if self.depth >= self.system.max_depth() {
-            let message = format!("expansions are nested more than {} deep", self.system.max_depth());
-            return Err(self.expansion_error(&message));
+        if self.is_too_deep(0) {
+            return Err(Stop::Discard);
         }
-        self.depth += EXPANSION_DEPTH;
+        self.stack += stack::EXPANSION;
         let result = self.expand_each(parts, mode, pieces);
-        self.depth -= EXPANSION_DEPTH;
+        self.stack -= stack::EXPANSION;
         result
     }
 
@@ -75,7 +71,12 @@ impl Shell {
                         Self::push_text(pieces, String::new(), true);
                     }
                 }
-                Part::Parameter(parameter) => self.expand_parameter(parameter, mode, pieces)?,
+                Part::Parameter(parameter) => {
+                    self.stack += stack::PARAMETER;
+                    let result = self.expand_parameter(parameter, mode, pieces);
+                    self.stack -= stack::PARAMETER;
+                    result?;
+                }
                 Part::Command(list) => {
                     let text = self.command_substitution(list)?;
                     pieces.push(Piece::Text { text, quoted: mode.quoted, split: !mode.quoted });
@@ -107,6 +108,7 @@ impl Shell {
         self.is_empty_at(parameter)
     }
 
+    #[inline(never)]
     fn push_literal(&mut self, text: &str, first: bool, more: bool, mode: Mode, pieces: &mut Vec<Piece>) {
         let text = if mode.quoted || !(mode.tilde || mode.assignment) || !text.contains('~') {
             text.to_owned()

@@ -105,8 +105,8 @@ pub(crate) struct Shell {
     pub(crate) arguments: Rc<Vec<String>>,
     pub(crate) frames: Vec<Frame>,
     pub(crate) loops: u32,
-    /// How deeply executing is nested, for the bound on the stack.
-    pub(crate) depth: u32,
+    /// How much of the stack is taken by what is executed now, in bytes as [`super::stack`] estimates it.
+    pub(crate) stack: u32,
     /// Above 0 where `set -e` does nothing.
     pub(crate) unchecked: u32,
     pub(crate) line: u32,
@@ -187,7 +187,7 @@ impl Shell {
             arguments: Rc::default(),
             frames: Vec::new(),
             loops: 0,
-            depth: 0,
+            stack: 0,
             unchecked: 0,
             line: 1,
             subshell: 0,
@@ -245,8 +245,7 @@ impl Shell {
             expand_aliases: self.is_on("expand_aliases") || self.posix() || self.interactive,
             extglob: self.is_on("extglob"),
             posix: false,
-            max_nesting: self.system.max_depth(),
-            nesting: self.depth,
+            stack: self.system.stack().saturating_sub(self.stack).min(super::stack::TREE),
         }
     }
 

@@ -16,10 +16,8 @@ pub(crate) struct ParseOptions {
     pub(crate) expand_aliases: bool,
     pub(crate) extglob: bool,
     pub(crate) posix: bool,
-    /// How deeply commands and expansions may nest.
-    pub(crate) max_nesting: u32,
-    /// How deep what is executed is nested already: reading goes on from there, on the same stack.
-    pub(crate) nesting: u32,
+    /// The stack that is left for commands and expansions that nest, in bytes.
+    pub(crate) stack: u32,
 }
 
 /// Why a text is no command.
@@ -49,7 +47,8 @@ pub(crate) struct Parser<'a> {
     ended: bool,
     in_command: bool,
     pub(super) options: ParseOptions,
-    pub(super) depth: u32,
+    /// The stack that is taken by what is being read, in bytes as [`NESTED`] estimates it.
+    pub(super) stack: u32,
     pub(super) pending: Vec<PendingHereDoc>,
     /// Aliases whose text is being read, with the place where it ends.
     pub(super) active_aliases: Vec<(String, usize)>,
@@ -63,6 +62,10 @@ pub(crate) struct Parser<'a> {
 
 const MAX_SECOND_READINGS: u32 = 64;
 
+/// What is read within something else (a command in a list, an expansion in a word) takes at most of the stack of an
+/// instance, in bytes.
+const NESTED: u32 = 1000;
+
 impl<'a> Parser<'a> {
     pub(crate) fn new(lines: &'a mut dyn Lines, first_line: u32) -> Self {
         Self {
@@ -73,7 +76,7 @@ impl<'a> Parser<'a> {
             ended: false,
             in_command: false,
             options: ParseOptions::default(),
-            depth: 0,
+            stack: 0,
             pending: Vec::new(),
             active_aliases: Vec::new(),
             alias_next: None,
@@ -89,7 +92,7 @@ impl<'a> Parser<'a> {
         self.at = 0;
         self.active_aliases.clear();
         self.alias_next = None;
-        self.depth = options.nesting;
+        self.stack = 0;
         self.second_readings = 0;
         self.replaced = false;
         self.in_command = false;
@@ -322,12 +325,12 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn nested<T>(&mut self, inside: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
-        if self.depth >= self.options.max_nesting {
-            return Err(self.error(format!("commands are nested more than {} deep", self.options.max_nesting)));
+        if self.stack >= self.options.stack {
+            return Err(self.error("commands are nested too deep".to_owned()));
         }
-        self.depth += 1;
+        self.stack += NESTED;
         let result = inside(self);
-        self.depth -= 1;
+        self.stack -= NESTED;
         result
     }
 

@@ -371,7 +371,7 @@ mod tests {
 
     fn parse(text: &str) -> List {
         let mut lines = TextLines::new(text);
-        let options = ParseOptions { extglob: true, max_nesting: 50, ..ParseOptions::default() };
+        let options = ParseOptions { extglob: true, stack: 50_000, ..ParseOptions::default() };
         let mut parser = Parser::new(&mut lines, 1);
         let mut all = List::default();
         while let Some(list) = parser.next_command(&options).unwrap() {

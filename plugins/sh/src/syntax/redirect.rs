@@ -127,7 +127,7 @@ impl Parser<'_> {
         let mut lines = TextLines::new(raw);
         let mut parser = Parser::new(&mut lines, first_line);
         parser.options = self.options.clone();
-        parser.depth = self.depth;
+        parser.stack = self.stack;
         let mut word = parser.nested(|parser| parser.word(End::HereDoc))?;
         raw.clone_into(&mut word.raw);
         Ok(word)
@@ -164,7 +164,7 @@ impl Parser<'_> {
     /// Reads a text as if it were in double quotes: a prompt.
     pub(crate) fn quoted_text(&mut self, options: &super::parser::ParseOptions, text: &str) -> Parsed<Word> {
         self.options = options.clone();
-        self.depth = options.nesting;
+        self.stack = 0;
         self.here_word(text, self.line)
     }
 }

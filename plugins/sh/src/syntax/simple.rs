@@ -258,7 +258,7 @@ impl Parser<'_> {
     /// Reads a text that is `(..)` as the elements of an array.
     pub(crate) fn array_of(&mut self, options: &super::parser::ParseOptions) -> Parsed<Vec<ArrayItem>> {
         self.options = options.clone();
-        self.depth = options.nesting;
+        self.stack = 0;
         self.peek();
         self.array_items()
     }

@@ -28,10 +28,11 @@ pub struct Native {
     modes: RefCell<Option<rustix::termios::Termios>>,
 }
 
-/// How deeply commands nest: the stack on which the shell runs is as large as that needs.
-const MAX_DEPTH: u32 = 1000;
+/// The stack for commands, as in an instance.
+const OF_COMMANDS: u32 = 960_000;
 
-/// The size of that stack, in bytes.
+/// The size of the stack on which the shell runs, in bytes: the frames of this machine's code are larger, and much
+/// larger without optimisation.
 pub const STACK: usize = 256 << 20;
 
 impl Native {
@@ -330,7 +331,7 @@ impl System for Native {
         Some((size.ws_col.into(), size.ws_row.into()))
     }
 
-    fn max_depth(&self) -> u32 {
-        MAX_DEPTH
+    fn stack(&self) -> u32 {
+        OF_COMMANDS
     }
 }

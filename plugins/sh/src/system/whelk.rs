@@ -18,9 +18,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 use whelk_guest::process::{self, Child, Command, Event, Limits, Signal, Target};
 
-/// How deeply commands nest on the stack of an instance, 384 KiB (`stack` in the host's configuration). The deepest
-/// that did not overflow it was 352: functions without end, with 95 nested parentheses of `test` in each.
-const MAX_DEPTH: u32 = 300;
+/// What nested commands may take of the stack of an instance, 1,280 KiB (`stack` in the host's configuration), in
+/// bytes. The rest is for what the innermost command calls.
+const STACK: u32 = 960_000;
 
 /// The number that a description has while its status is asked for: no redirection has so high a number.
 const STATUS_NUMBER: u32 = 1023;
@@ -369,7 +369,7 @@ impl System for Whelk {
         whelk_guest::terminal::size().map(|size| (size.columns, size.rows))
     }
 
-    fn max_depth(&self) -> u32 {
-        MAX_DEPTH
+    fn stack(&self) -> u32 {
+        STACK
     }
 }
