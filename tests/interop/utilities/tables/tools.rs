@@ -1,5 +1,6 @@
 //! What searches, edits, compares, packs and shows.
 
+mod calculating;
 mod comparing;
 mod editing;
 mod languages;
@@ -11,6 +12,7 @@ use crate::utilities::table::Tables;
 
 /// The tools.
 pub(in crate::utilities) const TOOLS: &Tables = &[
+    (calculating::TABLES, calculating::DIFFERENCES),
     (comparing::TABLES, comparing::DIFFERENCES),
     (editing::TABLES, editing::DIFFERENCES),
     (languages::TABLES, languages::DIFFERENCES),
