@@ -54,6 +54,11 @@ fn jobs_are_stopped_continued_and_interrupted_by_keys() {
     shell.press("echo s$((100 + $? - 100))\r", "s130");
     shell.press("while :; do echo; done | while read x; do :; done\r", "done\r\n");
     shell.press("\x03", "$ ");
+    // What would follow is given up, too.
+    shell.press("sh -c 'echo beg\"\"un >&2; while :; do :; done' | read x; echo follo\"\"wed\r", "begun");
+    shell.press("\x03", "$ ");
+    shell.press("echo s$((100 + $? - 100))\r", "s130\r\n");
+    assert!(!shell.tmux.shown().contains("followed"));
     shell.press("jobs; echo no\"\"ne\r", "none");
     // It warns once of a job that is stopped.
     shell.press("sh -c 'echo beg\"\"un; while :; do :; done'\r", "begun");

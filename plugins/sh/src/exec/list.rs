@@ -75,7 +75,8 @@ impl Shell {
             None => self.untimed(pipeline),
         };
         self.stack -= stack::PIPELINE;
-        result
+        result?;
+        self.run_pending_traps()
     }
 
     fn untimed(&mut self, pipeline: &Pipeline) -> Run {

@@ -174,20 +174,27 @@ impl Shell {
         }
     }
 
-    /// Starts a program. The wait until it is compiled ends when a signal is caught: SIGINT of a user gives it up, and
-    /// other signals are for later.
+    /// Starts a program. The wait until it is compiled ends when a signal is caught: SIGINT of a user gives up the
+    /// whole line, and other signals are for later.
     fn start(&self, request: &Request) -> Result<u32, Errno> {
-        loop {
+        let Some(with_user) = &self.with_user else { return self.system.spawn(request) };
+        while !with_user.abort.get() {
             let started = self.system.spawn(request);
-            let Some(with_user) = self.with_user.as_ref().filter(|_| started == Err(Errno::EINTR)) else {
+            if started != Err(Errno::EINTR) {
                 return started;
-            };
+            }
             let mut signals = with_user.signals.borrow_mut();
             signals.extend(std::iter::from_fn(|| self.system.next_signal()));
             if signals.contains(&"INT") {
-                return started;
+                if self.traps.contains_key("INT") {
+                    return started;
+                }
+                signals.retain(|signal| *signal != "INT");
+                with_user.abort.set(true);
+                self.say("");
             }
         }
+        Err(Errno::EINTR)
     }
 
     /// Starts a shell that continues with the state of this one and executes a text.
