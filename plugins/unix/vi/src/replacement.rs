@@ -80,6 +80,10 @@ impl Template {
         Self { parts }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
     /// The text for a match. Lines are separated by newlines.
     pub(crate) fn expand(&self, line: &str, groups: &Groups) -> String {
         let mut out = String::new();
@@ -142,10 +146,12 @@ impl Substitution {
         let (mut copied, mut from, mut count) = (0, 0, 0);
         while let Some(groups) = self.pattern.groups_at(line, from) {
             let Some((start, end)) = groups[0] else { break };
-            // An empty match right behind another match is none, nor is one at the end of the line behind another.
-            if count > 0 && start == end && (start == copied || start == line.len()) {
-                let Some(skipped) = line[start..].chars().next() else { break };
-                from = start + skipped.len_utf8();
+            // An empty match right behind another match is none.
+            if count > 0 && start == end && start == copied {
+                from = start + line[start..].chars().next().map_or(1, char::len_utf8);
+                if from >= line.len() {
+                    break;
+                }
                 continue;
             }
             out.push_str(&line[copied..start]);
@@ -153,11 +159,7 @@ impl Substitution {
             count += 1;
             copied = end;
             from = end;
-            if start == end {
-                let Some(skipped) = line[start..].chars().next() else { break };
-                from += skipped.len_utf8();
-            }
-            if !self.all {
+            if !self.all || from >= line.len() {
                 break;
             }
         }

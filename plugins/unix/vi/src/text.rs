@@ -57,7 +57,8 @@ impl Text {
         &self.lines[from.min(to)..to]
     }
 
-    /// Begins a change that is undone at once, if none was begun.
+    /// Begins a change that is undone at once, if none was begun. The cursor is where it goes when it is undone; before
+    /// the first change, it may be told again.
     pub(crate) fn begin(&mut self, cursor: Position) {
         self.history.begin(cursor);
     }

@@ -105,23 +105,32 @@ impl Editor {
         self.settle();
     }
 
-    /// `J` and `gJ`: lines become one.
+    /// `J` and `gJ`: the line and those below it. A count of more lines than there are takes all.
+    pub(crate) fn join_here(&mut self, command: &Command, blanks: bool) {
+        let (line, count) = (self.cursor.line, command.times().max(2));
+        let last = line + count - 1;
+        self.join(line, if count > 2 && line < self.text.last() { last.min(self.text.last()) } else { last }, blanks);
+    }
+
+    /// Makes lines one.
     pub(crate) fn join(&mut self, first: usize, last: usize, blanks: bool) {
         if last > self.text.last() {
             return self.fail();
         }
         let mut joined = self.text.line(first).to_owned();
         let mut column = joined.len();
+        // Whether the line before ends in a blank, which is enough.
+        let mut spaced = joined.ends_with([' ', '\t']);
         for line in first + 1..=last {
             let mut content = self.text.line(line);
             column = joined.len();
             if blanks {
                 content = &content[leading_blanks(content)..];
-                let needs = !content.is_empty() && !content.starts_with(')') && !joined.is_empty();
-                if needs && !joined.ends_with([' ', '\t']) {
+                if !content.is_empty() && !content.starts_with(')') && !joined.is_empty() && !spaced {
                     joined.push(' ');
                 }
             }
+            spaced = content.ends_with([' ', '\t']);
             joined.push_str(content);
         }
         self.text.splice(first, last - first + 1, vec![joined]);
@@ -228,24 +237,37 @@ impl Editor {
                 within = false;
                 continue;
             }
-            let indent = content[..leading_blanks(content)].to_owned();
-            for (at, word) in content.split([' ', '\t']).filter(|word| !word.is_empty()).enumerate() {
-                let fits =
-                    new.last().is_some_and(|line| total(line, self.tabs()) + 1 + total(word, self.tabs()) <= width);
-                match new.last_mut().filter(|_| (within || at > 0) && fits) {
-                    Some(line) => {
-                        line.push(' ');
-                        line.push_str(word);
-                    }
-                    None => new.push(format!("{indent}{word}")),
+            match new.last_mut().filter(|_| within) {
+                Some(paragraph) => {
+                    let blank = if paragraph.ends_with([' ', '\t']) { "" } else { " " };
+                    paragraph.push_str(blank);
+                    paragraph.push_str(&content[leading_blanks(content)..]);
                 }
-                within = true;
+                None => new.push(content.to_owned()),
             }
+            within = true;
         }
+        let new: Vec<String> = new.iter().flat_map(|paragraph| self.broken(paragraph, width)).collect();
         let count = new.len();
         self.text.splice(first, last - first + 1, new);
         let line = first + count - 1;
         self.cursor = Position::new(line, first_nonblank(self.text.line(line)));
         self.want_here();
+    }
+
+    /// A paragraph as lines of at most this width, as far as it has blanks. With `autoindent` all have the indent of the
+    /// first.
+    fn broken(&self, paragraph: &str, width: usize) -> Vec<String> {
+        let indent = self.indent_like(paragraph);
+        let mut lines = Vec::new();
+        let mut rest = paragraph.to_owned();
+        while total(rest.trim_end(), self.tabs()) > width
+            && let Some((start, end)) = super::insert::break_place(rest.trim_end(), width, self.tabs())
+        {
+            lines.push(rest[..start].to_owned());
+            rest = format!("{indent}{}", &rest[end..]);
+        }
+        lines.push(rest);
+        lines
     }
 }

@@ -13,7 +13,11 @@ pub(crate) enum Operator {
     Toggle,
     Filter,
     Format,
-    Join { blanks: bool },
+    /// `=`, which is refused.
+    Indent,
+    Join {
+        blanks: bool,
+    },
     Replace(char),
 }
 
@@ -84,7 +88,10 @@ impl Reader<'_> {
         let mut count: Option<usize> = None;
         loop {
             match self.next()? {
-                '"' => self.command.register = Some(self.next()?),
+                '"' => match self.next()? {
+                    ESCAPE => return Some(ESCAPE),
+                    name => self.command.register = Some(name),
+                },
                 digit @ '0'..='9' if digit != '0' || count.is_some() => {
                     let digit = digit.to_digit(10).unwrap_or_default() as usize;
                     count = Some((count.unwrap_or(0) * 10 + digit).min(LARGEST));
@@ -102,6 +109,9 @@ impl Reader<'_> {
 
     fn command(&mut self, visual: bool) -> Option<Parsed> {
         let key = self.prefix()?;
+        if key == ESCAPE && self.at > 1 && !visual {
+            return Some(Parsed::Wrong);
+        }
         let second = if takes_second(key) || visual && matches!(key, 'i' | 'a') { Some(self.next()?) } else { None };
         if second == Some(ESCAPE) {
             return Some(Parsed::Wrong);
@@ -176,6 +186,7 @@ fn operator(key: char, second: Option<char>) -> Option<Operator> {
         ('>', _) => Operator::Right,
         ('<', _) => Operator::Left,
         ('!', _) => Operator::Filter,
+        ('=', _) => Operator::Indent,
         ('g', Some('u')) => Operator::Lower,
         ('g', Some('U')) => Operator::Upper,
         ('g', Some('~')) => Operator::Toggle,

@@ -3,7 +3,7 @@
 use unix_common::tty::Key;
 
 use super::state::{BlockInsertion, Editor, Insertion, Mode};
-use crate::columns::{at_column, span, total};
+use crate::columns::{Tabs, at_column, span, total};
 use crate::key;
 use crate::text::{Position, char_at, class, last_char, leading_blanks, next, previous};
 
@@ -20,6 +20,11 @@ impl Editor {
         match key {
             Key::Escape | Key::Character('\x03') => return self.end_insertion(*insertion),
             Key::Character('\x0f') => {
+                insertion.behind = None;
+                if self.cursor.column == self.line().len() && !self.line().is_empty() {
+                    insertion.behind = Some(self.cursor.line);
+                    self.cursor.column = last_char(self.line());
+                }
                 self.interrupted = Some(insertion);
                 self.text.begin(self.cursor);
                 return;
@@ -83,13 +88,14 @@ impl Editor {
             return;
         }
         let indent = leading_blanks(line);
-        let Some(blank) = line[..at.column].rfind([' ', '\t']).filter(|blank| *blank > indent) else { return };
-        let start = line[..blank].trim_end_matches([' ', '\t']).len();
+        let Some((start, blank)) = break_place(&line[..at.column], width, self.tabs()) else { return };
         let kept = if self.settings.autoindent { line[..indent].to_owned() } else { String::new() };
+        let blank = blank - 1;
         self.text.remove(Position::new(at.line, start), Position::new(at.line, blank + 1));
         let after = self.text.insert(Position::new(at.line, start), &[String::new(), kept]);
         self.cursor = Position::new(after.line, after.column + at.column - (blank + 1));
         insertion.start = Position::new(after.line, 0);
+        self.wrap_while_typing(insertion);
     }
 
     fn type_tab(&mut self, insertion: &mut Insertion) {
@@ -107,14 +113,7 @@ impl Editor {
             let blanks = &self.line()[..self.cursor.column];
             let start = blanks.trim_end_matches([' ', '\t']).len();
             let from = total(&blanks[..start], self.tabs());
-            let (at, tabstop) = (self.cursor, self.settings.tabstop);
-            let mut text = String::new();
-            let mut reached = from;
-            while reached - reached % tabstop + tabstop <= to {
-                text.push('\t');
-                reached = reached - reached % tabstop + tabstop;
-            }
-            text.push_str(&" ".repeat(to - reached));
+            let (at, text) = (self.cursor, self.blanks(from, to));
             self.text.edit(at.line, |line| line.replace_range(start..at.column, &text));
             self.cursor.column = start + text.len();
             self.want_here();
@@ -126,10 +125,7 @@ impl Editor {
     fn break_line(&mut self, insertion: &mut Insertion) {
         let at = self.cursor;
         let line = self.line();
-        let mut indent = String::new();
-        if self.settings.autoindent {
-            line[..leading_blanks(line).min(at.column)].clone_into(&mut indent);
-        }
+        let indent = self.indent_like(&line[..at.column]);
         let drops = insertion.indent_only && at.column == line.len();
         if insertion.replace {
             // A line end takes no character's place.
@@ -351,7 +347,7 @@ impl Editor {
 
     /// What an insertion has to know to come into the lines of a block.
     pub(crate) fn block_insertion(&self, last: usize, column: usize, fill: bool) -> BlockInsertion {
-        BlockInsertion { last, column, fill, length: self.line().len() }
+        BlockInsertion { last, column, fill, length: self.line().len(), cursor: self.cursor.column }
     }
 
     /// Puts what was typed in the first line of a block into the others.
@@ -378,11 +374,26 @@ impl Editor {
             let text = format!("{}{text}", " ".repeat(missing));
             self.text.edit(line, |content| content.insert_str(at, &text));
         }
-        self.cursor = Position::new(start.line, next(self.line(), start.column));
-        if last_char(self.line()) < start.column {
-            self.cursor.column = start.column;
-        }
+        // One to the right of where Escape leaves it.
+        self.cursor = Position::new(start.line, next(self.line(), block.cursor));
     }
+}
+
+/// Where a line that is too long is broken: where the blanks begin, and where they end. That is at the last blanks that
+/// begin within the width, or else at the first.
+pub(crate) fn break_place(line: &str, width: usize, tabs: Tabs) -> Option<(usize, usize)> {
+    let indent = leading_blanks(line);
+    let mut best = None;
+    let mut at = indent;
+    while let Some(start) = line[at..].find([' ', '\t']).map(|start| at + start) {
+        let end = start + leading_blanks(&line[start..]);
+        if best.is_some() && total(&line[..start], tabs) > width {
+            break;
+        }
+        best = Some((start, end));
+        at = end;
+    }
+    best
 }
 
 /// Where the word begins that ends before a place, with the blanks between.

@@ -132,8 +132,8 @@ impl Editor {
         let line = self.line();
         let (mut place, forward) = (self.cursor, matches!(command.key, 'l' | ' '));
         let wraps = matches!(command.key, ' ' | '\x08');
-        // Operators and insertions go behind the last character.
-        let beyond = command.operator.is_some() || self.interrupted.is_some();
+        // Operators and selections go behind the last character.
+        let beyond = command.operator.is_some() || self.is_visual();
         let mut moved = false;
         for _ in 0..command.times() {
             let line = self.text.line(place.line);
@@ -360,9 +360,9 @@ impl Editor {
 
     /// `[(`, `])` and the like.
     fn unmatched(&self, command: &Command) -> Motion {
-        let pair = match command.second {
-            Some('(' | ')') => ('(', ')'),
-            Some('{' | '}') => ('{', '}'),
+        let pair = match (command.key, command.second) {
+            ('[', Some('(')) | (']', Some(')')) => ('(', ')'),
+            ('[', Some('{')) | (']', Some('}')) => ('{', '}'),
             _ => return Err(NotMoved::NoMotion),
         };
         let on_it = char_at(self.line(), self.cursor.column) == command.second;
@@ -398,9 +398,12 @@ impl Editor {
         self.jump = self.jumps.len();
     }
 
-    /// `j` and `k` keep the column of the cursor from here on.
+    /// `j` and `k` keep the column of the cursor from here on. On a tab that is its last one, where the cursor is seen.
     pub(crate) fn want_here(&mut self) {
-        self.wanted = span(self.line(), self.cursor.column, self.tabs()).0;
+        let (start, end) = span(self.line(), self.cursor.column, self.tabs());
+        let on_tab = char_at(self.line(), self.cursor.column) == Some('\t') && !self.settings.list;
+        let typing = matches!(self.mode, Mode::Insert(_));
+        self.wanted = if on_tab && !typing { end - 1 } else { start };
     }
 
     /// The cursor stands on a character, not behind the last.

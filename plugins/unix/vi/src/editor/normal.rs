@@ -90,6 +90,12 @@ impl Editor {
     pub(crate) fn resume_insertion(&mut self) {
         if matches!(self.mode, Mode::Normal) && self.pending.is_empty() {
             if let Some(mut insertion) = self.interrupted.take() {
+                // Who typed at the end of the line goes on there.
+                if insertion.behind == Some(self.cursor.line)
+                    && next(self.line(), self.cursor.column) == self.line().len()
+                {
+                    self.cursor.column = self.line().len();
+                }
                 insertion.start = self.cursor;
                 self.mode = Mode::Insert(insertion);
             } else {
@@ -139,10 +145,7 @@ impl Editor {
         match command.key {
             'i' | 'a' | 'I' | 'A' | 'o' | 'O' | 'R' => self.start_typing(command),
             'p' | 'P' => self.changed(command, |editor| editor.put(command, command.key == 'P', false)),
-            'J' => self.changed(command, |editor| {
-                let line = editor.cursor.line;
-                editor.join(line, line + command.times().max(2) - 1, true);
-            }),
+            'J' => self.changed(command, |editor| editor.join_here(command, true)),
             'r' => self.changed(command, |editor| editor.replace(command)),
             '~' => self.changed(command, |editor| editor.toggle(command)),
             '\x01' | '\x18' => self.changed(command, |editor| {
@@ -178,10 +181,7 @@ impl Editor {
     fn simple_g(&mut self, command: &Command) {
         match command.second {
             Some('p' | 'P') => self.changed(command, |editor| editor.put(command, command.second == Some('P'), true)),
-            Some('J') => self.changed(command, |editor| {
-                let line = editor.cursor.line;
-                editor.join(line, line + command.times().max(2) - 1, false);
-            }),
+            Some('J') => self.changed(command, |editor| editor.join_here(command, false)),
             Some('i') => {
                 if let Some(place) = self.text.marks.get(&'^').copied() {
                     self.cursor = self.text.clamp(place);
@@ -224,7 +224,7 @@ impl Editor {
     /// Makes a new line below or above. Whether it has an indent.
     pub(crate) fn open_line(&mut self, above: bool) -> bool {
         let line = self.line();
-        let indent = if self.settings.autoindent { line[..leading_blanks(line)].to_owned() } else { String::new() };
+        let indent = self.indent_like(line);
         let at = self.cursor.line + usize::from(!above);
         self.cursor = Position::new(at, indent.len());
         let indented = !indent.is_empty();

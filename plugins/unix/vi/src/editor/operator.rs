@@ -143,7 +143,16 @@ impl Editor {
         if pair.0 == '{' && from.column < leading_blanks(self.line()) {
             from.column = first_nonblank(self.line());
         }
-        let (open, close) = enclosing(&self.text, from, pair, count)?;
+        let found = enclosing(&self.text, from, pair, count).or_else(|| {
+            // Not within brackets, those are meant that come next.
+            let mut lines = (from.line..self.text.len()).filter(|_| count == 1);
+            let open = lines.find_map(|line| {
+                let start = if line == from.line { from.column } else { 0 };
+                Some(Position::new(line, start + self.text.line(line)[start..].find(pair.0)?))
+            })?;
+            enclosing(&self.text, open, pair, 1)
+        });
+        let (open, close) = found?;
         if around {
             return Some(Area::Chars(open, Position::new(close.line, close.column + 1)));
         }
@@ -217,6 +226,7 @@ impl Editor {
                 let (first, last) = lines_of(area);
                 self.format(first, last);
             }
+            Operator::Indent => self.complain("E319: = is not available: there is no program that indents"),
             Operator::Join { blanks } => {
                 let (first, last) = lines_of(area);
                 self.join(first, last.max(first + 1), blanks);
@@ -332,13 +342,29 @@ impl Editor {
         }
     }
 
+    /// The indent of a new line beside another.
+    pub(crate) fn indent_like(&self, line: &str) -> String {
+        if !self.settings.autoindent {
+            return String::new();
+        }
+        self.indent_of(total(&line[..leading_blanks(line)], self.tabs()))
+    }
+
     /// Blanks that take this many columns.
     pub(crate) fn indent_of(&self, columns: usize) -> String {
-        if self.settings.expandtab {
-            return " ".repeat(columns);
-        }
+        self.blanks(0, columns)
+    }
+
+    /// Blanks from one column to another: tabs as far as they go, unless `expandtab` is set.
+    pub(crate) fn blanks(&self, from: usize, to: usize) -> String {
         let stop = self.settings.tabstop;
-        format!("{}{}", "\t".repeat(columns / stop), " ".repeat(columns % stop))
+        let mut column = from;
+        let mut text = String::new();
+        while !self.settings.expandtab && column - column % stop + stop <= to {
+            text.push('\t');
+            column += stop - column % stop;
+        }
+        text + &" ".repeat(to - column)
     }
 
     /// Changes the case of letters, or makes all characters one.
@@ -375,6 +401,7 @@ impl Editor {
     pub(crate) fn begin_insertion(&mut self, mut insertion: Insertion) {
         self.cursor = self.text.clamp(self.cursor);
         insertion.start = self.cursor;
+        self.text.begin(self.cursor);
         self.mode = Mode::Insert(Box::new(insertion));
     }
 }

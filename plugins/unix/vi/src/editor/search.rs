@@ -39,10 +39,9 @@ impl Editor {
         let line = self.text.line(from.line);
         let after = next(line, from.column);
         let at = |line: usize, place: (usize, usize)| Position::new(line, place.0.min(last_char(self.text.line(line))));
-        if after < line.len()
-            && let Some(found) =
-                pattern.find_at(line, after).filter(|found| found.0 < line.len() || found.0 > from.column)
-            && found.0 < line.len()
+        // A match at the end of the line is on its last character.
+        if let Some(found) = pattern.find_at(line, after)
+            && found.0 - usize::from(found.0 == line.len() && found.0 > 0) >= after
         {
             return Some((at(from.line, found), false));
         }

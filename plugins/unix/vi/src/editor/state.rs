@@ -83,6 +83,8 @@ pub(crate) struct Insertion {
     pub(crate) code: String,
     pub(crate) start: Position,
     pub(crate) block: Option<BlockInsertion>,
+    /// `C-o` was typed behind the last character of this line.
+    pub(crate) behind: Option<usize>,
     /// The line has nothing but the indent that came with it.
     pub(crate) indent_only: bool,
 }
@@ -95,8 +97,9 @@ pub(crate) struct BlockInsertion {
     pub(crate) column: usize,
     /// Short lines are made long enough.
     pub(crate) fill: bool,
-    /// The length of the first line before, and where the insertion began in it.
+    /// The length of the first line before, and where the cursor goes in it.
     pub(crate) length: usize,
+    pub(crate) cursor: usize,
 }
 
 /// What a selection consists of.

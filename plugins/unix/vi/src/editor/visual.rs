@@ -5,10 +5,10 @@ use unix_common::tty::Key;
 use super::grammar::{Command, ESCAPE, Operator, Parsed, parse};
 use super::movement::NotMoved;
 use super::operator::Area;
-use super::state::{Editor, Insertion, Mode, Repeat, Visual, VisualKind};
+use super::state::{BlockInsertion, Editor, Insertion, Mode, Repeat, Visual, VisualKind};
 use crate::columns::{at_column, total};
 use crate::key;
-use crate::text::{Position, next};
+use crate::text::{Position, last_char, next, previous};
 
 impl Editor {
     pub(crate) fn visual_key(&mut self, key: Key) {
@@ -116,22 +116,43 @@ impl Editor {
         self.want_here();
     }
 
+    /// A text object: it becomes the selection, or is added to what is selected already.
     fn extend_by_object(&mut self, visual: Visual, command: &Command) {
-        let Some(area) = self.object(command) else { return self.fail() };
+        let from = self.cursor;
+        let extends = visual.start < from;
+        let nested = matches!(command.second, Some('(' | ')' | 'b' | '[' | ']' | '{' | '}' | 'B' | '<' | '>'));
+        if extends && !nested {
+            let after = next(self.line(), from.column);
+            let ends = after >= self.line().len() || command.second == Some('p');
+            self.cursor = if ends && from.line < self.text.last() {
+                Position::new(from.line + 1, 0)
+            } else {
+                Position::new(from.line, after.min(last_char(self.line())))
+            };
+        }
+        let selected = self.selected(visual);
+        let mut found = self.object(command);
+        // The brackets around those that are selected.
+        let mut count = command.times();
+        while extends && nested && found.is_some_and(|area| !is_within(selected, area)) {
+            count += 1;
+            found = self.object(&Command { count: Some(count), ..command.clone() });
+        }
+        self.cursor = from;
+        let Some(area) = found else { return self.fail() };
         let (start, end, kind) = match area {
             Area::Lines(first, last) => (Position::new(first, 0), Position::new(last, 0), VisualKind::Lines),
             Area::Chars(start, end) => {
                 let end = if end.column == 0 && end.line > start.line {
                     Position::new(end.line - 1, self.text.line(end.line - 1).len())
                 } else {
-                    let before = crate::text::previous(self.text.line(end.line), end.column).unwrap_or(0);
-                    Position::new(end.line, before)
+                    Position::new(end.line, previous(self.text.line(end.line), end.column).unwrap_or(0))
                 };
                 (start, end, if visual.kind == VisualKind::Lines { visual.kind } else { VisualKind::Chars })
             }
             Area::Block { .. } => return,
         };
-        let start = if visual.start == self.cursor { start } else { visual.start.min(start) };
+        let start = if extends { visual.start.min(start) } else { start };
         self.cursor = end;
         self.want_here();
         self.mode = Mode::Visual(Visual { kind, start, to_end: false });
@@ -145,10 +166,8 @@ impl Editor {
             VisualKind::Chars => {
                 let line = self.text.line(end.line);
                 // A selection that goes behind the last character takes the end of the line.
-                if end.column >= line.len() && end.line < self.text.last() {
-                    return Area::Chars(start, Position::new(end.line + 1, 0));
-                }
-                Area::Chars(start, Position::new(end.line, next(line, end.column)))
+                let behind = end.column >= line.len() || visual.to_end && end == self.cursor;
+                Area::Chars(start, self.behind(Position::new(end.line, next(line, end.column)), behind))
             }
             VisualKind::Block => {
                 let (one, other) = (self.column_span(visual.start), self.column_span(self.cursor));
@@ -156,6 +175,11 @@ impl Editor {
                 Area::Block { top: start.line, bottom: end.line, left: one.0.min(other.0), right }
             }
         }
+    }
+
+    /// A place, or the beginning of the next line, if the end of its own belongs to the selection.
+    fn behind(&self, place: Position, with_end: bool) -> Position {
+        if with_end && place.line < self.text.last() { Position::new(place.line + 1, 0) } else { place }
     }
 
     /// The same as whole lines, or a block to the ends of its lines, for the capitals.
@@ -192,6 +216,7 @@ impl Editor {
             ('g', Some('q')) => (Operator::Format, selected),
             ('r', Some(by)) => (Operator::Replace(by), selected),
             ('!', _) => (Operator::Filter, selected),
+            ('=', _) => (Operator::Indent, selected),
             ('p' | 'P', _) => return self.put_over(visual, selected, command),
             ('I' | 'A', _) if visual.kind == VisualKind::Block => return self.type_in_block(visual, selected, command),
             ('I' | 'A', _) => return self.type_at_end(visual, selected, command),
@@ -231,10 +256,11 @@ impl Editor {
         let columns = match self.selected(visual) {
             Area::Block { left, right, .. } if right != usize::MAX => right - left,
             Area::Block { .. } => usize::MAX,
-            _ if lines == 0 => self.text.line(start.line)[start.column..]
-                .char_indices()
-                .take_while(|(at, _)| start.column + at < end.column)
-                .count(),
+            _ if visual.to_end => usize::MAX,
+            _ if lines == 0 => {
+                let selected = &self.text.line(start.line)[start.column..end.column];
+                selected.chars().count()
+            }
             _ => end.column,
         };
         (visual.kind, lines, columns)
@@ -254,7 +280,8 @@ impl Editor {
                 } else {
                     next(line, crate::text::snapped(line, columns))
                 };
-                Area::Chars(from, Position::new(last, end))
+                let whole = line.is_empty() || columns == usize::MAX;
+                Area::Chars(from, self.behind(Position::new(last, end), whole))
             }
             VisualKind::Block => {
                 let left = self.column_span(from).0;
@@ -332,7 +359,8 @@ impl Editor {
                 at_column(self.text.line(top), column, self.tabs()).0
             },
         );
-        let block = self.block_insertion(bottom, column, append);
+        let left = at_column(self.text.line(top), left, self.tabs()).0;
+        let block = BlockInsertion { cursor: left, ..self.block_insertion(bottom, column, append) };
         let command = Command { operator: None, ..command.clone() };
         self.repeat = Some(Repeat { command, keys: Vec::new(), selection: Some(extent) });
         self.begin_insertion(Insertion { count: 1, block: Some(block), ..Insertion::default() });
@@ -350,5 +378,14 @@ impl Editor {
         };
         self.remember(&Command { key: 'i', ..Command::default() });
         self.begin_insertion(Insertion { count: command.times(), ..Insertion::default() });
+    }
+}
+
+/// Whether an area is a real part of another.
+fn is_within(part: Area, whole: Area) -> bool {
+    match (part, whole) {
+        (Area::Chars(start, end), Area::Chars(first, last)) => part != whole && first <= start && end <= last,
+        (Area::Chars(start, end), Area::Lines(first, last)) => first <= start.line && end.line <= last + 1,
+        _ => true,
     }
 }

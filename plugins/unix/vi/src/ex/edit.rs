@@ -20,6 +20,7 @@ impl Editor {
                     Err(_) => last,
                 };
                 self.join(first, last.min(self.text.last()), !line.bang);
+                self.go_to(first);
             }
             "move" | "copy" | "t" => return self.move_lines(line),
             ">" | "<" => self.shift_lines(line),
@@ -224,17 +225,22 @@ impl Editor {
             if !content.contains('\t') {
                 continue;
             }
-            let (mut new, mut column) = (String::new(), 0);
-            for sign in content.chars() {
-                let width = crate::columns::width(sign, column, self.tabs());
-                if sign == '\t' && self.settings.expandtab {
-                    new.push_str(&" ".repeat(width));
+            let (mut new, mut column, mut rest) = (String::new(), 0, content);
+            while let Some(sign) = rest.chars().next() {
+                let blanks = &rest[..crate::text::leading_blanks(rest)];
+                if blanks.contains('\t') {
+                    let end =
+                        blanks.chars().fold(column, |at, blank| at + crate::columns::width(blank, at, self.tabs()));
+                    new.push_str(&self.blanks(column, end));
+                    (column, rest) = (end, &rest[blanks.len()..]);
                 } else {
                     new.push(sign);
+                    column += crate::columns::width(sign, column, self.tabs());
+                    rest = &rest[sign.len_utf8()..];
                 }
-                column += width;
             }
             self.text.edit(at, |content| *content = new);
         }
+        self.cursor.column = self.wanted_in(self.cursor.line);
     }
 }

@@ -4,7 +4,7 @@ use super::line::{Line, Outcome};
 use crate::editor::Editor;
 use crate::encoding::{Ends, decode, encode};
 use crate::system::ReadError;
-use crate::text::Text;
+use crate::text::{Position, Text};
 
 impl Editor {
     /// Opens the first of some files.
@@ -86,7 +86,8 @@ impl Editor {
         let count = lines.len();
         self.text = Text::new(lines);
         self.view.top = 0;
-        self.go_to(0);
+        self.cursor = Position::default();
+        self.want_here();
         let mut notes = String::new();
         if !found {
             notes.push_str(" [New]");

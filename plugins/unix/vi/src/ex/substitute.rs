@@ -4,6 +4,7 @@ use super::line::{Line, Outcome};
 use crate::editor::Editor;
 use crate::pattern::Pattern;
 use crate::replacement::{Substitution, Template};
+use crate::text::Position;
 
 /// The flags behind a substitution.
 #[derive(Debug, Clone, Copy, Default)]
@@ -72,6 +73,10 @@ impl Editor {
             self.ask_next(Box::new(substitution));
             return Ok(());
         }
+        if text == "\\n" && substitution.template.is_empty() && first < self.text.last() {
+            self.join(first, (last + 1).min(self.text.last()), false);
+            return Ok(());
+        }
         let mut done =
             if text.contains("\\n") { self.over_lines(substitution) } else { self.line_by_line(substitution) };
         if done.count == 0 {
@@ -128,6 +133,7 @@ impl Editor {
         while line <= substitution.last {
             let mut after = line;
             if let Some((new, count)) = substitution.in_line(self.text.line(line)) {
+                self.text.begin(Position::new(line, 0));
                 substitution.count += count;
                 substitution.lines += 1;
                 if new.contains('\n') {

@@ -91,7 +91,8 @@ pub(crate) fn next_word(text: &Text, at: Position, count: usize, big: bool, oper
         }
         while walker.class() == 0 && !(walker.at.column == 0 && walker.on_empty_line()) {
             let stepped = walker.forward();
-            if stepped == Stepped::Stuck || stepped != Stepped::Within && walker.at.line == text.last() && on_last {
+            let at_end = on_last || ends_here && stepped == Stepped::LineEnd;
+            if stepped == Stepped::Stuck || stepped != Stepped::Within && at_end {
                 return (walker.at, true);
             }
         }

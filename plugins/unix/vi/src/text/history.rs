@@ -47,8 +47,12 @@ pub(super) struct History {
 
 impl History {
     pub(super) fn begin(&mut self, cursor: Position) {
-        if self.open.is_none() {
-            self.open = Some(Step { changes: Vec::new(), cursor, before: self.current, after: 0, bytes: 0 });
+        match &mut self.open {
+            Some(step) if step.changes.is_empty() => step.cursor = cursor,
+            Some(_) => {}
+            None => {
+                self.open = Some(Step { changes: Vec::new(), cursor, before: self.current, after: 0, bytes: 0 });
+            }
         }
     }
 
@@ -65,7 +69,9 @@ impl History {
     }
 
     pub(super) fn record(&mut self, change: Change) {
-        self.begin(Position::new(change.at, 0));
+        if self.open.is_none() {
+            self.begin(Position::new(change.at, 0));
+        }
         self.bytes -= self.undone.drain(..).map(|step| step.bytes).sum::<usize>();
         if let Some(step) = &mut self.open {
             if step.changes.is_empty() {

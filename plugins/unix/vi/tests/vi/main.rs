@@ -4,3 +4,4 @@ mod files;
 mod keys;
 mod screen;
 mod terminal;
+mod vim;
