@@ -255,8 +255,8 @@ impl Editor {
         self.want_here();
     }
 
-    /// A paragraph as lines of at most this width, as far as it has blanks. With `autoindent` all have the indent of the
-    /// first.
+    /// A paragraph as lines of at most this width, as far as it has blanks. With `autoindent` all have the first one's
+    /// indent.
     fn broken(&self, paragraph: &str, width: usize) -> Vec<String> {
         let indent = self.indent_like(paragraph);
         let mut lines = Vec::new();
