@@ -60,7 +60,7 @@ fn compare_all(gateway: &Gateway, tables: &Tables) {
     let only = std::env::var("WHELK_UTILITY").ok();
     let (mut whelk, linux) = (Whelk::new(gateway), Linux::new(&gateway.folder().join("linux")));
     // Lines of other programs start these.
-    ["coreutils", "sh"].iter().for_each(|program| whelk.wait_for(program));
+    ["coreutils", "diff", "grep", "sed", "sh"].iter().for_each(|program| whelk.wait_for(program));
     let mut comparison = Comparison::new(tables);
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for (table, name) in tables

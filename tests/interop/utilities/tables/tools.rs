@@ -5,6 +5,7 @@ mod comparing;
 mod editing;
 mod languages;
 mod patching;
+mod ripgrep;
 mod search;
 mod viewing;
 
@@ -17,6 +18,7 @@ pub(in crate::utilities) const TOOLS: &Tables = &[
     (editing::TABLES, editing::DIFFERENCES),
     (languages::TABLES, languages::DIFFERENCES),
     (patching::TABLES, patching::DIFFERENCES),
+    (ripgrep::TABLES, ripgrep::DIFFERENCES),
     (search::TABLES, search::DIFFERENCES),
     (viewing::TABLES, viewing::DIFFERENCES),
 ];
