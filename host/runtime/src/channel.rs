@@ -21,7 +21,7 @@ mod terminal;
 mod transitions;
 
 pub use half::SessionHalf;
-pub use handle::SessionHandle;
+pub use handle::{SessionFigures, SessionHandle};
 pub(crate) use input::stdin::StdinRead;
 pub(crate) use input::{InputItem, MissingHandlers};
 pub(crate) use lifecycle::{NextAction, Outcome, OutputClosed, Stage};

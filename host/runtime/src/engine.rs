@@ -54,7 +54,7 @@ use wasmtime::{
 
 use crate::error::Error;
 use crate::host::{self, State};
-use crate::limits::budget::{Budget, Totals};
+use crate::limits::budget::{Amount, Budget, Totals};
 use crate::limits::permit::Permits;
 use crate::limits::{Limits, count};
 use places::{GUARD, Places, Taken};
@@ -159,6 +159,14 @@ impl Engine {
     #[must_use]
     pub fn plugin_memory(&self) -> usize {
         self.shared.totals.memory()
+    }
+
+    /// Instances of sessions, the memory of all instances in bytes, and open files of plugins, each with its bound.
+    #[must_use]
+    pub fn usage(&self) -> [Amount; 3] {
+        let totals = self.totals();
+        let instances = Amount { used: self.live(), most: self.capacity() };
+        [instances, totals.memory_amount(), totals.files.amount()]
     }
 
     /// How many threads run sessions.

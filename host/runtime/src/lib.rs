@@ -81,7 +81,9 @@ pub use authenticator::{
     Authenticator, LoginAnswer, LoginAttempt, LoginCertificate, LoginChallenge, LoginCredential, LoginGrant, LoginKey,
     LoginMethod,
 };
-pub use channel::{Drained, Inbox, OpenReply, Outbox, SessionHalf, SessionHandle, Sink, Wake, session_pipes};
+pub use channel::{
+    Drained, Inbox, OpenReply, Outbox, SessionFigures, SessionHalf, SessionHandle, Sink, Wake, session_pipes,
+};
 pub use connection::{ConnectionHalf, ConnectionLink, ConnectionReport, connection_link};
 pub use connection_types::{ClientAnswer, ClientRefusal, ConnectionMessage, ControlRequest, OpenOutcome, OpenVerdict};
 pub use engine::{Engine, EngineSettings, address_space, session_capacity};
@@ -110,4 +112,4 @@ pub use plugin::{Contents, Format, Plugin};
 pub use session::notice::notice;
 pub use session::report::{ProcessReport, Report};
 pub use session_types::{ChannelEvent, Ending, Exit, Facts, Output, ProgramRequest, Pty, SignalName, WindowSize};
-pub use tenant::{Telling, Tenant};
+pub use tenant::{Telling, Tenant, TenantUsage};

@@ -18,7 +18,7 @@ mod table;
 mod throttle;
 pub(crate) mod usage;
 
-pub use budget::Budget;
+pub use budget::{Amount, Budget};
 pub use declare::{Bytes, Count, DeclaredLimit, Field, GIB, Group, KIB, MIB, Scope, Time, Toggle, Value, count, ms, s};
 pub use resizable::{ResizablePermit, ResizableSemaphore};
 pub use table::Limits;

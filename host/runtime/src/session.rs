@@ -69,6 +69,7 @@ impl Plugin {
         mut half: SessionHalf,
     ) -> impl Future<Output = Report> + Send + use<> {
         let mut session = Session::new(self, facts, tenant, plugins);
+        half.shared().count_in(session.processes.session_usage());
         async move {
             match session.tenant.acquire_slot() {
                 // One of the tenant's sessions until its output was sent.
@@ -147,7 +148,7 @@ impl Session {
     /// Creates the session; `home` is the plugin that it is opened with.
     fn new(home: &Arc<Plugin>, facts: Facts, tenant: &Arc<Tenant>, plugins: &Arc<dyn Plugins>) -> Self {
         let router = Router::new(home, plugins, tenant, &facts);
-        let usage = SessionUsage::new(tenant.limits());
+        let usage = SessionUsage::new(tenant.limits()).of_tenant(tenant.budget());
         let (hand_over_check, processes) = (router.hand_over_check(), Processes::new(home, usage));
         Self {
             facts,

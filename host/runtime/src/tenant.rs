@@ -3,13 +3,14 @@
 //! It knows neither users nor plugins: the gateway decides who belongs to a tenant and what its names mean.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
 use crate::error::{Error, Limit};
 use crate::grants::{ConnectionHome, Grants, HomeError};
 use crate::limits::Limits;
-use crate::limits::budget::{Budget, Total};
+use crate::limits::budget::{Amount, Budget, Total};
 use crate::limits::usage::ProcessUsage;
 
 /// A tenant. Every session belongs to one.
@@ -33,6 +34,23 @@ struct Resident {
 /// The slot of one session, from open to close; dropping it frees the slot.
 pub(crate) struct Seat {
     budget: Arc<Budget>,
+}
+
+/// What the sessions of a tenant have together, and what they have used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TenantUsage {
+    /// Open sessions.
+    pub sessions: Amount,
+    /// Instances of plugins and programs. Only the server's places bound them.
+    pub instances: usize,
+    /// Processes that other processes have started.
+    pub processes: Amount,
+    /// Linear memory of all instances, and the host's buffers for them, bytes.
+    pub memory: Amount,
+    /// Open files, sockets and connections of requests.
+    pub files: Amount,
+    /// Processor time since the tenant has first had a session, milliseconds.
+    pub cpu_ms: u64,
 }
 
 /// How much is logged about a failure.
@@ -132,6 +150,20 @@ impl Tenant {
     #[must_use]
     pub fn memory(&self) -> usize {
         self.budget.memory.used()
+    }
+
+    /// What all its sessions have together now.
+    #[must_use]
+    pub fn usage(&self) -> TenantUsage {
+        let Budget { sessions, instances, processes, memory, files, cpu, .. } = &*self.budget;
+        TenantUsage {
+            sessions: sessions.amount(),
+            instances: instances.used(),
+            processes: processes.amount(),
+            memory: memory.amount(),
+            files: files.amount(),
+            cpu_ms: cpu.load(Ordering::Relaxed) / 1_000_000,
+        }
     }
 
     /// Takes the slot of one session; the error is for its client.

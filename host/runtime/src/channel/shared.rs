@@ -5,7 +5,7 @@
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Poll, Waker};
 
 use tokio::time::Instant;
@@ -16,7 +16,9 @@ use super::lifecycle::Lifecycle;
 use super::output::{Drained, Message, OutputQueue, Sink};
 use crate::limits::budget::Finished;
 use crate::limits::output_charges::{OutputCharges, Space};
+use crate::limits::usage::SessionUsage;
 use crate::posix::Wakers;
+use crate::posix::table::ProcessTable;
 use crate::session_types::{ChannelEvent, Ending, Exit, Output, SignalName, WindowSize};
 
 /// Below this much credit, in bytes, the connection is not woken. It takes the credit when it next drains output, so
@@ -56,6 +58,16 @@ pub(super) struct SessionWakers {
     pub(super) others: Wakers,
 }
 
+/// What a session shows to those who list it.
+#[derive(Default)]
+pub(super) struct ListedSession {
+    /// The plugin that serves it, or served it last, and its generation.
+    pub(super) served: Mutex<Option<(Arc<str>, u32)>>,
+    pub(super) usage: OnceLock<Arc<SessionUsage>>,
+    /// The processes of the program that serves it; dead while none does.
+    pub(super) processes: Mutex<Weak<ProcessTable>>,
+}
+
 pub(crate) struct Shared {
     inbound: Mutex<Inbound>,
     output: Mutex<OutputQueue>,
@@ -79,8 +91,8 @@ pub(crate) struct Shared {
     pub(super) stops_output: AtomicBool,
     /// The terminal has not received all input: it goes on when output was taken.
     pub(super) input_waits: AtomicBool,
-    /// The plugin that serves the session, or served it last, and its generation: for whoever lists sessions.
-    served: Mutex<Option<(Arc<str>, u32)>>,
+    /// What those see who list sessions.
+    pub(super) listed: ListedSession,
 }
 
 impl Shared {
@@ -99,7 +111,7 @@ impl Shared {
             processes_output: AtomicBool::new(false),
             stops_output: AtomicBool::new(false),
             input_waits: AtomicBool::new(false),
-            served: Mutex::new(None),
+            listed: ListedSession::default(),
         }
     }
 
@@ -248,16 +260,6 @@ impl Shared {
         ask(&mut lock(&self.inbound).lifecycle)
     }
 
-    /// This generation of this plugin serves the session from now on.
-    pub(crate) fn serve_by(&self, plugin: Arc<str>, generation: u32) {
-        *lock(&self.served) = Some((plugin, generation));
-    }
-
-    /// The plugin that serves the session, or served it last, and its generation.
-    pub(super) fn served(&self) -> Option<(Arc<str>, u32)> {
-        lock(&self.served).clone()
-    }
-
     /// Why the connection's side has ended the session, and when.
     pub(crate) fn ended(&self) -> Option<(Ending, Instant)> {
         self.lifecycle(|lifecycle| lifecycle.ended())
@@ -335,6 +337,11 @@ impl Shared {
     /// Keeps a value until the connection has taken the exit, or the outbox is dropped and the task is over.
     pub(crate) fn keep(&self, value: Box<dyn Send>) {
         lock(&self.kept).values.push(value);
+    }
+
+    /// Whether the session's task is over.
+    pub(super) fn is_finished(&self) -> bool {
+        self.task_finished.load(Ordering::Acquire)
     }
 
     /// The session's task is over.

@@ -122,7 +122,8 @@ impl ConnectionInstance {
         let pipes = half.session.shared();
         let presence = plugin.register_session(pipes, tenant);
         let hand_over_check: HandOverCheck = Arc::new(|_| Err(HandOverError::NotPermitted));
-        let usage = Arc::new(ProcessUsage::of(&Arc::new(SessionUsage::new(tenant.limits()))));
+        let usage = SessionUsage::new(tenant.limits()).of_tenant(tenant.budget());
+        let usage = Arc::new(ProcessUsage::of(&Arc::new(usage)));
         let tenant = &tenant.enter_home(&usage).await.map_err(|error| Stop::Failed(error.into()))?;
         let (hand_over_check, purpose, usage) = (&hand_over_check, Purpose::Session, &usage);
         let (temporary, session_files, process) = (&Arc::default(), &Arc::default(), None);

@@ -27,7 +27,7 @@ use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
 use crate::event::{LogEvent, emit};
-use crate::grants::{Directory, Usage};
+use crate::grants::{Directory, Quota, Usage};
 use crate::limits::usage::ProcessUsage;
 pub(crate) use error::HomeError;
 pub use lock::lock_file;
@@ -140,6 +140,12 @@ impl Homes {
     #[must_use]
     pub fn total(&self) -> Usage {
         self.place.total()
+    }
+
+    /// The most that all of them may hold together.
+    #[must_use]
+    pub fn most(&self) -> Quota {
+        self.settings.quota.total
     }
 
     /// Makes a temporary folder, empty, which is removed when nobody uses it any more. Blocks, but does not wait for

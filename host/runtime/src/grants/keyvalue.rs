@@ -13,7 +13,7 @@ mod tables;
 mod writer;
 
 pub use backup::{BackupSummary, check_store};
-pub use buckets::{Buckets, KeyValue, Keys, Page, StoreError, StoreFuture, Values};
+pub use buckets::{Buckets, KeyValue, Keys, Page, StoreError, StoreFuture, StoreUsage, Values};
 pub use embedded::{Embedded, StoreQuota};
 pub(crate) use flow::operations_of;
 pub use flow::{FlowControl, InFlight, Load};

@@ -5,7 +5,7 @@ mod buffered;
 mod unsent;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub struct Budget {
     pub(crate) memory: Account,
     /// Files, sockets and connections of requests that are open.
     pub(crate) files: Account,
+    /// Processor time that sessions have used since the budget was made, nanoseconds.
+    pub(crate) cpu: AtomicU64,
     /// Output that waits for clients.
     pub(crate) output: Buffered,
     /// The same of each user that has a session, by name, and how much one may have.
@@ -125,6 +127,7 @@ impl Budget {
             processes: Account::new(count(limits.tenant_processes)),
             memory: Account::new(limits.tenant_memory),
             files: Account::new(count(limits.tenant_open_files)),
+            cpu: AtomicU64::new(0),
             output: Buffered::new(limits.tenant_output),
             users: Mutex::default(),
             user_output: AtomicUsize::new(limits.user_output()),
@@ -198,6 +201,15 @@ impl Budget {
     }
 }
 
+/// A counted quantity, and how much of it there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Amount {
+    /// What is taken.
+    pub used: usize,
+    /// The limit, which a reload may have set below that.
+    pub most: usize,
+}
+
 /// A counted quantity with a maximum.
 #[derive(Debug)]
 pub(crate) struct Account {
@@ -239,6 +251,11 @@ impl Account {
         self.most.load(Ordering::Relaxed)
     }
 
+    /// What is taken, and the maximum.
+    pub(crate) fn amount(&self) -> Amount {
+        Amount { used: self.used(), most: self.most() }
+    }
+
     /// Whether nine tenths are in use.
     fn is_pressed(&self) -> bool {
         self.used() >= self.most() - self.most() / 10
@@ -274,6 +291,11 @@ impl Totals {
     /// Memory in use, bytes.
     pub(crate) fn memory(&self) -> usize {
         self.memory.used()
+    }
+
+    /// Memory in use and its bound, bytes.
+    pub(crate) fn memory_amount(&self) -> Amount {
+        self.memory.amount()
     }
 
     /// Whether nine tenths of the output or of the memory are in use.

@@ -72,6 +72,7 @@ impl Memory {
             return self.refuse(Limit::Memory);
         }
         self.take(added)?;
+        self.usage.add_memory(added);
         self.now = total;
         self.peak = self.peak.max(total);
         self.usage.had_memory(total);
@@ -114,6 +115,7 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
+        self.usage.give_memory(self.now);
         give_memory(&self.budget, &self.totals, self.now + self.tables);
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
+use crate::limits::budget::Budget;
 use crate::limits::rate::TokenBucket;
 use crate::limits::{Limits, ticks};
 
@@ -22,7 +23,11 @@ pub(crate) struct SessionUsage {
     cpu: AtomicU64,
     /// What the session may use in the long run, in microseconds of processor time. One for all its instances.
     bucket: TokenBucket,
+    /// Linear memory of all its instances now, bytes.
+    memory: AtomicUsize,
     peak_memory: AtomicUsize,
+    /// The tenant that all of it counts for as well, if one is charged.
+    tenant: Option<Arc<Budget>>,
 }
 
 impl SessionUsage {
@@ -33,8 +38,15 @@ impl SessionUsage {
         Self {
             cpu: AtomicU64::new(0),
             bucket: TokenBucket::new(share, burst, Instant::now()),
+            memory: AtomicUsize::new(0),
             peak_memory: AtomicUsize::new(0),
+            tenant: None,
         }
+    }
+
+    /// The same, whose processor time also counts for the tenant with this budget.
+    pub(crate) fn of_tenant(self, budget: &Arc<Budget>) -> Self {
+        Self { tenant: Some(Arc::clone(budget)), ..self }
     }
 
     /// Processor time, in ticks of 1 ms.
@@ -47,6 +59,11 @@ impl SessionUsage {
         self.peak_memory.load(Ordering::Relaxed)
     }
 
+    /// Linear memory of all its instances now, bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.memory.load(Ordering::Relaxed)
+    }
+
     /// So much linear memory at once.
     fn had_memory(&self, bytes: usize) {
         self.peak_memory.fetch_max(bytes, Ordering::Relaxed);
@@ -56,6 +73,9 @@ impl SessionUsage {
     fn charge(&self, time: Duration, now: Instant) {
         let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let before = self.cpu.fetch_add(time, Ordering::Relaxed);
+        if let Some(tenant) = &self.tenant {
+            tenant.cpu.fetch_add(time, Ordering::Relaxed);
+        }
         // Parts of a microsecond add up.
         let units = before.saturating_add(time) / 1_000 - before / 1_000;
         self.bucket.fill(now);
@@ -127,6 +147,16 @@ impl ProcessUsage {
     pub(crate) fn had_memory(&self, bytes: usize) {
         self.peak_memory.fetch_max(bytes, Ordering::Relaxed);
         self.session.had_memory(bytes);
+    }
+
+    /// An instance has taken so much more linear memory.
+    pub(crate) fn add_memory(&self, bytes: usize) {
+        self.session.memory.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// An instance that had so much linear memory is gone.
+    pub(crate) fn give_memory(&self, bytes: usize) {
+        self.session.memory.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Charges processor time, whether the session has some left or not.

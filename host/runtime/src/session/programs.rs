@@ -15,6 +15,7 @@ impl Session {
     pub(super) fn first_process(&mut self, half: &SessionHalf) -> ProgramContext {
         let table = Arc::new(ProcessTable::new(self.tenant.limits().process_depth));
         self.children.table = Some(Arc::clone(&table));
+        half.shared().has_processes(&table);
         let spawner = SessionSpawner {
             tenant: Arc::clone(&self.tenant),
             facts: self.facts.clone(),

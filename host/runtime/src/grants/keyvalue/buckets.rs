@@ -36,6 +36,19 @@ pub struct Keys {
     pub cursor: Option<u64>,
 }
 
+/// What the buckets of a tenant hold, and the quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreUsage {
+    /// Bytes of keys, values and names of buckets.
+    pub bytes: u64,
+    /// Keys and buckets.
+    pub keys: u64,
+    /// The most bytes.
+    pub most_bytes: u64,
+    /// The most keys and buckets.
+    pub most_keys: u64,
+}
+
 /// The buckets of one tenant; the value reaches no others.
 ///
 /// Every bucket exists, empty at first, so opening one needs no operation. An operation succeeds as a whole or changes
@@ -56,6 +69,8 @@ pub trait Buckets: fmt::Debug + Send + Sync {
     fn set_many(&self, room: InFlight, bucket: String, entries: Vec<KeyValue>) -> StoreFuture<'_, ()>;
     /// Deletes the keys that exist.
     fn delete_many(&self, room: InFlight, bucket: String, keys: Vec<String>) -> StoreFuture<'_, ()>;
+    /// What all buckets hold together, and their quota.
+    fn usage(&self, room: InFlight) -> StoreFuture<'_, StoreUsage>;
     /// Adds to a number in decimal digits, 0 if the key is absent, and returns the sum.
     fn increment(&self, room: InFlight, bucket: String, key: String, delta: u64) -> StoreFuture<'_, u64>;
 }

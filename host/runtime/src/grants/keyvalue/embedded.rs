@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
 use super::backup::{self, BackupSummary};
-use super::buckets::{Buckets, KeyValue, Keys, Page, StoreError, StoreFuture, Values};
+use super::buckets::{Buckets, KeyValue, Keys, Page, StoreError, StoreFuture, StoreUsage, Values};
 use super::file::File;
 use super::flow::{FlowControl, InFlight};
 use super::tables::{self, Change};
@@ -155,6 +155,14 @@ impl Buckets for Tenancy {
         Box::pin(async move { changing.await.map(drop) })
     }
 
+    fn usage(&self, room: InFlight) -> StoreFuture<'_, StoreUsage> {
+        let StoreQuota { bytes: most_bytes, keys: most_keys } = self.quota;
+        self.read(room, move |from, tenant| {
+            let (bytes, keys) = tables::usage(from, tenant)?;
+            Ok(StoreUsage { bytes, keys, most_bytes, most_keys })
+        })
+    }
+
     fn increment(&self, room: InFlight, bucket: String, key: String, delta: u64) -> StoreFuture<'_, u64> {
         self.change(room, Change::Increment { bucket, key, delta })
     }
@@ -228,6 +236,10 @@ mod tests {
         }
         full.store(false, Ordering::SeqCst);
         set(&*buckets, "after").await.unwrap();
+        // The bucket counts as well.
+        let used = buckets.usage(buckets.flow().room(Load::read(1, 0)).await).await.unwrap();
+        assert_eq!((used.keys, used.most_bytes, used.most_keys), (3, 100, 10));
+        assert!(used.bytes >= "before".len() as u64 + "after".len() as u64, "{used:?}");
         assert_eq!(has(&*buckets, "before").await, Ok(true));
         assert_eq!(has(&*buckets, "meanwhile").await, Ok(false));
         assert_eq!(has(&*buckets, "after").await, Ok(true));

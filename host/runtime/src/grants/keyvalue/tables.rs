@@ -296,6 +296,12 @@ pub(super) fn get_many(
     Ok(Ok(values))
 }
 
+/// The bytes and the keys of a tenant, as they are counted.
+pub(super) fn usage(transaction: &ReadTransaction, tenant: &str) -> Result<(u64, u64), redb::Error> {
+    let account = account(&transaction.open_table(TENANTS)?, tenant)?;
+    Ok(account.map_or((0, 0), |account| (account.bytes, account.keys)))
+}
+
 /// Whether the key has a value.
 pub(super) fn exists(
     transaction: &ReadTransaction,
