@@ -11,7 +11,7 @@ mod hash_password;
 mod inspect;
 mod outcome;
 mod plugin;
-mod reload;
+mod running;
 mod serve;
 mod stdio;
 mod tenants;
@@ -34,6 +34,12 @@ use admin::init::InitArguments;
 use admin::user::UserVerb;
 use outcome::{Failure, WRONG, failed, print};
 use plugin::PluginVerb;
+use running::ServerArguments;
+use running::drain::DrainArguments;
+use running::kill::KillArguments;
+use running::sessions::SessionsArguments;
+use running::status::StatusArguments;
+use running::watch::WatchArguments;
 
 /// Printed at the end of `whelk --help`.
 const EXIT_STATUS: &str = "\
@@ -82,14 +88,12 @@ enum Verb {
     Init(InitArguments),
     /// Tell the running server to read its configuration again, as SIGHUP does. An error in it changes nothing and is
     /// printed as by `whelk check` (exit status 2); what needs a restart is named, and the rest takes effect (3).
-    Reload {
-        /// The server's configuration
-        #[arg(long, value_name = "FILE", conflicts_with = "state")]
-        config: Option<PathBuf>,
-        /// The server's state folder [default: $XDG_STATE_HOME/whelk]
-        #[arg(long, value_name = "DIR")]
-        state: Option<PathBuf>,
-    },
+    Reload(ServerArguments),
+    Status(StatusArguments),
+    Sessions(SessionsArguments),
+    Watch(WatchArguments),
+    Kill(KillArguments),
+    Drain(DrainArguments),
     /// Print every setting with its default, as a configuration to start from.
     Config {
         /// Print a configuration for this purpose instead
@@ -112,17 +116,30 @@ enum Verb {
         #[arg(long, conflicts_with = "file")]
         strict: bool,
     },
-    /// Say what a user would get and why: tenant, plugin, routes, limits, grants.
+    /// Show what each tenant of the running server has and has used, beside its limits. With a FILE: say what its users
+    /// would get and why (tenant, plugin, routes, limits, grants), without a server.
+    ///
+    /// CPU, IN and OUT count since the server was started. DISK: the files of the tenant's directory, or of all its
+    /// homes together.
     Tenants {
-        /// The configuration
-        file: PathBuf,
-        /// One user instead of all
-        user: Option<String>,
-        /// Say also which plugin would serve this command
-        #[arg(long, value_name = "COMMAND", conflicts_with = "subsystem")]
-        exec: Option<String>,
-        /// Say also which plugin would serve this subsystem
+        /// A configuration that is explained, instead of a running server
+        #[arg(conflicts_with_all = ["config", "state", "tenant", "json"])]
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        server: ServerArguments,
+        /// Of the running server, only this tenant
         #[arg(long, value_name = "NAME")]
+        tenant: Option<String>,
+        /// The running server's tenants, one object a line, for programs instead of people
+        #[arg(long)]
+        json: bool,
+        /// One user of FILE instead of all
+        user: Option<String>,
+        /// With a FILE, say also which plugin would serve this command
+        #[arg(long, value_name = "COMMAND", conflicts_with = "subsystem", requires = "file")]
+        exec: Option<String>,
+        /// With a FILE, say also which plugin would serve this subsystem
+        #[arg(long, value_name = "NAME", requires = "file")]
         subsystem: Option<String>,
     },
     /// Make the hash of a password, for `password` in [users.NAME]: asks for it twice without echo, or reads the first
@@ -235,7 +252,7 @@ fn run(verb: Verb, format: Format) -> Result<(), Failure> {
             strict_modes::ask(Asked::Nothing);
             algorithms::algorithms(file.as_deref(), strict)
         }
-        Verb::Tenants { file, user, exec, subsystem } => {
+        Verb::Tenants { file: Some(file), user, exec, subsystem, .. } => {
             strict_modes::ask(Asked::Nothing);
             let exec = exec.as_deref().map(|command| ProgramRequest::Exec(command.as_bytes()));
             tenants::tenants(&file, user.as_deref(), exec.or(subsystem.as_deref().map(ProgramRequest::Subsystem)))
@@ -245,16 +262,27 @@ fn run(verb: Verb, format: Format) -> Result<(), Failure> {
         Verb::Restore { file, store } => admin::backup::restore(&file, &store),
         Verb::User(verb) => admin::user::user(verb),
         Verb::Doctor(arguments) => admin::doctor::doctor(&arguments),
-        Verb::Reload { config, state } => {
-            strict_modes::ask(Asked::Nothing);
-            reload::reload(config.as_deref(), state)
-        }
         Verb::HashPassword => hash_password::hash_password(),
         Verb::Plugin(verb) => {
             strict_modes::ask(Asked::Nothing);
             plugin::plugin(verb)
         }
-        Verb::Compile { .. } => unreachable!("it has no log, and has been done before"),
+        verb => ask_running(verb),
+    }
+}
+
+/// Runs a verb that asks a running server.
+fn ask_running(verb: Verb) -> Result<(), Failure> {
+    strict_modes::ask(Asked::Nothing);
+    match verb {
+        Verb::Reload(server) => running::reload::reload(&server),
+        Verb::Status(arguments) => running::status::status(&arguments),
+        Verb::Sessions(arguments) => running::sessions::sessions(arguments),
+        Verb::Watch(arguments) => running::watch::watch(&arguments),
+        Verb::Kill(arguments) => running::kill::kill(arguments),
+        Verb::Drain(arguments) => running::drain::drain(&arguments),
+        Verb::Tenants { server, tenant, json, .. } => running::tenants::tenants(&server, tenant, json),
+        _ => unreachable!("`run` has the other verbs, and `main` the one that compiles"),
     }
 }
 

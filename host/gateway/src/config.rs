@@ -51,6 +51,7 @@ use sections::tenants::files::PROGRAMS;
 use sections::tenants::{Around, TenantConfigs};
 pub use sections::tenants::{DEFAULT_TENANT, TenantConfig, check_tenant_name};
 pub use sections::users::{Authentication, KeyFileSetting, User};
+pub use setting::parse_time;
 
 use crate::state::host_keys::HostKeyFiles;
 use crate::state::strict_modes::Writers;

@@ -7,3 +7,4 @@ pub mod logging;
 pub(crate) mod refusals;
 pub(crate) mod session_summary;
 pub mod strangers;
+pub(crate) mod tap;

@@ -37,6 +37,7 @@ use crate::observe::event::{PluginEvent, emit};
 use crate::plugins::compilers::CurrentCompilers;
 use crate::plugins::programs::ProgramFolder;
 use crate::tenant::components::Components;
+use crate::tenant::counts::Traffic;
 use crate::tenant::grants::Granter;
 use crate::tenant::input_budget::InputBudget;
 use crate::tenant::programs::{LoadedPrograms, Programs, Runner};
@@ -63,6 +64,7 @@ pub struct Tenant {
     programs: Arc<Programs>,
     busy_permits: BusyPermits,
     input: Arc<InputBudget>,
+    traffic: Arc<Traffic>,
     /// The quota of its directory, if it has one.
     quota: Option<Quota>,
 }
@@ -153,6 +155,11 @@ impl Tenant {
     /// The part that its sessions share.
     pub fn shared(&self) -> &Arc<whelk_runtime::Tenant> {
         &self.shared
+    }
+
+    /// What its sessions have moved.
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// The plugin that exactly this name means to the tenant: its own folder takes precedence over the operator's; no
@@ -290,6 +297,7 @@ impl Tenants {
                 arguments: tenant.programs.clone(),
                 busy_permits: counts.busy_permits.get_or_make(name, busy_permits),
                 input: counts.inputs.get_or_make(name, input),
+                traffic: counts.traffic.get_or_make(name, Arc::default),
                 quota: tenant.grants.directory.as_ref().map(grants::quota),
             };
             known.insert(name.clone(), Arc::new(tenant));
@@ -401,6 +409,30 @@ impl Tenants {
         match &self.known {
             Known::Configured(tenants) => tenants.get(tenant).map(|tenant| Arc::clone(&tenant.input)),
             Known::Demonstration(demonstration) => Some(Arc::clone(&demonstration.input)),
+        }
+    }
+
+    /// What the sessions of a tenant have moved. Known before the tenant has been made.
+    pub(crate) fn traffic(&self, tenant: &str) -> Arc<Traffic> {
+        match &self.known {
+            Known::Configured(tenants) => {
+                tenants.get(tenant).map(|tenant| Arc::clone(&tenant.traffic)).unwrap_or_default()
+            }
+            Known::Demonstration(demonstration) => {
+                demonstration.granter.counts().traffic.get_or_make(tenant, Arc::default)
+            }
+        }
+    }
+
+    /// The tenants with what they have and use, by name. In the demonstration those with which somebody has opened a
+    /// session.
+    pub(crate) fn all(&self) -> Vec<Arc<Tenant>> {
+        match &self.known {
+            Known::Configured(tenants) => tenants.values().cloned().collect(),
+            Known::Demonstration(demonstration) => {
+                let made = demonstration.made.lock().unwrap_or_else(PoisonError::into_inner);
+                made.values().filter_map(|cell| cell.get().cloned()).collect()
+            }
         }
     }
 
@@ -551,6 +583,7 @@ impl Demonstration {
             programs,
             busy_permits: busy_permits(),
             input: Arc::clone(&self.input),
+            traffic: self.granter.counts().traffic.get_or_make(&name, Arc::default),
             quota: None,
         })
     }

@@ -161,7 +161,7 @@ fn silent_control_connections_do_not_prevent_the_end() {
     server.ready();
     let socket = server.folder.path().join("state/control");
     // As many as may ask at a time, and more that wait; every second one does not read its answer.
-    let askers: Vec<UnixStream> = (0..16).map(|_| UnixStream::connect(&socket).unwrap()).collect();
+    let askers: Vec<UnixStream> = (0..32).map(|_| UnixStream::connect(&socket).unwrap()).collect();
     askers.iter().step_by(2).for_each(|mut asker| asker.write_all(b"plugins\n").unwrap());
     server.end();
     assert!(!socket.exists());

@@ -19,7 +19,8 @@ use crate::config::{AuthenticatorConfig, Config, Limits, TenantConfig};
 use crate::plugins::watch::ROUND;
 use crate::state::plugin_files::{self, Links, Reading};
 use crate::state::strict_modes::Writers;
-use columns::{aligned, digest, harmless, list, seconds, words};
+pub(super) use columns::{aligned, harmless};
+use columns::{digest, list, seconds, words};
 pub(super) use programs::{count_names, refused_links};
 
 /// What is known of a file.

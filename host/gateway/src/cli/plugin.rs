@@ -7,7 +7,8 @@ use whelk_runtime::Format;
 
 use super::inspect::{self, CheckError};
 use super::outcome::{Failure, failed, lone_runtime, print, wrong};
-use crate::config::{self, Config, Limits, Overrides};
+use super::running::running_state;
+use crate::config::{Config, Limits, Overrides};
 use crate::server::control;
 use crate::server::gateway::{lone_loader, trial_limits};
 
@@ -73,15 +74,6 @@ pub(super) fn plugin(verb: PluginVerb) -> Result<(), Failure> {
             };
             print(&format!("{warnings}{}: good{remark}\n", file.display()))
         }
-    }
-}
-
-/// The state folder of the running server that a command line names.
-pub(super) fn running_state(config: Option<&Path>, state: Option<PathBuf>) -> Result<PathBuf, Failure> {
-    match (config, state) {
-        (Some(file), _) => Ok(Config::load(file, &Overrides::default()).map_err(wrong)?.state),
-        (None, Some(state)) => Ok(state),
-        (None, None) => config::default_state().map_err(wrong),
     }
 }
 

@@ -58,7 +58,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
     let (trigger, requests) = ReloadTrigger::new(&drain);
     let hangup = if demonstration { Hangup::Stops } else { Hangup::Reloads(trigger.clone()) };
     let signals = Signals::catch().map_err(failed)?;
-    signals.obey(stopper.clone(), hangup, drain, give_up).map_err(failed)?;
+    signals.obey(stopper.clone(), hangup, drain.clone(), give_up).map_err(failed)?;
     log_start(&config);
     warn_at_start(&config, demonstration);
     os_limits::forbid_dumps(!demonstration);
@@ -77,7 +77,8 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
         };
         let newest = CurrentGateway::new(gateway);
         let last = newest.clone();
-        let _control = open_control(&state, &reload, &newest, file.map(|_| trigger));
+        let parts = (&*reload, &newest, &listener, (&stopper, &drain));
+        let control = open_control(&state, parts, file.map(|_| trigger));
         for address in listener.addresses().map_err(failed)? {
             emit(ServerEvent::Listening { seconds: began.elapsed().as_secs_f32(), address });
         }
@@ -93,12 +94,20 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
         let serve =
             listener.serve(&stopper, move |stream, peer, permit| driver::run(stream, peer, permit, newest.current()));
         let served = guard_future("listener", serve).await;
-        last.current().settle_homes(HOMES_SETTLE).await;
+        settle(&last, control.as_ref()).await;
         served.map_err(|_| failed("the task that accepts connections has panicked; exiting"))
     });
     // A password that is still being hashed is no reason to wait.
     runtime.shutdown_background();
     served
+}
+
+/// Finishes what goes on after the last connection.
+async fn settle(last: &CurrentGateway, control: Option<&Control>) {
+    last.current().settle_homes(HOMES_SETTLE).await;
+    if let Some(control) = control {
+        control.finish().await;
+    }
 }
 
 /// The configuration of the file, or of the demonstration.
@@ -165,13 +174,19 @@ fn report_to(manager: &Systemd, newest: &CurrentGateway, listener: &Listener, st
 /// Opens the control socket. A server without one serves all the same.
 fn open_control(
     state: &State,
-    reload: &Reload,
-    newest: &CurrentGateway,
+    (reload, newest, listener, (stopper, drain)): (&Reload, &CurrentGateway, &Listener, (&Stopper, &DrainTime)),
     trigger: Option<ReloadTrigger>,
 ) -> Option<Control> {
-    let newest = newest.clone();
+    let (stores, table) = (newest.clone(), Arc::clone(newest.current().connections()));
     let requests = Requests::new(reload).with_reload(trigger);
-    let requests = requests.with_backup(state.folder(), move || newest.current().existing_store());
+    let requests = requests
+        .with_backup(state.folder(), move || stores.current().existing_store())
+        .with_status(newest, reload, listener.control(), &stopper.drain())
+        .with_sessions(&table)
+        .with_tenants(newest)
+        .with_kill(&table)
+        .with_watch(&table)
+        .with_drain(&table, stopper, drain);
     Control::open(state, requests).inspect_err(|error| emit(ServerEvent::ControlFailed { error })).ok()
 }
 

@@ -85,6 +85,14 @@ impl Setting for Duration {
     }
 }
 
+/// A time on a command line, as a setting has it: `30 s`.
+///
+/// # Errors
+/// What it must be.
+pub fn parse_time(text: &str) -> Result<Duration, String> {
+    Duration::read(&DeValue::String(text.into()))
+}
+
 /// A boolean.
 impl Setting for bool {
     fn read(value: &DeValue<'_>) -> Result<bool, String> {

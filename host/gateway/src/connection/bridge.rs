@@ -38,6 +38,7 @@ mod session;
 pub(crate) mod user;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use whelk_runtime::Ending;
 use whelk_ssh::connection::Server;
@@ -73,6 +74,8 @@ pub(crate) struct Bridge {
     pending_open_failures: Vec<RefusedChannel>,
     /// Throttles the log lines about what was refused outside of channels: forwarding, other kinds of channel.
     refusal_log: Refusals,
+    /// When the current turn began.
+    now: Instant,
 }
 
 /// The connection's side of a channel, by its kind.
@@ -92,8 +95,22 @@ impl Bridge {
     pub(crate) fn new(gateway: Arc<Gateway>, connection_id: u64, peer: Peer) -> Bridge {
         let (channels, pending_open_failures, refusal_log) = (Channels::default(), Vec::new(), Refusals::default());
         let registration = gateway.connections().register(connection_id, peer, channels.waker());
-        let (user, delegation) = (None, None);
-        Bridge { gateway, connection_id, user, registration, channels, delegation, pending_open_failures, refusal_log }
+        Bridge {
+            gateway,
+            connection_id,
+            user: None,
+            registration,
+            channels,
+            delegation: None,
+            pending_open_failures,
+            refusal_log,
+            now: Instant::now(),
+        }
+    }
+
+    /// A turn of the connection's task begins at this time.
+    pub(crate) fn begin_turn(&mut self, now: Instant) {
+        self.now = now;
     }
 
     /// The connection's row in the table of connections.
@@ -106,7 +123,8 @@ impl Bridge {
         let (user_name, tenant) = (user.identity.user.clone(), user.identity.tenant.clone());
         let plugin = self.gateway.tenants().connection_plugin(&tenant);
         self.delegation = plugin.map(|plugin| Box::new(Delegation::new(plugin)));
-        self.row().logged_in(LoginInfo { user: user_name, tenant, method: user.identity.method });
+        let traffic = self.gateway.tenants().traffic(&tenant);
+        self.row().logged_in(LoginInfo { user: user_name, tenant, method: user.identity.method }, traffic);
         let login = AcceptedLogin::of(&user.identity, self.row().peer());
         self.registration.watch_login(login, self.gateway.access_number());
         self.user = Some(Arc::new(user));

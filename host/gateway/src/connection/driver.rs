@@ -199,6 +199,7 @@ impl<S: ByteStream> Driver<S> {
     /// Does everything that can be done without waiting, up to the bounds of a turn.
     fn turn(&mut self, now: Instant) -> Result<Progress, End> {
         self.work_since_yield += TURN_COST;
+        self.bridge.begin_turn(now);
         // 1.
         let (mut progress, read) = self.read(now)?;
         // 2.

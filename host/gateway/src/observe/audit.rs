@@ -42,7 +42,7 @@ use record::Recorder;
 use sink::AuditSink;
 
 /// The events that are recorded.
-pub const AUDITED: [&str; 31] = [
+pub const AUDITED: [&str; 34] = [
     "server_started",
     "server_reloaded",
     "server_reload_refused",
@@ -50,6 +50,7 @@ pub const AUDITED: [&str; 31] = [
     "server_store_copied",
     "server_gave_up",
     "server_stopping",
+    "server_drain_requested",
     "server_stopped",
     "login_succeeded",
     "login_partial",
@@ -67,6 +68,8 @@ pub const AUDITED: [&str; 31] = [
     "session_started",
     "session_ended",
     "session_end_requested",
+    "session_watch_began",
+    "session_watch_ended",
     "session_passed_on",
     "session_request_refused",
     "file_used",

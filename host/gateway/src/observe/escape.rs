@@ -54,6 +54,18 @@ impl fmt::Display for Brief<'_> {
     }
 }
 
+/// JSON in which every character that could steer a terminal is escaped, which only occurs in strings: what it means
+/// stays the same.
+#[must_use]
+pub fn escape_json(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for character in json.chars() {
+        // Writing to a string cannot fail.
+        let _ = write_harmless(&mut escaped, character, Form::Json);
+    }
+    escaped
+}
+
 /// The beginning of bytes, at most `most` of them.
 #[must_use]
 pub fn cut(bytes: &[u8], most: usize) -> &[u8] {
@@ -129,6 +141,14 @@ mod tests {
         ] {
             assert_eq!(escape(bytes).to_string(), shown);
         }
+    }
+
+    #[test]
+    fn json_keeps_its_meaning_and_steers_no_terminal() {
+        let text = "a\u{1b}[1m\u{9b}1m\u{202e}\u{7f}\"\\\n漢";
+        let escaped = escape_json(&serde_json::to_string(text).unwrap());
+        assert_eq!(escaped, r#""a\u001b[1m\u009b1m\u202e\u007f\"\\\n漢""#);
+        assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), text);
     }
 
     #[test]

@@ -14,19 +14,26 @@
 //! connection, and has to go when a task panics.
 
 pub(crate) mod live_logins;
+mod session_row;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use whelk_runtime::{SessionHandle, Wake};
 
 use crate::auth::access::AcceptedLogin;
 use crate::observe::escape::escape;
 use crate::observe::event::{ConnectionEvent, SessionEvent, emit};
+use crate::observe::tap::TapPoint;
 use crate::source::Peer;
+use crate::tenant::counts::Traffic;
 use live_logins::LiveLogins;
+pub use session_row::{Began, SessionInfo, StartKind, Started};
+use session_row::{SessionCounters, SessionRow, add};
 
 /// Most bytes of a reason that a client is told.
 const REASON: usize = 255;
@@ -39,27 +46,8 @@ pub struct ConnectionTable {
     peak: AtomicUsize,
     /// Completed logins, and the files they depend on.
     logins: LiveLogins,
-}
-
-/// When something began.
-#[derive(Clone, Copy, Debug)]
-pub struct Began {
-    /// By the clock on the wall, which may have been set since.
-    pub at: SystemTime,
-    /// By a clock that only goes forward.
-    pub instant: Instant,
-}
-
-impl Began {
-    fn now() -> Began {
-        Began { at: SystemTime::now(), instant: Instant::now() }
-    }
-
-    /// How long ago that was.
-    #[must_use]
-    pub fn age(&self) -> Duration {
-        self.instant.elapsed()
-    }
+    /// Told whenever a connection or a session is gone.
+    gone: Arc<Notify>,
 }
 
 /// One connection, as it was when the table was asked.
@@ -79,6 +67,8 @@ pub struct ConnectionInfo {
     pub sent: u64,
     /// Its sessions, by channel.
     pub sessions: Vec<SessionInfo>,
+    /// Its end was asked for, or it is over.
+    pub is_ending: bool,
 }
 
 /// Who has logged in on a connection.
@@ -92,32 +82,6 @@ pub struct LoginInfo {
     pub method: &'static str,
 }
 
-/// One session, as it was when the table was asked.
-#[derive(Clone, Debug)]
-pub struct SessionInfo {
-    /// Its number among the sessions of its connection, from 1 on. Never used again, unlike that of its channel.
-    pub number: u64,
-    /// The number of its channel on its connection.
-    pub channel: u32,
-    /// When its channel was opened.
-    pub began: Began,
-    /// The plugin that serves it, or served it last, and its generation. None before the first one is started.
-    pub plugin: Option<(Arc<str>, u32)>,
-    /// What the client has asked to start, if anything.
-    pub start: Option<StartKind>,
-}
-
-/// The requests that start a program. RFC 4254 §6.5.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartKind {
-    /// `shell`
-    Shell,
-    /// `exec`
-    Exec,
-    /// `subsystem`
-    Subsystem,
-}
-
 impl ConnectionTable {
     /// Adds a connection, until what this returns is dropped. `wake` makes its task look at
     /// [`ConnectionRow::end_reason`].
@@ -127,12 +91,14 @@ impl ConnectionTable {
             peer,
             began: Began::now(),
             login: OnceLock::new(),
+            traffic: OnceLock::new(),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             sessions: Mutex::default(),
             opened: AtomicU64::new(0),
             end: OnceLock::new(),
             wake,
+            gone: Arc::clone(&self.gone),
         });
         let mut rows = lock(&self.rows);
         rows.insert(connection, Arc::clone(&row));
@@ -144,15 +110,26 @@ impl ConnectionTable {
     /// All connections, by number.
     #[must_use]
     pub fn snapshot(&self) -> Vec<ConnectionInfo> {
-        let rows: Vec<Arc<ConnectionRow>> = lock(&self.rows).values().cloned().collect();
-        rows.iter().map(|row| row.info()).collect()
+        self.each().collect()
+    }
+
+    /// All connections that there are now, by number, each as it is when its turn comes; those that have ended by then
+    /// are left out. Takes a pointer for each connection, however many sessions there are.
+    pub fn each(&self) -> impl Iterator<Item = ConnectionInfo> + use<> {
+        let rows = self.rows();
+        // Only this list has it: the connection is over.
+        rows.into_iter().filter(|row| Arc::strong_count(row) > 1).map(|row| row.info())
     }
 
     /// How many connections and sessions there are.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
-        let rows: Vec<Arc<ConnectionRow>> = lock(&self.rows).values().cloned().collect();
+        let rows = self.rows();
         (rows.len(), rows.iter().map(|row| lock(&row.sessions).len()).sum())
+    }
+
+    fn rows(&self) -> Vec<Arc<ConnectionRow>> {
+        lock(&self.rows).values().cloned().collect()
     }
 
     /// The peak of connections since the last call, and the current number.
@@ -163,14 +140,14 @@ impl ConnectionTable {
 
     /// Ends a connection: the client gets DISCONNECT (11, by application) with this reason, at most 255 bytes of it,
     /// and its sessions hear that the connection is lost. RFC 4253 §11.1. False if there is none of this number, or it
-    /// is ending.
+    /// is ending. `by`: the user of the system who asks.
     #[must_use]
-    pub fn end_connection(&self, connection: u64, reason: &str) -> bool {
+    pub fn end_connection(&self, connection: u64, reason: &str, by: u32) -> bool {
         let Some(row) = self.row(connection) else { return false };
         if row.end.set(printable(reason)).is_err() {
             return false;
         }
-        emit(ConnectionEvent::EndRequested { connection, reason: escape(reason.as_bytes()) });
+        emit(ConnectionEvent::EndRequested { connection, uid: by, reason: escape(reason.as_bytes()) });
         (row.wake)();
         true
     }
@@ -185,6 +162,30 @@ impl ConnectionTable {
         true
     }
 
+    /// The sessions of a connection, by their numbers; of one that is gone there are none.
+    pub(crate) fn handles(&self, connection: u64) -> Vec<(u64, SessionHandle)> {
+        let Some(row) = self.row(connection) else { return Vec::new() };
+        lock(&row.sessions).values().map(|session| (session.number, session.handle.clone())).collect()
+    }
+
+    /// A connection, and where the output of one of its sessions passes whoever looks on.
+    pub(crate) fn tap_point(&self, connection: u64, number: u64) -> Option<(ConnectionInfo, Arc<TapPoint>)> {
+        let row = self.row(connection)?;
+        let found =
+            lock(&row.sessions).values().find(|session| session.number == number).map(|row| Arc::clone(&row.tap));
+        Some((row.info(), found?))
+    }
+
+    /// Whether a connection is there.
+    pub(crate) fn has(&self, connection: u64) -> bool {
+        self.row(connection).is_some()
+    }
+
+    /// Whenever a connection or a session is gone from now on.
+    pub(crate) fn gone(&self) -> Notified<'_> {
+        self.gone.notified()
+    }
+
     /// The logins of all connections.
     pub(crate) fn logins(&self) -> &LiveLogins {
         &self.logins
@@ -192,15 +193,16 @@ impl ConnectionTable {
 
     /// Ends one session of a connection, by its [`number`](SessionInfo::number), and leaves the others alone: the
     /// client gets this reason, at most 255 bytes of it, on stderr and as the message of exit-signal HUP.
-    /// RFC 4254 §6.10. False if there is no such session, or it is ending.
+    /// RFC 4254 §6.10. False if there is no such session, or it is ending. `by`: the user of the system who asks.
     #[must_use]
-    pub fn end_session(&self, connection: u64, number: u64, reason: &str) -> bool {
+    pub fn end_session(&self, connection: u64, number: u64, reason: &str, by: u32) -> bool {
         let Some(row) = self.row(connection) else { return false };
         let Some((channel, session)) = row.session(number) else { return false };
         if !session.end(&printable(reason)) {
             return false;
         }
-        emit(SessionEvent::EndRequested { connection, channel, reason: escape(reason.as_bytes()) });
+        let reason = escape(reason.as_bytes());
+        emit(SessionEvent::EndRequested { connection, channel, session: number, uid: by, reason });
         true
     }
 
@@ -215,6 +217,8 @@ pub(crate) struct ConnectionRow {
     peer: Peer,
     began: Began,
     login: OnceLock<LoginInfo>,
+    /// That of the user's tenant.
+    traffic: OnceLock<Arc<Traffic>>,
     received: AtomicU64,
     sent: AtomicU64,
     /// By channel.
@@ -225,6 +229,8 @@ pub(crate) struct ConnectionRow {
     end: OnceLock<String>,
     /// Wakes its task.
     wake: Wake,
+    /// That of the table.
+    gone: Arc<Notify>,
 }
 
 /// What a connection has moved and had.
@@ -237,13 +243,6 @@ pub(crate) struct Totals {
     pub(crate) sent: u64,
     /// Sessions.
     pub(crate) sessions: u64,
-}
-
-struct SessionRow {
-    number: u64,
-    began: Began,
-    start: Option<StartKind>,
-    handle: SessionHandle,
 }
 
 impl ConnectionRow {
@@ -272,9 +271,10 @@ impl ConnectionRow {
         }
     }
 
-    /// Somebody has logged in. A connection has one login: the first counts.
-    pub(crate) fn logged_in(&self, login: LoginInfo) {
+    /// Somebody has logged in, whose sessions count for this traffic. A connection has one login: the first counts.
+    pub(crate) fn logged_in(&self, login: LoginInfo, traffic: Arc<Traffic>) {
         let _ = self.login.set(login);
+        let _ = self.traffic.set(traffic);
     }
 
     /// So many bytes were read. For the task of the connection alone.
@@ -295,8 +295,10 @@ impl ConnectionRow {
     /// Adds a session, until what this returns is dropped.
     pub(crate) fn add_session(self: &Arc<Self>, channel: u32, handle: SessionHandle) -> SessionRegistration {
         let number = self.opened.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        lock(&self.sessions).insert(channel, SessionRow { number, began: Began::now(), start: None, handle });
-        SessionRegistration { row: Arc::clone(self), channel, number }
+        let row = SessionRow::new(number, handle, self.traffic.get().cloned());
+        let (counters, tap) = (Arc::clone(&row.counters), Arc::clone(&row.tap));
+        lock(&self.sessions).insert(channel, row);
+        SessionRegistration { row: Arc::clone(self), channel, number, counters, tap }
     }
 
     /// Whether the connection has or had a session.
@@ -318,13 +320,6 @@ impl ConnectionRow {
     }
 
     fn info(&self) -> ConnectionInfo {
-        let session = |(channel, session): (&u32, &SessionRow)| SessionInfo {
-            number: session.number,
-            channel: *channel,
-            began: session.began,
-            plugin: session.handle.plugin(),
-            start: session.start,
-        };
         ConnectionInfo {
             connection: self.connection,
             peer: self.peer,
@@ -332,7 +327,8 @@ impl ConnectionRow {
             login: self.login.get().cloned(),
             received: self.received.load(Ordering::Relaxed),
             sent: self.sent.load(Ordering::Relaxed),
-            sessions: lock(&self.sessions).iter().map(session).collect(),
+            sessions: lock(&self.sessions).iter().map(|(channel, session)| session.info(*channel)).collect(),
+            is_ending: self.end.get().is_some(),
         }
     }
 }
@@ -360,6 +356,7 @@ impl Drop for Registration {
         let row = lock(&self.table.rows).remove(&self.row.connection);
         // Not while the table is locked.
         drop(row);
+        self.row.gone.notify_waiters();
     }
 }
 
@@ -368,6 +365,8 @@ pub(crate) struct SessionRegistration {
     row: Arc<ConnectionRow>,
     channel: u32,
     number: u64,
+    counters: Arc<SessionCounters>,
+    tap: Arc<TapPoint>,
 }
 
 impl SessionRegistration {
@@ -376,10 +375,20 @@ impl SessionRegistration {
         self.number
     }
 
+    /// What it has moved.
+    pub(crate) fn counters(&self) -> &SessionCounters {
+        &self.counters
+    }
+
+    /// Where its output passes whoever looks on.
+    pub(crate) fn tap(&self) -> &TapPoint {
+        &self.tap
+    }
+
     /// The client asks to start this. The latest counts: a refused start may be followed by another.
-    pub(crate) fn asked_to_start(&self, kind: StartKind) {
+    pub(crate) fn asked_to_start(&self, start: Started) {
         if let Some(session) = lock(&self.row.sessions).get_mut(&self.channel) {
-            session.start = Some(kind);
+            session.start = Some(start);
         }
     }
 }
@@ -388,14 +397,9 @@ impl Drop for SessionRegistration {
     fn drop(&mut self) {
         let session = lock(&self.row.sessions).remove(&self.channel);
         drop(session);
+        self.tap.end();
+        self.row.gone.notify_waiters();
     }
-}
-
-/// Adds to a counter that one task alone writes: cheaper than an atomic addition, which other processors would wait
-/// for.
-fn add(counter: &AtomicU64, bytes: usize) {
-    let sum = counter.load(Ordering::Relaxed).wrapping_add(bytes as u64);
-    counter.store(sum, Ordering::Relaxed);
 }
 
 /// The reason as a client may be shown it.
@@ -432,25 +436,26 @@ mod tests {
         let registration = table.register(7, peer(), Arc::new(|| ()));
         let row = registration.row();
         let login = LoginInfo { user: "alice".to_owned(), tenant: "a".to_owned(), method: "publickey" };
-        row.logged_in(login.clone());
+        row.logged_in(login.clone(), Arc::default());
         row.add_received(3);
         row.add_received(4);
         row.add_sent(5);
         let (inbox, _outbox, side) = session_pipes(1 << 10, Arc::new(|| ()));
         assert!(!row.has_had_sessions());
         let session = row.add_session(2, inbox.handle());
-        session.asked_to_start(StartKind::Exec);
+        session.asked_to_start(Started::new(StartKind::Exec, b"id"));
         let shown = table.snapshot();
         assert_eq!((shown.len(), shown[0].connection, shown[0].peer), (1, 7, peer()));
         assert_eq!((shown[0].login.as_ref(), shown[0].received, shown[0].sent), (Some(&login), 7, 5));
         let [shown] = &shown[0].sessions[..] else { panic!("{shown:?}") };
         let identity = (shown.number, shown.channel);
-        assert_eq!((identity, shown.plugin.as_ref(), shown.start), ((1, 2), None, Some(StartKind::Exec)));
+        let start = Some(Started::new(StartKind::Exec, b"id"));
+        assert_eq!((identity, shown.plugin.as_ref(), &shown.start), ((1, 2), None, &start));
         assert_eq!(table.counts(), (1, 1));
         drop(table.register(8, peer(), Arc::new(|| ())));
         assert_eq!([table.take_peak(), table.take_peak()], [(2, 1), (1, 1)]);
         drop((inbox, side));
-        assert!(!table.end_session(7, 1, "its pipes are gone"));
+        assert!(!table.end_session(7, 1, "its pipes are gone", 0));
         drop(session);
         assert!(table.snapshot()[0].sessions.is_empty() && row.has_had_sessions());
         drop(registration);
@@ -464,21 +469,23 @@ mod tests {
             (1..=2).map(|number| table.register(number, peer(), woken(&wakes))).collect();
         let long = format!("line\n{}", "é".repeat(200));
         assert!(
-            table.end_connection(1, &long) && !table.end_connection(1, "again") && !table.end_connection(3, "none")
+            table.end_connection(1, &long, 0)
+                && !table.end_connection(1, "again", 0)
+                && !table.end_connection(3, "none", 0)
         );
         let reason = registrations[0].row().end_reason().unwrap();
         assert!(reason.starts_with("line\\x0aéé") && reason.chars().count() == 133, "{reason}");
         assert_eq!((registrations[1].row().end_reason(), wakes.load(Ordering::Relaxed)), (None, 1));
         let (inbox, _outbox, side) = session_pipes(1 << 10, Arc::new(|| ()));
         let session = registrations[1].row().add_session(0, inbox.handle());
-        assert!(!table.end_session(1, 1, "another connection") && !table.end_session(2, 2, "another session"));
-        assert!(table.end_session(2, 1, "enough") && !table.end_session(2, 1, "again"));
+        assert!(!table.end_session(1, 1, "another connection", 0) && !table.end_session(2, 2, "another session", 0));
+        assert!(table.end_session(2, 1, "enough", 0) && !table.end_session(2, 1, "again", 0));
         side.until_ended().await;
         drop(session);
         let (inbox, _outbox, _side) = session_pipes(1 << 10, Arc::new(|| ()));
         let _next = registrations[1].row().add_session(0, inbox.handle());
-        assert!(!table.end_session(2, 1, "the session that had this channel before"));
+        assert!(!table.end_session(2, 1, "the session that had this channel before", 0));
         registrations[1].row().close();
-        assert!(!table.end_connection(2, "it is over"));
+        assert!(!table.end_connection(2, "it is over", 0));
     }
 }

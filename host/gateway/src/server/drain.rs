@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// The phase of the shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,8 +33,12 @@ struct Stage {
     phase: ShutdownPhase,
     /// How many notices there have been.
     notices: u32,
-    /// How long sessions have, as the latest notice says.
+    /// How long sessions have, as the latest notice says ...
     left: Duration,
+    /// ... and when that is over.
+    ends: Option<Instant>,
+    /// How long an operator has given them, if not `drain`.
+    requested: Option<Duration>,
 }
 
 /// The side that stops the program. Clones stop the same program.
@@ -69,7 +74,8 @@ impl Stopper {
     /// A program that serves.
     #[expect(clippy::new_without_default, reason = "a default would hide that each one is a program of its own")]
     pub fn new() -> Stopper {
-        let stage = Stage { phase: ShutdownPhase::Serving, notices: 0, left: Duration::ZERO };
+        let stage =
+            Stage { phase: ShutdownPhase::Serving, notices: 0, left: Duration::ZERO, ends: None, requested: None };
         Stopper(Arc::new(watch::Sender::new(stage)))
     }
 
@@ -83,11 +89,24 @@ impl Stopper {
         });
     }
 
+    /// Stops gracefully, and gives sessions this long instead of `drain`. False if the program is stopping already:
+    /// then nothing changes.
+    pub fn drain_within(&self, time: Duration) -> bool {
+        self.0.send_if_modified(|stage| {
+            let begins = stage.phase == ShutdownPhase::Serving;
+            if begins {
+                (stage.phase, stage.requested) = (ShutdownPhase::Draining, Some(time));
+            }
+            begins
+        })
+    }
+
     /// Gives notice to users at a terminal: their sessions have this long.
     pub(crate) fn give_notice(&self, left: Duration) {
         self.0.send_modify(|stage| {
             stage.notices += 1;
             stage.left = left;
+            stage.ends = Some(Instant::now() + left);
         });
     }
 
@@ -108,10 +127,20 @@ impl Drain {
         self.0.borrow().phase
     }
 
+    /// How long an operator has given sessions, if not `drain`.
+    pub(crate) fn requested(&self) -> Option<Duration> {
+        self.0.borrow().requested
+    }
+
+    /// How long sessions may still go on, if that is known.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        self.0.borrow().ends.map(|ends| ends.saturating_duration_since(Instant::now()))
+    }
+
     /// The current phase; and the number of the latest notice with how long sessions had then, if it is later than
     /// number `seen`.
     pub(crate) fn stage(&self, seen: u32) -> (ShutdownPhase, Option<(u32, Duration)>) {
-        let Stage { phase, notices, left } = *self.0.borrow();
+        let Stage { phase, notices, left, .. } = *self.0.borrow();
         (phase, (notices > seen).then_some((notices, left)))
     }
 
@@ -149,6 +178,18 @@ mod tests {
         stopper.stop();
         stopper.close();
         assert_eq!(drain.phase(), ShutdownPhase::Gone);
+    }
+
+    #[test]
+    fn an_operator_sets_the_time_of_a_drain_once() {
+        let (stopper, time) = (Stopper::new(), Duration::from_secs(600));
+        assert!(stopper.drain_within(time) && !stopper.drain_within(Duration::ZERO));
+        let drain = stopper.drain();
+        assert_eq!((drain.phase(), drain.requested()), (ShutdownPhase::Draining, Some(time)));
+        // A signal after that is the second stop.
+        stopper.stop();
+        assert_eq!(drain.phase(), ShutdownPhase::Gone);
+        assert!(!stopper.drain_within(time));
     }
 
     #[tokio::test]

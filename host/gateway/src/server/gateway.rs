@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use whelk_runtime::keyvalue::Embedded;
-use whelk_runtime::limits::{ResizablePermit, ResizableSemaphore, count};
+use whelk_runtime::limits::{Amount, ResizablePermit, ResizableSemaphore, count};
 use whelk_runtime::{
     Cache, CacheKey, CompileSettings, Compiler, Engine, EngineSettings, Grants, Loader, Registry, Tenant,
 };
@@ -334,6 +334,11 @@ impl Gateway {
     /// The peak of instances since the last call, and the current number.
     pub(crate) fn sessions(&self) -> (usize, usize) {
         (self.process.engine.take_peak(), self.process.engine.live())
+    }
+
+    /// Instances of sessions, the memory of all instances in bytes, and open files of plugins, each with its limit.
+    pub(crate) fn usage(&self) -> [Amount; 3] {
+        self.process.engine.usage()
     }
 
     /// How many of the operator's plugins are served, and how many are being prepared.

@@ -28,7 +28,7 @@ use acceptor::Acceptor;
 pub use bind::BindError;
 pub(crate) use bind::try_address;
 use change::{BoundSocket, ListenerSettings};
-pub use change::{ListenerChange, ListenerControl};
+pub use change::{ListenerChange, ListenerControl, ListenerState};
 pub(crate) use gate::PENALTY_TEXT;
 pub use gate::{ConnectionPermit, Fault};
 pub use passed::{PassedError, PassedSockets};
@@ -80,6 +80,7 @@ impl Listener {
         emit(ServerEvent::Room { connections, unauthenticated });
         let (control, changes) = ListenerControl::new(addresses);
         let (acceptor, control) = (Acceptor::new(sockets, settings), Arc::new(control));
+        control.set_state(acceptor.state());
         Listener { acceptor, changes, control, liveness: Arc::default() }
     }
 
@@ -110,7 +111,7 @@ impl Listener {
         H: Fn(TcpStream, SocketAddr, ConnectionPermit) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let Listener { mut acceptor, mut changes, control: _control, liveness } = self;
+        let Listener { mut acceptor, mut changes, control, liveness } = self;
         let handle = Arc::new(handle);
         let mut stopped = stopper.drain();
         let mut tasks = JoinSet::new();
@@ -118,7 +119,13 @@ impl Listener {
             tokio::select! {
                 biased;
                 () = stopped.reached(ShutdownPhase::Draining) => break,
-                Some(change) = changes.recv() => acceptor.change(change),
+                Some(mut change) = changes.recv() => {
+                    let done = change.done.take();
+                    acceptor.change(change);
+                    control.set_state(acceptor.state());
+                    // The reloader may have stopped waiting.
+                    let _ = done.map(|done| done.send(()));
+                }
                 Some(_) = tasks.join_next() => {}
                 never = liveness.answer() => match never {},
                 (stream, peer, permit) = acceptor.accept() => {
@@ -128,7 +135,8 @@ impl Listener {
             }
         }
         // Connections that wait, here or in the queue of a socket, are refused now, not at the deadline.
-        let drain_time = acceptor.drain_time();
+        let drain_time = stopped.requested().unwrap_or_else(|| acceptor.drain_time());
+        control.set_state(ListenerState { addresses: Vec::new(), ..acceptor.state() });
         drop((acceptor, changes));
         drain(tasks, stopper, drain_time).await;
     }

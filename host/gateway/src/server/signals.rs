@@ -167,10 +167,17 @@ async fn handle(
     drain: DrainTime,
 ) -> GaveUp {
     let mut deadline: Option<(Instant, Duration)> = None;
+    let mut stopped = stopper.drain();
     loop {
         let (name, meaning) = tokio::select! {
             biased;
             () = until(deadline) => break,
+            // `whelk drain`.
+            () = stopped.reached(ShutdownPhase::Draining), if deadline.is_none() => {
+                let time = stopped.requested().unwrap_or_else(|| drain.get());
+                deadline = Some((Instant::now() + time + GRACE, time));
+                continue;
+            }
             come = poll_fn(&mut next) => come,
         };
         match (meaning, &hangup) {
@@ -264,6 +271,22 @@ mod tests {
         let (after, gave_up) = given_up_after(&[Meaning::Hangup, Meaning::Nothing, Meaning::Stop], 0, an_hour).await;
         assert_eq!((after.as_secs(), gave_up), (3605, GaveUp::TimedOut { drain: an_hour }));
         assert_eq!(gave_up.to_string(), "shutdown timed out after 3600s + 5s; exiting");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_that_an_operator_asked_for_has_its_own_deadline() {
+        let (stopper, began, none) = (Stopper::new(), Instant::now(), DrainTime::new(Duration::ZERO));
+        let request = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert!(stopper.drain_within(Duration::from_secs(600)));
+            std::future::pending::<()>().await;
+        };
+        let gave_up = tokio::select! {
+            gave_up = handle(|_| Poll::Pending, stopper.clone(), reloads(), none) => gave_up,
+            () = request => unreachable!("it never ends"),
+        };
+        let drain = Duration::from_secs(600);
+        assert_eq!((began.elapsed().as_secs(), gave_up), (606, GaveUp::TimedOut { drain }));
     }
 
     #[tokio::test(start_paused = true)]

@@ -122,7 +122,7 @@ impl Systemd {
             let (now, load) = (Instant::now(), load());
             if begins_to_stop {
                 notifier.stop();
-                until = Some(now + load.drain.saturating_add(STOP_MARGIN));
+                until = Some(now + stopped.requested().unwrap_or(load.drain).saturating_add(STOP_MARGIN));
             } else {
                 notifier.send_owed(&mut notifier.sending());
             }

@@ -2,6 +2,7 @@
 //! removed and added again goes on with the counts of whoever still uses the removed one.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::Semaphore;
@@ -18,6 +19,31 @@ pub(crate) struct Counts {
     pub(super) inputs: SharedByName<InputBudget>,
     pub(super) busy_permits: SharedByName<Semaphore>,
     pub(super) programs: SharedByName<LoadedPrograms>,
+    pub(super) traffic: SharedByName<Traffic>,
+}
+
+/// Bytes that the sessions of a tenant have moved since the server was started.
+#[derive(Default)]
+pub(crate) struct Traffic {
+    received: AtomicU64,
+    sent: AtomicU64,
+}
+
+impl Traffic {
+    /// So many bytes came from a client.
+    pub(crate) fn add_received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// So many bytes were sent to a client.
+    pub(crate) fn add_sent(&self, bytes: usize) {
+        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes from clients, and bytes to them.
+    pub(crate) fn total(&self) -> (u64, u64) {
+        (self.received.load(Ordering::Relaxed), self.sent.load(Ordering::Relaxed))
+    }
 }
 
 /// Values by name, each for as long as somebody has it.

@@ -13,7 +13,8 @@ use super::readable;
 use super::replace::EditedFile;
 use crate::cli::hash_password;
 use crate::cli::outcome::{Failure, failed, print, wrong};
-use crate::cli::reload::reload;
+use crate::cli::running::ServerArguments;
+use crate::cli::running::reload::reload;
 use crate::config::{Config, Overrides, Problem};
 use crate::credential::parse_key;
 use crate::state::strict_modes::{self, Asked};
@@ -163,7 +164,7 @@ fn done(file: &EditedArguments, name: &str, what: &str) -> Result<(), Failure> {
         format!("; `whelk reload --config {}` tells a running server", strict_modes::quoted(&file.config))
     };
     print(&format!("{shown}: the user {name:?} is {what}{hint}\n"))?;
-    if file.reload { reload(Some(&file.config), None) } else { Ok(()) }
+    if file.reload { reload(&ServerArguments::of(&file.config)) } else { Ok(()) }
 }
 
 fn exists(name: &str, file: &Path) -> String {

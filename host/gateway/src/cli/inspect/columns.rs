@@ -10,7 +10,7 @@ use crate::observe::escape::escape;
 const SHORT: usize = 12;
 
 /// A text without control characters.
-pub(super) fn harmless(text: &str) -> String {
+pub(in crate::cli) fn harmless(text: &str) -> String {
     escape(text.as_bytes()).to_string()
 }
 
@@ -33,7 +33,7 @@ pub(super) fn words(value: &Value) -> String {
 }
 
 /// Columns as wide as their widest word, two spaces apart.
-pub(super) fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
+pub(in crate::cli) fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let widths: Vec<usize> = (0..COLUMNS).map(width).collect();
     let mut text = String::new();

@@ -1,6 +1,6 @@
 //! From SSH to the runtime: what each event of the protocol means for a session.
 
-use whelk_runtime::{ChannelEvent, Ending};
+use whelk_runtime::{ChannelEvent, Ending, Pty};
 use whelk_ssh::connection::Event;
 use whelk_ssh::message::mux::{ChannelId, Stream};
 use whelk_ssh::message::request::Request;
@@ -13,7 +13,7 @@ use crate::observe::audit;
 use crate::observe::escape::escape;
 use crate::observe::event::{ConnectionEvent, SessionEvent, emit};
 use crate::observe::refusals;
-use crate::server::connection_table::StartKind;
+use crate::server::connection_table::{StartKind, Started};
 
 impl Bridge {
     /// Takes an event of the connection.
@@ -38,7 +38,9 @@ impl Bridge {
                     Stream::Data => None,
                     Stream::Extended(kind) => Some(kind),
                 };
+                let now = self.now;
                 if let Some(session) = self.session(channel) {
+                    session.registration.counters().add_received(data.len(), now);
                     session.inbox.data(extended, data);
                 }
             }
@@ -115,16 +117,19 @@ impl Bridge {
         let user = name_of(self.user.as_ref());
         let Some(Channel::Session(session)) = self.channels.get_mut(channel) else { return };
         let event = to_event(request, &mut session.requests).map(|event| session.requests.force(event));
-        let event = event.and_then(|event| if start_kind(&event.1).is_some() { recorded(event) } else { Ok(event) });
+        let event = event.and_then(|event| if started(&event.1).is_some() { recorded(event) } else { Ok(event) });
         let (variable, event) =
             event.map_or_else(|refused| (None, Err(refused)), |(variable, event)| (variable, Ok(event)));
-        if let Some(kind) = event.as_ref().ok().and_then(start_kind) {
+        if let Some(start) = event.as_ref().ok().and_then(started) {
             // No more variables follow.
             session.requests.refused_variables.tell(connection, number, user);
-            session.registration.asked_to_start(kind);
+            session.registration.asked_to_start(start);
             if let Some(user) = &self.user {
                 session.log_start((connection, number), user, request);
             }
+        }
+        if let Ok(ChannelEvent::PtyReq(Pty { size, .. }) | ChannelEvent::WindowChange(size)) = &event {
+            session.registration.tap().resized(*size);
         }
         match event {
             Ok(event) => match variable {
@@ -183,11 +188,11 @@ fn recorded<'a, T>(event: T) -> Result<T, Rejection<'a>> {
 }
 
 /// Which program an event starts, if it starts one.
-fn start_kind(event: &ChannelEvent) -> Option<StartKind> {
+fn started(event: &ChannelEvent) -> Option<Started> {
     match event {
-        ChannelEvent::Shell => Some(StartKind::Shell),
-        ChannelEvent::Exec(_) => Some(StartKind::Exec),
-        ChannelEvent::Subsystem(_) => Some(StartKind::Subsystem),
+        ChannelEvent::Shell => Some(Started::new(StartKind::Shell, b"")),
+        ChannelEvent::Exec(command) => Some(Started::new(StartKind::Exec, command)),
+        ChannelEvent::Subsystem(name) => Some(Started::new(StartKind::Subsystem, name.as_bytes())),
         _ => None,
     }
 }

@@ -9,6 +9,8 @@ use whelk_ssh::mux;
 use super::connection_plugin::MESSAGES;
 use super::session::OpenRefusal;
 use super::{Bridge, Channel, RefusedChannel};
+use crate::observe::escape::escape;
+use crate::observe::tap::TapPoint;
 
 /// Fixed cost of each time that a channel sends, in bytes: a client may take one byte a packet, and each packet is
 /// work.
@@ -47,8 +49,11 @@ impl Bridge {
         if credit > 0 {
             connection.taken(channel, credit);
         }
+        let tap = session.registration.tap();
         let mut sink = PacketSink {
             connection,
+            tap,
+            is_tapped: tap.is_tapped(),
             channel,
             is_session: session.is_session,
             sent: 0,
@@ -59,6 +64,9 @@ impl Bridge {
         };
         let drained = session.outbox.drain(&mut sink);
         let PacketSink { sent, full, refused, unsent, disconnect, .. } = sink;
+        if sent > 0 {
+            session.registration.counters().add_sent(sent, self.now);
+        }
         // Requests that could not be made get no answer from the client.
         (0..unsent).for_each(|_| session.inbox.answered(false));
         if refused {
@@ -77,9 +85,20 @@ impl Bridge {
     }
 }
 
+/// An exit in words, as the log has it.
+fn exit_words(exit: &Exit) -> String {
+    match exit {
+        Exit::Status(status) => format!("status {status}"),
+        Exit::Signal { name, .. } => format!("signal {}", escape(name.as_str().as_bytes())),
+    }
+}
+
 /// Puts the messages of one session into packets, with at most one packet of data.
 struct PacketSink<'c> {
     connection: &'c mut ServerConnection,
+    tap: &'c TapPoint,
+    /// Somebody looks on at the session.
+    is_tapped: bool,
     channel: ChannelId,
     /// The channel has the type `session`, in which programs end with a status.
     is_session: bool,
@@ -119,7 +138,11 @@ impl Sink for PacketSink<'_> {
             Output::Stderr => Stream::STDERR,
             Output::Extended(kind) => Stream::Extended(kind),
         };
-        let taken = self.connection.write(self.channel, stream, data);
+        let offered = if self.is_tapped { &data[..self.tap.room(data.len())] } else { data };
+        let taken = self.connection.write(self.channel, stream, offered);
+        if self.is_tapped {
+            self.tap.output(to, &offered[..taken]);
+        }
         // Taking less than was offered is no lack of room: one packet is taken at a time.
         self.full = taken < data.len() && (taken == 0 || self.connection.room(self.channel) == 0);
         self.sent += taken;
@@ -137,6 +160,7 @@ impl Sink for PacketSink<'_> {
     }
 
     fn exit(&mut self, exit: &Exit) {
+        self.tap.exits(exit_words(exit));
         if !self.is_session {
             self.connection.send_eof(self.channel);
             return self.connection.close(self.channel);

@@ -189,10 +189,11 @@ pub(super) fn open(
     own: Option<OwnChannel>,
 ) -> SessionChannel {
     let limits = gateway.limits_of(&user.identity);
-    let (inbox, outbox, half) = session_pipes(limits.output, wake);
+    let (inbox, outbox, half) = session_pipes(limits.output, Arc::clone(&wake));
     let SessionPermit { unsent, task } = permit;
     half.keep(unsent);
     let registration = row.add_session(channel.0, inbox.handle());
+    registration.tap().set_wake(wake);
     let is_session = own.is_none();
     let place = Place { connection: row.connection(), channel, session: registration.number() };
     start(gateway, place, user, (half, task), own);

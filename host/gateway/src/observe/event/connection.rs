@@ -52,11 +52,12 @@ whelk_runtime::events! {
             count: u64,
             sources: u64,
         }
-        /// An operator has asked for the end of a connection, which follows.
+        /// An operator, the user of the system with this `uid`, has asked for the end of a connection, which follows.
         EndRequested(
             "connection_end_requested", INFO, "whelk::server::connection_table", "connection is ended on request"
         ) {
             connection: u64,
+            uid: u32,
             #[display] reason: Escaped<'a>,
         }
         /// A connection is ended whose user may no longer log in: the user, the key or the password was removed, the

@@ -100,6 +100,12 @@ whelk_runtime::events! {
         Stopping("server_stopping", INFO, "whelk::server::signals", "stopping") {
             signal: &'a str,
         }
+        /// An operator, the user of the system with this `uid`, has told the program to stop, and how long sessions
+        /// have: `whelk drain`.
+        DrainRequested("server_drain_requested", INFO, "whelk::server::control", "draining") {
+            uid: u32,
+            seconds: u64,
+        }
         /// The configuration was read again, and takes effect for new connections. `added` and `removed` count users,
         /// tenants and addresses together.
         Reloaded("server_reloaded", INFO, "whelk::server::reload", "configuration reloaded") {

@@ -50,11 +50,28 @@ whelk_runtime::events! {
             error: Option<&'a str>,
             ; level: Level,
         }
-        /// An operator has asked for the end of a session, which follows.
+        /// An operator, the user of the system with this `uid`, has asked for the end of a session, which follows.
         EndRequested("session_end_requested", INFO, "whelk::server::connection_table", "session is ended on request") {
             connection: u64,
             channel: u32,
+            session: u64,
+            uid: u32,
             #[display] reason: Escaped<'a>,
+        }
+        /// An operator, the user of the system with this `uid`, watches the output of a session from now on.
+        WatchBegan("session_watch_began", INFO, "whelk::server::control", "session is watched") {
+            connection: u64,
+            channel: u32,
+            session: u64,
+            uid: u32,
+        }
+        /// An operator no longer watches a session, or it has ended. So many bytes of it were not shown.
+        WatchEnded("session_watch_ended", INFO, "whelk::server::control", "session is no longer watched") {
+            connection: u64,
+            channel: u32,
+            session: u64,
+            uid: u32,
+            lost: u64,
         }
         /// The plugin of a user was still being compiled after `prepare_wait`: the client is told to try again.
         NotReady("session_not_ready", INFO, "whelk::connection::bridge", "plugin is not ready") {

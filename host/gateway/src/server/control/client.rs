@@ -1,6 +1,6 @@
 //! The side of `whelk` that asks a running server.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::net::sockopt::{Timeout, set_socket_timeout, socket_peercred};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::state::State;
@@ -16,6 +17,8 @@ use crate::state::State;
 const TIME: Duration = Duration::from_secs(10);
 /// The largest answer that is accepted, in bytes.
 const LARGEST: u64 = 64 << 20;
+/// The longest line of an answer that has several, in bytes.
+const LONGEST_LINE: u64 = 4 << 20;
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -51,18 +54,70 @@ pub fn ask(folder: &Path, question: &str) -> Result<Value, Unanswered> {
 /// # Errors
 /// As [`ask`].
 pub fn ask_within(folder: &Path, question: &str, time: Duration) -> Result<Value, Unanswered> {
-    let failed = |error: io::Error| {
-        let reason = match error.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-                format!("the running whelk has not answered within {time:?}")
-            }
-            ErrorKind::PermissionDenied => {
-                format!("only root and the user of the running whelk may ask it ({error})")
-            }
-            _ => error.to_string(),
-        };
-        Unanswered::Failed(format!("{}: {reason}", folder.display()))
-    };
+    let mut answer = String::new();
+    let stream = send(folder, question, time)?;
+    stream.take(LARGEST).read_to_string(&mut answer).map_err(|error| failed(folder, time, &error))?;
+    let answer: Value = serde_json::from_str(&answer).map_err(|_| cut_off(folder))?;
+    refused(folder, &answer).map_or(Ok(answer), Err)
+}
+
+/// Sends a request for a list, and hands each line of the answer to `take` as it comes. Returns the last one, which has
+/// no entry of the list. Blocks at most ten seconds for each part of the answer.
+///
+/// # Errors
+/// As [`ask`], and the first error of `take`.
+pub fn ask_lines<T: DeserializeOwned>(
+    folder: &Path,
+    question: &str,
+    mut take: impl FnMut(T) -> Result<(), String>,
+) -> Result<Value, Unanswered> {
+    let mut lines = BufReader::new(send(folder, question, TIME)?);
+    let mut line = String::new();
+    loop {
+        line.clear();
+        let length = (&mut lines).take(LONGEST_LINE).read_line(&mut line);
+        length.map_err(|error| failed(folder, TIME, &error))?;
+        match read_line(folder, &line)? {
+            Ok(entry) => take(entry).map_err(Unanswered::Failed)?,
+            Err(done) => return Ok(done),
+        }
+    }
+}
+
+/// A line of an answer that has several: an entry, or what the last one says.
+///
+/// # Errors
+/// The request was refused, the answer was cut off, or is not understood.
+pub(crate) fn read_line<T: DeserializeOwned>(folder: &Path, line: &str) -> Result<Result<T, Value>, Unanswered> {
+    let value: Value = serde_json::from_str(line).map_err(|_| cut_off(folder))?;
+    if let Some(refusal) = refused(folder, &value) {
+        return Err(refusal);
+    }
+    if let Some(done) = value.get("done") {
+        return Ok(Err(done.clone()));
+    }
+    let entry = serde_json::from_value(value);
+    entry.map(Ok).map_err(|error| Unanswered::Failed(not_understood(folder, &error)))
+}
+
+/// Sends a request whose answer lasts. What comes back may take any time.
+///
+/// # Errors
+/// As [`ask`].
+pub(crate) fn open_request(folder: &Path, question: &str) -> Result<UnixStream, Unanswered> {
+    let stream = send(folder, question, TIME)?;
+    stream.set_read_timeout(None).map_err(|error| failed(folder, TIME, &error))?;
+    Ok(stream)
+}
+
+/// The message about an answer of another version.
+pub(crate) fn not_understood(folder: &Path, error: &serde_json::Error) -> String {
+    format!("{}: an answer that this whelk does not understand: {error}", folder.display())
+}
+
+/// Connects, and sends the request. What comes back takes at most `time` for each part.
+fn send(folder: &Path, question: &str, time: Duration) -> Result<UnixStream, Unanswered> {
+    let failed = |error: io::Error| failed(folder, time, &error);
     let mut stream = match connect(&State::control_path(folder), time) {
         Ok(stream) => stream,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
@@ -73,17 +128,32 @@ pub fn ask_within(folder: &Path, question: &str, time: Duration) -> Result<Value
     check_server(&stream, folder).map_err(failed)?;
     stream.set_read_timeout(Some(time)).map_err(failed)?;
     stream.write_all(format!("{question}\n").as_bytes()).map_err(failed)?;
-    let mut answer = String::new();
-    stream.take(LARGEST).read_to_string(&mut answer).map_err(failed)?;
-    let no_answer = |_| {
-        let reason = "the running whelk has closed the control socket without an answer: its log may say why";
-        Unanswered::Failed(format!("{}: {reason}", folder.display()))
+    Ok(stream)
+}
+
+fn failed(folder: &Path, time: Duration, error: &io::Error) -> Unanswered {
+    let reason = match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+            format!("the running whelk has not answered within {time:?}")
+        }
+        ErrorKind::PermissionDenied => {
+            format!("only root and the user of the running whelk may ask it ({error})")
+        }
+        _ => error.to_string(),
     };
-    let answer: Value = serde_json::from_str(&answer).map_err(no_answer)?;
-    match answer.get("error").and_then(Value::as_str) {
-        Some(reason) => Err(Unanswered::Failed(format!("{}: {reason}", folder.display()))),
-        None => Ok(answer),
-    }
+    Unanswered::Failed(format!("{}: {reason}", folder.display()))
+}
+
+/// The answer has no end, or is none.
+fn cut_off(folder: &Path) -> Unanswered {
+    let reason = "the running whelk has closed the control socket without a whole answer: its log may say why";
+    Unanswered::Failed(format!("{}: {reason}", folder.display()))
+}
+
+/// Why the request was refused, if this answer says so.
+fn refused(folder: &Path, answer: &Value) -> Option<Unanswered> {
+    let reason = answer.get("error").and_then(Value::as_str)?;
+    Some(Unanswered::Failed(format!("{}: {reason}", folder.display())))
 }
 
 /// Checks that the program at the other end runs as root, as this user, or as the owner of the state folder.

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 use whelk_runtime::limits::{Admitted, Throttle};
 
-use super::change::{BoundSocket, ListenerChange, ListenerSettings, Proxies, take_queue};
+use super::change::{BoundSocket, ListenerChange, ListenerSettings, ListenerState, Proxies, take_queue};
 use super::gate::{Admission, ConnectionPermit, Evicted, Gate, GateAnswer};
 use super::header_reads::{HeaderReads, Proxied};
 use super::lingering::Lingering;
@@ -46,6 +46,8 @@ pub(super) struct Acceptor {
     keepalive: TcpKeepalive,
     /// How long connections may go on once the program stops.
     drain: Duration,
+    /// The most connections, and the most of them that have not logged in.
+    room: (u32, u32),
     /// Numbers the connections, served or not.
     count: u64,
     /// A reserved open file: closing it makes it possible to accept, and close, one connection when no other is free.
@@ -63,6 +65,7 @@ impl Acceptor {
             taken_over: VecDeque::new(),
             proxies,
             headers: HeaderReads::default(),
+            room: bounds.room(),
             gate: Gate::new(bounds, exempt),
             waiting: Waiting::new(wait),
             lingering: Lingering::default(),
@@ -80,6 +83,12 @@ impl Acceptor {
         self.sockets.iter().map(|socket| socket.socket.local_addr()).collect()
     }
 
+    /// What it listens on, and how many connections there may be.
+    pub(super) fn state(&self) -> ListenerState {
+        // What the system does not say is left out.
+        ListenerState { addresses: self.addresses().unwrap_or_default(), room: self.room }
+    }
+
     /// How long connections may go on once the program stops.
     pub(super) fn drain_time(&self) -> Duration {
         self.drain
@@ -87,7 +96,7 @@ impl Acceptor {
 
     /// Takes over other sockets and settings. Everything that was accepted stays.
     pub(super) fn change(&mut self, change: ListenerChange) {
-        let ListenerChange { added, addresses, settings, done } = change;
+        let ListenerChange { added, addresses, settings, done: _ } = change;
         if let Some(addresses) = addresses {
             let stays = |socket: &BoundSocket| addresses.contains(&socket.address);
             let (kept, gone): (Vec<_>, Vec<_>) = self.sockets.drain(..).partition(stays);
@@ -100,13 +109,10 @@ impl Acceptor {
             self.sockets.sort_by_key(|socket| addresses.iter().position(|address| *address == socket.address));
         }
         let ListenerSettings { bounds, exempt, proxies, keepalive, wait, drain } = settings;
+        self.room = bounds.room();
         self.gate.change(bounds, exempt);
         self.waiting.set_grace(wait);
         (self.proxies, self.keepalive, self.drain) = (proxies, keepalive, drain);
-        if let Some(done) = done {
-            // The reloader may have stopped waiting.
-            let _ = done.send(());
-        }
     }
 
     /// The next connection to serve. Never fails. Cancel safe.
@@ -529,15 +535,13 @@ mod tests {
             queued.push(client(address).await);
         }
         let limits = Limits { unauthenticated_per_source: 4, ..Limits::default() };
-        let (done, told) = tokio::sync::oneshot::channel();
         acceptor.change(ListenerChange {
             added: vec![added],
             addresses: Some(vec![third_address, second_address]),
             settings: settings(&limits, None),
-            done: Some(done),
+            done: None,
         });
-        told.await.unwrap();
-        assert_eq!(acceptor.addresses().unwrap(), [third_address, second_address]);
+        assert_eq!(acceptor.state().addresses, [third_address, second_address]);
         assert!(TcpStream::connect(first_address).await.is_err(), "it is closed");
         let (mut served, mut permits) = (Vec::new(), Vec::new());
         for _ in &queued {

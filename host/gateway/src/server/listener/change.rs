@@ -100,6 +100,16 @@ pub struct ListenerControl {
     changes: mpsc::UnboundedSender<ListenerChange>,
     /// The addresses, as the configuration has them; `None`: the sockets were passed to the program.
     addresses: Mutex<Option<Vec<SocketAddr>>>,
+    state: Mutex<ListenerState>,
+}
+
+/// What a listener listens on, and how many it serves.
+#[derive(Clone, Debug, Default)]
+pub struct ListenerState {
+    /// The addresses, with the ports that the system chose for 0. None once the server stops.
+    pub addresses: Vec<SocketAddr>,
+    /// The most connections, and the most of them that have not logged in.
+    pub room: (u32, u32),
 }
 
 impl ListenerControl {
@@ -108,7 +118,18 @@ impl ListenerControl {
         addresses: Option<Vec<SocketAddr>>,
     ) -> (ListenerControl, mpsc::UnboundedReceiver<ListenerChange>) {
         let (changes, receiver) = mpsc::unbounded_channel();
-        (ListenerControl { changes, addresses: Mutex::new(addresses) }, receiver)
+        let control = ListenerControl { changes, addresses: Mutex::new(addresses), state: Mutex::default() };
+        (control, receiver)
+    }
+
+    /// What it listens on now.
+    pub fn state(&self) -> ListenerState {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// It listens on this from now on.
+    pub(super) fn set_state(&self, state: ListenerState) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
     /// Binds what is new in a configuration. Needs a tokio runtime.

@@ -1,10 +1,9 @@
 //! `whelk reload`: tells the running server to read its configuration again.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::outcome::{Failure, failed, print, wrong};
-use super::plugin::running_state;
+use super::ServerArguments;
+use crate::cli::outcome::{Failure, failed, print, wrong};
 use crate::server::control::{self, Unanswered};
 use crate::server::reload::{NeedsRestart, RELOAD, RELOAD_TIME, ReloadOutcome};
 
@@ -13,9 +12,9 @@ const ANSWER_TIME: Duration = RELOAD_TIME.saturating_add(Duration::from_secs(30)
 /// The exit status when everything takes effect except what needs a restart.
 const RESTART: u8 = 3;
 
-pub(super) fn reload(config: Option<&Path>, state: Option<PathBuf>) -> Result<(), Failure> {
-    let is_of_file = config.is_some() && state.is_none();
-    let folder = running_state(config, state)?;
+pub(in crate::cli) fn reload(server: &ServerArguments) -> Result<(), Failure> {
+    let is_of_file = server.config.is_some();
+    let folder = server.folder()?;
     let answer = control::ask_within(&folder, RELOAD, ANSWER_TIME);
     let answer = answer.map_err(|unanswered| {
         let hint = match unanswered {
@@ -25,8 +24,7 @@ pub(super) fn reload(config: Option<&Path>, state: Option<PathBuf>) -> Result<()
         };
         failed(unanswered.reason(&folder) + hint)
     })?;
-    let unknown =
-        |error| failed(format!("{}: an answer that this whelk does not understand: {error}", folder.display()));
+    let unknown = |error| failed(control::not_understood(&folder, &error));
     match serde_json::from_value(answer).map_err(unknown)? {
         ReloadOutcome::Refused(problems) => Err(wrong(problems)),
         ReloadOutcome::Failed(reason) => Err(failed(reason)),

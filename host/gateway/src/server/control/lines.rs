@@ -1,0 +1,64 @@
+//! The answer to one request as it is sent: one object a line.
+
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::io::AsyncWriteExt;
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+
+/// How many bytes are collected before they are sent.
+const PIECE: usize = 32 << 10;
+
+/// Sends the lines of one answer. Memory is bounded by a piece and the longest line.
+pub(crate) struct AnswerLines {
+    stream: OwnedWriteHalf,
+    /// How long the client may take for a piece.
+    time: Duration,
+    collected: Vec<u8>,
+    /// The place among those who ask, or who watch.
+    place: OwnedSemaphorePermit,
+}
+
+impl AnswerLines {
+    pub(super) fn new(stream: OwnedWriteHalf, time: Duration, place: OwnedSemaphorePermit) -> AnswerLines {
+        AnswerLines { stream, time, collected: Vec::new(), place }
+    }
+
+    /// The client may take as long as it likes from now on, and keeps this place instead of one among those who ask.
+    pub(super) fn take_all_the_time(&mut self, place: OwnedSemaphorePermit) {
+        (self.time, self.place) = (Duration::MAX, place);
+    }
+
+    /// Adds a line, which is sent when there are enough of them, or by [`flush`](Self::flush).
+    ///
+    /// # Errors
+    /// The client has gone, or takes nothing.
+    pub(crate) async fn add(&mut self, line: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut self.collected, line)?;
+        self.collected.push(b'\n');
+        if self.collected.len() >= PIECE { self.flush().await } else { Ok(()) }
+    }
+
+    /// Sends what was added.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub(crate) async fn flush(&mut self) -> io::Result<()> {
+        let sent = timeout(self.time, self.stream.write_all(&self.collected)).await;
+        self.collected.clear();
+        sent.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
+    }
+
+    /// Sends the last line.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub(crate) async fn send_last(&mut self, line: &impl Serialize) -> io::Result<()> {
+        self.add(line).await?;
+        self.flush().await?;
+        self.stream.shutdown().await
+    }
+}

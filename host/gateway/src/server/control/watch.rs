@@ -1,0 +1,210 @@
+//! The request `watch`: the output of one session as it is sent to its client, for reading only.
+//!
+//! The first line is `{"session": …, "size": …}`, with the entry of the session as in `sessions` and the size of its
+//! terminal. Then each line has one of these: `output_hex` (bytes that were sent, in hexadecimal digits), `size`
+//! (columns and rows from now on), `lost` (so many bytes are left out here: they came faster than they were read). The
+//! last is `{"done": {"exit": …}}`.
+//!
+//! A session that is watched is never slowed: see `observe/tap.rs`. What one who watches gets is bounded in rate, too,
+//! so that a flood costs a copy in memory and little more.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+use whelk_runtime::WindowSize;
+
+use super::lines::AnswerLines;
+use super::session_id::SessionId;
+use super::sessions::SessionEntry;
+use super::watch_buffer::{WatchBuffer, Watched};
+use super::{AskedRequest, Requests, error};
+use crate::observe::event::{SessionEvent, emit};
+use crate::server::connection_table::ConnectionTable;
+
+/// The request.
+pub const WATCH: &str = "watch";
+/// How many may watch at once.
+const MOST_WATCHING: usize = 32;
+/// How long output is collected before it is sent: with the size of the buffer at most 5 MiB in a second.
+const COLLECT: Duration = Duration::from_millis(50);
+/// Most bytes of output in a line.
+const LINE: usize = 16 << 10;
+
+/// Which session is watched.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WatchRequest {
+    /// Its name, or that of its connection if that has no other.
+    pub id: String,
+}
+
+/// A line of the answer but the last.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WatchLine {
+    /// The session, in the first line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionEntry>,
+    /// The size of its terminal from now on. Without one in the first line it has no terminal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<TerminalSize>,
+    /// Bytes that were sent to the client, in hexadecimal digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_hex: Option<String>,
+    /// So many bytes are left out here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost: Option<u64>,
+}
+
+/// The size of a terminal in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TerminalSize {
+    /// Characters in a line.
+    pub columns: u32,
+    /// Lines.
+    pub rows: u32,
+}
+
+impl From<WindowSize> for TerminalSize {
+    fn from(size: WindowSize) -> TerminalSize {
+        TerminalSize { columns: size.columns, rows: size.rows }
+    }
+}
+
+impl Requests {
+    /// With the request [`WATCH`].
+    #[must_use]
+    pub fn with_watch(self, table: &Arc<ConnectionTable>) -> Requests {
+        let (table, places) = (Arc::clone(table), Arc::new(Semaphore::new(MOST_WATCHING)));
+        self.with_lines(WATCH, move |asked, lines| answer(asked, lines, Arc::clone(&table), Arc::clone(&places)))
+    }
+}
+
+async fn answer(asked: AskedRequest, mut lines: AnswerLines, table: Arc<ConnectionTable>, places: Arc<Semaphore>) {
+    let found = asked.parse::<WatchRequest>().and_then(|request| find(&request, &table));
+    let place = places.try_acquire_owned().map_err(|_| format!("{MOST_WATCHING} are watching already"));
+    let sent = match (found, place) {
+        (Ok((connection, session)), Ok(place)) => {
+            lines.take_all_the_time(place);
+            watch(asked.uid, &mut lines, &table, connection, session).await
+        }
+        (Err(reason), _) | (_, Err(reason)) => lines.send_last(&error(&reason)).await,
+    };
+    // An error means that the client has gone.
+    let _ = sent;
+}
+
+/// The connection and the number of the session that is asked for.
+fn find(request: &WatchRequest, table: &ConnectionTable) -> Result<(u64, u64), String> {
+    let id: SessionId = request.id.parse()?;
+    let there: Vec<u64> = table.handles(id.connection).into_iter().map(|(number, _)| number).collect();
+    match (id.session, &there[..]) {
+        _ if !id.is_of_this_run() => Err(format!("{id}: that is of another run of the server")),
+        (Some(session), _) if there.contains(&session) => Ok((id.connection, session)),
+        (None, [only]) => Ok((id.connection, *only)),
+        (None, [_, _, ..]) => Err(format!("{id}: the connection has several sessions: see `whelk sessions`")),
+        _ => Err(format!("{id}: there is no such session")),
+    }
+}
+
+/// Says in the log and in the audit that somebody watches a session, and no longer does.
+struct Watching {
+    connection: u64,
+    channel: u32,
+    session: u64,
+    uid: u32,
+    lost: u64,
+}
+
+impl Watching {
+    fn begin(connection: u64, channel: u32, session: u64, uid: u32) -> Watching {
+        emit(SessionEvent::WatchBegan { connection, channel, session, uid });
+        Watching { connection, channel, session, uid, lost: 0 }
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let Watching { connection, channel, session, uid, lost } = *self;
+        emit(SessionEvent::WatchEnded { connection, channel, session, uid, lost });
+    }
+}
+
+async fn watch(
+    uid: u32,
+    lines: &mut AnswerLines,
+    table: &ConnectionTable,
+    connection: u64,
+    session: u64,
+) -> io::Result<()> {
+    let gone = || error(&format!("{connection}.{session}: the session has just ended"));
+    let Some((info, point)) = table.tap_point(connection, session) else {
+        return lines.send_last(&gone()).await;
+    };
+    let Some(shown) = info.sessions.iter().find(|shown| shown.number == session) else {
+        return lines.send_last(&gone()).await;
+    };
+    // Before the first byte is seen.
+    let mut watching = Watching::begin(connection, shown.channel, session, uid);
+    let buffer = Arc::new(WatchBuffer::default());
+    let (_attached, size) = point.attach(Arc::clone(&buffer) as _);
+    let entry = SessionEntry::of(&info, shown);
+    lines.add(&WatchLine { session: Some(entry), size: size.map(Into::into), ..WatchLine::default() }).await?;
+    lines.flush().await?;
+    loop {
+        buffer.changed().await;
+        for watched in buffer.take() {
+            let line = match watched {
+                Watched::Lost(lost) => {
+                    watching.lost += lost;
+                    WatchLine { lost: Some(lost), ..WatchLine::default() }
+                }
+                Watched::Resized(size) => WatchLine { size: Some(size.into()), ..WatchLine::default() },
+                Watched::Output(bytes) => {
+                    for bytes in bytes.chunks(LINE) {
+                        lines.add(&WatchLine { output_hex: Some(hex(bytes)), ..WatchLine::default() }).await?;
+                    }
+                    continue;
+                }
+                Watched::Ended(exit) => return lines.send_last(&json!({ "done": { "exit": exit } })).await,
+            };
+            lines.add(&line).await?;
+        }
+        lines.flush().await?;
+        sleep(COLLECT).await;
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]).collect()
+}
+
+/// The bytes of [`WatchLine::output_hex`]. None if it has something else.
+#[must_use]
+pub fn unhex(digits: &str) -> Option<Vec<u8>> {
+    let value = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+    let byte = |[high, low]: &[u8; 2]| Some(value(*high)? << 4 | value(*low)?);
+    if rest.is_empty() { pairs.iter().map(byte).collect() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_and_their_digits_are_each_others() {
+        let all: Vec<u8> = (0..=255).collect();
+        assert_eq!(unhex(&hex(&all)), Some(all));
+        assert_eq!((hex(b"\x1b[m"), unhex("")), ("1b5b6d".to_owned(), Some(Vec::new())));
+        for wrong in ["1", "1b5", "xy", "1 ", "é"] {
+            assert_eq!(unhex(wrong), None, "{wrong}");
+        }
+    }
+}
