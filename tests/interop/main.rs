@@ -53,3 +53,4 @@ mod terminal;
 mod transfer;
 mod utilities;
 mod violation;
+mod watched;
