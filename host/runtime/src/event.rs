@@ -432,6 +432,14 @@ events! {
             generation: u32,
             error: &'a str,
         }
+        /// Processes have not ended ten seconds after SIGKILL: the host works for them, such as on a disk that does not
+        /// answer. Their session ends without them. They count for their tenant until they are gone.
+        ProcessLeft("process_left", ERROR, "whelk_runtime::session", "processes do not end") {
+            connection: Option<u64>,
+            channel: u32,
+            tenant: &'a str,
+            processes: &'a str,
+        }
         /// The host panicked while it dropped a process: some of its memory may stay taken.
         ProcessDropFailed(
             "process_drop_failed", ERROR, "whelk_runtime::engine::reaper", "an instance was let go only in part"

@@ -181,7 +181,7 @@ impl Session {
 
     /// Ends the session at any point, after a timeout or a panic: no process is entered again.
     async fn abort(&mut self, error: Error, half: &SessionHalf) {
-        self.children.kill().await;
+        self.children.kill(&self.facts, self.tenant.name()).await;
         // Whether there is a terminal is not known any more; one more return harms nobody.
         half.shared().host_line(&error.for_client(), true);
         half.shared().abort(error.exit());
@@ -417,7 +417,7 @@ impl Session {
         half.shared().hand_over();
         let hand_over = process.take_hand_over();
         process.end().await;
-        self.children.end(self.tenant.limits().grace).await;
+        self.children.end(self.tenant.limits().grace, &self.facts, self.tenant.name()).await;
         hand_over
     }
 

@@ -190,9 +190,9 @@ impl ProcessEntry {
         self.table.abandon(self.id);
     }
 
-    /// Another program takes its place, which ignores these signals.
-    pub(crate) fn replaced(&self, ignored: SignalSet) {
-        self.table.replaced(self.id, ignored);
+    /// Another program of this name takes its place, which ignores these signals.
+    pub(crate) fn replaced(&self, program: Arc<str>, ignored: SignalSet) {
+        self.table.replaced(self.id, program, ignored);
     }
 
     /// Its instance is gone.

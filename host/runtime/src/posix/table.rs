@@ -67,8 +67,10 @@ pub(crate) struct Identity {
 }
 
 /// A process to be added.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct NewProcess {
+    /// The name of its program.
+    pub(crate) program: Arc<str>,
     pub(crate) group: GroupChoice,
     pub(crate) ignored: SignalSet,
     /// Processes of the session beyond which there is none more.
@@ -107,7 +109,7 @@ impl fmt::Debug for ProcessTable {
 impl ProcessTable {
     /// The table of a session with its first process. `depth`: how many ancestors a process may have.
     pub(crate) fn new(depth: u32) -> Self {
-        let first = Record::new(FIRST, 0, FIRST, 0);
+        let first = Record::new(FIRST, 0, FIRST, 0, Arc::default());
         let processes = Processes {
             records: vec![first],
             last: FIRST,
@@ -167,10 +169,11 @@ impl ProcessTable {
         }
     }
 
-    /// Another program takes the place of this one: it catches nothing, and ignores these.
-    pub(super) fn replaced(&self, id: u32, ignored: SignalSet) {
+    /// Another program of this name takes the place of this one: it catches nothing, and ignores these.
+    pub(super) fn replaced(&self, id: u32, program: Arc<str>, ignored: SignalSet) {
         self.change(|processes| {
             if let Some(record) = processes.find_mut(id) {
+                record.program = program;
                 record.ignored = ignored.catchable();
                 record.caught = SignalSet::default();
                 while record.take_pending().is_some() {}
@@ -271,6 +274,14 @@ impl ProcessTable {
         })
     }
 
+    /// Number and program of each that lives, the first left out: `2 (cat)`.
+    pub(crate) fn others(&self) -> Vec<String> {
+        self.change(|processes| {
+            let others = processes.records.iter().filter(|record| record.id != FIRST && record.is_live());
+            others.map(|record| format!("{} ({})", record.id, record.program)).collect()
+        })
+    }
+
     /// How many processes live.
     pub(crate) fn live(&self) -> usize {
         self.change(|processes| processes.records.iter().filter(|record| record.is_live()).count())
@@ -367,7 +378,7 @@ impl Processes {
             GroupChoice::Join(group) => group,
         };
         self.last = id;
-        let mut record = Record::new(id, parent, group, depth);
+        let mut record = Record::new(id, parent, group, depth, new.program);
         record.ignored = new.ignored.catchable();
         let flags = Arc::clone(&record.flags);
         self.records.push(record);

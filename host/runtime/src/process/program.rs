@@ -218,7 +218,7 @@ impl Program<'_> {
             }
             // Another program takes its place in the session.
             trial.passed();
-            events.process.replaced(next.ignored);
+            events.process.replaced(next.trial.plugin().shared_name(), next.ignored);
             let MadeProgram { guest: other, functions: run, trial: of_other, presence: its, start, .. } = *next;
             std::mem::replace(guest, other).reap().await;
             (*functions, *trial, *presence) = (run, of_other, its);

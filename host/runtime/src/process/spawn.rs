@@ -74,7 +74,8 @@ async fn start(session: Arc<SessionSpawner>, parent: SpawnParent, what: NewProgr
     let found = session.find(&parent, &what).await?;
     let place = ProcessPlace::take(&session.tenant)?;
     let most = count(session.tenant.limits().processes).min(what.most_processes.unwrap_or(usize::MAX));
-    let (process, handle) = parent.process.add_child(NewProcess { group, ignored: what.ignored, most })?;
+    let (program, ignored) = (found.plugin.shared_name(), what.ignored);
+    let (process, handle) = parent.process.add_child(NewProcess { program, group, ignored, most })?;
     let process = Arc::new(process);
     let usage = Arc::new(ProcessUsage::of(&session.usage));
     let order = Order::new(found, parent, what, Arc::clone(&process), usage);

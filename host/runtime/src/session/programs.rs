@@ -44,7 +44,7 @@ impl Session {
         if matches!(how, ProcessEnd::Finished(_)) && !terminal {
             self.children.end_by_themselves(grace).await;
         }
-        self.children.end(grace).await;
+        self.children.end(grace, &self.facts, self.tenant.name()).await;
         match how {
             ProcessEnd::Finished(exit) => pipes.exit(exit, Some(Ending::Finished)),
             ProcessEnd::HungUp(why) => {

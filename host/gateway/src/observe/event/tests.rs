@@ -84,6 +84,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("plugin", "the name of a plugin"),
     ("plugins", "how many plugins are served"),
     ("principal", "the account of a user; in `login_succeeded` only if it has another name"),
+    ("processes", "number and program of the first eight processes, and how many more there are"),
     ("read", "how many bytes a plugin read from a file until it was closed"),
     ("reason", "why, in words"),
     ("received", "how many bytes were read from the client"),

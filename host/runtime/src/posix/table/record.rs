@@ -54,6 +54,8 @@ pub(crate) struct ProcessTimes {
 /// One process, as the table has it.
 pub(super) struct Record {
     pub(super) id: u32,
+    /// The name of its program; none of the first process.
+    pub(super) program: Arc<str>,
     /// 0 of the first process; 1 after the parent has ended.
     pub(super) parent: u32,
     /// Its parent has ended, so that for its group it has none in the session (POSIX: the parent is `init`).
@@ -80,9 +82,10 @@ pub(super) struct Record {
 
 impl Record {
     /// A process that runs, and ignores and catches nothing.
-    pub(super) fn new(id: u32, parent: u32, group: u32, depth: u32) -> Self {
+    pub(super) fn new(id: u32, parent: u32, group: u32, depth: u32, program: Arc<str>) -> Self {
         Self {
             id,
+            program,
             parent,
             is_adopted: false,
             group,

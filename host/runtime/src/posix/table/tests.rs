@@ -15,7 +15,7 @@ fn session() -> (Arc<ProcessTable>, ProcessEntry) {
 }
 
 fn new(group: GroupChoice) -> NewProcess {
-    NewProcess { group, ignored: SignalSet::default(), most: 64 }
+    NewProcess { program: "cat".into(), group, ignored: SignalSet::default(), most: 64 }
 }
 
 fn child(parent: &ProcessEntry, group: GroupChoice) -> (ProcessEntry, ChildHandle) {
@@ -129,14 +129,14 @@ fn nobody_waits_for_a_child_that_was_dropped() {
 fn there_are_only_so_many_processes_with_those_that_nobody_waited_for_and_only_so_many_generations() {
     let table = Arc::new(ProcessTable::new(2));
     let first = ProcessEntry::first(&table);
-    let few = NewProcess { most: 3, ..new(GroupChoice::Inherit) };
-    let (a, of_a) = first.add_child(few).unwrap();
-    let (b, _of_b) = a.add_child(few).unwrap();
-    assert_eq!(first.add_child(few).err(), Some(Errno::TooManyProcesses));
+    let few = || NewProcess { most: 3, ..new(GroupChoice::Inherit) };
+    let (a, of_a) = first.add_child(few()).unwrap();
+    let (b, _of_b) = a.add_child(few()).unwrap();
+    assert_eq!(first.add_child(few()).err(), Some(Errno::TooManyProcesses));
     end(&a, 0);
-    assert_eq!(first.add_child(few).err(), Some(Errno::TooManyProcesses));
+    assert_eq!(first.add_child(few()).err(), Some(Errno::TooManyProcesses));
     assert!(of_a.take_change().is_some());
-    let (_c, _of_c) = first.add_child(few).unwrap();
+    let (_c, _of_c) = first.add_child(few()).unwrap();
     assert_eq!(b.add_child(new(GroupChoice::Inherit)).err(), Some(Errno::TooManyProcesses), "the third generation");
     table.close(Hup);
     assert_eq!(first.add_child(new(GroupChoice::Inherit)).err(), Some(Errno::TooManyProcesses));
@@ -178,7 +178,7 @@ fn signals_are_ignored_caught_or_do_what_they_do_by_default() {
     assert_eq!((b.disposition(Hup), b.disposition(Kill)), (Disposition::Ignore, Disposition::Default));
     b.catch_only([Int].into_iter().collect());
     kill(&first, b.id(), Int);
-    b.replaced([Term, Kill, Stop].into_iter().collect());
+    b.replaced("sed".into(), [Term, Kill, Stop].into_iter().collect());
     assert_eq!([Kill, Stop].map(|signal| b.disposition(signal)), [Disposition::Default; 2]);
     assert!(!b.is_interrupted());
     assert_eq!([Int, Term, Hup].map(|signal| b.disposition(signal)), {

@@ -85,7 +85,7 @@ async fn live(session: &SessionSpawner, program: &mut MadeProgram, process: &Arc
             Ran::Replaced(next) => {
                 program.trial.passed();
                 io.descriptors().close_all();
-                process.replaced(next.ignored);
+                process.replaced(next.trial.plugin().shared_name(), next.ignored);
                 std::mem::replace(program, *next).guest.reap().await;
                 continue;
             }
