@@ -50,6 +50,11 @@ impl Charges {
         &self.usage
     }
 
+    /// Charges more, so that the charge is of at least this many bytes. False if that is not possible.
+    pub(super) fn grow(&self, charge: &mut Charge, bytes: usize) -> bool {
+        charge.grow(bytes).map_err(|total| self.log.log_exhausted(total)).is_ok()
+    }
+
     /// Charges this many bytes of buffers, for as long as they may exist.
     pub(super) fn memory(&self, bytes: usize) -> Option<Charge> {
         Charge::take(self.log.tenant().budget(), &self.totals, bytes)

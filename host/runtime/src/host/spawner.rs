@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use crate::host::terminal::Terminal;
 use crate::host::wasi::descriptors::ProcessIo;
 use crate::host::wasi::files::ProgramFiles;
+use crate::limits::budget::Charge;
 use crate::limits::usage::ProcessUsage;
 use crate::posix::process::{ChildHandle, ProcessEntry};
 use crate::posix::signal::SignalSet;
@@ -54,6 +55,8 @@ pub(crate) struct NewProgram {
     pub(crate) foreground: bool,
     pub(crate) ignored: SignalSet,
     pub(crate) limits: ProcessLimits,
+    /// For arguments and environment, until the program has them.
+    pub(crate) charge: Charge,
     /// Processes of the session beyond which the one that asks starts no more.
     pub(crate) most_processes: Option<usize>,
 }

@@ -70,18 +70,18 @@ pub(crate) struct ProgramStart {
     pub(crate) descriptors: Arc<Descriptors>,
     /// The largest file that it may write, in bytes.
     pub(crate) file_limit: Option<u64>,
+    /// For arguments and environment, if they were charged before.
+    pub(crate) charge: Option<Charge>,
 }
 
 /// Bytes that a string takes in the host beside its text: itself, and what the allocator takes for it.
 const STRING: usize = 2 * size_of::<String>();
 
-impl ProgramStart {
-    /// Bytes that arguments and environment take in the host.
-    fn bytes(&self) -> usize {
-        let text = |text: &String| text.len() + STRING;
-        let arguments: usize = self.arguments.iter().map(text).sum();
-        arguments + self.environment.iter().map(|(name, value)| text(name) + text(value)).sum::<usize>()
-    }
+/// Bytes that arguments and environment take in the host.
+pub(in crate::host) fn start_bytes(arguments: &[String], environment: &[(String, String)]) -> usize {
+    let text = |text: &String| text.len() + STRING;
+    let arguments: usize = arguments.iter().map(text).sum();
+    arguments + environment.iter().map(|(name, value)| text(name) + text(value)).sum::<usize>()
 }
 
 impl Wasi {
@@ -110,7 +110,11 @@ impl Wasi {
     /// Gives a program its arguments, its environment and its standard streams. False if the tenant has no memory left
     /// to keep them in.
     pub(super) fn begin_program(&mut self, start: ProgramStart, io: &Arc<ProcessIo>, charges: &Charges) -> bool {
-        let Some(charge) = charges.memory(start.bytes()) else { return false };
+        let Some(mut charge) = start.charge.or_else(|| charges.memory(0)) else { return false };
+        // A script has more arguments than were asked for.
+        if !charges.grow(&mut charge, start_bytes(&start.arguments, &start.environment)) {
+            return false;
+        }
         let io = || Arc::clone(io);
         let mut context = context(charges.log());
         context

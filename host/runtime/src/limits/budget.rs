@@ -335,6 +335,14 @@ impl Charge {
         take_memory(budget, totals, bytes)?;
         Ok(Self { budget: Arc::clone(budget), totals: Arc::clone(totals), bytes })
     }
+
+    /// Charges more, so that it is at least this many bytes: all of that or nothing.
+    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Total> {
+        let more = bytes.saturating_sub(self.bytes);
+        take_memory(&self.budget, &self.totals, more)?;
+        self.bytes += more;
+        Ok(())
+    }
 }
 
 impl Drop for Charge {

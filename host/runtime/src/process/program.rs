@@ -278,7 +278,14 @@ fn begin(
     .environment();
     let most = state.most_files();
     let descriptors = Arc::new(Descriptors::of_session(state.channel.has_terminal(), most));
-    let start = ProgramStart { arguments, environment, directory: HOME.to_owned(), descriptors, file_limit: None };
+    let start = ProgramStart {
+        arguments,
+        environment,
+        directory: HOME.to_owned(),
+        descriptors,
+        file_limit: None,
+        charge: None,
+    };
     let io = state.begin_program(start)?;
     let process = Arc::clone(state.process.as_ref()?);
     if io.streams().has_terminal() {

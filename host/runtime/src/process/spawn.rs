@@ -63,7 +63,7 @@ impl Spawner for SharedSpawner {
     }
 }
 
-async fn start(session: Arc<SessionSpawner>, parent: SpawnParent, what: NewProgram) -> Result<ChildHandle, Errno> {
+async fn start(session: Arc<SessionSpawner>, parent: SpawnParent, mut what: NewProgram) -> Result<ChildHandle, Errno> {
     let (group, foreground) = (what.group, what.foreground);
     if foreground {
         if parent.process.identity().foreground.is_none() {
@@ -71,7 +71,7 @@ async fn start(session: Arc<SessionSpawner>, parent: SpawnParent, what: NewProgr
         }
         parent.process.may_change_terminal().await?;
     }
-    let found = session.find(&parent, &what).await?;
+    let found = session.find(&parent, &mut what).await?;
     let place = ProcessPlace::take(&session.tenant)?;
     let most = count(session.tenant.limits().processes).min(what.most_processes.unwrap_or(usize::MAX));
     let (program, ignored) = (found.plugin.shared_name(), what.ignored);
@@ -103,8 +103,12 @@ async fn start(session: Arc<SessionSpawner>, parent: SpawnParent, what: NewProgr
     told.await.unwrap_or(Err(Errno::Io)).map(|()| handle)
 }
 
-async fn replace(session: Arc<SessionSpawner>, parent: SpawnParent, what: NewProgram) -> Result<Replacement, Errno> {
-    let found = session.find(&parent, &what).await?;
+async fn replace(
+    session: Arc<SessionSpawner>,
+    parent: SpawnParent,
+    mut what: NewProgram,
+) -> Result<Replacement, Errno> {
+    let found = session.find(&parent, &mut what).await?;
     let (process, usage) = (Arc::clone(&parent.process), Arc::clone(&parent.usage));
     let order = Order::new(found, parent, what, process, usage);
     let (mut tell, told) = oneshot::channel();
@@ -123,15 +127,16 @@ async fn replace(session: Arc<SessionSpawner>, parent: SpawnParent, what: NewPro
 }
 
 impl SessionSpawner {
-    /// The program that is asked for. The directory is looked at first, as where chdir(2) comes before execve(2).
-    async fn find(&self, parent: &SpawnParent, what: &NewProgram) -> Result<Executable, Errno> {
+    /// The program that is asked for, which takes its arguments. The directory is looked at first, as where chdir(2)
+    /// comes before execve(2).
+    async fn find(&self, parent: &SpawnParent, what: &mut NewProgram) -> Result<Executable, Errno> {
         if let Some(files) = &parent.files {
             files.check_directory(&what.directory).await?;
         }
         let wait = CompileWait { process: &parent.process, io: Some(&parent.io) };
         let (plugins, tenant, files) = (&*self.plugins, &*self.tenant, parent.files.as_ref());
         let programs = Programs { plugins, tenant, files, wait: Some(wait) };
-        programs.find(&what.program, what.arguments.clone(), &what.directory).await
+        programs.find(&what.program, std::mem::take(&mut what.arguments), &what.directory).await
     }
 }
 
@@ -149,6 +154,7 @@ impl Order {
             directory: what.directory,
             descriptors: what.descriptors,
             file_limit: what.limits.file_size,
+            charge: Some(what.charge),
         };
         let SpawnParent { terminal, pty, .. } = parent;
         let (ignored, limits) = (what.ignored, what.limits);

@@ -8,6 +8,7 @@ mod log;
 mod shell;
 mod table;
 
+mod arguments;
 mod authenticator;
 mod charges;
 mod connection;

@@ -10,7 +10,7 @@ use crate::guests::{self, FixedPlugins};
 use crate::program::{command, signal};
 use crate::session::pty;
 
-fn program() -> Arc<Plugin> {
+pub(crate) fn program() -> Arc<Plugin> {
     static PROGRAM: OnceLock<Arc<Plugin>> = OnceLock::new();
     let load = || Plugin::load(guests::engine(), "processes", &guests::wasm("processes")).unwrap();
     Arc::clone(PROGRAM.get_or_init(load))

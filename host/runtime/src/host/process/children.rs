@@ -13,6 +13,7 @@ use super::bindings::wit;
 use super::handle::ChildResource;
 use crate::host::State;
 use crate::host::spawner::{NewProgram, Replaced};
+use crate::host::wasi::start_bytes;
 use crate::limits::count;
 use crate::posix::process::{ChildHandle, ProcessChange, ProcessEnding, ProcessEntry};
 use crate::posix::signal::{Signal, SignalSet};
@@ -117,6 +118,8 @@ fn request(store: &mut Context<'_>, what: wit::Request) -> wasmtime::Result<Resu
     if bytes > ARGUMENTS {
         return Ok(Err(Errno::TooBig));
     }
+    // They wait here until the program is found and made, which may take long.
+    let Some(charge) = store.data().charges.memory(start_bytes(&argv, &env)) else { return Ok(Err(Errno::NoMemory)) };
     let has_nul = texts.chain([&program, &cwd]).any(|text| text.contains('\0'));
     let has_bad_name = env.iter().any(|(name, _)| name.is_empty() || name.contains('='));
     let ignored: Option<SignalSet> = ignored.iter().map(|name| Signal::from_name(name)).collect();
@@ -134,6 +137,7 @@ fn request(store: &mut Context<'_>, what: wit::Request) -> wasmtime::Result<Resu
         foreground,
         ignored,
         limits,
+        charge,
         most_processes: parent.processes,
     }))
 }

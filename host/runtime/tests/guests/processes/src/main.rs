@@ -41,6 +41,8 @@ struct Had {
     foreground: bool,
     ignored: Vec<String>,
     limits: Option<Limits>,
+    /// Bytes of an argument behind the others.
+    padding: usize,
 }
 
 fn main() {
@@ -218,6 +220,7 @@ impl Had {
             "with-ignored" => self.ignored = rest.split(' ').map(str::to_owned).collect(),
             "with-memory" => self.limits = Some(Limits { memory_kib: rest.parse().ok(), ..NONE }),
             "with-cpu" => self.limits = Some(Limits { cpu_ms: rest.parse().ok(), ..NONE }),
+            "with-bytes" => self.padding = rest.parse().unwrap(),
             "with-processes" => self.limits = Some(Limits { processes: rest.parse().ok(), ..NONE }),
             "spawn" => {
                 let started = self.spawn("processes", &[unnested(actions)], None);
@@ -383,9 +386,13 @@ impl Had {
     }
 
     fn request<'f>(&mut self, program: &str, actions: &[String], more: &[(u32, &'f Fd)]) -> RequestParts<'f> {
+        let padding = match std::mem::take(&mut self.padding) {
+            0 => None,
+            bytes => Some(format!("print {}", "x".repeat(bytes))),
+        };
         RequestParts {
             program: program.to_owned(),
-            argv: [program.to_owned()].into_iter().chain(actions.iter().cloned()).collect(),
+            argv: [program.to_owned()].into_iter().chain(actions.iter().cloned()).chain(padding).collect(),
             more: more.to_vec(),
             group: self.group.take().unwrap_or(GroupChoice::Inherit),
             foreground: std::mem::take(&mut self.foreground),
