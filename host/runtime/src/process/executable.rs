@@ -140,9 +140,9 @@ impl Programs<'_> {
         let most = self.plugins.component_limit().ok_or(Errno::Access)?;
         let ProgramBytes { bytes, digest, charge } = opened.read(most).await?;
         let name = path.rsplit('/').next().unwrap_or(path);
-        let found = self.waited(name, self.plugins.component(name, Source::with_digest(bytes, digest))).await;
-        // The bytes are charged until they are compiled, or nobody waits for that any more.
-        drop(charge);
+        // The bytes are charged for as long as they are there, also when nobody waits for the program any more.
+        let file = Source::charged(bytes, digest, charge);
+        let found = self.waited(name, self.plugins.component(name, file)).await;
         self.checked(found?)
     }
 

@@ -41,6 +41,8 @@ fn plugin(name: &str, wasm: &[u8]) -> Arc<Plugin> {
 struct Table {
     programs: BTreeMap<&'static str, Lookup>,
     component_limit: Option<usize>,
+    /// The last component that was asked for, which is still compiled.
+    compiled: Mutex<Option<Source>>,
     /// The components that were asked for.
     asked: Mutex<Vec<(String, [u8; 32], usize)>>,
 }
@@ -61,6 +63,7 @@ impl Plugins for Table {
     fn component<'a>(&'a self, name: &'a str, file: Source) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>> {
         let found = Lookup::Found(plugin(name, &program("")));
         self.asked.lock().unwrap().push((name.to_owned(), *file.digest(), file.size()));
+        *self.compiled.lock().unwrap() = Some(file);
         Box::pin(ready(found))
     }
 }
@@ -320,6 +323,10 @@ async fn a_component_by_path_is_read_whole_where_its_tenant_may_deploy() {
         let asked = std::mem::take(&mut *place.table.asked.lock().unwrap());
         let digest = *Source::new(wasm.clone()).digest();
         assert_eq!(asked, [("tool.wasm".to_owned(), digest, wasm.len())], "{program}");
+        // Nobody waits for it any more, and its bytes are still there.
+        assert_eq!(place.tenant.memory(), wasm.len());
+        *place.table.compiled.lock().unwrap() = None;
+        assert_eq!(place.tenant.memory(), 0);
     }
     place.table.component_limit = Some(wasm.len() - 1);
     assert_eq!(place.fails("/a/tool.wasm").await, Errno::NoExecutable);

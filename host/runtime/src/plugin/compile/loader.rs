@@ -10,6 +10,7 @@ use wasmtime::component::Component;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::event::{LogEvent, emit};
+use crate::limits::budget::Charge;
 use crate::plugin::compile::cache::Cache;
 use crate::plugin::compile::requirements::{InstanceLimits, check_component};
 use crate::plugin::compile::slots::CompileSlots;
@@ -31,6 +32,8 @@ pub struct Loader {
 pub struct Source {
     wasm: Vec<u8>,
     digest: [u8; 32],
+    /// For the bytes, if they are a tenant's.
+    _charge: Option<Charge>,
 }
 
 /// The owner and the limits of a load.
@@ -48,12 +51,12 @@ impl Source {
     /// Computes the digest, which takes a moment.
     #[must_use]
     pub fn new(wasm: Vec<u8>) -> Self {
-        Self { digest: Sha256::digest(&wasm).into(), wasm }
+        Self { digest: Sha256::digest(&wasm).into(), wasm, _charge: None }
     }
 
-    /// The same with the digest of the bytes, which is known.
-    pub(crate) fn with_digest(wasm: Vec<u8>, digest: [u8; 32]) -> Self {
-        Self { wasm, digest }
+    /// The same with the digest of the bytes, which is known, and with what is charged for them.
+    pub(crate) fn charged(wasm: Vec<u8>, digest: [u8; 32], charge: Charge) -> Self {
+        Self { wasm, digest, _charge: Some(charge) }
     }
 
     /// SHA-256 of the bytes.
