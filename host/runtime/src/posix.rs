@@ -26,5 +26,5 @@ pub(crate) use description::{
 pub(crate) use descriptors::{Descriptors, NUMBERS};
 pub(crate) use errno::Errno;
 pub(crate) use limits::ProcessLimits;
-pub(crate) use pipe::{ATOMIC_WRITE, pipe};
+pub(crate) use pipe::{ATOMIC_WRITE, PipeMemory, pipe};
 pub(crate) use wakers::Wakers;

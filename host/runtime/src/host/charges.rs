@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use super::log::LogBook;
-use crate::limits::budget::{Charge, Totals};
+use crate::limits::budget::{Charge, Total, Totals};
 use crate::limits::descriptor::Descriptor;
 use crate::limits::usage::ProcessUsage;
+use crate::posix::PipeMemory;
 use crate::tenant::Tenant;
 
 /// Those of one session. A clone shares them.
@@ -60,5 +61,15 @@ impl Charges {
         Charge::take(self.log.tenant().budget(), &self.totals, bytes)
             .map_err(|total| self.log.log_exhausted(total))
             .ok()
+    }
+}
+
+impl PipeMemory for Charges {
+    fn charge(&self, bytes: usize) -> Result<Charge, Total> {
+        Charge::take(self.log.tenant().budget(), &self.totals, bytes)
+    }
+
+    fn refused(&self, total: Total) {
+        self.log.log_exhausted(total);
     }
 }

@@ -110,7 +110,8 @@ impl Descriptors {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::posix::{DescriptionKind, DescriptionTarget, pipe};
+    use crate::posix::pipe::tests::open as open_pipe;
+    use crate::posix::{DescriptionKind, DescriptionTarget};
 
     fn channel() -> Arc<OpenDescription> {
         Arc::new(OpenDescription::of_channel(ChannelStream::Input))
@@ -144,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_description_is_closed_when_no_number_of_any_process_leads_to_it() {
-        let (reader, writer) = pipe(|_| None);
+        let (reader, writer) = open_pipe();
         let place = Arc::new(());
         let end = Arc::new(OpenDescription::new(DescriptionTarget::Writer(writer), Arc::clone(&place)));
         let (one, other) = (Descriptors::default(), Descriptors::default());

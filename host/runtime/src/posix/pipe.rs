@@ -3,6 +3,11 @@
 //! There is no task behind a pipe. Whoever wants to wait registers its waker with a [`PipeWait`]; the other end wakes
 //! it only if it waits. Large writes are handed over without a copy, small ones are collected in one buffer, so that
 //! one read takes many of them.
+//!
+//! Decided 2026-11-30: a pipe of a tenant without memory holds one small write, which is charged from its beginning to
+//! its end, and its writer waits for its reader, as under Linux beyond `pipe-user-pages-soft` (pipe(7)). Refused: an
+//! error of the write, since programs know none there and lose data in the middle of a pipeline; a line for memory,
+//! since all who hold some may wait for that pipe.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,22 +18,29 @@ use bytes::{Bytes, BytesMut};
 
 use super::errno::Errno;
 use super::wakers::Wakers;
-use crate::limits::budget::Charge;
+use crate::limits::budget::{Charge, Total};
 
 /// How many bytes a pipe holds, as under Linux (pipe(7)).
 pub(crate) const CAPACITY: usize = 64 << 10;
 /// Writes of at most this many bytes are not split: `PIPE_BUF`.
 pub(crate) const ATOMIC_WRITE: usize = 4 << 10;
-/// Most bytes beyond the capacity: [`ATOMIC_WRITE`] of each of the processes that a session may have by default. Each
-/// may have been allowed that many when there was room for one.
-const EXCESS: usize = 64 * ATOMIC_WRITE;
+/// Most bytes that are held without a charge, while the tenant has no memory. Each of several streams may have been
+/// allowed [`ATOMIC_WRITE`] when there was room for one.
+const UNCHARGED: usize = 64 * ATOMIC_WRITE;
 /// Writes of at least this many bytes are queued as they are; shorter ones are copied behind each other.
 const LARGE: usize = 16 << 10;
 /// What is charged at a time: buffers grow by doubling.
 const CHARGED: usize = 2 * CAPACITY;
+/// What is charged for as long as there is the pipe: one small write.
+const KEPT: usize = 2 * ATOMIC_WRITE;
 
-/// Charges memory of the host for as long as the result is kept; `None`: there is none left.
-type TakeCharge = Box<dyn Fn(usize) -> Option<Charge> + Send + Sync>;
+/// Where a pipe has its memory from.
+pub(crate) trait PipeMemory: Send + Sync + 'static {
+    /// Charges so many bytes for as long as the result is kept. Called under a lock.
+    fn charge(&self, bytes: usize) -> Result<Charge, Total>;
+    /// A charge was refused. Called without a lock.
+    fn refused(&self, total: Total);
+}
 
 /// The end to read from. Dropping it breaks the pipe.
 pub(crate) struct PipeReader(Arc<Shared>);
@@ -38,7 +50,9 @@ pub(crate) struct PipeWriter(Arc<Shared>);
 
 struct Shared {
     state: Mutex<PipeState>,
-    charge: TakeCharge,
+    memory: Box<dyn PipeMemory>,
+    /// [`KEPT`]
+    _kept: Charge,
     /// The key of the next who waits.
     next_key: AtomicU64,
 }
@@ -50,8 +64,10 @@ struct PipeState {
     tail: BytesMut,
     /// Bytes in both.
     held: usize,
-    /// Those for the bytes, [`CHARGED`] each.
+    /// Those for the bytes, [`CHARGED`] each. None while a small write is all that there is.
     charges: Vec<Charge>,
+    /// A charge was refused since the pipe was empty.
+    is_short: bool,
     has_reader: bool,
     has_writer: bool,
     readers: Wakers,
@@ -64,23 +80,29 @@ pub(crate) struct PipeWait {
     key: u64,
 }
 
-/// Makes a pipe. Its bytes are charged with `charge` while it holds some.
-pub(crate) fn pipe(charge: impl Fn(usize) -> Option<Charge> + Send + Sync + 'static) -> (PipeReader, PipeWriter) {
+/// Makes a pipe. Its bytes are charged while it holds some.
+///
+/// # Errors
+/// What lacks memory for one small write.
+pub(crate) fn pipe(memory: impl PipeMemory) -> Result<(PipeReader, PipeWriter), Total> {
+    let kept = memory.charge(KEPT)?;
     let shared = Arc::new(Shared {
         state: Mutex::new(PipeState {
             chunks: VecDeque::new(),
             tail: BytesMut::new(),
             held: 0,
             charges: Vec::new(),
+            is_short: false,
             has_reader: true,
             has_writer: true,
             readers: Wakers::default(),
             writers: Wakers::default(),
         }),
-        charge: Box::new(charge),
+        memory: Box::new(memory),
+        _kept: kept,
         next_key: AtomicU64::new(0),
     });
-    (PipeReader(Arc::clone(&shared)), PipeWriter(shared))
+    Ok((PipeReader(Arc::clone(&shared)), PipeWriter(shared)))
 }
 
 impl PipeReader {
@@ -97,7 +119,11 @@ impl PipeReader {
             return Err(Errno::Again);
         }
         let bytes = state.take(most);
-        let charges = if state.held == 0 { std::mem::take(&mut state.charges) } else { Vec::new() };
+        let mut charges = Vec::new();
+        if state.held == 0 {
+            charges = std::mem::take(&mut state.charges);
+            state.is_short = false;
+        }
         // As soon as `poll_writable` says so: the reader may wait for what only that writer would write.
         let woken = (state.room() >= ATOMIC_WRITE).then(|| state.writers.take());
         drop(state);
@@ -126,8 +152,7 @@ impl PipeWriter {
     /// Queues as many of the bytes as there is room for; up to [`ATOMIC_WRITE`] of them all or none. Returns how many.
     ///
     /// # Errors
-    /// [`Errno::Again`] if there is no room, [`Errno::BrokenPipe`] if nobody reads, [`Errno::NoMemory`] if there is
-    /// none to hold them.
+    /// [`Errno::Again`] if there is no room, [`Errno::BrokenPipe`] if nobody reads.
     pub(crate) fn try_write(&self, bytes: &Bytes) -> Result<usize, Errno> {
         self.0.queue(bytes, |state| {
             let (room, wanted) = (state.room(), bytes.len());
@@ -136,14 +161,14 @@ impl PipeWriter {
     }
 
     /// Queues all of the bytes, as many as [`room`](Self::room) has allowed before. Others may have used that room
-    /// meanwhile.
+    /// meanwhile, so the pipe may hold more than its capacity.
     ///
     /// # Errors
-    /// Those of [`try_write`](Self::try_write); [`Errno::Again`] if more was written than was allowed.
+    /// [`Errno::BrokenPipe`] if nobody reads, [`Errno::NoMemory`] if there is none and too much is held without.
     pub(crate) fn write_allowed(&self, bytes: &Bytes) -> Result<(), Errno> {
-        let most = CAPACITY + EXCESS;
-        let all = |state: &mut PipeState| {
-            if state.held + bytes.len() > most { Err(Errno::Again) } else { Ok(bytes.len()) }
+        let all = |state: &PipeState| {
+            let is_too_much = state.is_short && state.held + bytes.len() > state.charged() + UNCHARGED;
+            if is_too_much { Err(Errno::NoMemory) } else { Ok(bytes.len()) }
         };
         self.0.queue(bytes, all).map(|_| ())
     }
@@ -214,28 +239,49 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues the first of these bytes, as many as `count` says, and wakes who waits for them.
-    fn queue(&self, bytes: &Bytes, count: impl FnOnce(&mut PipeState) -> Result<usize, Errno>) -> Result<usize, Errno> {
+    /// Queues the first of these bytes, as many as `count` says, and wakes who waits for them. `count` is asked again
+    /// if there is no memory for them.
+    fn queue(&self, bytes: &Bytes, count: impl Fn(&PipeState) -> Result<usize, Errno>) -> Result<usize, Errno> {
         let mut state = self.lock();
         if !state.has_reader {
             return Err(Errno::BrokenPipe);
         }
-        let taken = count(&mut state)?;
-        while state.held + taken > state.charges.len() * CHARGED {
-            let Some(charge) = (self.charge)(CHARGED) else { return Err(Errno::NoMemory) };
-            state.charges.push(charge);
+        let mut taken = count(&state);
+        let mut refused = None;
+        while let Ok(wanted) = taken
+            && refused.is_none()
+            && state.held + wanted > state.charged()
+        {
+            match self.memory.charge(CHARGED) {
+                Ok(charge) => state.charges.push(charge),
+                Err(total) => {
+                    refused = Some(total);
+                    state.is_short = true;
+                    taken = count(&state);
+                }
+            }
         }
-        state.push(bytes, taken);
-        let woken = if state.readers.is_empty() { None } else { Some(state.readers.take()) };
+        let mut woken = None;
+        if let Ok(taken) = taken {
+            state.push(bytes, taken);
+            woken = (!state.readers.is_empty()).then(|| state.readers.take());
+        }
         drop(state);
+        refused.into_iter().for_each(|total| self.memory.refused(total));
         woken.into_iter().for_each(Wakers::wake);
-        Ok(taken)
+        taken
     }
 }
 
 impl PipeState {
     fn room(&self) -> usize {
-        CAPACITY.saturating_sub(self.held)
+        let capacity = if self.is_short { self.charged().min(CAPACITY) } else { CAPACITY };
+        capacity.saturating_sub(self.held)
+    }
+
+    /// How many bytes the charges are for.
+    fn charged(&self) -> usize {
+        if self.charges.is_empty() { ATOMIC_WRITE } else { self.charges.len() * CHARGED }
     }
 
     fn push(&mut self, bytes: &Bytes, taken: usize) {
@@ -265,7 +311,7 @@ impl PipeState {
 
 #[cfg(test)]
 #[path = "pipe_tests.rs"]
-mod tests;
+pub(super) mod tests;
 
 #[cfg(test)]
 mod threads {
@@ -282,7 +328,7 @@ mod threads {
             }
         }
         let here = || Waker::from(Arc::new(Thread(std::thread::current())));
-        let (reader, writer) = pipe(|_| Some(free()));
+        let (reader, writer) = tests::open();
         let all: Bytes = (0..20_u32 << 20).map(|number| number.to_le_bytes()[0]).collect();
         let sent = all.clone();
         let thread = std::thread::spawn(move || {
@@ -316,11 +362,5 @@ mod threads {
         }
         thread.join().unwrap();
         assert!(read == all);
-    }
-
-    /// A charge of nothing.
-    fn free() -> Charge {
-        let budget = Arc::new(crate::limits::budget::Budget::new(&crate::limits::Limits::default()));
-        Charge::take(&budget, &Arc::new(crate::limits::budget::Totals::new(0, 0, 0)), 0).unwrap()
     }
 }

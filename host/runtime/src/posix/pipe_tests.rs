@@ -21,15 +21,39 @@ impl Count {
     }
 }
 
-/// A pipe of a tenant with so much memory, and that tenant's account.
-fn pipe_of(memory: usize) -> (PipeReader, PipeWriter, Arc<Budget>) {
-    let budget = Arc::new(Budget::new(&Limits { tenant_memory: memory, ..Limits::default() }));
-    let (mine, totals) = (Arc::clone(&budget), Arc::new(Totals::new(1, usize::MAX, 1)));
-    let (reader, writer) = pipe(move |bytes| Charge::take(&mine, &totals, bytes).ok());
-    (reader, writer, budget)
+/// The memory of a tenant.
+#[derive(Clone)]
+struct Account {
+    budget: Arc<Budget>,
+    totals: Arc<Totals>,
+    refused: Arc<Mutex<Vec<Total>>>,
 }
 
-fn open() -> (PipeReader, PipeWriter) {
+impl Account {
+    fn new(memory: usize) -> Self {
+        let budget = Arc::new(Budget::new(&Limits { tenant_memory: memory, ..Limits::default() }));
+        Self { budget, totals: Arc::new(Totals::new(1, usize::MAX, 1)), refused: Arc::default() }
+    }
+}
+
+impl PipeMemory for Account {
+    fn charge(&self, bytes: usize) -> Result<Charge, Total> {
+        Charge::take(&self.budget, &self.totals, bytes)
+    }
+
+    fn refused(&self, total: Total) {
+        self.refused.lock().unwrap().push(total);
+    }
+}
+
+/// A pipe of a tenant with so much memory, and that tenant's account.
+fn pipe_of(memory: usize) -> (PipeReader, PipeWriter, Arc<Budget>) {
+    let account = Account::new(memory);
+    let (reader, writer) = pipe(account.clone()).unwrap();
+    (reader, writer, account.budget)
+}
+
+pub(crate) fn open() -> (PipeReader, PipeWriter) {
     let (reader, writer, _) = pipe_of(1 << 30);
     (reader, writer)
 }
@@ -88,9 +112,9 @@ fn the_end_comes_behind_what_was_written() {
 fn a_pipe_that_nobody_reads_is_broken_and_holds_nothing() {
     let (reader, writer, budget) = pipe_of(1 << 30);
     writer.try_write(&bytes(50_000)).unwrap();
-    assert!(budget.memory.used() > 0);
+    assert!(budget.memory.used() > CHARGED);
     drop(reader);
-    assert_eq!(budget.memory.used(), 0);
+    assert_eq!(budget.memory.used(), KEPT);
     assert_eq!(
         (writer.try_write(&bytes(1)), writer.write_allowed(&bytes(1))),
         (Err(Errno::BrokenPipe), Err(Errno::BrokenPipe))
@@ -102,35 +126,74 @@ fn a_pipe_that_nobody_reads_is_broken_and_holds_nothing() {
 fn memory_is_charged_while_there_are_bytes() {
     // X2
     let (reader, writer, budget) = pipe_of(1 << 30);
-    assert_eq!(budget.memory.used(), 0);
     writer.try_write(&bytes(1)).unwrap();
+    assert_eq!(budget.memory.used(), KEPT);
     while writer.try_write(&bytes(60_000)).is_ok() {}
-    assert_eq!(budget.memory.used(), CHARGED);
+    assert_eq!(budget.memory.used(), KEPT + CHARGED);
     while reader.try_read(1_000).is_ok() {}
-    assert_eq!(budget.memory.used(), 0);
+    assert_eq!(budget.memory.used(), KEPT);
     // One that is dropped with bytes in it.
-    writer.try_write(&bytes(1)).unwrap();
+    writer.try_write(&bytes(50_000)).unwrap();
     drop((reader, writer));
     assert_eq!(budget.memory.used(), 0);
-    let (_reader, writer, _) = pipe_of(CHARGED - 1);
-    assert_eq!(writer.try_write(&bytes(1)), Err(Errno::NoMemory));
+    assert_eq!(pipe(Account::new(KEPT - 1)).err(), Some(Total::Memory));
 }
 
 #[test]
-fn what_was_allowed_is_taken_and_no_more() {
+fn a_pipe_of_a_tenant_without_memory_holds_a_small_write_and_its_writer_waits_for_the_reader() {
+    let account = Account::new(KEPT + CHARGED - 1);
+    let (reader, writer) = pipe(account.clone()).unwrap();
+    let (count, wait) = (Arc::<Count>::default(), writer.wait());
+    let waker = Waker::from(Arc::clone(&count));
+    let context = &Context::from_waker(&waker);
+    let all = bytes(20_000);
+    let (mut written, mut read) = (0, Vec::new());
+    while written < all.len() {
+        assert!(writer.poll_writable(&wait, context).is_ready());
+        let taken = writer.try_write(&all.slice(written..)).unwrap();
+        assert_eq!(taken, ATOMIC_WRITE.min(all.len() - written));
+        written += taken;
+        let woken = count.woken();
+        if taken == ATOMIC_WRITE {
+            assert_eq!((writer.try_write(&bytes(1)), writer.room()), (Err(Errno::Again), 0));
+            assert!(writer.poll_writable(&wait, context).is_pending());
+            read.extend_from_slice(&reader.try_read(1).unwrap());
+            assert_eq!(count.woken(), woken);
+        }
+        read.extend_from_slice(&reader.try_read(CAPACITY).unwrap());
+        assert_eq!(count.woken(), woken + usize::from(taken == ATOMIC_WRITE));
+    }
+    assert!(read == all);
+    let told = account.refused.lock().unwrap().len();
+    assert!((1..=5).contains(&told), "{told}");
+    // As soon as there is memory it holds as much as any.
+    let (reader, writer) = pipe(Account::new(KEPT + CHARGED)).unwrap();
+    let (_other, taken) = (pipe(Account::new(KEPT)).unwrap(), writer.try_write(&all));
+    assert_eq!((taken, reader.try_read(usize::MAX).map(|read| read.len())), (Ok(20_000), Ok(20_000)));
+    // What was allowed is taken without memory as well, up to a bound.
+    let account = Account::new(KEPT);
+    let (_reader, writer) = pipe(account).unwrap();
+    for _ in 0..=UNCHARGED / ATOMIC_WRITE {
+        assert_eq!(writer.write_allowed(&bytes(ATOMIC_WRITE)), Ok(()));
+    }
+    assert_eq!(writer.write_allowed(&bytes(1)), Err(Errno::NoMemory));
+}
+
+#[test]
+fn what_was_allowed_is_taken_and_charged_however_many_streams_there_are() {
     // X2
     let (reader, writer, budget) = pipe_of(1 << 30);
     writer.try_write(&bytes(CAPACITY)).unwrap();
-    for _ in 0..64 {
+    for _ in 0..1_000 {
         assert_eq!(writer.write_allowed(&bytes(ATOMIC_WRITE)), Ok(()));
     }
-    assert_eq!(writer.write_allowed(&bytes(1)), Err(Errno::Again));
-    assert!((CAPACITY + EXCESS..2 * (CAPACITY + EXCESS)).contains(&budget.memory.used()), "{}", budget.memory.used());
+    let all = CAPACITY + 1_000 * ATOMIC_WRITE;
+    assert!((all..all + 2 * CHARGED).contains(&budget.memory.used()), "{}", budget.memory.used());
     let mut read = 0;
     while let Ok(piece) = reader.try_read(usize::MAX) {
         read += piece.len();
     }
-    assert_eq!((read, budget.memory.used()), (CAPACITY + EXCESS, 0));
+    assert_eq!((read, budget.memory.used()), (all, KEPT));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::host::State;
 use crate::host::wasi::descriptors::{IoFailure, ProcessIo};
 use crate::host::wasi::files;
 use crate::limits::count;
-use crate::posix::{DescriptionTarget, Errno, OpenDescription, pipe};
+use crate::posix::{DescriptionTarget, Errno, OpenDescription, PipeMemory, pipe};
 
 /// Most bytes of one read or write.
 const PIECE: usize = 64 << 10;
@@ -197,7 +197,10 @@ async fn open(mut store: Context<'_>, path: String, how: wit::OpenFlags) -> Resu
 fn make_pipe(store: &mut Context<'_>) -> Result<(Fd, Fd), Errno> {
     io(store)?;
     let charges = store.data().charges.clone();
-    let (reader, writer) = pipe(move |bytes| charges.memory(bytes));
+    let (reader, writer) = pipe(charges.clone()).map_err(|total| {
+        charges.refused(total);
+        Errno::NoMemory
+    })?;
     let reader = hold_new(store, DescriptionTarget::Reader(reader))?;
     match hold_new(store, DescriptionTarget::Writer(writer)) {
         Ok(writer) => Ok((reader, writer)),

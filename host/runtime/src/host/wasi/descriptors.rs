@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use wasmtime_wasi::p2::StreamError;
 
-use super::stdio::{BrokenPipe, PIECE, Streams, too_much};
+use super::stdio::{BrokenPipe, PIECE, Streams};
 use crate::posix::process::ProcessEntry;
 use crate::posix::table::TerminalAccess;
 use crate::posix::{ATOMIC_WRITE, ChannelStream, DescriptionTarget, Descriptors, Errno, OpenDescription};
@@ -179,10 +179,7 @@ impl ProcessIo {
     pub(super) fn write_allowed(&self, to: &DescriptionTarget, bytes: &Bytes) -> Result<(), IoFailure> {
         match to {
             DescriptionTarget::Channel(stream) => Ok(self.streams.send_allowed(output_of(*stream)?, bytes)?),
-            DescriptionTarget::Writer(pipe) => match pipe.write_allowed(bytes) {
-                Err(Errno::Again) => Err(too_much().into()),
-                written => written.map_err(|errno| self.failed_write(errno)),
-            },
+            DescriptionTarget::Writer(pipe) => pipe.write_allowed(bytes).map_err(|errno| self.failed_write(errno)),
             DescriptionTarget::Reader(_) | DescriptionTarget::File(_) => Err(Errno::BadDescriptor.into()),
         }
     }

@@ -271,7 +271,9 @@ fn many(word: &str, path: &str, held: &mut Vec<Fd>) -> Result<(), Errno> {
         return Ok(());
     }
     let (reader, writer) = process::pipe()?;
-    assert_eq!(writer.write(&[b'x'; 100_000])?, 65_536);
+    let taken = writer.write(&[b'x'; 100_000])?;
+    // One that is made while memory is short holds a small write.
+    assert!([65_536, 4_096].contains(&taken), "{taken}");
     held.extend([reader, writer]);
     Ok(())
 }
