@@ -121,7 +121,9 @@ pub fn disposition(signal: Signal) -> Disposition {
 }
 
 /// Changes what a signal does, sigaction(2), and returns what it did. There are no handlers: a caught signal waits
-/// until [`next_signal`] takes it, and calls that wait return [`Interrupted`](io::ErrorKind::Interrupted) meanwhile.
+/// until [`next_signal`] takes it, and calls that wait return [`Interrupted`](io::ErrorKind::Interrupted) meanwhile:
+/// those of this module, and not those of [`std::io`], which go on. What reads its input so that a signal interrupts it
+/// takes that with [`get`](super::get).
 ///
 /// # Errors
 /// `EINVAL` for KILL and STOP.

@@ -151,6 +151,11 @@ async fn signals_stop_continue_and_end_children() {
     // The child says that it has sent it when it likes, or is ended with the session before.
     said.retain(|line| line != "()");
     assert_eq!(said, ["interrupted", "USR1"]);
+    // A read through WASI goes on, and takes what comes: a standard library would report an error of the device.
+    let mut client = begin(&tenant("acme", Limits::default()), "catch USR1;kill 1 USR1;print ready;line;next");
+    client.until(|recorder| recorder.text().contains("ready")).await;
+    client.send(b"text\n");
+    assert_eq!(client.end().await.0.text(), "()\nready\n\"text\\n\"\nUSR1\n");
     // X5: numbers that are nobody's.
     assert_eq!(
         lines("kill 2;kill 4294967295 KILL;kill-group 7 TERM;kill 1;kill 0 nonsense;disposition INT;catch KILL").await,
