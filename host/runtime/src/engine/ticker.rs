@@ -35,6 +35,8 @@ struct Count {
     epoch: AtomicU64,
     /// How many plugins run on a processor right now.
     running: AtomicUsize,
+    /// The epoch in which one was ended before its tick, plus 1.
+    ended_in: AtomicU64,
     /// Something has run since the last tick.
     active: AtomicBool,
     /// The thread sleeps until it is woken.
@@ -56,6 +58,17 @@ impl Ticker {
     /// The current epoch.
     pub(crate) fn epoch(&self) -> u64 {
         self.state.epoch.load(Ordering::Acquire)
+    }
+
+    /// Ends the epoch of all that run now, before its tick, unless that was done since the last tick: each running
+    /// plugin of every tenant pays for it. Returns whether it was.
+    pub(crate) fn end_epoch(&self, engine: &wasmtime::Engine) -> bool {
+        let now = self.epoch() + 1;
+        let ends = self.state.ended_in.fetch_max(now, Ordering::AcqRel) < now;
+        if ends {
+            engine.increment_epoch();
+        }
+        ends
     }
 
     /// A plugin is about to run; it runs until the returned value is dropped.
@@ -171,6 +184,24 @@ mod tests {
         let before = ticker.epoch();
         let _running = ticker.run();
         wait_for(|| ticker.epoch() > before);
+    }
+
+    #[test]
+    fn an_epoch_ends_early_at_most_once_between_two_ticks() {
+        let engine = wasmtime::Engine::default();
+        let ticker = Ticker::start(&engine).unwrap();
+        // It sleeps, and there are no ticks.
+        let before = ticker.epoch();
+        let ended = (0..100_000).filter(|_| ticker.end_epoch(&engine)).count();
+        assert_eq!((ended, ticker.epoch()), (1, before));
+        let _running = ticker.run();
+        wait_for(|| ticker.epoch() > before);
+        let (mut ended, begun) = (0, ticker.epoch());
+        while ticker.epoch() < begun + 20 {
+            ended += u64::from(ticker.end_epoch(&engine));
+        }
+        let ticks = ticker.epoch() - begun;
+        assert!((1..=ticks + 1).contains(&ended), "{ended} in {ticks} ticks");
     }
 
     #[test]

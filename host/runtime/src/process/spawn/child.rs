@@ -262,8 +262,8 @@ pub(in crate::process) fn notice_stop(process: &ProcessEntry, io: &ProcessIo, en
     if is_stopped && !*was_stopped {
         io.streams().give_back_space();
         // An import that the program waits in may return at any time. The epoch is over then, until the program comes
-        // to the gate.
-        engine.wasmtime().increment_epoch();
+        // to the gate. Of many stops at once the others wait for the next tick.
+        engine.ticker().end_epoch(engine.wasmtime());
     }
     *was_stopped = is_stopped;
 }
