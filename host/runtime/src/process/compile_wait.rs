@@ -36,7 +36,7 @@ impl CompileWait<'_> {
         if let Some(io) = self.io
             && io.descriptors().get(2).is_some_and(|description| description.is_terminal())
         {
-            io.complain(&format!("{name}: compiling for the first time...\n")).await;
+            io.complain(&format!("{name}: compiling for the first time...\n"), Duration::ZERO).await;
         }
         poll_fn(|context| {
             if let Poll::Ready(found) = found.as_mut().poll(context) {

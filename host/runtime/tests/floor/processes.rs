@@ -185,6 +185,21 @@ async fn a_child_that_fails_says_why_and_ends_as_a_shell_knows_it() {
 }
 
 #[tokio::test]
+async fn a_child_that_fails_waits_for_room_to_say_why_but_not_for_long() {
+    let graced = |grace| Limits { grace, ..Limits::default() };
+    let (long, short) = (graced(Duration::from_secs(600)), graced(Duration::from_millis(50)));
+    let fails = "spawn-errors a fill-errors|print full|trap;read-text a";
+    let (full, crashed) = ("\"full\"", "(0, Change::Exited(Ending::Signal(\"ABRT\")))");
+    let text = told(long.clone(), &format!("{fails};sleep 50;read-last a!;wait a")).await;
+    assert_eq!(text.lines().collect::<Vec<_>>(), [full, "processes: the plugin crashed", crashed]);
+    // Nobody reads it.
+    for (limits, actions) in [(short, "wait a"), (long, "sleep 50;signal a KILL;wait a")] {
+        let text = told(limits, &format!("{fails};{actions}")).await;
+        assert_eq!(text.lines().collect::<Vec<_>>(), [full, crashed]);
+    }
+}
+
+#[tokio::test]
 async fn limits_only_shrink() {
     assert_eq!(
         lines("with-cpu 5000;spawn a limits|with-cpu 9000|spawn b limits||exit 0|wait b;wait a;limits").await,

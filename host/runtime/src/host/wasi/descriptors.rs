@@ -8,8 +8,10 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::timeout;
 use wasmtime_wasi::p2::StreamError;
 
 use super::stdio::{BrokenPipe, PIECE, Streams};
@@ -273,15 +275,33 @@ impl ProcessIo {
         }
     }
 
-    /// Writes a line of the host's to descriptor 2, as far as there is room now.
-    pub(crate) async fn complain(&self, line: &str) {
+    /// Writes a line of the host's to descriptor 2. Waits for room at most for `longest`, and until SIGKILL arrives.
+    pub(crate) async fn complain(&self, line: &str, longest: Duration) {
         let Some(description) = self.descriptors.get(2) else { return };
-        let target = description.target();
-        let bytes = Bytes::copy_from_slice(line.as_bytes());
-        // Whoever reads it may be gone, or the disk full.
-        match target {
-            DescriptionTarget::File(file) => _ = file.write(bytes, self.file_limit).await,
-            _ => _ = self.try_write(target, &bytes),
+        let killed = poll_fn(|context| {
+            self.process.register_waker(context);
+            if self.process.killed().is_some() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        tokio::select! {
+            biased;
+            () = killed => {}
+            // Whoever reads it may be gone or busy, or the disk full or slow.
+            _ = timeout(longest, self.write_line(description.target(), line)) => {}
+        }
+    }
+
+    async fn write_line(&self, to: &DescriptionTarget, line: &str) {
+        let mut bytes = Bytes::copy_from_slice(line.as_bytes());
+        if let DescriptionTarget::File(file) = to {
+            let _ = file.write(bytes, self.file_limit).await;
+            return;
+        }
+        while let Ok(written) = self.try_write(to, &bytes) {
+            drop(bytes.split_to(written));
+            if bytes.is_empty() {
+                return;
+            }
+            self.unless_continued(self.writable(to)).await;
         }
     }
 

@@ -98,7 +98,8 @@ async fn live(session: &SessionSpawner, program: &mut MadeProgram, process: &Arc
                 match stop {
                     Stop::Exited(status) => ProcessEnding::Status(status_of(status)),
                     Stop::Failed(error) => {
-                        io.complain(&format!("{name}: {}\n", error.for_client())).await;
+                        let line = format!("{name}: {}\n", error.for_client());
+                        io.complain(&line, session.tenant.limits().grace).await;
                         fault(session, &program.trial, &error);
                         ending_of(&error)
                     }

@@ -90,6 +90,7 @@ fn act(word: &str, rest: &str) -> Option<String> {
             });
             None
         }
+        "fill-errors" | "flood" | "ticks" => write(word),
         "trap" => core::arch::wasm32::unreachable(),
         "hoard" => {
             let mut hoard = Vec::new();
@@ -97,18 +98,8 @@ fn act(word: &str, rest: &str) -> Option<String> {
                 hoard.push(black_box(vec![1_u8; 1 << 20]));
             }
         }
-        "ticks" => loop {
-            thread::sleep(Duration::from_millis(5));
-            print!(".");
-            let _ = io::stdout().flush();
-        },
         "yields" => loop {
             thread::sleep(Duration::from_millis(1));
-        },
-        "flood" => loop {
-            if io::stdout().write_all(&[b'x'; 4096]).is_err() {
-                exit_with_code(9);
-            }
         },
         "cat" => {
             let mut text = Vec::new();
@@ -123,6 +114,30 @@ fn act(word: &str, rest: &str) -> Option<String> {
             })
         }
         word => control(word, rest),
+    }
+}
+
+/// Writes much.
+fn write(word: &str) -> Option<String> {
+    match word {
+        // As long as there is room.
+        "fill-errors" => {
+            let errors = process::get(2).unwrap();
+            while errors.subscribe_write().ready() {
+                errors.write(&[b'x'; 4096]).unwrap();
+            }
+            None
+        }
+        "flood" => loop {
+            if io::stdout().write_all(&[b'x'; 4096]).is_err() {
+                exit_with_code(9);
+            }
+        },
+        _ => loop {
+            thread::sleep(Duration::from_millis(5));
+            print!(".");
+            let _ = io::stdout().flush();
+        },
     }
 }
 
@@ -238,6 +253,22 @@ impl Had {
                 let started = self.spawn("processes", &[unnested(actions)], Some((number, &theirs)));
                 self.pipes.insert(name.to_owned(), ours);
                 return self.keep(name, started);
+            }
+            // A child whose standard output and standard error are a pipe each; the name of the second ends in `!`.
+            "spawn-errors" => {
+                let (output, errors) = (process::pipe().unwrap(), process::pipe().unwrap());
+                let parts = self.request("processes", &[unnested(actions)], &[(1, &output.1), (2, &errors.1)]);
+                let started = parts.with(|request| process::spawn(&request));
+                self.pipes.extend([(name.to_owned(), output.0), (format!("{name}!"), errors.0)]);
+                return self.keep(name, started);
+            }
+            // The last line of what is still to read.
+            "read-last" => {
+                let mut text = Vec::new();
+                while let Some(piece) = self.pipes[name].read(64 << 10).ok().filter(|piece| !piece.is_empty()) {
+                    text.extend(piece);
+                }
+                return String::from_utf8_lossy(&text).trim_start_matches('x').lines().last().map(str::to_owned);
             }
             "read" => return shown(self.pipes[name].read(64 << 10).map(|bytes| bytes.len())),
             "read-text" => {
