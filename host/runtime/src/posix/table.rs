@@ -109,7 +109,7 @@ impl fmt::Debug for ProcessTable {
 impl ProcessTable {
     /// The table of a session with its first process. `depth`: how many ancestors a process may have.
     pub(crate) fn new(depth: u32) -> Self {
-        let first = Record::new(FIRST, 0, FIRST, 0, Arc::default());
+        let first = Record::new(FIRST, 0, FIRST, Arc::default());
         let processes = Processes {
             records: vec![first],
             last: FIRST,
@@ -366,10 +366,10 @@ impl Processes {
         if self.is_closed || self.records.iter().filter(|record| !record.is_reaped).count() >= new.most {
             return Err(Errno::TooManyProcesses);
         }
-        let (group, depth) = self.find(parent).map(|parent| (parent.group, parent.depth + 1)).unwrap_or_default();
-        if depth > self.depth {
+        if self.ancestors(parent) >= self.depth {
             return Err(Errno::TooManyProcesses);
         }
+        let group = self.group_of(parent);
         let id = self.free_number();
         let group = match new.group {
             GroupChoice::Inherit => group,
@@ -378,11 +378,18 @@ impl Processes {
             GroupChoice::Join(group) => group,
         };
         self.last = id;
-        let mut record = Record::new(id, parent, group, depth, new.program);
+        let mut record = Record::new(id, parent, group, new.program);
         record.ignored = new.ignored.catchable();
         let flags = Arc::clone(&record.flags);
         self.records.push(record);
         Ok((id, flags))
+    }
+
+    /// How many ancestors a process has. Fewer when one of them has ended: those whom it leaves have the first process
+    /// for a parent.
+    fn ancestors(&self, id: u32) -> u32 {
+        let parent = |id: &u32| self.find(*id).map(|record| record.parent).filter(|parent| *parent != 0);
+        std::iter::successors(parent(&id), parent).fold(0, |count, _| count + 1)
     }
 
     /// A number that neither a process nor a group has.

@@ -61,8 +61,6 @@ pub(super) struct Record {
     /// Its parent has ended, so that for its group it has none in the session (POSIX: the parent is `init`).
     pub(super) is_adopted: bool,
     pub(super) group: u32,
-    /// How many ancestors it has.
-    pub(super) depth: u32,
     pub(super) state: ProcessState,
     pub(super) ignored: SignalSet,
     pub(super) caught: SignalSet,
@@ -82,14 +80,13 @@ pub(super) struct Record {
 
 impl Record {
     /// A process that runs, and ignores and catches nothing.
-    pub(super) fn new(id: u32, parent: u32, group: u32, depth: u32, program: Arc<str>) -> Self {
+    pub(super) fn new(id: u32, parent: u32, group: u32, program: Arc<str>) -> Self {
         Self {
             id,
             program,
             parent,
             is_adopted: false,
             group,
-            depth,
             state: ProcessState::Running,
             ignored: SignalSet::default(),
             caught: SignalSet::default(),

@@ -137,7 +137,19 @@ fn there_are_only_so_many_processes_with_those_that_nobody_waited_for_and_only_s
     assert_eq!(first.add_child(few()).err(), Some(Errno::TooManyProcesses));
     assert!(of_a.take_change().is_some());
     let (_c, _of_c) = first.add_child(few()).unwrap();
-    assert_eq!(b.add_child(new(GroupChoice::Inherit)).err(), Some(Errno::TooManyProcesses), "the third generation");
+    // Its parent has ended, so that it is of the first generation now.
+    let (d, _of_d) = b.add_child(new(GroupChoice::Inherit)).unwrap();
+    assert_eq!(d.add_child(new(GroupChoice::Inherit)).err(), Some(Errno::TooManyProcesses), "the third generation");
+    end(&d, 0);
+    // A supervisor that starts its successor and ends.
+    let (mut last, _of_last) = first.add_child(new(GroupChoice::Inherit)).unwrap();
+    for _ in 0..10 {
+        let (next, of_next) = last.add_child(new(GroupChoice::Inherit)).unwrap();
+        end(&last, 0);
+        // Whoever started it has ended, and its handles with it.
+        drop(of_next);
+        last = next;
+    }
     table.close(Hup);
     assert_eq!(first.add_child(new(GroupChoice::Inherit)).err(), Some(Errno::TooManyProcesses));
 }
