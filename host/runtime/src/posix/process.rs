@@ -190,7 +190,8 @@ impl ProcessEntry {
         self.table.abandon(self.id);
     }
 
-    /// Another program of this name takes its place, which ignores these signals.
+    /// Another program of this name takes its place, which ignores these signals. What it has caught and not taken may
+    /// end it.
     pub(crate) fn replaced(&self, program: Arc<str>, ignored: SignalSet) {
         self.table.replaced(self.id, program, ignored);
     }

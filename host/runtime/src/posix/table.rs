@@ -169,15 +169,16 @@ impl ProcessTable {
         }
     }
 
-    /// Another program of this name takes the place of this one: it catches nothing, and ignores these.
+    /// Another program of this name takes the place of this one: it catches nothing, and ignores these. Signals that
+    /// were caught and not taken stay pending, and do to it what they do (POSIX, `exec`).
     pub(super) fn replaced(&self, id: u32, program: Arc<str>, ignored: SignalSet) {
         self.change(|processes| {
-            if let Some(record) = processes.find_mut(id) {
-                record.program = program;
-                record.ignored = ignored.catchable();
-                record.caught = SignalSet::default();
-                while record.take_pending().is_some() {}
-            }
+            let Some(record) = processes.find_mut(id) else { return };
+            record.program = program;
+            record.ignored = ignored.catchable();
+            record.caught = SignalSet::default();
+            let pending: Vec<Signal> = std::iter::from_fn(|| record.take_pending()).collect();
+            pending.into_iter().for_each(|signal| processes.deliver(id, signal));
         });
     }
 

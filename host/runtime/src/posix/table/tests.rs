@@ -192,7 +192,12 @@ fn signals_are_ignored_caught_or_do_what_they_do_by_default() {
     kill(&first, b.id(), Int);
     b.replaced("sed".into(), [Term, Kill, Stop].into_iter().collect());
     assert_eq!([Kill, Stop].map(|signal| b.disposition(signal)), [Disposition::Default; 2]);
-    assert!(!b.is_interrupted());
+    assert_eq!((b.is_interrupted(), b.killed()), (false, Some(Int)), "it was not taken before");
+    let (c, _of_c) = child(&first, GroupChoice::New);
+    c.catch_only([Term, Winch].into_iter().collect());
+    [Term, Winch].map(|signal| kill(&first, c.id(), signal));
+    c.replaced("sed".into(), [Term].into_iter().collect());
+    assert_eq!((c.is_interrupted(), c.killed()), (false, None));
     assert_eq!([Int, Term, Hup].map(|signal| b.disposition(signal)), {
         [Disposition::Default, Disposition::Ignore, Disposition::Default]
     });
