@@ -417,6 +417,7 @@ impl Session {
         half.shared().hand_over();
         let hand_over = process.take_hand_over();
         process.end().await;
+        self.children.lose_parent();
         self.children.end(self.tenant.limits().grace, &self.facts, self.tenant.name()).await;
         hand_over
     }

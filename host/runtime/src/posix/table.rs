@@ -158,6 +158,14 @@ impl ProcessTable {
         }
     }
 
+    /// The instance of the first process is gone: nobody asks how it ended, and its number is that of no process.
+    pub(crate) fn first_ended(&self) {
+        self.change(|processes| {
+            processes.ended(FIRST, ProcessEnding::Status(0), ProcessTimes::default());
+            processes.find_mut(FIRST).into_iter().for_each(|record| record.is_reaped = true);
+        });
+    }
+
     /// A process that was never made is not there, and its parent is told nothing.
     pub(super) fn abandon(&self, id: u32) {
         let closer = self.change(|processes| {
@@ -283,9 +291,11 @@ impl ProcessTable {
         })
     }
 
-    /// How many processes live.
-    pub(crate) fn live(&self) -> usize {
-        self.change(|processes| processes.records.iter().filter(|record| record.is_live()).count())
+    /// How many processes live, the first left out.
+    pub(crate) fn live_others(&self) -> usize {
+        self.change(|processes| {
+            processes.records.iter().filter(|record| record.id != FIRST && record.is_live()).count()
+        })
     }
 
     pub(super) fn set_disposition(&self, id: u32, signal: Signal, how: Disposition) -> Result<Disposition, Errno> {

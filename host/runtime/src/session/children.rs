@@ -28,7 +28,14 @@ pub(super) struct Children {
 impl Children {
     /// Whether one lives.
     pub(super) fn are_left(&self) -> bool {
-        self.table.as_ref().is_some_and(|table| table.live() > 1)
+        self.table.as_ref().is_some_and(|table| table.live_others() > 0)
+    }
+
+    /// The instance of the first process is gone: they have no parent any more.
+    pub(super) fn lose_parent(&self) {
+        if let Some(table) = &self.table {
+            table.first_ended();
+        }
     }
 
     /// Waits until they have ended by themselves, at most for `longest`: what reads from a pipe of the first process,

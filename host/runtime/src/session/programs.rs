@@ -40,6 +40,7 @@ impl Session {
     pub(super) async fn end_with_children(&mut self, mut process: Process, how: ProcessEnd, pipes: &Shared) {
         let terminal = process.has_terminal();
         process.end().await;
+        self.children.lose_parent();
         let grace = self.tenant.limits().grace;
         if matches!(how, ProcessEnd::Finished(_)) && !terminal {
             self.children.end_by_themselves(grace).await;

@@ -122,7 +122,7 @@ fn nobody_waits_for_a_child_that_was_dropped() {
     assert_eq!(first.kill(SignalTarget::Process(2), None), Ok(()), "it goes on");
     end(&a, 0);
     assert_eq!(first.kill(SignalTarget::Process(2), None), Err(Errno::NoProcess));
-    assert_eq!(table.live(), 1);
+    assert_eq!(table.live_others(), 0);
 }
 
 #[test]
@@ -195,7 +195,8 @@ fn signals_are_ignored_caught_or_do_what_they_do_by_default() {
     assert_eq!((b.is_interrupted(), b.killed()), (false, Some(Int)), "it was not taken before");
     let (c, _of_c) = child(&first, GroupChoice::New);
     c.catch_only([Term, Winch].into_iter().collect());
-    [Term, Winch].map(|signal| kill(&first, c.id(), signal));
+    kill(&first, c.id(), Term);
+    kill(&first, c.id(), Winch);
     c.replaced("sed".into(), [Term].into_iter().collect());
     assert_eq!((c.is_interrupted(), c.killed()), (false, None));
     assert_eq!([Int, Term, Hup].map(|signal| b.disposition(signal)), {
@@ -342,6 +343,24 @@ fn a_group_with_stopped_members_that_becomes_orphaned_is_hung_up_and_continues()
     // Nobody is left that would continue it.
     kill(&first, job.id(), Tstp);
     assert!(!job.is_stopped());
+}
+
+#[test]
+fn the_end_of_the_first_process_orphans_the_groups_of_its_children() {
+    let (table, first) = session();
+    let (job, _of_job) = child(&first, GroupChoice::New);
+    let (runs, _of_runs) = child(&first, GroupChoice::New);
+    job.catch_only([Hup, Cont].into_iter().collect());
+    kill(&first, job.id(), Tstp);
+    assert_eq!((job.is_stopped(), runs.read_terminal()), (true, TerminalAccess::Stopped));
+    kill(&first, runs.id(), Cont);
+    table.first_ended();
+    assert_eq!([job.next_signal(), job.next_signal()], [Some(Hup), Some(Cont)]);
+    assert_eq!((job.is_stopped(), runs.read_terminal(), runs.is_stopped()), (false, TerminalAccess::Refused, false));
+    assert_eq!((job.identity().parent, table.live_others()), (1, 2));
+    assert_eq!(runs.kill(SignalTarget::Process(1), None), Err(Errno::NoProcess));
+    end(&runs, 0);
+    assert_eq!(table.others(), ["2 (cat)"]);
 }
 
 #[test]
