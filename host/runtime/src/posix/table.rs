@@ -291,6 +291,11 @@ impl ProcessTable {
         })
     }
 
+    /// How many processes live.
+    pub(crate) fn live(&self) -> usize {
+        self.change(|processes| processes.records.iter().filter(|record| record.is_live()).count())
+    }
+
     /// How many processes live, the first left out.
     pub(crate) fn live_others(&self) -> usize {
         self.change(|processes| {
