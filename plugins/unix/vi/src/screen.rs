@@ -104,7 +104,7 @@ impl Screen {
     }
 
     fn draw_row(&mut self, number: usize, row: &Row) {
-        /// So many equal cells are written rather than skipped.
+        /// Fewer equal cells are written rather than skipped.
         const GAP: usize = 6;
         let old = std::mem::take(&mut self.rows[number]);
         let end = row.iter().rposition(|cell| !cell.is_blank()).map_or(0, |last| last + 1);
@@ -120,24 +120,16 @@ impl Screen {
                 column -= 1;
             }
             self.go_to(number, column);
-            let mut equal = 0;
-            while column < end && equal <= GAP {
-                equal = if row[column] == old[column] { equal + 1 } else { 0 };
-                if equal > GAP {
-                    break;
-                }
-                // Equal cells up to the end of the row need not be written.
-                if equal == 1 && row[column..end] == old[column..end] {
-                    column = end;
-                    break;
-                }
+            // Equal cells are written if others follow soon.
+            while column < end && (column..(column + GAP).min(end)).any(|near| row[near] != old[near]) {
                 self.put(&row[column]);
                 column += 1;
                 while column < row.len() && row[column].text.is_none() {
                     column += 1;
                 }
+                // Behind the last column nobody knows where the cursor is.
+                self.cursor = (column < row.len()).then_some((number, column));
             }
-            self.cursor = (column < row.len()).then_some((number, column)).filter(|_| self.cursor.is_some());
         }
         if old_end > end {
             self.set_style(Style::Plain);
@@ -150,9 +142,6 @@ impl Screen {
         self.set_style(cell.style);
         self.out.extend(cell.text);
         self.out.push_str(&cell.marks);
-        if let Some((_, column)) = &mut self.cursor {
-            *column += 1;
-        }
     }
 
     fn set_style(&mut self, style: Style) {

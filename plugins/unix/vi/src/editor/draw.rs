@@ -33,6 +33,9 @@ impl Editor {
             }
             let start = rows.len();
             self.line_rows(line, skip, left, &mut rows);
+            if !self.settings.wrap {
+                rows[start..].iter_mut().for_each(cut_halves);
+            }
             if line == self.cursor.line {
                 cursor = self.cursor_cell(start, skip, &mut rows);
             }
@@ -190,8 +193,10 @@ impl Editor {
             _ => (format!("{mode}{recording}"), Style::Bold),
         };
         let mut row = text_cells(&text, style);
-        if self.settings.ruler {
-            let room = columns.saturating_sub(RULER);
+        let room = columns.saturating_sub(RULER);
+        // A message that needs the whole row takes it.
+        let fits = row.len() < room || self.message.is_empty();
+        if self.settings.ruler && fits {
             row.truncate(room.saturating_sub(1));
             if row.last().is_some_and(|cell| cell.text.is_none()) {
                 row.pop();
@@ -279,6 +284,20 @@ fn cells(whole: &str, width: usize, style: Style, list: bool) -> Row {
     let mut row = vec![Cell { text: Some(base), marks: marks.to_owned(), style }];
     row.extend((1..width).map(|_| Cell { text: None, marks: String::new(), style }));
     row
+}
+
+/// Replaces halves of wide characters at the edges of the screen by blanks.
+fn cut_halves(row: &mut Row) {
+    let is_wide = |cell: &Cell| cell.text.and_then(unicode_width::UnicodeWidthChar::width) == Some(2);
+    for at in 0..row.len() {
+        let alone = match row[at].text {
+            None => at == 0 || !is_wide(&row[at - 1]),
+            Some(_) => is_wide(&row[at]) && row.get(at + 1).is_none_or(|right| right.text.is_some()),
+        };
+        if alone {
+            row[at] = Cell::new(' ', row[at].style);
+        }
+    }
 }
 
 /// The cells of a text.

@@ -54,7 +54,7 @@ impl Editor {
             return 0;
         }
         let digits = self.text.len().to_string().len();
-        (digits + 1).max(4).min(self.view.columns - 1)
+        (digits + 1).max(4).min(self.view.columns - 2)
     }
 
     /// The columns of a row of text; a line that is not wrapped has one row.
@@ -125,11 +125,31 @@ impl Editor {
             }
         }
         let row = (row + place.row).saturating_sub(top_row);
-        let margin = margin.min(self.text.last() - self.cursor.line);
+        // The line of the cursor is seen as a whole, if it is no longer than the screen.
+        let whole = Some(self.rows_of(self.cursor.line)).filter(|all| *all <= rows);
+        let rest = whole.map_or(0, |all| all.saturating_sub(place.row + 1));
+        let margin = margin.min(self.text.last() - self.cursor.line).max(rest);
         if row + margin >= rows {
             let beyond = row + margin + 1 - rows;
-            self.put_cursor_at(if beyond > rows / 2 { rows / 2 } else { rows - 1 - margin });
+            if beyond > rows / 2 {
+                self.put_cursor_at((rows / 2).max(rows.saturating_sub(self.rows_to_end(rows))));
+            } else {
+                self.put_cursor_at(rows - 1 - margin);
+            }
         }
+    }
+
+    /// How many rows there are from that of the cursor to the end of the text, at most so many.
+    fn rows_to_end(&self, most: usize) -> usize {
+        let mut rows =
+            self.rows_of(self.cursor.line) - self.place_of(self.cursor).row.min(self.rows_of(self.cursor.line) - 1);
+        for line in self.cursor.line + 1..self.text.len() {
+            if rows >= most {
+                break;
+            }
+            rows += self.rows_of(line);
+        }
+        rows
     }
 
     /// Without wrapping, the column of the cursor is seen.
@@ -141,8 +161,9 @@ impl Editor {
         let columns = self.view.columns - self.gutter();
         if place.column < self.view.left {
             self.view.left = place.column.saturating_sub(columns / 2);
-        } else if place.column + place.width > self.view.left + columns {
-            self.view.left = (place.column + place.width).saturating_sub(columns.div_ceil(2));
+        } else if place.column + place.width.min(columns) > self.view.left + columns {
+            let middle = (place.column + place.width).saturating_sub(columns.div_ceil(2));
+            self.view.left = middle.min(place.column);
         }
     }
 
@@ -249,7 +270,7 @@ impl Editor {
             if bottom == self.text.last() && top == bottom {
                 return self.fail();
             }
-            self.view.top = if bottom == self.text.last() { bottom } else { (bottom - 1).max(top + 1) };
+            self.view.top = if bottom == self.text.last() { bottom } else { bottom.saturating_sub(1).max(top + 1) };
             self.view.top_row = 0;
         }
         self.go_to(self.view.top.max(self.cursor.line));
