@@ -16,4 +16,5 @@ mod table;
 mod test;
 mod traps;
 
+pub(crate) use history::edit_and_execute;
 pub(crate) use table::{Builtin, all_names, declares, find, is_special};

@@ -255,6 +255,11 @@ pub trait System {
     /// # Errors
     /// Those of POSIX.
     fn open(&self, path: &str, how: OpenHow) -> Result<Fd, Errno>;
+    /// unlink(2).
+    ///
+    /// # Errors
+    /// Those of unlink(2).
+    fn unlink(&self, path: &str) -> Result<(), Errno>;
     /// pipe(2): the end to read from and the end to write to.
     ///
     /// # Errors

@@ -105,15 +105,36 @@ pub(super) fn fc(shell: &mut Shell, fields: &[String]) -> Run<i32> {
         text = text.replace(old, new);
     }
     if !again {
-        text = match edit(shell, editor, &text)? {
+        let editor = editor.or_else(|| shell.text_of("FCEDIT")).unwrap_or_else(|| own_editor(shell));
+        text = match edit(shell, &editor, &text)? {
             Some(text) => text,
             None => return Ok(1),
         };
     }
-    shell.say(text.trim_end());
-    shell.history.push(text.trim_end().to_owned());
-    shell.execute_text(&text, shell.line)?;
+    execute_again(shell, &text)?;
     Ok(shell.status)
+}
+
+/// Lets the user edit a text that was typed, and executes what becomes of it.
+pub(crate) fn edit_and_execute(shell: &mut Shell, text: &str) -> Run {
+    let editor = own_editor(shell);
+    match edit(shell, &editor, &format!("{text}\n"))? {
+        Some(text) if !text.trim().is_empty() => execute_again(shell, &text),
+        _ => Ok(()),
+    }
+}
+
+/// The editor of the user.
+fn own_editor(shell: &Shell) -> String {
+    let named = |name| shell.text_of(name).filter(|editor| !editor.is_empty());
+    named("VISUAL").or_else(|| named("EDITOR")).unwrap_or_else(|| "vi".to_owned())
+}
+
+/// Shows commands, and executes them.
+fn execute_again(shell: &mut Shell, text: &str) -> Run {
+    shell.say(text.trim_end());
+    shell.remember(text.trim_end());
+    shell.execute_text(text, shell.line)
 }
 
 fn listed(shell: &Shell, places: &[usize], numbered: bool) -> String {
@@ -125,12 +146,8 @@ fn listed(shell: &Shell, places: &[usize], numbered: bool) -> String {
 }
 
 /// Has a text edited in a file. None: the editor failed.
-fn edit(shell: &mut Shell, editor: Option<String>, text: &str) -> Run<Option<String>> {
+fn edit(shell: &mut Shell, editor: &str, text: &str) -> Run<Option<String>> {
     use crate::system::OpenHow;
-    let editor = editor
-        .or_else(|| shell.text_of("FCEDIT"))
-        .or_else(|| shell.text_of("EDITOR"))
-        .unwrap_or_else(|| "vi".to_owned());
     let path = format!("/tmp/fc-{}-{}", shell.main_process, shell.system.random());
     let how = OpenHow { write: true, create: true, exclusive: true, ..OpenHow::default() };
     let written = shell.system.open(&path, how).and_then(|fd| fd.write(&crate::text::encode(text)));
@@ -138,11 +155,11 @@ fn edit(shell: &mut Shell, editor: Option<String>, text: &str) -> Run<Option<Str
         shell.builtin_error(&format!("{path}: {}", error.text));
         return Ok(None);
     }
-    shell.execute_text(&format!("{editor} {path}"), shell.line)?;
-    if shell.status != 0 {
-        return Ok(None);
-    }
-    let read =
-        shell.system.open(&path, OpenHow { read: true, ..OpenHow::default() }).and_then(|fd| shell.read_all(&fd));
-    Ok(read.ok())
+    let result = shell.execute_text(&format!("{editor} {path}"), shell.line);
+    let read = shell.system.open(&path, OpenHow { read: true, ..OpenHow::default() });
+    let text = read.and_then(|fd| shell.read_all(&fd));
+    // An editor may have removed it.
+    let _ = shell.system.unlink(&path);
+    result?;
+    Ok(if shell.status == 0 { text.ok() } else { None })
 }

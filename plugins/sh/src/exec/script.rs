@@ -1,7 +1,8 @@
 //! Text as it is read: each complete command is parsed, then executed, since it may change how the rest is read.
 
+use crate::builtins::edit_and_execute;
 use crate::state::{Run, Shell, Stop, stack};
-use crate::syntax::{Parser, SyntaxError};
+use crate::syntax::{List, Parser, SyntaxError};
 
 impl Shell {
     /// Executes everything that a parser gives. `whole`: it is the script itself, so that an error that ends a command
@@ -60,7 +61,7 @@ impl Shell {
             if whole && self.interactive {
                 self.before_command();
             }
-            match self.execute_list(&list) {
+            match self.execute_or_edit(&list, whole) {
                 Err(Stop::Discard) if whole => self.unchecked = 0,
                 result => result?,
             }
@@ -73,6 +74,15 @@ impl Shell {
                     return Err(Stop::Exit);
                 }
             }
+        }
+    }
+
+    /// Executes a command, or what becomes of the line that the user wants to edit elsewhere.
+    fn execute_or_edit(&mut self, list: &List, whole: bool) -> Run {
+        let to_edit = self.with_user.as_ref().filter(|_| whole).and_then(|with_user| with_user.to_edit.take());
+        match to_edit {
+            Some(text) => edit_and_execute(self, &text),
+            None => self.execute_list(list),
         }
     }
 

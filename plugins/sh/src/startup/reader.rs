@@ -108,10 +108,15 @@ impl TerminalLines {
                 Ok(LineEvent::Line(line)) => break Ok(line + "\n"),
                 Ok(LineEvent::EndOfInput) => break Err(End::Input),
                 Ok(LineEvent::Interrupt) => break Err(End::Interrupt),
+                Ok(LineEvent::EditElsewhere(text)) if !continued => {
+                    // The shell starts the editor: for it, the line is empty.
+                    *self.with_user.to_edit.borrow_mut() = Some(text);
+                    break Ok("\n".to_owned());
+                }
                 Ok(LineEvent::EditElsewhere(text)) => {
+                    // What was entered before is read already.
                     let next = self.with_user.more.borrow().clone();
-                    let first = self.with_user.first.borrow().clone();
-                    self.editor.begin_with(LinePrompt { first, next }, text);
+                    self.editor.begin_with(LinePrompt { first: next.clone(), next }, text);
                 }
                 // There is no shell to go back to, and what does not fit was not inserted.
                 Ok(LineEvent::Suspend | LineEvent::TooLong) => {}

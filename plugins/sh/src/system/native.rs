@@ -184,6 +184,10 @@ impl System for Native {
         rustix::fs::access(path_of(path), access).is_ok()
     }
 
+    fn unlink(&self, path: &str) -> Result<(), Errno> {
+        std::fs::remove_file(path_of(path)).map_err(|error| io_errno(&error))
+    }
+
     fn names(&self, path: &str) -> Result<Vec<String>, Errno> {
         use std::os::unix::ffi::OsStrExt;
         let entries = std::fs::read_dir(path_of(path)).map_err(|error| io_errno(&error))?;

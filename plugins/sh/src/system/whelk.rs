@@ -156,6 +156,10 @@ impl System for Whelk {
         Ok(HostFd::shared(fd, (how.read, how.write || how.append)))
     }
 
+    fn unlink(&self, path: &str) -> Result<(), Errno> {
+        self.files.remove(path)
+    }
+
     fn pipe(&self) -> Result<(Fd, Fd), Errno> {
         let (read, write) = process::pipe().map_err(|error| io_errno(&error))?;
         Ok((HostFd::shared(read, (true, false)), HostFd::shared(write, (false, true))))
