@@ -6,7 +6,7 @@ pub(crate) mod brief;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-use wasmtime::{PoolConcurrencyLimitError, Trap};
+use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use crate::error::brief::brief;
@@ -19,6 +19,9 @@ const SOFTWARE: u32 = 70;
 const CAUSE: usize = 1 << 10;
 /// The most bytes of a reason for refusing a file.
 const REASON: usize = 4 << 10;
+
+/// The table of the functions through which a module calls imports that need its memory.
+const SHIM: &str = "$imports";
 
 /// The text of wasmtime and its libraries when an instance exceeds a resource limit.
 const RESOURCES: [&str; 4] = [
@@ -280,9 +283,22 @@ pub(crate) fn judge(error: &wasmtime::Error, refused: Option<Limit>) -> Stop {
 pub(crate) fn judge_start(error: &wasmtime::Error, refused: Option<Limit>, capacity: usize) -> Stop {
     if error.is::<PoolConcurrencyLimitError>() {
         Stop::Failed(Error::Full(Room::Instances { most: capacity, kept: 0 }))
+    } else if calls_import_early(error) {
+        let reason = "a start function of a core module calls an import that needs the memory of the module: it is there only when \
+                      all instances are made, so call it from `main` or from an export";
+        Stop::Failed(Error::Refused(reason.to_owned()))
     } else {
         judge(error, refused)
     }
+}
+
+/// Whether an import was called before it was there. One that needs the memory of a module is called through a module
+/// of `wit-component`'s, which has a function for each and the table [`SHIM`]. They lead nowhere until all modules of
+/// the component have an instance.
+fn calls_import_early(error: &wasmtime::Error) -> bool {
+    let called = error.downcast_ref::<WasmBacktrace>().and_then(|backtrace| backtrace.frames().first());
+    error.downcast_ref::<Trap>() == Some(&Trap::IndirectCallToNull)
+        && called.is_some_and(|frame| frame.module().get_export(SHIM).is_some())
 }
 
 /// The signal that would have killed a native program; `None` for the epoch's interrupt.

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use whelk_runtime::{ChannelEvent, Ending, Error, Exit, Limits, Output, Plugin, Pty, SignalName, WindowSize};
+use whelk_runtime::{
+    ChannelEvent, Ending, Error, Exit, Grants, Limits, Output, Plugin, Pty, SignalName, Tenant, WindowSize,
+};
 
 use crate::client::{Client, Heard};
 use crate::guests;
@@ -136,9 +138,9 @@ async fn the_environment_is_what_was_accepted_and_what_is_known() {
 }
 
 /// The start function of a core module runs when its instance is made, before the imports of WASI 0.1 are there: they
-/// need the module's memory. One that calls them ends alone, as any instance that traps when it is made.
+/// need the module's memory. One that calls them is refused with the reason.
 #[tokio::test]
-async fn a_start_function_of_a_core_module_runs_without_imports_and_traps_with_them() {
+async fn a_start_function_of_a_core_module_runs_without_imports_and_is_refused_with_them() {
     let module = |call: &str| {
         let text = format!(
             r#"(module
@@ -158,6 +160,22 @@ async fn a_start_function_of_a_core_module_runs_without_imports_and_traps_with_t
     let calls = module("(drop (call $random (i32.const 8) (i32.const 8)))");
     let (recorder, report) = Client::with(&calls, &[], &Limits::default()).end().await;
     assert_eq!(recorder.heard, [Heard::Opened(false)]);
+    let words = "a start function of a core module calls an import that needs the memory of the module: it is there only when \
+                 all instances are made, so call it from `main` or from an export";
+    assert!(matches!(&report.error, Some(Error::Refused(reason)) if reason == words), "{report:?}");
+    // So it is not published.
+    let error = calls.smoke(&Tenant::new("trial", Limits::default(), Grants::default())).await.unwrap_err();
+    assert!(matches!(&error, Error::Refused(reason) if reason == words), "{error}");
+    // A function that is not there is no such thing.
+    let null = r#"(component
+        (core module $m (table 1 funcref) (func $start (call_indirect (i32.const 0))) (start $start)
+            (func (export "run") (result i32) i32.const 0))
+        (core instance $c (instantiate $m))
+        (func $run (result (result)) (canon lift (core func $c "run")))
+        (instance $i (export "run" (func $run)))
+        (export "wasi:cli/run@0.2.6" (instance $i)))"#;
+    let null = Plugin::load(guests::engine(), "null", &wat::parse_str(null).unwrap()).unwrap();
+    let (_, report) = Client::with(&null, &[], &Limits::default()).end().await;
     assert!(matches!(report.error, Some(Error::Trap { .. })), "{report:?}");
 }
 
