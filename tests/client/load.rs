@@ -29,8 +29,9 @@ pub(crate) enum Kind {
     Shells,
 }
 
-/// The lines that a shell of `shells` is sent first: it reads lines, as an interactive one does.
-const SHELL: &str = "while read -r line; do printf '%s' \"$line\"; done\n";
+/// What a shell of `shells` is sent first: it reads lines, as an interactive one does. It says when it has begun,
+/// because dash reads ahead what comes at the same time.
+const SHELL: &[u8] = b"printf begun; while read -r line; do printf '%s' \"$line\"; done\n";
 
 /// The command that echoes its input.
 const CAT: &str = "cat";
@@ -118,7 +119,7 @@ async fn shell(peer: &mut Peer) -> io::Result<ChannelId> {
         Happened::Answered(_, true) => {}
         other => return Err(io::Error::other(format!("{other:?}"))),
     }
-    peer.connection.write(channel, Stream::Data, SHELL.as_bytes());
+    BEGUN.run(peer, &[channel]).await?;
     Ok(channel)
 }
 
@@ -192,6 +193,7 @@ struct Round {
     back: usize,
 }
 
+const BEGUN: Round = Round { sent: SHELL, back: 5 };
 const BYTES: Round = Round { sent: b"sixteen bytes !!", back: 16 };
 const LINE: Round = Round { sent: b"fifteen bytes !\n", back: 15 };
 

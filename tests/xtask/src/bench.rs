@@ -6,10 +6,12 @@
 
 mod load;
 mod meter;
+mod peers;
 mod processes;
 mod server;
 mod sftp;
 mod shell;
+mod work;
 
 use crate::build::build;
 use crate::clients::Clients;
@@ -25,21 +27,35 @@ cargo xtask bench [--against PROGRAM] [--mib SIZE] [--shells COUNT] [PART..]
 Measures Whelk and OpenSSH's sshd in turns: server CPU (user and system) for each handshake, session, echo, line typed
 into a terminal, GB down and GB up, and the memory of an idle session. Then Whelk alone: a terminal that edits lines
 beside a raw one (cooked), and the session of a program beside that of a handler (program). PART is one or more of
-handshake, session, echo, typed, down, up, idle, cooked, program, sftp, processes, shell; all of them by default.
+handshake, session, echo, typed, down, up, idle, cooked, program, sftp, processes, shell, shells; all of them by default.
 For sftp OpenSSH's client puts and gets a file of SIZE MiB (128 by default), and ten files of 1 KiB for each of these
 MiB: server CPU, wall time, and how far the memory of the server's processes grows meanwhile.
 For processes one program, compiled for both, runs in a session of Whelk and as a process of this machine: it starts a
 program that does nothing and waits for its end, and writes to another process through a pipe.
-For shell the tenant's shell is beside dash and bash over sshd and beside just-bash in node: sessions, a pipeline, a GiB
-through a pipe, loops of builtins and of programs, and the memory of idle shells (`--shells COUNT`, 500 by default).
+For shell the tenant's shell is beside dash and bash over sshd and beside just-bash and wasmsh in node: sessions, a
+pipeline, a GiB through a pipe, loops of builtins and of programs: CPU and wall time, and how far the memory of the
+server's processes grows meanwhile. For shells the memory of idle ones (`--shells COUNT`, 500 by default).
 Prints both and their ratio. --against compares with another build of Whelk instead, such as that of the last release.
 Needs two cores and, to fetch sshd where it is missing, root on Debian.";
 
 /// Runs beside sshd, and beside another build, where small differences count.
 const RUNS: usize = 3;
 const RUNS_OF_BUILDS: usize = 5;
-const PARTS: [&str; 12] =
-    ["handshake", "session", "echo", "typed", "down", "up", "idle", "cooked", "program", "sftp", "processes", "shell"];
+const PARTS: [&str; 13] = [
+    "handshake",
+    "session",
+    "echo",
+    "typed",
+    "down",
+    "up",
+    "idle",
+    "cooked",
+    "program",
+    "sftp",
+    "processes",
+    "shell",
+    "shells",
+];
 /// How many shells wait by default.
 const SHELLS: u32 = 500;
 
@@ -155,8 +171,9 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     if let Some(native) = native {
         of_processes = measure_processes(&place, &native)?;
     }
-    if is_wanted("shell") {
-        measure_shells(&place, shells)?;
+    let (works, idle) = (is_wanted("shell"), is_wanted("shells").then_some(shells));
+    if works || idle.is_some() {
+        measure_shells(&place, works, idle)?;
     }
     let mut paired = Vec::new();
     for Pair { title, load, beside, .. } in pairs().iter().filter(|pair| is_wanted(pair.part)) {
@@ -259,34 +276,41 @@ fn measure_processes(place: &Place, native: &processes::Native) -> Outcome<Vec<S
     Ok(lines)
 }
 
-/// Shells in turns: prints two lines for each kind of work, and one for those that wait.
-fn measure_shells(place: &Place, count: u32) -> Outcome {
-    let script = shell::prepare(place)?;
-    let names = shell::Shell::ALL.map(|shell| format!("{:>12}", format!("{shell:?}").to_lowercase())).concat();
+/// Shells in turns: prints three lines for each kind of work, if that is asked for, and one for so many that wait.
+fn measure_shells(place: &Place, works: bool, idle: Option<u32>) -> Outcome {
+    let peers = peers::Peers::bring(place);
+    let names = shell::Shell::ALL.map(|shell| format!("{:>12}", shell.name())).concat();
     println!("\n{:<34}{names}", format!("shells, medians of {RUNS}"));
-    for work in shell::Work::ALL {
+    for work in work::Work::ALL.into_iter().filter(|_| works) {
         let mut all = shell::Shell::ALL.map(|_| Vec::new());
         for time in 1..=RUNS {
             for (shell, figures) in shell::Shell::ALL.into_iter().zip(&mut all) {
-                let one = shell::measure(place, &script, shell, work);
+                let one = shell::measure(place, &peers, shell, work);
                 let one = one.map_err(|error| format!("{work:?}, {shell:?}: {error}"))?;
                 eprintln!("{work:?} {time}/{RUNS} {shell:?}: {one:.4?}");
                 figures.extend(one);
             }
         }
         for (at, title) in work.titles().into_iter().enumerate() {
-            let median = |figures: &Vec<shell::Figures>| {
+            let median = |figures: &Vec<work::Figures>| {
                 let (_, median, _) = spread(figures.iter().filter_map(|figures| figures.get(at).copied()).collect());
                 cell((!figures.is_empty()).then_some(median))
             };
             println!("{title:<34}{}", all.iter().map(median).collect::<String>());
         }
     }
-    let mut line = format!("{:<34}", format!("{count} idle shells, KiB of each"));
-    for shell in shell::Shell::ALL {
-        line += &cell(shell::idle(place, shell, count).map_err(|error| format!("idle, {shell:?}: {error}"))?);
+    if let Some(count) = idle {
+        let mut line = format!("{:<34}", format!("{count} idle shells, KiB of each"));
+        for shell in shell::Shell::ALL {
+            let kib = shell::idle(place, &peers, shell, count);
+            let kib = kib.map_err(|error| format!("idle, {shell:?}: {error}"))?;
+            eprintln!("{count} idle shells {shell:?}: {kib:.4?}");
+            line += &cell(kib);
+        }
+        println!("{line}");
     }
-    println!("{line}");
+    println!();
+    peers.notes().iter().for_each(|note| println!("{note}"));
     Ok(())
 }
 

@@ -7,10 +7,14 @@
 use crate::step::{Outcome, doing};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 /// The kernel counts time in /proc in hundredths of a second on every machine that Rust knows.
 const TICK: Duration = Duration::from_millis(10);
+
+/// How often the memory is looked at while it may grow.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// The meter of one server.
 pub(crate) enum Meter {
@@ -61,6 +65,26 @@ impl Meter {
             if has_ended { Ok(0) } else { kib(&file, "Pss_Anon:") }
         };
         self.processes()?.iter().map(memory).sum()
+    }
+
+    /// Does some work, and sees by how many bytes the anonymous memory grows meanwhile at most.
+    pub(crate) fn growth_during<R>(&self, work: impl FnOnce() -> R) -> (R, Outcome<u64>) {
+        let (end, ended) = channel::<()>();
+        std::thread::scope(|scope| {
+            let before = self.anonymous();
+            let looks = scope.spawn(move || {
+                let mut most = 0;
+                // A process may end while it is looked at.
+                while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                    most = most.max(self.anonymous().unwrap_or_default());
+                }
+                most
+            });
+            let done = work();
+            drop(end);
+            let most = looks.join().map_err(|_| "the thread that looks at the memory has panicked".to_owned());
+            (done, before.and_then(|before| Ok(most?.saturating_sub(before))))
+        })
     }
 
     /// Resident memory of all processes, in bytes.

@@ -85,11 +85,11 @@ impl Place {
         );
         let of_processes = || format!("{}[tenants.default.grants]\nprocess = true\n", user(PROCESSES));
         let processes = if processes { of_processes() } else { String::new() };
-        // 5,000 shells wait at once.
+        // 5,000 shells wait at once, of 1.2 MiB of address space each, which count whether they are used or not.
         let shell = format!(
             "[users.{SHELL}]\ntenant = \"{SHELL}\"\nauthorized_keys = {:?}\n[tenants.{SHELL}]\nplugin = \"{SHELL}\"\n\
              [tenants.{SHELL}.grants]\nprocess = true\ndirectory = {{ ephemeral = \"session\" }}\n[tenants.{SHELL}.limits]\n\
-             connections_per_user = 1000\nsessions_per_user = 6000\ntenant_sessions = 6000\n",
+             connections_per_user = 1000\nsessions_per_user = 6000\ntenant_sessions = 6000\ntenant_memory = \"64 GiB\"\n",
             key.display().to_string()
         );
         let config = [user("probe"), user(PROGRAM), processes, files, shell].concat();
