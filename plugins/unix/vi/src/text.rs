@@ -197,6 +197,7 @@ impl Text {
 
     /// Removes it.
     pub(crate) fn remove(&mut self, from: Position, to: Position) {
+        let (from, to) = (self.clamp(from), self.clamp(to).max(self.clamp(from)));
         if from.line == to.line {
             self.edit(from.line, |line| line.replace_range(from.column..to.column, ""));
         } else {
@@ -208,6 +209,7 @@ impl Text {
     /// Inserts lines within a line: where the inserted text ends.
     pub(crate) fn insert(&mut self, at: Position, text: &[String]) -> Position {
         let (Some(first), Some(last)) = (text.first(), text.last()) else { return at };
+        let at = self.clamp(at);
         if text.len() == 1 {
             self.edit(at.line, |line| line.insert_str(at.column, first));
             return Position::new(at.line, at.column + first.len());

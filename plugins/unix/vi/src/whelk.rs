@@ -25,13 +25,15 @@ impl Whelk {
     pub(crate) fn new(terminal: Rc<RefCell<Raw>>) -> Self {
         // A command that does not read all of its input is no reason to end.
         let _ = process::set_disposition(Signal::Pipe, Disposition::Ignore);
+        // A file that may not grow is an error of a write.
+        let _ = process::set_disposition(Signal::Xfsz, Disposition::Ignore);
         Self { terminal }
     }
 
     fn shell(command: &str) -> Command {
         let shell = std::env::var("SHELL").ok().filter(|shell| !shell.is_empty()).unwrap_or_else(|| "sh".to_owned());
         let mut shell = Command::new(shell);
-        shell.arg("-c").arg(command).reset_signal(Signal::Pipe);
+        shell.arg("-c").arg(command).reset_signal(Signal::Pipe).reset_signal(Signal::Xfsz);
         shell
     }
 }

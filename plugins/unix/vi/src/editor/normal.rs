@@ -48,6 +48,8 @@ impl Editor {
             Mode::Confirm(_) => self.confirm_key(key),
             Mode::Page => self.page_key(key),
         }
+        // Wherever a command has left it, the cursor is at the beginning of a character.
+        self.cursor = self.text.clamp(self.cursor);
     }
 
     /// A key while a text is shown: `:` goes on with a command, others go back.

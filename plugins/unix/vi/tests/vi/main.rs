@@ -2,6 +2,7 @@
 
 mod files;
 mod keys;
+mod random;
 mod screen;
 mod terminal;
 mod vim;

@@ -1,6 +1,6 @@
 //! What the screen shows, cell by cell, and how many bytes it costs.
 
-use crate::terminal::Terminal;
+use crate::terminal::{Random, Terminal};
 
 fn numbers(count: usize) -> String {
     (1..=count).map(|number| format!("line {number}\n")).collect()
@@ -184,19 +184,6 @@ fn texts_of_commands_are_shown_until_a_key() {
     assert_eq!((shown(&terminal)[0].as_str(), terminal.editor.cursor().0), ("line 1", 3));
     terminal.keys(":ma\x7f\x7fset ts?\r");
     assert!(last_row(&terminal).starts_with("  tabstop=8"), "{}", last_row(&terminal));
-}
-
-/// A generator of numbers (Steele, Lea and Flood: splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % bound as u64).expect("it is below a usize")
-    }
 }
 
 /// What is typed at random.

@@ -65,7 +65,7 @@ impl System for Shared {
 
     /// `sort`, `upper`, `fail` and `count` are commands here.
     fn filter(&mut self, command: &str, input: Option<&[u8]>) -> Result<Finished, String> {
-        let input = String::from_utf8(input.unwrap_or(b"x\n").to_vec()).expect("a test's text");
+        let input = String::from_utf8_lossy(input.unwrap_or(b"x\n")).into_owned();
         let mut lines: Vec<&str> = input.lines().collect();
         let (text, status) = match command.trim() {
             "sort" => {
@@ -175,5 +175,18 @@ impl Terminal {
 
     pub(crate) fn cursor(&self) -> (u16, u16) {
         self.screen.screen().cursor_position()
+    }
+}
+
+/// A generator of numbers (Steele, Lea and Flood: splitmix64).
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((mixed ^ (mixed >> 31)) % bound as u64).expect("it is below a usize")
     }
 }
