@@ -42,8 +42,6 @@ pub(super) const LAYOUT: &str = "uutils arrange columns and lines otherwise";
 pub(super) const COLOURS: &str = "GNU's take the colours of TERM, which is not set; uutils have some of their own";
 /// Few kinds are known.
 pub(super) const MAGIC: &str = "only usual kinds of files are known";
-/// No threads.
-pub(super) const THREADS: &str = "uutils use a thread for it, which WASI has not: it is refused";
 /// Messages in other words.
 pub(super) const WORDS: &str = "the message has other words";
 /// A later version of GNU's.

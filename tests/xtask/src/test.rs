@@ -2,11 +2,12 @@
 
 use crate::build::build;
 use crate::clients::Clients;
-use crate::step::{Outcome, line, run as step};
+use crate::step::{Outcome, doing, line, run as step};
 use crate::workspace::{Workspace, cargo};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::{BTreeSet, VecDeque};
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
@@ -29,7 +30,7 @@ ssh-audit, tmux, fail2ban-regex), OpenSSH's sshd and regress scripts, the utilit
 with (gawk, jq, ripgrep and others), and the toolchains of Python, JavaScript, C and Go
 (componentize-py, componentize-js, jco, zig, clang, go) into target/clients, builds program and plugins, and runs every
 test of the workspace whose name contains FILTER; then those of the shell's library on this machine, with some cases of
-each class of the public suites of shells. As root on Debian it installs what is missing; elsewhere it names it and
+each class of the public suites of shells, and those of the utilities. As root on Debian it installs what is missing; elsewhere it names it and
 fails. Nothing is skipped.
 A test program that prints nothing for ten minutes is killed and has failed.";
 
@@ -76,7 +77,9 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     all.args(filter);
     let mut shell = shell_tests(&workspace)?;
     shell.args(filter);
-    tested(&mut [all, shell], LONGEST_SILENCE)
+    let mut utilities = utility_tests(&workspace)?;
+    utilities.args(filter);
+    tested(&mut [all, shell, utilities], LONGEST_SILENCE)
 }
 
 pub(crate) fn prove(arguments: &[String]) -> Outcome {
@@ -129,6 +132,50 @@ fn shell_tests(workspace: &Workspace) -> Outcome<Command> {
     };
     step(tests().arg("--no-run"))?;
     Ok(tests())
+}
+
+/// Compiles the tests of the utilities for this machine, and gives the call that runs them. Only packages with tests
+/// are compiled: what `coreutils` depends on takes minutes.
+fn utility_tests(workspace: &Workspace) -> Outcome<Command> {
+    let folder = workspace.root.join("plugins/unix");
+    let mut without = Vec::new();
+    for entry in doing(folder.display(), std::fs::read_dir(&folder))? {
+        let path = doing(folder.display(), entry)?.path();
+        // The folder of a program has its name.
+        if path.is_dir() && !has_tests(&path.join("src"))? {
+            without.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
+        }
+    }
+    without.sort();
+    let tests = || {
+        let mut command = cargo();
+        command.current_dir(&workspace.root).args(["test", "--no-fail-fast", "--manifest-path"]).arg(workspace.unix());
+        command.arg("--target-dir").arg(&workspace.target).arg("--workspace");
+        command.args(without.iter().flat_map(|package| ["--exclude", package]));
+        command
+    };
+    step(tests().arg("--no-run"))?;
+    Ok(tests())
+}
+
+/// Whether a folder of sources has tests.
+fn has_tests(folder: &Path) -> Outcome<bool> {
+    if !folder.is_dir() {
+        return Ok(false);
+    }
+    for entry in doing(folder.display(), std::fs::read_dir(folder))? {
+        let path = doing(folder.display(), entry)?.path();
+        let found = if path.is_dir() {
+            has_tests(&path)?
+        } else {
+            path.extension().is_some_and(|extension| extension == "rs")
+                && doing(path.display(), std::fs::read_to_string(&path))?.contains("#[test]")
+        };
+        if found {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The tests that have run for over a minute and have not ended, by what the test programs print.
@@ -265,7 +312,7 @@ fn tested_one(command: &mut Command, silence: Duration, tally: &mut Tally, failu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::{Path, PathBuf};
+    use std::path::PathBuf;
 
     /// The Rust files in a folder and below it.
     fn sources(folder: &Path) -> Vec<PathBuf> {

@@ -2,14 +2,18 @@
 
 use std::ffi::OsString;
 
+/// What a utility cannot do, and its exit status.
+pub(crate) type Failure = (String, u8);
+
 /// Changes the arguments of a utility, of which the first is its name.
 ///
 /// # Errors
-/// What the utility cannot do, and its exit status.
-pub(crate) fn adapt(name: &str, arguments: Vec<OsString>) -> Result<Vec<OsString>, (String, u8)> {
+/// What the utility cannot do.
+pub(crate) fn adapt(name: &str, arguments: Vec<OsString>) -> Result<Vec<OsString>, Failure> {
     match name {
         "cp" => Ok(without_modes(arguments)),
-        "sort" => sort(arguments),
+        "sort" => Ok(sort(arguments)),
+        "split" => split(arguments),
         "tail" => Ok(tail(arguments)),
         _ => Ok(arguments),
     }
@@ -48,19 +52,25 @@ fn without_modes(arguments: Vec<OsString>) -> Vec<OsString> {
     adapted
 }
 
-/// `sort -m` and `sort -c` need a thread of uutils. Files that are sorted can as well be sorted together.
-fn sort(arguments: Vec<OsString>) -> Result<Vec<OsString>, (String, u8)> {
-    let Ok(matches) = uu_sort::uu_app().try_get_matches_from(&arguments) else { return Ok(arguments) };
+/// uutils leave `--filter` out under WASI, and write the pieces.
+fn split(arguments: Vec<OsString>) -> Result<Vec<OsString>, Failure> {
+    let filters = |word: &OsString| word.to_str().is_some_and(|word| word.starts_with("--fil"));
+    if arguments.iter().any(filters) {
+        let message = "--filter is not supported here: write the pieces, then run the command for each of them";
+        return Err((message.to_owned(), 1));
+    }
+    Ok(arguments)
+}
+
+/// `sort -m` needs a thread of uutils. Files that are sorted can as well be sorted together.
+fn sort(arguments: Vec<OsString>) -> Vec<OsString> {
+    let Ok(matches) = uu_sort::uu_app().try_get_matches_from(&arguments) else { return arguments };
     let is_given = |id: &str| {
         matches.try_contains_id(id).unwrap_or(false)
             && matches.value_source(id) == Some(clap::parser::ValueSource::CommandLine)
     };
-    if ["check", "check-silent"].iter().any(|id| is_given(id)) {
-        let message = "whether files are sorted (-c, -C) cannot be checked here; compare with sorted output: sort FILE | cmp - FILE";
-        return Err((message.to_owned(), 2));
-    }
     if !is_given("merge") {
-        return Ok(arguments);
+        return arguments;
     }
     let adapted = arguments.into_iter().filter_map(|word| match word.to_str() {
         Some("-m" | "--merge") => None,
@@ -69,7 +79,7 @@ fn sort(arguments: Vec<OsString>) -> Result<Vec<OsString>, (String, u8)> {
         }
         _ => Some(word),
     });
-    Ok(adapted.collect())
+    adapted.collect()
 }
 
 /// `tail` looks for the end of its standard input by its name, `/dev/stdin`, and finds none: it has to read it.

@@ -2,6 +2,7 @@
 
 mod adapt;
 mod own;
+mod sorted;
 mod table;
 mod usage;
 mod utility;
@@ -34,12 +35,18 @@ fn main() -> ExitCode {
     if let Some(status) = usage::check(utility, &arguments) {
         return ExitCode::from(status);
     }
+    let failed = |(message, status): adapt::Failure| {
+        eprintln!("{name}: {message}");
+        ExitCode::from(status)
+    };
+    if name == "sort"
+        && let Some(checked) = sorted::check(&arguments)
+    {
+        return checked.map_or_else(failed, |status| ExitCode::from(status.to_le_bytes()[0]));
+    }
     let arguments = match adapt::adapt(&name, arguments) {
         Ok(arguments) => arguments,
-        Err((message, status)) => {
-            eprintln!("{name}: {message}");
-            return ExitCode::from(status);
-        }
+        Err(failure) => return failed(failure),
     };
     let status = (utility.main)(arguments.into_iter());
     ExitCode::from(status.to_le_bytes()[0])

@@ -74,18 +74,14 @@ impl Found {
         self.link.get_or_init(read).as_deref()
     }
 
-    /// The bits of its mode. WASI has none: directories are 755, links 777, other files 644.
-    pub(crate) fn mode(&self) -> u32 {
-        match self.letter() {
-            'd' => 0o755,
-            'l' => 0o777,
-            _ => 0o644,
-        }
+    /// The bits of its mode. WASI has none: all files have those that `ls` and `stat` show.
+    pub(crate) const fn mode() -> u32 {
+        0o555
     }
 
     /// The mode as `ls` shows it.
     pub(crate) fn mode_text(&self) -> String {
-        let mode = self.mode();
+        let mode = Self::mode();
         let letter = if self.letter() == 'f' { '-' } else { self.letter() };
         let bits = (0..9).map(|bit| if mode >> (8 - bit) & 1 == 1 { ['r', 'w', 'x'][bit % 3] } else { '-' });
         [letter].into_iter().chain(bits).collect()

@@ -207,10 +207,10 @@ impl<'a> Search<'a> {
                 let above = (seconds - fraction).rem_euclid(*unit) > 0 && *unit == 60;
                 age.holds(u64::try_from(units + i64::from(above)).unwrap_or_default())
             }
-            Expression::Mode(Mode::Exactly(mode)) => found.mode() == *mode,
-            Expression::Mode(Mode::All(mode)) => found.mode() & mode == *mode,
-            Expression::Mode(Mode::Any(mode)) => *mode == 0 || found.mode() & mode != 0,
-            Expression::Access { executable } => !executable || found.mode() & 0o111 != 0,
+            Expression::Mode(Mode::Exactly(mode)) => Found::mode() == *mode,
+            Expression::Mode(Mode::All(mode)) => Found::mode() & mode == *mode,
+            Expression::Mode(Mode::Any(mode)) => *mode == 0 || Found::mode() & mode != 0,
+            Expression::Access { executable } => !executable || Found::mode() & 0o111 != 0,
             Expression::Same(other) => {
                 // A link that is not followed is the same as itself alone.
                 (self.settings.follow || found.letter() != 'l' || found.text() == *other) && found.is(other)

@@ -186,7 +186,7 @@ fn directive(letter: char, part: Option<char>, found: &Found, followed: bool) ->
         'b' => (size.div_ceil(4096) * 8).to_string(),
         'k' => (size.div_ceil(4096) * 4).to_string(),
         'l' => found.link().unwrap_or_default().to_owned(),
-        'm' => format!("{:o}", found.mode()),
+        'm' => format!("{:o}", Found::mode()),
         'M' => found.mode_text(),
         'y' => found.letter().to_string(),
         'Y' => match found.letter() {

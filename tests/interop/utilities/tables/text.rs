@@ -1,6 +1,6 @@
 //! Lines of text: sort, uniq, cut and the like.
 
-use crate::utilities::table::{BEHAVIOUR, CLAP, Difference, LATER, LAYOUT, Part, THREADS, Table, WORDS};
+use crate::utilities::table::{BEHAVIOUR, CLAP, Difference, LATER, LAYOUT, Part, Table, WORDS};
 
 pub(super) const TABLES: &[Table] = &[
     Table {
@@ -21,6 +21,17 @@ pub(super) const TABLES: &[Table] = &[
             "-c words.txt",
             "-C words.txt",
             "-c left.txt",
+            "-c repeated.txt",
+            "-cu repeated.txt",
+            "-c -n numbers.txt",
+            "-cr words.txt",
+            "-c -k 2 left.txt",
+            "-c < words.txt",
+            "--check=quiet words.txt",
+            "-c empty.txt",
+            "-c absent",
+            "-c left.txt right.txt",
+            "-cC words.txt",
             "-m left.txt right.txt",
             "-s -k 2 left.txt",
             "-h numbers.txt",
@@ -302,11 +313,6 @@ pub(super) const TABLES: &[Table] = &[
 ];
 
 pub(super) const DIFFERENCES: &[Difference] = &[
-    Difference {
-        reason: THREADS,
-        parts: &[Part::Err, Part::Status],
-        lines: &["sort -c words.txt", "sort -C words.txt", "sort -c left.txt"],
-    },
     Difference { reason: BEHAVIOUR, parts: &[Part::Err, Part::Status], lines: &["sort dir", "tsort dir"] },
     Difference {
         reason: WORDS,

@@ -1,8 +1,9 @@
 //! The terminal and what is drawn on it: clear, stty, cal.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use options::{Syntax, Take};
+use unix_common::time::{Moment, days_from_date};
 use whelk_guest::terminal;
 
 use super::command::parse;
@@ -171,8 +172,8 @@ pub(super) fn cal(arguments: Arguments) -> i32 {
         Ok(given) => given,
         Err(status) => return status,
     };
-    let days = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() / 86400);
-    let (this_year, this_month) = date(days);
+    let today = Moment::from(SystemTime::now()).date();
+    let (this_year, this_month) = (u32::try_from(today.year).unwrap_or_default(), u32::from(today.month));
     let number = |text: &String| text.parse::<u32>().ok();
     let (year, month) = match given.operands.as_slice() {
         [] if given.has('y') => (Some(this_year), None),
@@ -225,31 +226,15 @@ fn month_lines(year: u32, month: u32, title: &str, from_monday: bool) -> Vec<Str
     lines
 }
 
-fn is_leap(year: u32) -> bool {
-    year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400)
-}
-
 fn days_of(year: u32, month: u32) -> u32 {
-    match month {
-        2 => 28 + u32::from(is_leap(year)),
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
+    let first = |year: u32, month: u32| days_from_date(i64::from(year), u8::try_from(month).unwrap_or(1), 1);
+    let next = if month == 12 { first(year + 1, 1) } else { first(year, month + 1) };
+    u32::try_from(next - first(year, month)).unwrap_or_default()
 }
 
-/// The weekday of the first of a month, from Sunday on: the method of Sakamoto for the Gregorian calendar.
+/// The weekday of the first of a month, from Sunday on.
 fn weekday(year: u32, month: u32) -> u32 {
-    const OFFSETS: [u32; 12] = [0, 3, 2, 5, 0, 3, 5, 1, 4, 6, 2, 4];
-    let year = if month < 3 { year - 1 } else { year };
-    (year + year / 4 - year / 100 + year / 400 + OFFSETS[month as usize - 1] + 1) % 7
-}
-
-/// The year and the month of a day since 1970-01-01.
-fn date(mut days: u64) -> (u32, u32) {
-    let (mut year, mut month) = (1970, 1);
-    while days >= u64::from(days_of(year, month)) {
-        days -= u64::from(days_of(year, month));
-        (year, month) = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
-    }
-    (year, month)
+    // 1970-01-01 was a Thursday.
+    let days = days_from_date(i64::from(year), u8::try_from(month).unwrap_or(1), 1) + 4;
+    u32::try_from(days.rem_euclid(7)).unwrap_or_default()
 }

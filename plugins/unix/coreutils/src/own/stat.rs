@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use options::{Syntax, Take};
+use unix_common::time::Moment;
 use uucore::display::Quotable;
 
 use super::command::{failed, parse, worst};
@@ -136,17 +137,7 @@ fn value(directive: char, file: &str, metadata: &fs::Metadata) -> String {
     }
 }
 
-/// `2001-09-09 01:46:40.000000000 +0000`: in UTC. The algorithm is `civil_from_days` of Howard Hinnant.
+/// `2001-09-09 01:46:40.000000000 +0000`: in UTC.
 fn calendar(time: std::io::Result<SystemTime>) -> String {
-    let since = time.ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-    let (days, rest) = (since.as_secs() / 86400 + 719_468, since.as_secs() % 86400);
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year_of_era = (day - day / 1460 + day / 36524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let (day, month) =
-        (day_of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{:09} +0000", since.subsec_nanos())
+    Moment::from(time.unwrap_or(UNIX_EPOCH)).format("%Y-%m-%d %H:%M:%S.%N %z")
 }

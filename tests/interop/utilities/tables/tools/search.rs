@@ -72,6 +72,8 @@ pub(super) const TABLES: &[Table] = &[
         lines: &[
             "dir -name 'inn*' -path './d*'",
             "dir/deep -depth",
+            "$ test \"$(find dir words.txt link -maxdepth 0 -printf '%m %M\\n')\" = \"$(stat -c '%a %A' dir words.txt link)\"",
+            "$ find words.txt -perm $(stat -c %a words.txt)",
             "dir -name deep -prune -o -print",
             ". -maxdepth 1 -type d -name dir",
             ". -type l -name link",
