@@ -4,6 +4,8 @@
 //! is an object on one line; one with only `error` says why the request was refused. The answer to a request for a list
 //! (`lines`) is one object a line, and the last of them is `{"done": …}`: an answer that lacks it was cut off.
 //!
+//! `CONTROL.md` beside the manifest has the fields of the answers that operators' programs read.
+//!
 //! Only the user who runs the program and root get an answer. Requests are few and small, and no client can hinder the
 //! program: there are limits on their number, size and time.
 
@@ -418,6 +420,33 @@ pub(crate) mod tests {
             text
         };
         tokio::join!(attend(server, Arc::new(requests), place), send).1
+    }
+
+    /// The fields of a declaration, as they are in the JSON.
+    fn declared(source: &'static str, name: &str) -> Vec<&'static str> {
+        let (_, rest) = source.split_once(&format!("pub struct {name} {{\n")).unwrap();
+        let (declaration, _) = rest.split_once("\n}\n").unwrap();
+        let fields = declaration.lines().filter_map(|line| line.trim().strip_prefix("pub "));
+        fields.map(|field| field.split_once(':').unwrap().0).collect()
+    }
+
+    #[test]
+    fn every_field_that_programs_read_is_documented() {
+        let document = include_str!("../../CONTROL.md");
+        for (verb, source, name) in [
+            ("status", include_str!("control/status.rs"), "ServerStatus"),
+            ("sessions", include_str!("control/sessions.rs"), "SessionEntry"),
+            ("tenants", include_str!("control/tenants.rs"), "TenantEntry"),
+            ("watch ID", include_str!("control/watch.rs"), "WatchLine"),
+            ("kill", include_str!("control/kill.rs"), "KillOutcome"),
+            ("drain", include_str!("control/drain.rs"), "DrainOutcome"),
+        ] {
+            let (_, section) = document.split_once(&format!("## `whelk {verb} --json`\n")).unwrap();
+            let section = section.split("\n## ").next().unwrap();
+            let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+            let documented: Vec<&str> = rows.map(|(field, _)| field).collect();
+            assert_eq!(documented, declared(source, name), "{verb}");
+        }
     }
 
     #[tokio::test]

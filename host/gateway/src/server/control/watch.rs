@@ -30,7 +30,8 @@ use crate::server::connection_table::ConnectionTable;
 pub const WATCH: &str = "watch";
 /// How many may watch at once.
 const MOST_WATCHING: usize = 32;
-/// How long output is collected before it is sent: with the size of the buffer at most 5 MiB in a second.
+/// How long output is collected before it is sent: with the size of the buffer about 1 MiB in a second, more than
+/// anybody reads.
 const COLLECT: Duration = Duration::from_millis(50);
 /// Most bytes of output in a line.
 const LINE: usize = 16 << 10;

@@ -10,7 +10,7 @@ use whelk_runtime::{Output, WindowSize};
 use crate::observe::tap::Tap;
 
 /// Most bytes that wait.
-const MOST: usize = 256 << 10;
+const MOST: usize = 64 << 10;
 /// Most pieces, between which the size of the terminal has changed.
 const PIECES: usize = 1 << 10;
 
