@@ -58,7 +58,8 @@ impl Server {
         while address.is_none() || !is_prepared {
             let line = lines.next().unwrap().unwrap();
             is_prepared |= line.contains("plugins prepared");
-            address = address.or_else(|| line.split_once("listening address=").map(|(_, at)| at.parse().unwrap()));
+            let listens = line.contains(": listening ").then(|| line.split_once("address=")).flatten();
+            address = address.or_else(|| listens.map(|(_, at)| at.parse().unwrap()));
         }
         Server { folder, child, lines, address: address.unwrap() }
     }
