@@ -161,9 +161,8 @@ fn write(path: &str, bytes: &[u8], append: bool) -> io::Result<()> {
     let path = target(path);
     let found = fs::metadata(&path);
     if append || found.as_ref().is_ok_and(|found| !found.is_file()) {
-        let mut options = OpenOptions::new();
-        options.append(append).write(true).create(append);
-        return options.open(&path)?.write_all(bytes);
+        let options = process::OpenOptions::new().append(append).write(true).create(append);
+        return (&options.open(&path)?).write_all(bytes);
     }
     if found.is_ok() {
         // Where the file may not be changed, it is not replaced either.
@@ -172,7 +171,9 @@ fn write(path: &str, bytes: &[u8], append: bool) -> io::Result<()> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let number = process::identity().id;
     let new = path.with_file_name(format!(".{name}.vi{number}"));
-    let written = fs::write(&new, bytes).and_then(|()| fs::rename(&new, &path));
+    // The standard library's files tell of each error of a write that it is one of the device.
+    let opened = process::OpenOptions::new().write(true).create(true).truncate(true).open(&new);
+    let written = opened.and_then(|fd| (&fd).write_all(bytes)).and_then(|()| fs::rename(&new, &path));
     if written.is_err() {
         // What could not be written as a whole is of no use.
         let _ = fs::remove_file(&new);
