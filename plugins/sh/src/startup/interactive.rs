@@ -68,7 +68,9 @@ impl Shell {
         let with_user: Rc<Interactive> = Rc::default();
         self.with_user = Some(with_user.clone());
         self.options.set("history", true);
-        self.options.set("emacs", edits && !self.is_on("vi"));
+        if !self.is_on("vi") {
+            self.options.set("emacs", edits);
+        }
         for signal in OF_TERMINAL.into_iter().chain(["WINCH"]) {
             let how = if signal == "WINCH" { Disposition::Catch } else { self.disposition_without_trap(signal) };
             // Each of them can be changed.
@@ -94,6 +96,7 @@ impl Shell {
         let Some(with_user) = self.with_user.clone() else { return };
         with_user.abort.set(false);
         with_user.edits.set(self.is_on("emacs") || self.is_on("vi"));
+        with_user.vi.set(self.is_on("vi"));
         let (status, pipe_status) = (self.status, self.pipe_status.clone());
         if !self.posix()
             && let Some(command) = self.text_of("PROMPT_COMMAND")

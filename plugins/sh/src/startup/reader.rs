@@ -7,7 +7,7 @@ use crate::system::{Errno, Fd, System};
 use crate::text::{decode, encode};
 use std::rc::Rc;
 use std::time::Duration;
-use whelk_guest::editor::{Editor, EditorSettings, LineEvent, LinePrompt};
+use whelk_guest::editor::{Editor, EditorSettings, KeyMap, LineEvent, LinePrompt};
 
 /// Lines of the terminal: edited here, or by the terminal itself under `set +o emacs`.
 pub(super) struct TerminalLines {
@@ -100,6 +100,7 @@ impl TerminalLines {
         let next = self.with_user.more.borrow().clone();
         let first = if continued { next.clone() } else { self.with_user.first.borrow().clone() };
         self.system.set_raw(true);
+        self.editor.settings_mut().keys = if self.with_user.vi.get() { KeyMap::Vi } else { KeyMap::Emacs };
         self.editor.begin(LinePrompt { first, next });
         let known = self.with_user.known.borrow().clone();
         let mut completer = Completer { system: self.system.clone(), known };

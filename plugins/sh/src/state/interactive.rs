@@ -14,6 +14,8 @@ pub(crate) struct Interactive {
     pub(crate) signals: RefCell<Vec<&'static str>>,
     /// Whether lines are edited by the shell.
     pub(crate) edits: Cell<bool>,
+    /// Whether that is with the keys of vi.
+    pub(crate) vi: Cell<bool>,
     /// What the user has typed and wants to go on with in another program: `C-x C-e`, and `v` with vi's keys.
     pub(crate) to_edit: RefCell<Option<String>>,
     /// The line was given up: SIGINT.

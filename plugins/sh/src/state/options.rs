@@ -150,6 +150,12 @@ impl Options {
         self.often.set(name, on);
         if on {
             self.on.insert(name);
+            // Lines are edited with the keys of one of them.
+            match name {
+                "vi" => self.on.remove("emacs"),
+                "emacs" => self.on.remove("vi"),
+                _ => false,
+            };
         } else {
             self.on.remove(name);
         }
@@ -165,5 +171,24 @@ impl Options {
             .collect();
         letters.sort_by_key(|letter| (letter.is_uppercase(), *letter));
         letters.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_have_the_keys_of_one_editor() {
+        let mut options = Options::new();
+        let mut keys = |name, on| {
+            options.set(name, on);
+            (options.is_on("emacs"), options.is_on("vi"))
+        };
+        assert_eq!(keys("emacs", true), (true, false));
+        assert_eq!(keys("vi", true), (false, true));
+        assert_eq!(keys("emacs", false), (false, true));
+        assert_eq!(keys("emacs", true), (true, false));
+        assert_eq!(keys("emacs", false), (false, false));
     }
 }
