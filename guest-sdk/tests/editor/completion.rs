@@ -18,7 +18,7 @@ fn a_word_is_completed_as_far_as_all_agree() {
         ("f\t\t", "fooba|"),
         ("z\t", "z|"),
         ("é\t", "ét|"),
-        ("q x\x02\x02\t", "qux |x"),
+        ("q x\x02\x02\t", "qux| x"),
         ("q\t\x1f", "q|"),
         ("f\x1b*", "foobar foobaz |"),
     ] {

@@ -197,3 +197,13 @@ fn the_bell_rings_once_for_all_keys_that_can_do_nothing() {
     terminal.keys("\x02");
     assert_eq!(terminal.written, "");
 }
+
+#[test]
+fn a_resize_clears_rows_and_never_the_screen_from_its_beginning() {
+    let mut terminal = Terminal::new("$ ", 20, 6);
+    terminal.keys("a text that takes two rows");
+    terminal.resize(40, 6);
+    // tmux would keep that in its history, and bring it back when the window becomes wider.
+    assert!(!terminal.written.contains("\r\x1b[J"), "{:?}", terminal.written);
+    assert_eq!(terminal.rows().last().map(String::as_str), Some("$ a text that takes two rows"));
+}

@@ -24,15 +24,9 @@ impl Editor {
         let (done, changed) = match completions.candidates.as_slice() {
             [] => (false, false),
             [only] => {
-                let rest = &self.draft.buffer.text()[cursor..];
-                let (end, over) =
-                    if rest.starts_with(only.end.as_str()) { ("", only.end.len()) } else { (only.end.as_str(), 0) };
-                let whole = [common, end].concat();
-                let done = self.draft.replace(range, &whole);
-                if done {
-                    self.draft.buffer.set_cursor(self.draft.buffer.cursor() + over);
-                }
-                (done, true)
+                let is_there = self.draft.buffer.text()[cursor..].starts_with(only.end.as_str());
+                let whole = [common, if is_there { "" } else { only.end.as_str() }].concat();
+                (self.draft.replace(range, &whole), true)
             }
             _ if common.len() >= word.len() && common != word => {
                 // It is not whole: the bell says so.
