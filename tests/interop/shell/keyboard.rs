@@ -85,7 +85,7 @@ fn lines_are_edited_completed_and_remembered() {
     shell.press("fold\t\r", "in 2");
     shell.press(": > long-name\r", "$ ");
     shell.press("echo 1lo\x08\x08\x08lo\t-\"\"end\r", "long-name -end");
-    shell.press("echo 2$USE\t\"\"end\r", "2guestend");
+    shell.press("echo 2$USE\t\"\"end\r", "2guest end");
     shell.press("for i in 1 2; do\recho l$((i + 1))\rdone\r", "l3");
     shell.tmux.resize(100, 30);
     // The keys may be faster than the news of the size.
@@ -93,7 +93,7 @@ fn lines_are_edited_completed_and_remembered() {
         shell.press("echo c$COLUMNS-\"\"end\r", "-end");
     }
     shell.press("history\r", "1  echo o\"\"ne");
-    shell.press("\x04", "exit");
+    shell.press("\x04", "logout");
     shell.tmux.wait_for_exit();
     gateway.end();
 }

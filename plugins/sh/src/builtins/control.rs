@@ -38,6 +38,9 @@ fn number(shell: &mut Shell, fields: &[String]) -> Run<Result<Option<i64>, i32>>
 }
 
 pub(super) fn exit(shell: &mut Shell, fields: &[String]) -> Run<i32> {
+    if let Some(with_user) = shell.with_user.clone().filter(|_| shell.interactive && shell.subshell == 0) {
+        shell.say(with_user.leaving.get());
+    }
     if shell.stays_for_jobs() {
         return Ok(1);
     }

@@ -131,6 +131,7 @@ pub(super) fn wait(shell: &mut Shell, fields: &[String]) -> Run<i32> {
         if let Some(status) = wait_all(shell, live)? {
             return Ok(status);
         }
+        tell_user(shell);
         let done: Vec<u32> = shell.jobs.list.iter().map(|job| job.number).collect();
         done.into_iter().for_each(|number| shell.jobs.remove(number));
         shell.jobs.ended.clear();
@@ -141,6 +142,13 @@ pub(super) fn wait(shell: &mut Shell, fields: &[String]) -> Run<i32> {
         status = wait_one(shell, target, variable.as_deref())?;
     }
     Ok(status)
+}
+
+/// Tells a user at a terminal of the jobs that have ended, since those that were waited for are forgotten.
+fn tell_user(shell: &mut Shell) {
+    if shell.with_user.is_some() && shell.subshell == 0 {
+        shell.tell_jobs();
+    }
 }
 
 /// Waits until none of these processes runs any more. A status, if a trap was executed instead.
@@ -209,7 +217,9 @@ fn wait_one(shell: &mut Shell, target: &str, variable: Option<&str>) -> Run<i32>
         let Some(job) = shell.jobs.get(number) else { return Ok(127) };
         let own = job.processes.iter().find(|(other, _)| *other == process).and_then(|(_, change)| change.as_ref());
         let status = own.map_or(job.status(), status_of);
-        if whole && !matches!(job.state(), JobState::Stopped(_)) {
+        let over = whole && !matches!(job.state(), JobState::Stopped(_));
+        tell_user(shell);
+        if over {
             shell.jobs.remove(number);
         }
         return Ok(status);

@@ -59,10 +59,26 @@ struct Typed {
     /// The text before that part, and the part, without quotes.
     folder: String,
     name: String,
-    /// The quote that is open.
+    /// The quote that is open, and where it was opened.
     quote: Option<char>,
+    quoted_from: usize,
     /// The words of the command before it.
     before: Vec<String>,
+}
+
+impl Typed {
+    /// What stands for its last part when it becomes a file. A directory stays open for what is in it.
+    fn file(&self, name: String, directory: bool) -> Candidate {
+        let quote = self.quote.map(String::from).unwrap_or_default();
+        // A quote that was opened in a part before is not replaced.
+        let open = if self.quoted_from >= self.part { quote.as_str() } else { "" };
+        let text = format!("{open}{}", quoted(&name, self.quote));
+        if directory {
+            Candidate { text: text + "/", end: String::new(), shown: name + "/" }
+        } else {
+            Candidate { text, end: quote + " ", shown: name }
+        }
+    }
 }
 
 /// Finds the word at the end of a text.
@@ -85,7 +101,7 @@ fn typed(text: &str) -> Typed {
         }
         in_word = true;
         match (word.quote, next) {
-            (None, '\'' | '"') => word.quote = Some(next),
+            (None, '\'' | '"') => (word.quote, word.quoted_from) = (Some(next), at),
             (Some(quote), _) if quote == next => word.quote = None,
             (None | Some('"'), '\\') => {
                 if let Some((_, escaped)) = chars.next() {
@@ -146,16 +162,11 @@ impl Completer {
             let path = format!("{}/{name}", folder.trim_end_matches('/'));
             self.system.status(&path, true).is_ok_and(|status| status.kind == FileKind::Directory)
         };
-        let close = word.quote.map(String::from).unwrap_or_default();
-        let candidate = |name: String| {
-            let text = quoted(&name, word.quote);
-            if is_directory(&name) {
-                Some(Candidate { text: text + "/", end: String::new(), shown: name + "/" })
-            } else {
-                (!directories).then(|| Candidate { text, end: format!("{close} "), shown: name })
-            }
+        let fits = |name: String| {
+            let directory = is_directory(&name);
+            (directory || !directories).then(|| word.file(name, directory))
         };
-        names.into_iter().filter_map(candidate).collect()
+        names.into_iter().filter_map(fits).collect()
     }
 
     /// Functions, aliases, builtins, and the programs along PATH.
@@ -172,7 +183,7 @@ impl Completer {
     }
 
     /// `$name` and `${name` at the end of the text.
-    fn variables(&self, text: &str) -> Option<Completions> {
+    fn variables(&self, text: &str, quoted: bool) -> Option<Completions> {
         let start = text.rfind('$')? + 1;
         let braces = text[start..].starts_with('{');
         let start = start + usize::from(braces);
@@ -180,9 +191,9 @@ impl Completer {
         if !name.chars().all(|next| next == '_' || next.is_alphanumeric()) {
             return None;
         }
-        let end = if braces { "}" } else { "" };
+        let end = format!("{}{}", if braces { "}" } else { "" }, if quoted { "" } else { " " });
         let fits = self.known.variables.iter().filter(|variable| variable.starts_with(name));
-        let candidate = |variable: &String| Candidate { text: variable.clone(), end: end.to_owned(), ..<_>::default() };
+        let candidate = |variable: &String| Candidate { text: variable.clone(), end: end.clone(), ..<_>::default() };
         Some(Completions { start, candidates: fits.map(candidate).collect() })
     }
 
@@ -202,7 +213,8 @@ impl Completer {
             ("fg" | "bg" | "disown" | "kill", _) if word.name.starts_with('%') => {
                 Self::words(word, word.start, self.known.jobs.iter().map(|number| format!("%{number}")))
             }
-            ("unset" | "export" | "readonly" | "read" | "declare" | "typeset" | "local" | "unalias", _) => {
+            ("unalias", _) => Self::words(word, word.start, self.known.aliases.iter().cloned()),
+            ("unset" | "export" | "readonly" | "read" | "declare" | "typeset" | "local", _) => {
                 Self::words(word, word.start, self.known.variables.iter().cloned())
             }
             ("type" | "help" | "hash" | "which", _) => {
@@ -218,7 +230,7 @@ impl Callbacks for Completer {
         let text = &text[..cursor];
         let word = typed(text);
         if word.quote != Some('\'')
-            && let Some(variables) = self.variables(&text[word.part.min(text.len())..])
+            && let Some(variables) = self.variables(&text[word.part.min(text.len())..], word.quote.is_some())
         {
             return Completions { start: variables.start + word.part, ..variables };
         }
@@ -263,7 +275,7 @@ mod tests {
     use super::*;
 
     fn word(text: &str) -> (usize, usize, String, String, Option<char>, Vec<String>) {
-        let Typed { start, part, folder, name, quote, before } = typed(text);
+        let Typed { start, part, folder, name, quote, before, .. } = typed(text);
         (start, part, folder, name, quote, before)
     }
 
@@ -286,6 +298,21 @@ mod tests {
         assert_eq!(quoted("a b$c'd", None), r"a\ b\$c\'d");
         assert_eq!(quoted("a b$c'd", Some('"')), r"a b\$c'd");
         assert_eq!(quoted("a b$c'd", Some('\'')), r"a b$c'\''d");
+    }
+
+    #[test]
+    fn a_file_takes_the_place_of_the_last_part_with_its_quote() {
+        let completed = |text: &str, directory| {
+            let word = typed(text);
+            let Candidate { text: file, end, .. } = word.file("two words".to_owned(), directory);
+            format!("{}{file}{end}", &text[..word.part])
+        };
+        assert_eq!(completed("cat tw", false), r"cat two\ words ");
+        assert_eq!(completed("cat \"tw", false), "cat \"two words\" ");
+        assert_eq!(completed("cat 'a/tw", false), "cat 'a/two words' ");
+        assert_eq!(completed("cat a/'tw", false), "cat a/'two words' ");
+        assert_eq!(completed("cat a/'tw", true), "cat a/'two words/");
+        assert_eq!(completed("cat 'a'/tw", true), r"cat 'a'/two\ words/");
     }
 
     #[test]

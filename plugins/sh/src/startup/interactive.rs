@@ -66,6 +66,7 @@ impl Shell {
     /// Begins to serve a user at a terminal.
     pub(super) fn begin_interactive(&mut self, login: bool, edits: bool) -> Rc<Interactive> {
         let with_user: Rc<Interactive> = Rc::default();
+        with_user.leaving.set(if login { "logout" } else { "exit" });
         self.with_user = Some(with_user.clone());
         self.options.set("history", true);
         if !self.is_on("vi") {
@@ -117,6 +118,7 @@ impl Shell {
             home: self.text_of("HOME").unwrap_or_default(),
             path: self.text_of("PATH").unwrap_or_default(),
             commands: commands.chain(builtins::all_names().map(str::to_owned)).collect(),
+            aliases: self.aliases.keys().cloned().collect(),
             variables: self.variables.all().into_keys().cloned().collect(),
             options: self.parse_options(),
             jobs: self.jobs.list.iter().map(|job| job.number).collect(),

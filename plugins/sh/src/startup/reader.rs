@@ -166,7 +166,7 @@ impl Lines for TerminalLines {
         let line = if self.with_user.edits.get() { self.edited(continued) } else { self.cooked(continued) };
         match line {
             Ok(line) => return Some(line),
-            Err(End::Input) if !continued => self.show(b"exit\n"),
+            Err(End::Input) if !continued => self.show(format!("{}\n", self.with_user.leaving.get()).as_bytes()),
             Err(End::Input) => {}
             Err(End::Interrupt) => self.with_user.interrupted.set(true),
         }

@@ -22,6 +22,8 @@ pub(crate) struct Interactive {
     pub(crate) interrupted: Cell<bool>,
     /// What is executed is given up: SIGINT.
     pub(crate) abort: Cell<bool>,
+    /// What is said when the shell ends.
+    pub(crate) leaving: Cell<&'static str>,
     /// The user was told that jobs are stopped: the next `exit` or end of input ends the shell.
     pub(crate) warned: Cell<bool>,
     /// The same, by the line that is executed.
@@ -40,6 +42,7 @@ pub(crate) struct Known {
     pub(crate) path: String,
     /// Functions, aliases and builtins.
     pub(crate) commands: BTreeSet<String>,
+    pub(crate) aliases: Vec<String>,
     pub(crate) variables: Vec<String>,
     pub(crate) jobs: Vec<u32>,
     /// How commands are read.
