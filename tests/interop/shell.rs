@@ -1,12 +1,14 @@
 //! The shell with OpenSSH: commands, scripts, a terminal, and input that no shell should get.
 
+mod agents;
 mod hostile;
 mod keyboard;
+mod master;
 mod recursion;
+mod screens;
 
-use std::process::Command;
-
-use whelk_tests::{Call, Client, Event, Gateway, Input, OPENSSH_VERSIONS, Running, SOON, Setup, client_program};
+use master::Master;
+use whelk_tests::{Access, Call, Client, Event, Gateway, Input, OPENSSH_VERSIONS, Running, SOON, Setup};
 
 /// Alice has a shell and a home; guests a home of their connection.
 const CONFIGURATION: &str = "\
@@ -123,6 +125,7 @@ fn pipelines_of_the_utilities_end_as_their_last_command_does() {
     }
     let sorted = "for i in 1 2 3; do echo $i; done | sort -r | head -1 > x; cat x; exit 5";
     assert_eq!(script(&gateway, "posix", sorted), ran("3\n", "", 5));
+    assert_eq!(script(&gateway, "alice", "yes | head -n 1"), ran("y\n", "", 0));
     let endless = "yes | head -n 1; echo ${PIPESTATUS[@]}";
     assert_eq!(script(&gateway, "alice", endless), ran("y\n141 0\n", "", 0));
     gateway.end();
@@ -155,46 +158,18 @@ fn the_name_decides_the_language() {
 #[test]
 fn two_commands_and_sftp_over_one_connection_have_one_home() {
     let gateway = gateway();
-    for (client, version) in [Client::OpenSsh92, Client::OpenSsh100].into_iter().zip(OPENSSH_VERSIONS) {
-        let socket = format!("ControlPath={}", gateway.folder().join(format!("control-{version}")).display());
-        let call = |master: &str| {
-            let call = Call::new(client, &gateway, "guest").option("-o").option(&socket);
-            call.option("-o").option(&format!("ControlMaster={master}"))
-        };
-        let mut first = call("yes").exec("echo first > file; echo ready; read x; read y < file; echo $y").start();
-        first.wait_for_output("ready");
-        assert_eq!(run(&call("no").exec("read x < file; echo $x"), Input::Nothing), ran("first\n", "", 0));
-        let mut sftp = Command::new(client_program(&format!("sftp-{version}")));
-        sftp.args(["-F", "none", "-o", &socket, "-oControlMaster=no", "-oLogLevel=ERROR", "-b", "-"]);
-        sftp.arg("-S").arg(client_program(&format!("ssh-{version}"))).arg("guest@127.0.0.1");
+    for version in OPENSSH_VERSIONS {
+        let command = "echo first > file; trap 'read y < file; echo $y' EXIT";
+        let master = Master::open(&gateway, version, "guest", &Access::Nothing, command);
+        assert_eq!(run(&master.exec("read x < file; echo $x"), Input::Nothing), ran("first\n", "", 0));
+        let mut sftp = master.tool("sftp");
+        sftp.args(["-b", "-", "guest@127.0.0.1"]);
         let finished = Running::run(sftp, Input::Bytes(b"rename file sent\n".to_vec()), SOON);
         assert_eq!(finished.status, Some(0), "{}", finished.err);
-        assert_eq!(run(&call("no").exec("read x < sent; echo $x > file"), Input::Nothing), ran("", "", 0));
-        first.type_in(b"\n");
-        assert_eq!(first.finish().out.text(), "ready\nfirst\n");
+        assert_eq!(run(&master.exec("read x < sent; echo $x > file"), Input::Nothing), ran("", "", 0));
+        assert_eq!(master.close(), "ready\nfirst\n");
         assert_eq!(script(&gateway, "guest", "test -e file || echo none"), ran("none\n", "", 0));
     }
-    gateway.end();
-}
-
-#[test]
-fn hundreds_of_commands_run_over_one_connection() {
-    let gateway = gateway();
-    let socket = format!("ControlPath={}", gateway.folder().join("control").display());
-    let call = |master: &str| {
-        let call = Call::new(Client::OpenSsh100, &gateway, "guest").option("-o").option(&socket);
-        call.option("-o").option(&format!("ControlMaster={master}"))
-    };
-    let mut first = call("yes").exec("echo ready; read x").start();
-    first.wait_for_output("ready");
-    let count = whelk_tests::size(200, 1000);
-    for number in 0..count {
-        let command = format!("echo {number} | {{ read x; echo $((x + 1)); }}; exit {}", number % 256);
-        let status = i32::try_from(number % 256).expect("it is small");
-        assert_eq!(run(&call("no").exec(&command), Input::Nothing), ran(&format!("{}\n", number + 1), "", status));
-    }
-    first.type_in(b"\n");
-    assert_eq!(first.finish().status, Some(0));
     gateway.end();
 }
 

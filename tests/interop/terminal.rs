@@ -1,7 +1,9 @@
 //! Terminals: each client under tmux, which runs in control mode, with a line of text per event.
 
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use whelk_tests::{Call, Client, Gateway, Input, Output, Running, SOON, client_program};
 
@@ -17,22 +19,69 @@ pub(crate) struct Tmux {
     control: Running,
 }
 
+/// What a window shows.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    /// Its rows, with the escape sequences of their styles (ECMA-48, SGR).
+    pub(crate) text: String,
+    /// The column and the row of the cursor, from 0; none if it is hidden.
+    pub(crate) cursor: Option<(usize, usize)>,
+}
+
 impl Tmux {
     pub(crate) fn open(gateway: &Gateway, call: &Call, columns: u32, rows: u32) -> Self {
-        // Several may be open, one after the other.
+        Self::start(gateway.folder(), &call.command(), columns, rows)
+    }
+
+    /// Opens a window with a command. The socket is in a folder of the test.
+    pub(crate) fn start(folder: &Path, client: &Command, columns: u32, rows: u32) -> Self {
+        // Several may be open in a folder.
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let socket = gateway.folder().join(format!("tmux-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
-        let settings = gateway.folder().join("tmux.conf");
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let socket = folder.join(format!("tmux-{number}"));
+        let settings = folder.join(format!("tmux-{number}.conf"));
         // The status line would take a row of the window.
         std::fs::write(&settings, "set -g status off\nset -g default-terminal screen-256color\n")
             .expect("our own folder");
         let mut command = Command::new(client_program("tmux"));
         command.arg("-S").arg(&socket).arg("-f").arg(&settings).arg("-C").env_remove("TMUX");
         command.args(["new-session", "-x", &columns.to_string(), "-y", &rows.to_string()]);
-        let call = call.command();
-        command.args(call.get_envs().flat_map(|(name, value)| value.map(|value| environment(name, value))).flatten());
-        command.args(["sh", "-c", WINDOW, ENDED]).arg(call.get_program()).args(call.get_args());
-        Self { socket, control: Running::start(command, Input::Held, Output::Read, SOON) }
+        command.args(client.get_envs().flat_map(|(name, value)| value.map(|value| environment(name, value))).flatten());
+        command.args(["sh", "-c", WINDOW, ENDED]).arg(client.get_program()).args(client.get_args());
+        let control = Running::start(command, Input::Held, Output::Read, SOON);
+        control.wait_soon("tmux that listens", |seen| (seen.out.total > 0).then_some(()));
+        Self { socket, control }
+    }
+
+    /// Pastes a text, as the terminal of a person does.
+    pub(crate) fn paste(&mut self, text: &str) {
+        let quoted = text.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$").replace('\n', "\\n");
+        self.control.type_in(format!("set-buffer -- \"{quoted}\"\npaste-buffer -p\n").as_bytes());
+    }
+
+    /// What the window shows now.
+    pub(crate) fn window(&self) -> Window {
+        let mut command = Command::new(client_program("tmux"));
+        command.arg("-u").arg("-S").arg(&self.socket).args(["capture-pane", "-p", "-e", ";"]);
+        command.args(["display-message", "-p", "#{cursor_flag} #{cursor_x} #{cursor_y}"]);
+        let finished = Running::run(command, Input::Nothing, SOON);
+        let text = finished.out.text();
+        let (text, cursor) = text.trim_end().rsplit_once('\n').unwrap_or_default();
+        let numbers: Vec<usize> = cursor.split(' ').filter_map(|number| number.parse().ok()).collect();
+        let [shown, column, row] = numbers[..] else { panic!("{}{}", finished.err, self.control.said()) };
+        Window { text: text.to_owned(), cursor: (shown == 1).then_some((column, row)) }
+    }
+
+    /// Looks at the window each time that something happens in it, until `look` returns something. Nothing, if that
+    /// has not happened for so long.
+    pub(crate) fn wait_for_window<T>(&self, quiet: Duration, mut look: impl FnMut(Window) -> Option<T>) -> Option<T> {
+        loop {
+            let before = self.control.wait_soon("its output", |seen| Some(seen.out.total));
+            if let Some(found) = look(self.window()) {
+                return Some(found);
+            }
+            self.control.wait_at_most(quiet, |seen| (seen.out.total > before).then_some(()))?;
+        }
     }
 
     pub(crate) fn resize(&mut self, columns: u32, rows: u32) {

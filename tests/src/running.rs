@@ -200,18 +200,28 @@ impl Running {
         self.wait_until(Instant::now() + SOON, what, look)
     }
 
-    fn wait_until<T>(&self, deadline: Instant, what: &str, mut look: impl FnMut(&Seen) -> Option<T>) -> T {
+    /// Waits for so long until `look` returns something.
+    pub fn wait_at_most<T>(&self, limit: Duration, look: impl FnMut(&Seen) -> Option<T>) -> Option<T> {
+        self.look_until(Instant::now() + limit, look)
+    }
+
+    fn wait_until<T>(&self, deadline: Instant, what: &str, look: impl FnMut(&Seen) -> Option<T>) -> T {
+        self.look_until(deadline, look).unwrap_or_else(|| {
+            let said = self.said();
+            self.kill();
+            panic!("{}: no {what} in time\n{said}", self.name);
+        })
+    }
+
+    fn look_until<T>(&self, deadline: Instant, mut look: impl FnMut(&Seen) -> Option<T>) -> Option<T> {
         let mut seen = self.shared.lock();
         loop {
             if let Some(found) = look(&seen) {
-                return found;
+                return Some(found);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let said = format!("stdout:\n{}\nstderr:\n{}", tail(&seen.out.text()), tail(&seen.err.text()));
-                drop(seen);
-                self.kill();
-                panic!("{}: no {what} in time\n{said}", self.name);
+                return None;
             }
             seen = self.shared.changed.wait_timeout(seen, left).unwrap_or_else(PoisonError::into_inner).0;
         }

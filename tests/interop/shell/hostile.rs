@@ -1,8 +1,11 @@
 //! Input that no shell should get: an error, or a wait for its owner alone.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
 use whelk_tests::{Call, Client, Gateway, Input, Running, SOON, size};
 
-use super::{Ran, gateway, gateway_with, ran, script};
+use super::{Ran, gateway, gateway_with, ran, run, script};
 
 /// The script of a file.
 fn run_file(gateway: &Gateway, user: &str, name: &str) -> Ran {
@@ -46,12 +49,56 @@ fn long_scripts_long_words_and_deep_nesting_are_an_error_or_nothing_special() {
     gateway.end();
 }
 
+/// The neighbour is served while a script comes over the connection and is read, each time within a few seconds.
+fn run_beside_neighbour(gateway: &Gateway, call: &Call, input: Vec<u8>) -> Ran {
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let neighbour = scope.spawn(|| {
+            let mut served = 0;
+            while served == 0 || !ended.load(Ordering::Relaxed) {
+                let began = Instant::now();
+                assert_neighbour_is_served(gateway);
+                assert!(began.elapsed() < SOON / 4, "the neighbour waited {:?}", began.elapsed());
+                served += 1;
+            }
+        });
+        let finished = call.run_long(Input::Bytes(input));
+        ended.store(true, Ordering::Relaxed);
+        neighbour.join().expect("the neighbour is served");
+        Ran { out: finished.out.text(), err: finished.err, status: finished.status }
+    })
+}
+
+#[test]
+fn long_and_deep_scripts_from_standard_input_and_as_a_command_keep_no_neighbour_waiting() {
+    let gateway = gateway();
+    let count = usize::try_from(size(100_000, 1_000_000)).expect("it is small");
+    let word = usize::try_from(size(1_000_000, 10_000_000)).expect("it is small");
+    let call = || Call::new(Client::OpenSsh100, &gateway, "alice");
+    let lines = format!("{}echo $x\n", "x=1\n".repeat(count)).into_bytes();
+    assert_eq!(run_beside_neighbour(&gateway, &call(), lines), ran("1\n", "", 0));
+    let long = format!("x={}\necho ${{#x}}\n", "a".repeat(word)).into_bytes();
+    assert_eq!(run_beside_neighbour(&gateway, &call(), long), ran(&format!("{word}\n"), "", 0));
+    let nested = format!("{}:{}\n", "( ".repeat(100_000), " )".repeat(100_000)).into_bytes();
+    let told = |Ran { out, err, status }: Ran| {
+        assert!(err.contains("line 1: ") && err.contains("nested more than"), "{err}");
+        assert!(out.is_empty() && status == Some(2), "{status:?} {out}");
+    };
+    told(run_beside_neighbour(&gateway, &call(), nested));
+    // The longest argument of a program is 128 KiB under Linux, and that of `ssh` is the command.
+    told(run_beside_neighbour(&gateway, &call().exec(&"( ".repeat(60_000)), Vec::new()));
+    let unfinished = run(&call().exec("echo a\nif true; then\necho b\n"), Input::Nothing);
+    let expected = "bash: line 4: syntax error: unexpected end of file\n";
+    assert_eq!(unfinished, ran("a\n", expected, 2));
+    gateway.end();
+}
+
 #[test]
 fn a_pattern_over_ten_thousand_files_is_expanded() {
     let gateway = gateway();
     let command = "for i in {1..10000}; do : > f$i; done; set -- f*; echo $#";
-    let finished = Call::new(Client::OpenSsh100, &gateway, "alice").exec(command).run_long(Input::Nothing);
-    assert_eq!((finished.out.text().as_str(), finished.err.as_str()), ("10000\n", ""));
+    let call = Call::new(Client::OpenSsh100, &gateway, "alice").exec(command);
+    assert_eq!(run_beside_neighbour(&gateway, &call, Vec::new()), ran("10000\n", "", 0));
     gateway.end();
 }
 
