@@ -2,8 +2,8 @@
 //!
 //! The sessions are the files beside this one, `screens/*.txt`; [`transcript`] says how they are read. With
 //! `WHELK_BLESS=1` the rows are written anew, to be looked at; `SESSIONS=jobs,paging` chooses. Where a file says
-//! `beside bash`, bash on this machine goes through the same steps in the same kind of window, and has to show the same,
-//! or what the file says that it shows.
+//! `beside bash`, bash on this machine goes through the same steps in the same kind of window, and has to show the
+//! same, or what the file says that it shows.
 
 mod picture;
 mod transcript;

@@ -11,8 +11,8 @@ use std::io::Write as _;
 const RESET: &[u8] = b"\x1b[0m";
 const CLEAR_TO_ROW_END: &[u8] = b"\x1b[K";
 const CLEAR_BELOW: &[u8] = b"\x1b[J";
-/// Clears this row, and those below from the next on. tmux keeps what is cleared from the first column of the screen on,
-/// and lays it out again with the rest.
+/// Clears this row, and those below from the next on. tmux keeps what is cleared from the first column of the screen
+/// on, and lays it out again with the rest.
 const CLEAR_ROW_AND_BELOW: &[u8] = b"\x1b[K\x1b7\x1b[B\x1b[J\x1b8";
 const CLEAR_SCREEN: &[u8] = b"\x1b[H\x1b[2J";
 

@@ -17,9 +17,9 @@
 //! ```
 //!
 //! `keys` are letters and names such as `<C-a>`, `<M-b>`, `<Up>` and `<lt>` for `<`; `paste` gives a text to the
-//! terminal to paste, `\n` being a new line and `\t` a Tab; `size` changes the window; `login` begins another session. A row begins
-//! with `| `: see [`view`](super::view) for what is in it. Where bash does something else, `bash: ` says what, and its
-//! rows follow.
+//! terminal to paste, `\n` being a new line and `\t` a Tab; `size` changes the window; `login` begins another session.
+//! A row begins with `| `: see [`view`](super::view) for what is in it. Where bash does something else, `bash: ` says
+//! what, and its rows follow.
 
 use std::path::{Path, PathBuf};
 
