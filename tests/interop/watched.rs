@@ -103,8 +103,8 @@ fn flood(gateway: &Gateway, mib: u64, during: impl FnOnce(&Gateway) -> Option<Ru
 #[test]
 fn many_sessions_are_listed_watched_and_ended() {
     let many = size(50, 1_000);
-    let limits =
-        "[limits]\nsessions_per_user = 10000\nconnections_per_user = 10000\nunauthenticated_per_source = 1000\n";
+    let limits = "[limits]\nsessions_per_user = 10000\nconnections_per_user = 10000\ntenant_sessions = 10000\n\
+                  unauthenticated_per_source = 1000\n";
     let users = "[users.crowd]\nplugin = \"probe\"\nauth = \"none\"\ntenant = \"crowd\"\n\
                  [users.probe]\nplugin = \"probe\"\nauth = \"none\"\ntenant = \"other\"\n[tenants.crowd]\n[tenants.other]\n";
     let gateway = Setup::default().configuration(&format!("{limits}{users}")).start();
