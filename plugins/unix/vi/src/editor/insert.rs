@@ -5,7 +5,7 @@ use unix_common::tty::Key;
 use super::state::{BlockInsertion, Editor, Insertion, Mode};
 use crate::columns::{Tabs, at_column, span, total};
 use crate::key;
-use crate::text::{Position, char_at, class, last_char, leading_blanks, next, previous};
+use crate::text::{Position, char_at, class, last_char, leading_blanks, next, previous, snapped};
 
 impl Editor {
     pub(crate) fn insert_key(&mut self, key: Key) {
@@ -21,6 +21,7 @@ impl Editor {
             Key::Escape | Key::Character('\x03') => return self.end_insertion(*insertion),
             Key::Character('\x0f') => {
                 insertion.behind = None;
+                insertion.block = None;
                 if self.cursor.column == self.line().len() && !self.line().is_empty() {
                     insertion.behind = Some(self.cursor.line);
                     self.cursor.column = last_char(self.line());
@@ -168,7 +169,7 @@ impl Editor {
                 None => self.cursor.column = previous(self.line(), at.column).unwrap_or(0),
             }
         } else {
-            let mut start = to(self.line(), at.column);
+            let mut start = snapped(self.line(), to(self.line(), at.column));
             let before = &self.line()[..at.column];
             if self.settings.softtabstop > 0 && before.ends_with(' ') && start + 1 == at.column {
                 let stop = self.settings.softtabstop;
@@ -357,7 +358,8 @@ impl Editor {
             return;
         }
         let end = start.column + self.line().len() - block.length;
-        let text = self.line()[start.column..end].to_owned();
+        // Control-D and Control-U move what was typed.
+        let Some(text) = self.line().get(start.column..end).map(str::to_owned) else { return };
         for line in start.line + 1..=block.last.min(self.text.last()) {
             let content = self.text.line(line);
             let (at, exact) = at_column(content, block.column, self.tabs());

@@ -27,3 +27,17 @@ fn commands_change_the_text() {
         assert_eq!((terminal.text().as_str(), terminal.editor.cursor()), (expected, cursor), "{keys:?}");
     }
 }
+
+#[test]
+fn typing_into_a_block_ends_well_whatever_the_keys_move() {
+    for (text, keys, expected) in [
+        ("hello world\nhello world\n", "\x16jIab\x1b", "abhello world\nabhello world"),
+        ("hello world\nhello world\n", "\x16jIabc\x0f$\x1b", "abchello world\nhello world"),
+        ("        x\n        x\n", "8l\x16jIaééééé\x04\x1b", "aéééééx\n        x"),
+        ("        é\n", "8liéé\x04\x15\x1b", "é"),
+    ] {
+        let mut terminal = Terminal::new(text);
+        terminal.keys(keys).keys("\x1b");
+        assert_eq!(terminal.text(), expected, "{keys:?}");
+    }
+}
