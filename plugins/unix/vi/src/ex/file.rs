@@ -70,6 +70,8 @@ impl Editor {
 
     /// Reads a file into the editor.
     fn load(&mut self, path: &str) -> Outcome {
+        // Before the file is read, so that a change in between is noticed.
+        let changed_at = self.system.changed_at(path);
         let (bytes, found) = match self.system.read(path) {
             Ok(bytes) => (bytes, true),
             Err(ReadError::NotFound) => (Vec::new(), false),
@@ -80,7 +82,7 @@ impl Editor {
         if before.as_deref() != Some(path) {
             self.file.other = before.or(self.file.other.take());
         }
-        self.file.changed_at = self.system.changed_at(path);
+        self.file.changed_at = changed_at;
         (self.settings.dos, self.settings.endofline) = (ends.dos, ends.last);
         self.settings.readonly = found && !self.system.is_writable(path);
         let count = lines.len();
@@ -132,6 +134,7 @@ impl Editor {
             "file" => {
                 if !line.argument.is_empty() {
                     self.file.other = self.file.name.replace(line.argument.to_owned());
+                    self.file.changed_at = None;
                     self.text.set_modified();
                 }
                 self.tell_file();
@@ -210,10 +213,12 @@ impl Editor {
         if own && !whole {
             return Err("E140: Use ! to write partial buffer".to_owned());
         }
-        if !own && self.system.exists(path) {
+        // A file whose content was never read counts as another one. One that is gone may be written.
+        if (!own || self.file.changed_at.is_none()) && self.system.exists(path) {
             return Err("E13: File exists (add ! to override)".to_owned());
         }
-        if own && self.file.changed_at.is_some() && self.system.changed_at(path) != self.file.changed_at {
+        let now = self.system.changed_at(path);
+        if own && now.is_some() && now != self.file.changed_at {
             return Err("E13: The file has been changed since it was read (add ! to override)".to_owned());
         }
         Ok(())
@@ -234,6 +239,7 @@ impl Editor {
         }
         if line.name == "enew" {
             self.file.other = self.file.name.take();
+            self.file.changed_at = None;
             self.text = Text::default();
             self.go_to(0);
             return Ok(());

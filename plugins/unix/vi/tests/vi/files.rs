@@ -85,6 +85,29 @@ fn nothing_is_destroyed_without_an_exclamation_mark() {
 }
 
 #[test]
+fn a_file_that_was_never_read_is_not_overwritten() {
+    const EXISTS: &str = "E13: File exists (add ! to override)";
+    // Another program creates the file after the editor has looked for it.
+    let mut terminal = Terminal::with(Disk::default(), 80, 10);
+    terminal.keys("ix\x1b");
+    terminal.disk.borrow_mut().files.insert("f".to_owned(), b"other\n".to_vec());
+    terminal.keys(":w\r");
+    assert_eq!((terminal.editor.message(), terminal.file().as_str()), (EXISTS, "other\n"));
+    terminal.keys(":w!\rAy\x1b:w\r");
+    assert_eq!(terminal.file(), "xy\n");
+    // A text gets the name of a file that it was not read from.
+    let mut terminal = edited(b"one\n", ":enew\rix\x1b:f f\r:w\r");
+    assert_eq!((terminal.editor.message(), terminal.file().as_str()), (EXISTS, "one\n"));
+    terminal.keys(":f new\r:w\r:w\r");
+    assert_eq!(terminal.named("new").as_deref(), Some(b"x\n".as_slice()));
+    // A file that is gone is written again.
+    let mut terminal = edited(b"one\n", "ix\x1b");
+    terminal.disk.borrow_mut().files.clear();
+    terminal.keys(":w\r");
+    assert_eq!(terminal.file(), "xone\n");
+}
+
+#[test]
 fn a_file_that_cannot_be_written_keeps_what_was_edited() {
     let mut terminal = edited(b"one\n", "ix\x1b");
     terminal.disk.borrow_mut().full = Some("Disk quota exceeded");
