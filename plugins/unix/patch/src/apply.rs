@@ -14,6 +14,7 @@ use crate::speak::Speaker;
 use crate::target::{self, Absent, Target};
 use crate::trouble::Trouble;
 use crate::write;
+use crate::write::queue::{Change, Queue};
 
 /// A run of the program.
 pub(crate) struct Run {
@@ -23,6 +24,8 @@ pub(crate) struct Run {
     failed: bool,
     /// The file of `-o` was begun.
     has_output: bool,
+    /// What git patches make of files, until it is written.
+    queue: Queue,
 }
 
 /// One file that is patched.
@@ -53,11 +56,18 @@ impl Run {
     pub(crate) fn new(settings: Settings) -> Result<Self, Trouble> {
         let input = Input::read(&settings.input)?;
         let speaker = Speaker { to_err: settings.output.as_deref() == Some("-") };
-        Ok(Self { settings, input, speaker, failed: false, has_output: false })
+        Ok(Self { settings, input, speaker, failed: false, has_output: false, queue: Queue::default() })
     }
 
     /// Applies all. Whether all hunks were.
     pub(crate) fn all(mut self) -> Result<bool, Trouble> {
+        let result = self.read_and_apply();
+        // What was applied before an error is written, too.
+        let written = self.write_queue();
+        result.and(written).map(|()| !self.failed)
+    }
+
+    fn read_and_apply(&mut self) -> Result<(), Trouble> {
         let mut any = false;
         while let Some(header) = Header::next(&mut self.input, self.settings.form) {
             if self.settings.verbose {
@@ -75,7 +85,20 @@ impl Run {
             }
             return Err(Trouble("Only garbage was found in the patch input.".to_owned()));
         }
-        Ok(!self.failed)
+        Ok(())
+    }
+
+    fn write_queue(&mut self) -> Result<(), Trouble> {
+        self.failed |= !self.queue.write(&self.settings, self.speaker)?;
+        Ok(())
+    }
+
+    /// Writes what is queued if this patch is for one of its files. Renames and copies read what was there before.
+    fn write_queue_before(&mut self, header: &Header) -> Result<(), Trouble> {
+        let names = target::candidates(header, &self.settings);
+        let is_move = header.git.renamed || header.git.copied;
+        let needs = |name: &String| self.queue.concerns(name) && !(is_move && target::status(name).is_some());
+        if names.iter().any(needs) { self.write_queue() } else { Ok(()) }
     }
 
     /// What was found, for `--verbose`.
@@ -104,6 +127,13 @@ impl Run {
         if header.returns && !self.settings.binary {
             self.speaker.say("(Stripping trailing CRs from patch; use --binary to disable.)\n");
             self.input.strip_returns(header.lead.end);
+        }
+        self.write_queue_before(&header)?;
+        if header.git.binary && header.form.is_none() {
+            let name = target::candidates(&header, &self.settings).pop().unwrap_or_default();
+            self.speaker.say(&format!("File {name}: git binary diffs are not supported.\n"));
+            self.failed = true;
+            return Ok(());
         }
         let mut first = self.hunk(&header);
         let mut file = self.file(header, first.as_ref().ok().and_then(Option::as_ref))?;
@@ -279,6 +309,12 @@ impl Run {
         let mut fuzz = 0;
         while !file.skipped {
             if let Some(at) = self.text(file).place(&hunk, fuzz) {
+                // Only an insertion is placed where its number says; lines to remove are looked for behind the last
+                // hunk.
+                if at <= file.done {
+                    self.speaker.say("misordered hunks! output would be garbled\n");
+                    break;
+                }
                 self.apply(file, &hunk, at, fuzz);
                 return Ok(());
             }
@@ -367,7 +403,7 @@ impl Run {
         self.speaker.say(&format!("{text}\n"));
         match name {
             Some(name) if self.settings.rejects.is_some() => write::append(&name, &file.rejects.text),
-            Some(name) => write::write(&name, &file.rejects.text),
+            Some(name) => write::write(&name, &file.rejects.text, write::Options::default()),
             None => Ok(()),
         }
     }
@@ -381,7 +417,7 @@ impl Run {
             if std::mem::replace(&mut self.has_output, true) {
                 return write::append(output, &bytes);
             }
-            return write::write(output, &bytes);
+            return write::write(output, &bytes, write::Options { follow_links: true, backup: None });
         }
         let Target { from, to } = target;
         if from == "-" {
@@ -393,20 +429,23 @@ impl Run {
             self.failed = true;
         }
         let nothing = file.hunks > 0 && file.rejected == file.hunks;
-        if self.settings.backup || (self.settings.backup_mismatch && file.mismatch) {
-            write::back_up(to, &self.settings, nothing)?;
-        }
+        let backs_up = self.settings.backup || (self.settings.backup_mismatch && file.mismatch);
         if nothing {
-            return Ok(());
+            return if backs_up { write::back_up(to, &self.settings, true) } else { Ok(()) };
         }
-        if goes && bytes.is_empty() {
-            if self.settings.verbose {
-                self.speaker.say(&format!("Removing file {to}\n"));
-            }
-            return if target::status(to).is_some() { write::remove(to) } else { Ok(()) };
+        if goes && bytes.is_empty() && self.settings.verbose {
+            self.speaker.say(&format!("Removing file {to}\n"));
         }
-        write::write(to, &bytes)?;
-        if file.header.git.renamed && from != to { write::remove(from) } else { Ok(()) }
+        let git = &file.header.git;
+        self.queue.push(Change {
+            from: from.clone(),
+            to: to.clone(),
+            bytes: (!goes || !bytes.is_empty()).then_some(bytes),
+            backs_up,
+            renamed: git.renamed && from != to,
+            copied: git.copied && from != to,
+        });
+        if git.is_git { Ok(()) } else { self.write_queue() }
     }
 }
 

@@ -54,7 +54,21 @@ fn counted(text: &str) -> Option<(Range, &str)> {
 
 fn number(text: &str) -> Option<(usize, &str)> {
     let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
-    Some((text[..end].parse().ok()?, &text[end..]))
+    // What is larger is refused as soon as the hunk is read.
+    let number = text[..end]
+        .bytes()
+        .fold(0_usize, |number, digit| number.saturating_mul(10).saturating_add(usize::from(digit - b'0')));
+    (end > 0).then_some((number, &text[end..]))
+}
+
+/// Refuses numbers above the largest.
+fn check(input: &Input, at: usize, ranges: [Range; 2]) -> Result<(), Trouble> {
+    if ranges.iter().all(|range| range.first <= hunk::LARGEST && range.count <= hunk::LARGEST) {
+        return Ok(());
+    }
+    let line = input.line(at).map(text).unwrap_or_default();
+    let most = hunk::LARGEST;
+    Err(Trouble(format!("line number is too large at line {} (the largest is {most}): {line}\n", at + 1)))
 }
 
 /// `@@ -1,7 +1,7 @@ function`.
@@ -68,6 +82,7 @@ fn unified_ranges(line: &[u8]) -> Option<(Range, Range, Vec<u8>)> {
 
 fn unified(input: &mut Input) -> Result<Option<Hunk>, Trouble> {
     let Some((old, new, section)) = input.peek().and_then(unified_ranges) else { return Ok(None) };
+    check(input, input.at, [old, new])?;
     input.at += 1;
     let mut lines: Vec<(Mark, Vec<u8>)> = Vec::new();
     let (mut old_left, mut new_left) = (old.count, new.count);
@@ -146,8 +161,9 @@ fn context(input: &mut Input) -> Result<Option<Hunk>, Trouble> {
     };
     let (old_count, new_count) = (count(&old_lines, &new_lines), count(&new_lines, &old_lines));
     let is_wrong = |(first, last): (usize, Option<usize>), count: usize| {
-        last.is_some_and(|last| (last + 1).checked_sub(first) != Some(count))
+        last.is_some_and(|last| last.saturating_add(1).checked_sub(first) != Some(count))
     };
+    check(input, at, [old, new].map(|(first, last)| Range { first, count: last.unwrap_or_default() }))?;
     if is_wrong(old, old_count) || is_wrong(new, new_count) {
         return Err(malformed(input, input.at.saturating_sub(1)));
     }
@@ -196,7 +212,8 @@ fn normal_command(line: &[u8]) -> Option<(Range, Range)> {
     let line = text(line);
     let (old, letter, rest) = normal_ranges(line.trim_end(), &['a', 'c', 'd'])?;
     let (new, rest) = last_of(rest)?;
-    let range = |(first, last): (usize, usize)| Some(Range { first, count: (last + 1).checked_sub(first)? });
+    let range =
+        |(first, last): (usize, usize)| Some(Range { first, count: last.saturating_add(1).checked_sub(first)? });
     let empty = |(first, _): (usize, usize)| Range { first, count: 0 };
     let old = if letter == 'a' { empty(old) } else { range(old)? };
     let new = if letter == 'd' { empty(new) } else { range(new)? };
@@ -205,6 +222,7 @@ fn normal_command(line: &[u8]) -> Option<(Range, Range)> {
 
 fn normal(input: &mut Input) -> Result<Option<Hunk>, Trouble> {
     let Some((old, new)) = input.peek().and_then(normal_command) else { return Ok(None) };
+    check(input, input.at, [old, new])?;
     input.at += 1;
     let mut lines = Vec::new();
     for (range, mark, letter) in [(old, Mark::Removed, b'<'), (new, Mark::Added, b'>')] {
@@ -265,6 +283,19 @@ mod tests {
         assert_eq!(hunks("@@ -1 +1 @@\nx\n", Form::Unified), Err("malformed patch at line 2: x\n".to_owned()));
         assert_eq!(hunks("@@ -1,9 +1,9 @@\n x\n", Form::Unified), Err("unexpected end of file in patch".to_owned()));
         assert_eq!(hunks("1c1\n< a\n> b\n", Form::Normal), Err("'---' expected at line 3 of patch".to_owned()));
+    }
+
+    #[test]
+    fn numbers_that_are_too_large_are_refused() {
+        for (patch, form) in [
+            ("@@ -99999999999999999999,1 +1 @@\n-a\n+b\n", Form::Unified),
+            ("@@ -1 +1,99999999999999999999 @@\n-a\n+b\n", Form::Unified),
+            ("***************\n*** 99999999999999999999 ****\n! a\n--- 1 ----\n! b\n", Form::Context),
+            ("1,99999999999999999999c1\n< a\n---\n> b\n", Form::Normal),
+        ] {
+            let error = hunks(patch, form).expect_err("a number is too large");
+            assert!(error.starts_with("line number is too large at line "), "{error}");
+        }
     }
 
     #[test]

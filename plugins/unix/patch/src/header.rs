@@ -62,6 +62,12 @@ impl Header {
                 header.git_names(&text(line));
                 continue;
             }
+            // The next patch, which git has not written.
+            let is_next = [&b"--- "[..], b"*** ", b"Index:"].iter().any(|start| line.starts_with(start));
+            if header.git.binary && is_next {
+                input.at = at;
+                return Some(header.until(start, at));
+            }
             if let Some(form) = body::form_at(input, at, forced) {
                 header.form = Some(form);
                 // A context hunk begins with its line of stars.

@@ -15,6 +15,9 @@ pub(crate) struct Range {
     pub(crate) count: usize,
 }
 
+/// The largest number of a line: sums of several of them are still numbers.
+pub(crate) const LARGEST: usize = usize::MAX / 16;
+
 /// A hunk. Lines are bytes with their line end; the last of a file may have none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hunk {

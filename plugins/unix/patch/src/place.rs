@@ -21,7 +21,7 @@ impl Text<'_> {
         let old = hunk.old_lines();
         let guess = hunk.guess().checked_add_signed(self.offset)?;
         if old.is_empty() {
-            return Some(guess);
+            return (guess > 0).then_some(guess);
         }
         let (prefix, suffix) = (hunk.prefix(), hunk.suffix());
         let context = prefix.max(suffix);
@@ -39,8 +39,10 @@ impl Text<'_> {
             let at = (self.lines.len() + 1).checked_sub(old.len())?;
             return fits(at).then_some(at);
         }
+        // Only places in the file are tried, however far the guess is from it.
+        let nearest = guess.saturating_sub(self.lines.len() + 1);
         let farthest = self.lines.len().max(guess);
-        (0..=farthest).find_map(|distance| {
+        (nearest..=farthest).find_map(|distance| {
             let (after, before) = (guess + distance, guess.checked_sub(distance).filter(|_| distance > 0));
             [Some(after), before].into_iter().flatten().find(|at| fits(*at))
         })
@@ -74,7 +76,7 @@ fn without_space(line: &[u8]) -> impl Iterator<Item = u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hunk::{Mark, Range};
+    use crate::hunk::{self, Mark, Range};
 
     fn hunk(first: usize, lines: &[(Mark, &str)]) -> Hunk {
         let lines: Vec<_> = lines.iter().map(|(mark, line)| (*mark, line.as_bytes().to_vec())).collect();
@@ -102,6 +104,20 @@ mod tests {
         assert_eq!(text.place(&hunk(1, &[(Mark::Context, "a"), (Mark::Removed, "b")]), 0), Some(4));
         assert_eq!(text.place(&hunk(1, &[(Mark::Removed, "b"), (Mark::Context, "c")]), 0), None);
         assert_eq!(text.place(&hunk(1, &[(Mark::Removed, "a"), (Mark::Context, "b")]), 0), Some(1));
+    }
+
+    #[test]
+    fn a_guess_far_from_the_file_is_no_work() {
+        let lines: Vec<Vec<u8>> = "abc".bytes().map(|letter| vec![letter]).collect();
+        let text = |offset| Text { lines: &lines, done: 0, offset, ignore_space: false };
+        let far = hunk::LARGEST;
+        let pattern = [(Mark::Context, "a"), (Mark::Removed, "b"), (Mark::Context, "c")];
+        assert_eq!(text(0).place(&hunk(far, &pattern), 0), Some(1));
+        let pattern = [(Mark::Context, "a"), (Mark::Removed, "x"), (Mark::Context, "c")];
+        assert_eq!(text(0).place(&hunk(far, &pattern), 0), None);
+        let mut insertion = hunk(1, &[(Mark::Added, "x")]);
+        insertion.old.count = 0;
+        assert_eq!((text(-1).place(&insertion, 0), text(-2).place(&insertion, 0)), (Some(1), None));
     }
 
     #[test]

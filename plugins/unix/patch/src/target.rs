@@ -30,8 +30,7 @@ pub(crate) fn choose(header: &Header, settings: &Settings, absent: Absent) -> Op
     if let Some(file) = &settings.file {
         return Some(Target { from: file.clone(), to: file.clone() });
     }
-    let names =
-        [&header.old, &header.new, &header.index].map(|name| name.as_ref().and_then(|name| path(name, settings)));
+    let names = names(header, settings);
     if header.git.renamed || header.git.copied {
         let (Some(old), Some(new)) = (&names[0], &names[1]) else { return None };
         let (from, to) = if settings.reverse { (new, old) } else { (old, new) };
@@ -49,6 +48,19 @@ pub(crate) fn choose(header: &Header, settings: &Settings, absent: Absent) -> Op
         })
     });
     chosen.map(|name| Target { from: name.clone(), to: name.clone() })
+}
+
+/// The names in a header, without their leading components: the old one, the new one, and that of the index.
+fn names(header: &Header, settings: &Settings) -> [Option<String>; 3] {
+    [&header.old, &header.new, &header.index].map(|name| name.as_ref().and_then(|name| path(name, settings)))
+}
+
+/// The files that a patch may be for.
+pub(crate) fn candidates(header: &Header, settings: &Settings) -> Vec<String> {
+    match &settings.file {
+        Some(file) => vec![file.clone()],
+        None => names(header, settings).into_iter().flatten().collect(),
+    }
 }
 
 /// Of several names the one with the fewest components, then the shortest last one, then the shortest.
@@ -74,7 +86,8 @@ pub(crate) fn status(name: &str) -> Option<Metadata> {
     fs::symlink_metadata(name).ok()
 }
 
-/// The path without its leading components. None for one that leads out of the directory, and for no file.
+/// The path without its leading components. None for one that leads out of the directory, also through a symbolic
+/// link, and for no file.
 fn path(name: &Name, settings: &Settings) -> Option<String> {
     if name.path == "/dev/null" {
         return None;
@@ -89,7 +102,13 @@ fn path(name: &Name, settings: &Settings) -> Option<String> {
         }
     }
     let leads_out = path.starts_with('/') || path.split('/').any(|part| part == "..");
-    (!path.is_empty() && !leads_out).then(|| path.to_owned())
+    (!path.is_empty() && !leads_out && !has_linked_folder(path)).then(|| path.to_owned())
+}
+
+/// Whether a folder in a path is a symbolic link.
+fn has_linked_folder(path: &str) -> bool {
+    let is_link = |folder: &str| status(folder).is_some_and(|found| found.is_symlink());
+    path.match_indices('/').any(|(place, _)| is_link(&path[..place]))
 }
 
 #[cfg(test)]

@@ -1,24 +1,61 @@
 //! Files as they become: with their folders, and with backups of what they were.
 
-use std::fs::{self, OpenOptions};
+pub(crate) mod queue;
+
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::settings::{Numbering, Settings};
 use crate::trouble::Trouble;
 
-/// Writes a file anew, with the folders that it lies in: whole or not at all.
-pub(crate) fn write(name: &str, bytes: &[u8]) -> Result<(), Trouble> {
-    let written = || {
-        make_folders(name)?;
-        // What a symbolic link leads to, if it was followed.
-        let place = fs::canonicalize(name).unwrap_or_else(|_| name.into());
-        let mut new = place.clone().into_os_string();
-        new.push(".patched");
-        fs::write(&new, bytes)?;
-        fs::rename(&new, &place)
-    };
-    written().map_err(|error| cannot(name, &error))
+/// What `write` does beside writing.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Options<'a> {
+    /// A symbolic link is followed; otherwise the file takes its place.
+    pub(crate) follow_links: bool,
+    /// The old file is kept under the name that these settings give.
+    pub(crate) backup: Option<&'a Settings>,
+}
+
+/// Writes a file and creates its folders. The old file stays as it is until all bytes are written.
+///
+/// # Errors
+///
+/// An error of the system. The old file is then still there, under its name or that of its backup.
+pub(crate) fn write(name: &str, bytes: &[u8], options: Options<'_>) -> Result<(), Trouble> {
+    let is_device = |found: fs::Metadata| !found.is_file() && !found.is_dir();
+    if options.follow_links && fs::metadata(name).is_ok_and(is_device) {
+        return fs::write(name, bytes).map_err(|error| cannot(name, &error));
+    }
+    let place = if options.follow_links { fs::canonicalize(name).ok() } else { None };
+    let place = place.unwrap_or_else(|| name.into());
+    let new = make_folders(name).and_then(|()| write_temporary(&place, bytes)).map_err(|error| cannot(name, &error))?;
+    let kept = options.backup.map_or(Ok(()), |settings| back_up(name, settings, false));
+    let result = kept.and_then(|()| fs::rename(&new, &place).map_err(|error| cannot(name, &error)));
+    if result.is_err() {
+        // The error that is reported is the first one.
+        let _ = fs::remove_file(&new);
+    }
+    result
+}
+
+/// Writes a new file beside another. Its name is one that no file has; it is removed if it cannot be written.
+fn write_temporary(beside: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
+    for number in 0_usize.. {
+        let path = beside.with_file_name(format!(".patch-{number}.tmp"));
+        let mut file = match File::create_new(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            file => file?,
+        };
+        if let Err(error) = file.write_all(bytes) {
+            drop(file);
+            let _ = fs::remove_file(&path);
+            return Err(error);
+        }
+        return Ok(path);
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 /// Adds to the end of a file.
@@ -80,4 +117,54 @@ fn make_folders(name: &str) -> io::Result<()> {
 
 fn cannot(name: &str, error: &io::Error) -> Trouble {
     Trouble::of(&format!("Can't create file {name}"), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("patch-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        folder
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).expect("a folder");
+        let mut names: Vec<String> =
+            entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn other_files_stay_and_links_are_replaced() {
+        let folder = folder("others");
+        let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+        for (name, text) in [("f.patched", "mine"), (".patch-0.tmp", "other"), ("target", "kept")] {
+            fs::write(path(name), text).expect("written");
+        }
+        std::os::unix::fs::symlink("target", path("f")).expect("a link");
+        write(&path("f"), b"new", Options::default()).expect("written");
+        for (name, text) in [("f.patched", "mine"), (".patch-0.tmp", "other"), ("target", "kept"), ("f", "new")] {
+            assert_eq!(fs::read_to_string(path(name)).expect("read"), text, "{name}");
+        }
+        assert_eq!(names(&folder), [".patch-0.tmp", "f", "f.patched", "target"]);
+        fs::remove_dir_all(folder).expect("removed");
+    }
+
+    #[test]
+    fn a_failed_backup_leaves_the_file() {
+        let folder = folder("backup");
+        let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+        fs::write(path("f"), "old").expect("written");
+        // A folder that is not empty cannot be replaced by the backup.
+        fs::create_dir_all(path("f.orig/x")).expect("a folder");
+        let Ok(Some(settings)) = crate::settings::read(&["-z.orig".to_owned()]) else { panic!("an option") };
+        let options = Options { backup: Some(&settings), ..Options::default() };
+        write(&path("f"), b"new", options).expect_err("there is no backup");
+        assert_eq!(fs::read_to_string(path("f")).expect("read"), "old");
+        assert_eq!(names(&folder), ["f", "f.orig"]);
+        fs::remove_dir_all(folder).expect("removed");
+    }
 }

@@ -76,6 +76,21 @@ pub(super) const TABLES: &[Table] = &[Table {
         "$ printf 'hello\\n\\n' > d; diff -u left.txt right.txt >> d; echo bye >> d; patch left.txt d",
         "$ printf 'Index: left.txt\\n@@ -1 +1 @@\\n-a 1\\n+A\\n' > d; patch -i d",
         "$ diff -u left.txt right.txt | sed 's/$/\\r/' > d; patch left.txt d",
+        // All sources of git are read before a file is written.
+        "$ for f in a b; do echo $f > $f; done; for p in 'a b' 'b c'; do set -- $p; printf 'diff --git a/%s b/%s\\nrename from %s\\nrename to %s\\n' $1 $2 $1 $2; done > d; patch -p1 -i d",
+        "$ for f in a b; do echo $f > $f; done; for p in 'a b' 'b a'; do set -- $p; printf 'diff --git a/%s b/%s\\nrename from %s\\nrename to %s\\n' $1 $2 $1 $2; done > d; patch -p1 -i d",
+        "$ for f in a b; do echo $f > $f; done; printf 'diff --git a/a b/b\\nrename from a\\nrename to b\\n' > d; patch -p1 -i d",
+        "$ printf 'diff --git a/n b/n\\nnew file mode 100644\\n--- /dev/null\\n+++ b/n\\n@@ -0,0 +1 @@\\n+a\\ndiff --git a/n b/n\\n--- a/n\\n+++ b/n\\n@@ -1 +1,2 @@\\n a\\n+b\\n' > d; patch -p1 -i d",
+        "$ printf 'diff --git a/left.txt b/left.txt\\n--- a/left.txt\\n+++ b/left.txt\\n@@ -1 +1 @@\\n-a 1\\n+A\\n--- words.txt\\n+++ words.txt\\n@@ -1 +1 @@\\n-x\\ny\\n' > d; patch -p1 -i d",
+        "$ printf 'diff --git a/x b/x\\nnew file mode 100644\\nindex 0..1\\nGIT binary patch\\nliteral 3\\nKcmd;KfC2ym0Rak0\\n\\n' > d; printf -- '--- a/left.txt\\n+++ b/left.txt\\n@@ -1 +1 @@\\n-a 1\\n+A\\n' >> d; patch -p1 -i d",
+        "$ mkdir out in; echo a > out/f; ln -s ../out in/l; cd in; printf -- '--- l/f\\n+++ l/f\\n@@ -1 +1 @@\\n-a\\n+b\\n' > d; patch -f -p0 -i d; cat ../out/f",
+        // Names of other files, and what a failed backup leaves.
+        "$ echo mine > left.txt.patched; diff -u left.txt right.txt > d; patch left.txt d",
+        "$ seq 3 > f; mkdir f.orig; seq 2 > f.orig/x; printf -- '--- f\\n+++ f\\n@@ -1 +1 @@\\n-1\\n+X\\n' > d; patch -b f d > out 2>&1; echo $?; cat f",
+        // Hunks in the wrong order, and far numbers.
+        "$ seq 5 > f; printf -- '--- f\\n+++ f\\n@@ -3,0 +4 @@\\n+X\\n@@ -1,0 +2 @@\\n+Y\\n' > d; patch -i d",
+        "$ seq 5 > f; printf -- '--- f\\n+++ f\\n@@ -99999999,3 +1,3 @@\\n 9\\n-8\\n+7\\n 6\\n' > d; patch -i d",
+        "$ seq 5 > f; printf -- '--- f\\n+++ f\\n@@ -99999999999999999999,3 +1,3 @@\\n 9\\n-8\\n+7\\n 6\\n' > d; patch -i d",
         // What is wrong.
         "$ diff -u left.txt right.txt > d; patch link d",
         "$ diff -u left.txt right.txt > d; patch dir d",
@@ -98,8 +113,24 @@ pub(super) const TABLES: &[Table] = &[Table {
     ],
 }];
 
-pub(super) const DIFFERENCES: &[Difference] = &[Difference {
-    reason: "a patch that ends in the middle of a line is applied as if the line were whole",
-    parts: &[Part::Err, Part::Status, Part::Files],
-    lines: &["$ printf -- '--- left.txt\\n+++ left.txt\\n@@ -1 +1 @@\\n-a 1\\n+A' > d; patch -i d"],
-}];
+pub(super) const DIFFERENCES: &[Difference] = &[
+    Difference {
+        reason: "a patch that ends in the middle of a line is applied as if the line were whole",
+        parts: &[Part::Err, Part::Status, Part::Files],
+        lines: &["$ printf -- '--- left.txt\\n+++ left.txt\\n@@ -1 +1 @@\\n-a 1\\n+A' > d; patch -i d"],
+    },
+    Difference {
+        reason: "a file is not renamed to the name of another file that stays, as by git",
+        parts: &[Part::Out, Part::Status, Part::Files],
+        lines: &[
+            "$ for f in a b; do echo $f > $f; done; printf 'diff --git a/a b/b\\nrename from a\\nrename to b\\n' > d; patch -p1 -i d",
+        ],
+    },
+    Difference {
+        reason: "the error names the largest number of a line",
+        parts: &[Part::Err],
+        lines: &[
+            "$ seq 5 > f; printf -- '--- f\\n+++ f\\n@@ -99999999999999999999,3 +1,3 @@\\n 9\\n-8\\n+7\\n 6\\n' > d; patch -i d",
+        ],
+    },
+];
