@@ -23,12 +23,14 @@ use crate::terminal::{Tmux, Window};
 /// How long nothing happens in a window before its rows are written down.
 const QUIET: Duration = Duration::from_millis(1500);
 
-/// The files that a home has at the beginning: a short prompt, and no greeting.
-const SKELETON: [(&str, &str); 5] = [
+/// The files that a home has at the beginning: a short prompt, no greeting, and what the sessions use.
+const SKELETON: [(&str, &str); 6] = [
     (".profile", "PS1='$ '\n"),
     (".hushlogin", ""),
     ("two words.txt", "two words\n"),
     ("twelve.txt", "twelve\n"),
+    // Who sees its first line knows that the job runs.
+    ("slow.sh", "echo begun\nsleep 1000\n"),
     ("poem.txt", include_str!("screens/poem.txt")),
 ];
 
