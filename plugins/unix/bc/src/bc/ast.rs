@@ -58,9 +58,12 @@ pub(crate) enum Expression {
     },
     Negative(Box<Expression>),
     Not(Box<Expression>),
-    Binary(Operator, Box<Expression>, Box<Expression>),
-    And(Box<Expression>, Box<Expression>),
-    Or(Box<Expression>, Box<Expression>),
+    /// A power. `a^b^c` is `a^(b^c)`.
+    Raise(Box<Expression>, Box<Expression>),
+    /// Operators of one rank, from left to right. It is flat, so that long sums need no deep stack.
+    Chain(Box<Expression>, Vec<(Operator, Expression)>),
+    And(Vec<Expression>),
+    Or(Vec<Expression>),
     Call(String, Vec<Argument>),
     Builtin(Builtin, Box<Expression>),
     Read,

@@ -27,16 +27,28 @@ const SYMBOLS: [&str; 32] = [
 /// The input of a program.
 pub(crate) struct Lexer<'a> {
     input: &'a mut dyn BufRead,
-    /// What is left of the line.
-    rest: String,
-    /// The number of the line that is read, from 1 on; of the next one as soon as its end is read.
+    /// What was read of the input and is not done with.
+    text: String,
+    /// The first byte of `text` that is left.
+    at: usize,
+    /// The number of the line that is read, from 1 on; the next line's once the newline has been read.
     pub(crate) line: usize,
     ended: bool,
 }
 
 impl<'a> Lexer<'a> {
     pub(crate) fn new(input: &'a mut dyn BufRead) -> Self {
-        Self { input, rest: String::new(), line: 1, ended: false }
+        Self { input, text: String::new(), at: 0, line: 1, ended: false }
+    }
+
+    /// What is left of the line.
+    fn rest(&self) -> &str {
+        &self.text[self.at..]
+    }
+
+    /// Drops what is left of the line.
+    fn clear(&mut self) {
+        self.at = self.text.len();
     }
 
     /// Adds the next line of the input. Whether there is one.
@@ -46,55 +58,59 @@ impl<'a> Lexer<'a> {
             self.ended = true;
             return false;
         }
-        self.rest.push_str(&String::from_utf8_lossy(&bytes));
+        self.text.drain(..self.at);
+        self.at = 0;
+        self.text.push_str(&String::from_utf8_lossy(&bytes));
         true
     }
 
     /// A line for `read`. None at the end.
     pub(crate) fn take_line(&mut self) -> Option<String> {
-        if self.rest.trim().is_empty() {
-            self.rest.clear();
+        if self.rest().trim().is_empty() {
+            self.clear();
             if !self.fill() {
                 return None;
             }
         }
         self.line += 1;
-        Some(std::mem::take(&mut self.rest))
+        let rest = self.rest().len();
+        Some(self.advance(rest))
     }
 
     /// Drops the rest of the line.
     pub(crate) fn skip_line(&mut self) {
-        if !self.rest.is_empty() {
+        if !self.rest().is_empty() {
             self.line += 1;
         }
-        self.rest.clear();
+        self.clear();
     }
 
     fn advance(&mut self, bytes: usize) -> String {
-        let rest = self.rest.split_off(bytes);
-        std::mem::replace(&mut self.rest, rest)
+        let start = self.at;
+        self.at += bytes;
+        self.text[start..self.at].to_owned()
     }
 
     /// Whether what follows is `[]`.
     pub(crate) fn continues_with_brackets(&self) -> bool {
-        self.rest.trim_start().strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with(']'))
+        self.rest().trim_start().strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with(']'))
     }
 
     /// The next word. The error is a message.
     pub(crate) fn next(&mut self) -> Result<Token, String> {
         loop {
-            if self.rest.is_empty() && !self.fill() {
+            if self.rest().is_empty() && !self.fill() {
                 return Ok(Token::End);
             }
-            let first = self.rest.chars().next().unwrap_or('\n');
+            let first = self.rest().chars().next().unwrap_or('\n');
             match first {
                 ' ' | '\t' | '\r' => drop(self.advance(1)),
-                '\\' if self.rest.starts_with("\\\n") => {
+                '\\' if self.rest().starts_with("\\\n") => {
                     self.line += 1;
                     self.advance(2);
                 }
-                '#' => drop(self.advance(self.rest.find('\n').unwrap_or(self.rest.len()))),
-                '/' if self.rest.starts_with("/*") => self.comment(),
+                '#' => drop(self.advance(self.rest().find('\n').unwrap_or(self.rest().len()))),
+                '/' if self.rest().starts_with("/*") => self.comment(),
                 '\n' => {
                     self.line += 1;
                     self.advance(1);
@@ -102,7 +118,7 @@ impl<'a> Lexer<'a> {
                 }
                 '"' => return Ok(self.text()),
                 '0'..='9' | 'A'..='F' => return Ok(self.number()),
-                '.' if self.rest[1..]
+                '.' if self.rest()[1..]
                     .starts_with(|next: char| next.is_ascii_digit() || ('A'..='F').contains(&next)) =>
                 {
                     return Ok(self.number());
@@ -114,13 +130,13 @@ impl<'a> Lexer<'a> {
                 'a'..='z' => {
                     let is_part =
                         |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
-                    let end = self.rest.find(|letter| !is_part(letter)).unwrap_or(self.rest.len());
+                    let end = self.rest().find(|letter| !is_part(letter)).unwrap_or(self.rest().len());
                     let name = self.advance(end);
                     let keyword = KEYWORDS.iter().find(|keyword| **keyword == name);
                     return Ok(keyword.map_or(Token::Name(name), |keyword| Token::Keyword(keyword)));
                 }
                 _ => {
-                    let symbol = SYMBOLS.iter().find(|symbol| self.rest.starts_with(**symbol));
+                    let symbol = SYMBOLS.iter().find(|symbol| self.rest().starts_with(**symbol));
                     self.advance(symbol.map_or(first.len_utf8(), |symbol| symbol.len()));
                     return match symbol {
                         Some(symbol) => Ok(Token::Symbol(symbol)),
@@ -132,22 +148,32 @@ impl<'a> Lexer<'a> {
     }
 
     fn comment(&mut self) {
+        // Where the end is looked for: not again in the lines before.
+        let mut from = 2;
         loop {
-            if let Some(end) = self.rest[2..].find("*/") {
+            if let Some(end) = self.rest()[from..].find("*/") {
+                let end = end + from - 2;
                 let comment = self.advance(end + 4);
                 self.line += comment.matches('\n').count();
                 return;
             }
+            from = self.rest().len().max(2);
             if !self.fill() {
-                self.rest.clear();
+                self.clear();
                 return;
             }
         }
     }
 
     fn text(&mut self) -> Token {
-        while !self.rest[1..].contains('"') && self.fill() {}
-        let end = self.rest[1..].find('"').map_or(self.rest.len(), |end| end + 2);
+        let mut from = 1;
+        while !self.rest()[from..].contains('"') {
+            from = self.rest().len();
+            if !self.fill() {
+                break;
+            }
+        }
+        let end = self.rest()[1..].find('"').map_or(self.rest().len(), |end| end + 2);
         let text = self.advance(end);
         self.line += text.matches('\n').count();
         Token::Text(text.trim_matches('"').to_owned())
@@ -163,14 +189,14 @@ impl<'a> Lexer<'a> {
                 point |= letter == '.';
                 letter.is_ascii_digit() || ('A'..='F').contains(&letter) || is_first_point
             };
-            let end = self.rest.find(|letter| !is_part(letter)).unwrap_or(self.rest.len());
+            let end = self.rest().find(|letter| !is_part(letter)).unwrap_or(self.rest().len());
             number += &self.advance(end);
-            if !self.rest.starts_with("\\\n") {
+            if !self.rest().starts_with("\\\n") {
                 return Token::Number(number);
             }
             self.line += 1;
             self.advance(2);
-            if self.rest.is_empty() && !self.fill() {
+            if self.rest().is_empty() && !self.fill() {
                 return Token::Number(number);
             }
         }

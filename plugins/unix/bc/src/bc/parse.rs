@@ -31,7 +31,7 @@ pub(crate) struct Parser<'a> {
     /// How deep expressions and statements are nested.
     nesting: usize,
     in_function: bool,
-    /// Messages of words that are none, which do not stop the rest.
+    /// Illegal characters; parsing goes on.
     pub(crate) warnings: Vec<(String, usize)>,
 }
 

@@ -234,18 +234,22 @@ impl Machine {
                 value.negated()
             }
             Expression::Not(inner) => flag(self.value(inner, input)?.is_zero()),
-            Expression::Binary(operator, left, right) => {
+            Expression::Raise(left, right) => {
                 let (left, right) = (self.value(left, input)?, self.value(right, input)?);
                 self.address += 1;
-                self.compute(*operator, &left, &right)?
+                self.compute(Operator::Raise, &left, &right)?
             }
-            // Both sides count only as far as the first decides.
-            Expression::And(left, right) => {
-                flag(!self.value(left, input)?.is_zero() && !self.value(right, input)?.is_zero())
+            Expression::Chain(first, rest) => {
+                let mut value = self.value(first, input)?;
+                for (operator, right) in rest {
+                    let right = self.value(right, input)?;
+                    self.address += 1;
+                    value = self.compute(*operator, &value, &right)?;
+                }
+                value
             }
-            Expression::Or(left, right) => {
-                flag(!self.value(left, input)?.is_zero() || !self.value(right, input)?.is_zero())
-            }
+            Expression::And(operands) => flag(!self.has(operands, true, input)?),
+            Expression::Or(operands) => flag(self.has(operands, false, input)?),
             Expression::Call(name, arguments) => return self.call(name, arguments, input),
             Expression::Builtin(builtin, inner) => {
                 let value = self.value(inner, input)?;
@@ -258,6 +262,16 @@ impl Machine {
             }
             Expression::Read => self.read(input),
         }))
+    }
+
+    /// Whether an operand is zero (`zero`), or is not. Short-circuit: those behind it are not evaluated.
+    fn has(&mut self, operands: &[Expression], zero: bool, input: &mut Lexer<'_>) -> Done<bool> {
+        for operand in operands {
+            if self.value(operand, input)?.is_zero() == zero {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn assign(

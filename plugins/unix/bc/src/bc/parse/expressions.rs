@@ -11,19 +11,28 @@ impl Parser<'_> {
     }
 
     fn or(&mut self) -> Parsed<Expression> {
-        let mut left = self.and()?;
-        while self.take("||") {
-            left = Expression::Or(Box::new(left), Box::new(self.and()?));
-        }
-        Ok(left)
+        self.operands("||", Expression::Or, Self::and)
     }
 
     fn and(&mut self) -> Parsed<Expression> {
-        let mut left = self.not()?;
-        while self.take("&&") {
-            left = Expression::And(Box::new(left), Box::new(self.not()?));
+        self.operands("&&", Expression::And, Self::not)
+    }
+
+    fn operands(
+        &mut self,
+        operator: &'static str,
+        all: fn(Vec<Expression>) -> Expression,
+        operand: fn(&mut Self) -> Parsed<Expression>,
+    ) -> Parsed<Expression> {
+        let first = operand(self)?;
+        if !self.is(&Token::Symbol(operator)) {
+            return Ok(first);
         }
-        Ok(left)
+        let mut operands = vec![first];
+        while self.take(operator) {
+            operands.push(operand(self)?);
+        }
+        Ok(all(operands))
     }
 
     fn not(&mut self) -> Parsed<Expression> {
@@ -42,11 +51,7 @@ impl Parser<'_> {
             (">=", Operator::AtLeast),
             (">", Operator::Greater),
         ];
-        let mut left = self.assignment()?;
-        while let Some((_, operator)) = OPERATORS.iter().find(|(symbol, _)| self.take(symbol)) {
-            left = Expression::Binary(*operator, Box::new(left), Box::new(self.assignment()?));
-        }
-        Ok(left)
+        self.operators(&OPERATORS, Self::assignment)
     }
 
     fn assignment(&mut self) -> Parsed<Expression> {
@@ -87,17 +92,18 @@ impl Parser<'_> {
         operators: &[(&'static str, Operator)],
         operand: fn(&mut Self) -> Parsed<Expression>,
     ) -> Parsed<Expression> {
-        let mut left = operand(self)?;
+        let first = operand(self)?;
+        let mut rest = Vec::new();
         while let Some((_, operator)) = operators.iter().find(|(symbol, _)| self.take(symbol)) {
-            left = Expression::Binary(*operator, Box::new(left), Box::new(operand(self)?));
+            rest.push((*operator, operand(self)?));
         }
-        Ok(left)
+        Ok(if rest.is_empty() { first } else { Expression::Chain(Box::new(first), rest) })
     }
 
     fn power(&mut self) -> Parsed<Expression> {
         let base = self.sign()?;
         if self.take("^") {
-            return Ok(Expression::Binary(Operator::Raise, Box::new(base), Box::new(self.nested(Self::power)?)));
+            return Ok(Expression::Raise(Box::new(base), Box::new(self.nested(Self::power)?)));
         }
         Ok(base)
     }
@@ -220,5 +226,27 @@ impl Parser<'_> {
             }
         }
         Ok(Argument::Value(self.expression()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bc::ast::{Statement, Unit};
+    use crate::bc::lexer::Lexer;
+
+    #[test]
+    fn a_long_sum_is_flat() {
+        let text = format!("0{}\n", "+1-2".repeat(100_000));
+        let mut input = text.as_bytes();
+        let unit = Parser::new(Lexer::new(&mut input)).unit();
+        let Ok(Unit::Statements(statements)) = unit else { panic!("a statement") };
+        let [Statement::Expression { expression: Expression::Chain(first, rest), .. }] = statements.as_slice() else {
+            panic!("one sum")
+        };
+        assert_eq!((first.as_ref(), rest.len()), (&Expression::Number("0".to_owned()), 200_000));
+        let expected = [(Operator::Add, "1"), (Operator::Subtract, "2")];
+        let expected = expected.map(|(operator, digits)| (operator, Expression::Number(digits.to_owned())));
+        assert_eq!(rest[..2], expected);
     }
 }
