@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use unix_common::report;
+
 /// How many columns lines have by default.
 const COLUMNS: usize = 70;
 
@@ -40,18 +42,24 @@ impl Output {
 
     /// Writes a text as it is.
     pub(crate) fn raw(&mut self, text: &str) {
-        if let Err(error) = self.out.write_all(text.as_bytes())
-            && error.kind() == io::ErrorKind::BrokenPipe
-        {
-            // Nobody reads.
-            std::process::exit(1);
-        }
+        self.bytes(text.as_bytes());
+    }
+
+    /// Writes bytes as they are.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.out.write_all(bytes).unwrap_or_else(|error| fail(&error));
     }
 
     /// Writes what waits.
     pub(crate) fn flush(&mut self) {
-        if self.out.flush().is_err() {
-            std::process::exit(1);
-        }
+        self.out.flush().unwrap_or_else(|error| fail(&error));
     }
+}
+
+/// Ends the program with status 1 and a message. A reader that is gone needs none.
+fn fail(error: &io::Error) -> ! {
+    if error.kind() != io::ErrorKind::BrokenPipe {
+        report::complain(&format!("write error: {}", report::words(error)));
+    }
+    std::process::exit(1);
 }

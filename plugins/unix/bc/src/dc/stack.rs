@@ -309,10 +309,7 @@ impl Machine {
         }
         let value = if how == 'p' { self.top()? } else { self.pop()? };
         match (&value, how) {
-            (Value::Number(number), 'P') => {
-                let bytes = number.bytes();
-                self.output.raw(&bytes.into_iter().map(char::from).collect::<String>());
-            }
+            (Value::Number(number), 'P') => self.output.bytes(&number.bytes()),
             _ => self.show(&value),
         }
         if how == 'p' {
