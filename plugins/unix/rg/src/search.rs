@@ -217,8 +217,10 @@ impl<'a> Search<'a> {
                 writeln!(out, "{summary}").and_then(|()| out.flush())
             }
         };
-        // Nobody reads: that is no failure of the search.
-        drop(result);
+        if let Err(message) = written(result) {
+            eprintln!("{message}");
+            self.failed = true;
+        }
     }
 }
 
@@ -287,13 +289,42 @@ fn lines(settings: &Settings, names: bool, column: bool, terminal: bool) -> Resu
 pub(crate) fn list(files: impl Iterator<Item = Found>, settings: &Settings) -> Result<bool, String> {
     let mut builder = PathPrinterBuilder::new();
     builder.color_specs(colors(settings)?).terminator(if settings.null { 0 } else { b'\n' });
-    let mut printer = builder.build(out(settings));
+    let mut out = out(settings);
+    let mut printer = builder.build(&mut out);
     let mut any = false;
+    let mut result = Ok(());
     for found in files {
         any = true;
-        if settings.quiet || printer.write(&found.shown).is_err() {
+        if settings.quiet {
+            break;
+        }
+        result = printer.write(&found.shown);
+        if result.is_err() {
             break;
         }
     }
+    written(result.and_then(|()| out.flush()))?;
     Ok(any)
+}
+
+/// The message of an error of standard output. A reader that is gone is no error.
+fn written(result: io::Result<()>) -> Result<(), String> {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("rg: write error: {}", numbered(&error)))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_standard_output_count_but_for_a_reader_that_is_gone() {
+        assert_eq!(written(Err(io::ErrorKind::BrokenPipe.into())), Ok(()));
+        let message = written(Err(io::ErrorKind::StorageFull.into())).expect_err("an error");
+        assert!(message.starts_with("rg: write error: "), "{message}");
+    }
 }

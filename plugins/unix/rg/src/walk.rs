@@ -108,14 +108,14 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Tells of a search of the current directory that found no file, since it is seldom meant so.
+    /// Tells of a search of the current directory that found no file: usually a mistake.
     pub(crate) fn tell_of_none(&mut self) {
         if self.implicit && !self.any && !self.failed {
             self.failed = true;
             if !self.quiet {
                 eprintln!(
-                    "No files were searched, which means ripgrep probably applied a filter you didn't expect.\nRunning \
-                     with --debug will show why files are being skipped."
+                    "No files were searched, which means ripgrep probably applied a filter you didn't expect.\nCheck \
+                     -g and -t; -uu searches ignored and hidden files, too."
                 );
             }
         }

@@ -152,6 +152,11 @@ pub(super) const DIFFERENCES: &[Difference] = &[
         lines: &["rg '(' words.txt", "rg '[' words.txt", "rg 'a{2,1}' words.txt", "rg 'pear\\napple' words.txt"],
     },
     Difference {
+        reason: "there is no advice to use --debug, which shows nothing here",
+        parts: &[Part::Err],
+        lines: &["rg --sort path -tmd a"],
+    },
+    Difference {
         reason: "links to folders are not followed, and every file that cannot be read is told in the same words",
         parts: &[Part::Out, Part::Err],
         lines: &["rg --sort path --files -L", "rg --sort path -L inner"],
