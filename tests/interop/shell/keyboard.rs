@@ -121,3 +121,19 @@ fn a_line_is_edited_with_another_program_and_executed() {
     shell.tmux.wait_for_exit();
     gateway.end();
 }
+
+#[test]
+fn the_interrupt_key_stops_a_command_of_vi() {
+    let gateway = gateway();
+    let mut shell = Keyboard::open(&gateway, "alice");
+    shell.press("vi\r", "~");
+    shell.press("ikept\x1b", "kept");
+    // The text is put together by the shell, so that it is not what was typed.
+    for command in ["sleep 9999", "cat /dev/tty", "while :; do :; done", "exec >&- 2>&-; sleep 9999"] {
+        shell.press(&format!(":r !echo beg\"\"un >/dev/tty; {command}\r"), "begun");
+        shell.press("\x03", "Interrupted");
+    }
+    shell.press(":r !yes\r", "E342: Out of memory: the output has more than 64 MiB");
+    shell.press(":w !sed s/^/what-was-/\r", "what-was-kept");
+    shell.press("\r:q!\r", "$ ");
+}

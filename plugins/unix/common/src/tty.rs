@@ -138,6 +138,12 @@ pub struct Raw {
     /// What signals were that came meanwhile.
     #[cfg(target_family = "wasm")]
     signalled: Option<Key>,
+    /// Whether another program has the terminal.
+    #[cfg(target_family = "wasm")]
+    lent: bool,
+    /// Whether SIGINT came.
+    #[cfg(target_family = "wasm")]
+    interrupted: bool,
 }
 
 impl Raw {
@@ -200,6 +206,13 @@ impl Raw {
     pub fn take_back(&mut self) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
+
+    /// Whether something that takes long is to stop: Control-C was typed, SIGINT came where it is caught, or
+    /// [`Key::Terminate`] is the next key. Does not wait, and keeps all other keys.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn is_interrupted(&mut self) -> bool {
+        false
+    }
 }
 
 /// Echo, lines, signals, and the changes of keys and output: RFC 4254 §8.
@@ -228,7 +241,8 @@ impl Raw {
         use whelk_guest::process::{Disposition, OpenOptions, Signal, set_disposition};
         let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
         let before = whelk_guest::terminal::modes().into_iter().filter(|mode| OFF.contains(&mode.opcode)).collect();
-        let mut raw = Self { terminal, before, decoder: Decoder::default(), signalled: None };
+        let mut raw =
+            Self { terminal, before, decoder: Decoder::default(), signalled: None, lent: false, interrupted: false };
         raw.take_back()?;
         set_disposition(Signal::Winch, Disposition::Catch)?;
         set_disposition(Signal::Cont, Disposition::Catch)?;
@@ -276,7 +290,9 @@ impl Raw {
     /// # Errors
     /// Without a terminal.
     pub fn lend(&mut self) -> io::Result<()> {
-        set_modes(&self.before)
+        set_modes(&self.before)?;
+        self.lent = true;
+        Ok(())
     }
 
     /// Takes it again.
@@ -284,7 +300,33 @@ impl Raw {
     /// # Errors
     /// Without a terminal.
     pub fn take_back(&mut self) -> io::Result<()> {
+        self.lent = false;
         set_modes(&OFF.map(|opcode| whelk_guest::TerminalMode { opcode, argument: 0 }))
+    }
+
+    /// Whether something that takes long is to stop: Control-C was typed, SIGINT came where it is caught, or
+    /// [`Key::Terminate`] is the next key. Does not wait, and keeps all other keys.
+    pub fn is_interrupted(&mut self) -> bool {
+        use std::io::Read;
+        use whelk_guest::process::Event;
+        /// How many bytes are kept at most.
+        const TYPED_AHEAD: usize = 64 << 10;
+        self.take_signals();
+        // The keys of a terminal that was lent are for the other program.
+        while !self.lent && self.decoder.pending.len() < TYPED_AHEAD && Event::Readable(&self.terminal).is_ready() {
+            let mut bytes = [0; 4096];
+            match self.terminal.read(&mut bytes) {
+                Ok(length) if length > 0 => self.decoder.feed(&bytes[..length]),
+                // The next read of a key reports it.
+                _ => break,
+            }
+        }
+        let typed = self.decoder.pending.iter().position(|byte| *byte == 3);
+        if let Some(at) = typed {
+            // What was typed before it was for what is stopped.
+            self.decoder.pending.drain(..=at);
+        }
+        std::mem::take(&mut self.interrupted) || typed.is_some() || self.signalled == Some(Key::Terminate)
     }
 
     fn take_signals(&mut self) {
@@ -293,9 +335,13 @@ impl Raw {
             let key = match signal {
                 Signal::Hup | Signal::Term => Key::Terminate,
                 Signal::Winch | Signal::Cont => Key::Resized,
+                Signal::Int => {
+                    self.interrupted = true;
+                    continue;
+                }
                 _ => continue,
             };
-            if signal == Signal::Cont {
+            if signal == Signal::Cont && !self.lent {
                 // The shell had the terminal meanwhile. If it is gone, the next read says so.
                 let _ = self.take_back();
             }

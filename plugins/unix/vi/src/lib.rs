@@ -37,4 +37,4 @@ mod system;
 mod text;
 
 pub use editor::Editor;
-pub use system::{Finished, ReadError, System};
+pub use system::{Finished, INTERRUPTED, LARGEST_TEXT, ReadError, System};

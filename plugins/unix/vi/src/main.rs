@@ -62,10 +62,10 @@ fn edit(arguments: Arguments) -> io::Result<u8> {
         Some(bytes) => editor.open_bytes(&bytes),
         None => editor.open(arguments.files, arguments.read_only),
     }
+    terminal.borrow_mut().catch_termination()?;
     for command in &arguments.commands {
         editor.command(command);
     }
-    terminal.borrow_mut().catch_termination()?;
     terminal.borrow_mut().write(whelk::BEGIN)?;
     let result = run(&mut editor, &terminal);
     let ended = matches!(result, Ok(Some(_)));

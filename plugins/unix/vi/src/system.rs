@@ -1,5 +1,11 @@
 //! What the editor needs of the system that it runs on.
 
+/// The most bytes that are read from a file or from the output of a command, and that a count makes of a register.
+pub const LARGEST_TEXT: usize = 64 << 20;
+
+/// The message after Control-C.
+pub const INTERRUPTED: &str = "Interrupted";
+
 /// Why a file could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadError {
@@ -47,7 +53,7 @@ pub trait System {
     /// Gives a command its input, and takes its output.
     ///
     /// # Errors
-    /// A message, where it could not be started.
+    /// A message, where it could not be started, wrote more than [`LARGEST_TEXT`], or was interrupted.
     fn filter(&mut self, command: &str, input: Option<&[u8]>) -> Result<Finished, String>;
 
     /// Lets a command have the terminal, and waits for a key after it.
@@ -55,6 +61,10 @@ pub trait System {
     /// # Errors
     /// A message, where it could not be started.
     fn run(&mut self, command: &str) -> Result<(), String>;
+
+    /// Whether a command of the editor that takes long is to stop: Control-C was typed, or the session ends. Does not
+    /// wait.
+    fn is_interrupted(&mut self) -> bool;
 
     /// Stops the program until its shell lets it go on.
     ///

@@ -1,7 +1,7 @@
 //! Files, commands and the terminal of a session.
 
 use std::cell::RefCell;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -9,8 +9,8 @@ use std::time::UNIX_EPOCH;
 
 use unix_common::report;
 use unix_common::tty::{Key, Raw};
-use vi::{Finished, ReadError, System};
-use whelk_guest::process::{self, Command, Disposition, Event, Fd, Signal, Target, poll};
+use vi::{Finished, INTERRUPTED, LARGEST_TEXT, ReadError, System};
+use whelk_guest::process::{self, Child, Command, Disposition, Event, Fd, Signal, Target, poll};
 
 /// What the terminal gets before and after.
 pub(crate) const BEGIN: &[u8] = b"\x1b[?1049h";
@@ -47,10 +47,17 @@ impl System for Whelk {
         if fs::metadata(path).is_ok_and(|found| found.is_dir()) {
             return Err(ReadError::Other("Is a directory".to_owned()));
         }
-        fs::read(path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => ReadError::NotFound,
-            _ => ReadError::Other(message(&error)),
-        })
+        let mut bytes = Vec::new();
+        let most = u64::try_from(LARGEST_TEXT).unwrap_or(u64::MAX);
+        let read = File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes));
+        match read {
+            Ok(_) if bytes.len() > LARGEST_TEXT => {
+                Err(ReadError::Other(format!("it has more than {} MiB", LARGEST_TEXT >> 20)))
+            }
+            Ok(_) => Ok(bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(ReadError::NotFound),
+            Err(error) => Err(ReadError::Other(message(&error))),
+        }
     }
 
     fn write(&mut self, path: &str, bytes: &[u8], append: bool) -> Result<(), String> {
@@ -91,7 +98,22 @@ impl System for Whelk {
     }
 
     fn filter(&mut self, command: &str, input: Option<&[u8]>) -> Result<Finished, String> {
-        filter(command, input).map_err(|error| message(&error))
+        let mut terminal = self.terminal.borrow_mut();
+        let error = |error: io::Error| message(&error);
+        // With the modes of the session, the interrupt key is a signal for the command and for the editor.
+        terminal.lend().map_err(error)?;
+        let before = process::set_disposition(Signal::Int, Disposition::Catch).map_err(error);
+        let result = before.and_then(|before| {
+            let result = filter(&mut terminal, command, input);
+            process::set_disposition(Signal::Int, before).map_err(error)?;
+            result
+        });
+        terminal.take_back().map_err(error)?;
+        result
+    }
+
+    fn is_interrupted(&mut self) -> bool {
+        self.terminal.borrow_mut().is_interrupted()
     }
 
     fn run(&mut self, command: &str) -> Result<(), String> {
@@ -181,26 +203,39 @@ fn write(path: &str, bytes: &[u8], append: bool) -> io::Result<()> {
     written
 }
 
-/// Gives a command its input while its output is read.
-fn filter(command: &str, input: Option<&[u8]>) -> io::Result<Finished> {
-    let (output, writer) = process::pipe()?;
+/// Gives a command its input while its output is read. The interrupt key and the end of the session stop it.
+fn filter(terminal: &mut Raw, command: &str, input: Option<&[u8]>) -> Result<Finished, String> {
+    let words = |error: io::Error| message(&error);
+    let (output, writer) = process::pipe().map_err(words)?;
     let mut shell = Whelk::shell(command);
-    shell.stdout(writer.try_clone()?).stderr(writer);
+    shell.stdout(writer.try_clone().map_err(words)?).stderr(writer);
     shell.stdin(if input.is_some() { process::Stdio::piped() } else { process::Stdio::null() });
-    let mut child = shell.spawn()?;
+    let mut child = shell.spawn().map_err(words)?;
     drop(shell);
+    let result = exchange(terminal, &mut child, &output, input.unwrap_or_default());
+    if result.is_err() {
+        // Its own children end as they write to the pipe that is closed, or with the interrupt key.
+        let _ = child.kill();
+    }
+    result
+}
+
+/// Writes the input, collects the output, and waits for the end.
+fn exchange(terminal: &mut Raw, child: &mut Child, output: &Fd, mut input: &[u8]) -> Result<Finished, String> {
     let mut stdin: Option<Fd> = child.stdin.take();
-    let mut input = input.unwrap_or_default();
     let mut collected = Vec::new();
     let mut block = vec![0; 64 << 10];
     loop {
         if input.is_empty() {
             stdin = None;
         }
-        let mut events = vec![Event::Readable(&output)];
+        let mut events = vec![Event::Readable(output), Event::Signal];
         events.extend(stdin.as_ref().map(Event::Writable));
         let ready = poll(&events);
-        if ready.contains(&1)
+        if terminal.is_interrupted() {
+            return Err(INTERRUPTED.to_owned());
+        }
+        if ready.contains(&2)
             && let Some(mut pipe) = stdin.as_ref()
         {
             match pipe.write(input) {
@@ -211,14 +246,26 @@ fn filter(command: &str, input: Option<&[u8]>) -> io::Result<Finished> {
             }
         }
         if ready.contains(&0) {
-            match (&output).read(&mut block) {
+            let mut reader = output;
+            match reader.read(&mut block) {
                 Ok(0) => break,
                 Ok(count) => collected.extend_from_slice(&block[..count]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(message(&error)),
             }
         }
+        if collected.len() > LARGEST_TEXT {
+            return Err(format!("E342: Out of memory: the output has more than {} MiB", LARGEST_TEXT >> 20));
+        }
     }
-    let status = child.wait()?.shell_status();
-    Ok(Finished { output: collected, status })
+    // It may have closed its output and go on.
+    loop {
+        if let Some(ended) = child.try_wait().map_err(|error| message(&error))? {
+            return Ok(Finished { output: collected, status: ended.shell_status() });
+        }
+        poll(&[Event::Changed(child), Event::Signal]);
+        if terminal.is_interrupted() {
+            return Err(INTERRUPTED.to_owned());
+        }
+    }
 }

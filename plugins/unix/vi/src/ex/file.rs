@@ -3,7 +3,7 @@
 use super::line::{Line, Outcome};
 use crate::editor::Editor;
 use crate::encoding::{Ends, decode, encode};
-use crate::system::ReadError;
+use crate::system::{Finished, ReadError};
 use crate::text::{Position, Text};
 
 impl Editor {
@@ -162,7 +162,7 @@ impl Editor {
         let mut argument = line.argument.trim();
         if let Some(command) = argument.strip_prefix('!').filter(|_| line.name == "write" && !line.bang) {
             let bytes = self.encoded(first, last);
-            let done = self.system.filter(&self.expanded(command)?, Some(&bytes))?;
+            let done = self.filter(&self.expanded(command)?, Some(&bytes))?;
             self.show_output(&done.output);
             return Ok(());
         }
@@ -274,7 +274,7 @@ impl Editor {
     fn read_command(&mut self, line: Line<'_>) -> Outcome {
         let argument = line.argument.trim();
         let bytes = if let Some(command) = argument.strip_prefix('!') {
-            self.system.filter(&self.expanded(command)?, None)?.output
+            self.filter(&self.expanded(command)?, None)?.output
         } else {
             let path = if argument.is_empty() {
                 self.file.name.clone().ok_or("E32: No file name")?
@@ -307,7 +307,7 @@ impl Editor {
         }
         let (first, last) = line.range.lines();
         let input = encode(self.text.lines(first, last + 1), Ends { dos: false, last: true });
-        let done = self.system.filter(&command, Some(&input))?;
+        let done = self.filter(&command, Some(&input))?;
         let (lines, _) = decode(&done.output);
         self.text.splice(first, last - first + 1, lines);
         self.go_to(first);
@@ -316,6 +316,13 @@ impl Editor {
             self.message = format!("shell returned {}", done.status);
         }
         Ok(())
+    }
+
+    /// Runs a command without the terminal. What was typed meanwhile may have been echoed.
+    fn filter(&mut self, command: &str, input: Option<&[u8]>) -> Result<Finished, String> {
+        let result = self.system.filter(command, input);
+        self.screen.invalidate();
+        result
     }
 
     fn show_output(&mut self, output: &[u8]) {

@@ -196,6 +196,11 @@ fn commands_filter_lines_and_have_the_terminal() {
     assert_eq!(terminal.rows()[..2], ["b", "c"]);
     let terminal = edited(b"c\nb\n", ":%!nosuch\r");
     assert_eq!(terminal.editor.message(), "nosuch: not found");
+    // A command that was interrupted changes nothing.
+    for keys in [":%!endless\r", ":r !endless\r", "!!endless\r"] {
+        let terminal = edited(b"c\nb\n", keys);
+        assert_eq!((terminal.text().as_str(), terminal.editor.message()), ("c\nb", "Interrupted"), "{keys:?}");
+    }
     let terminal = edited(b"c\nb\n", ":%!fail\r");
     assert_eq!((terminal.text().as_str(), terminal.editor.message()), ("wrong", "shell returned 3"));
 }

@@ -6,7 +6,7 @@ use std::num::NonZeroU16;
 use std::rc::Rc;
 
 use unix_common::tty::Decoder;
-use vi::{Editor, Finished, ReadError, System};
+use vi::{Editor, Finished, INTERRUPTED, ReadError, System};
 
 /// Files and commands in memory.
 #[derive(Default)]
@@ -20,6 +20,8 @@ pub(crate) struct Disk {
     /// What ran on the terminal, and how often the editor was stopped.
     pub(crate) ran: Vec<String>,
     pub(crate) suspended: usize,
+    /// How often the editor has to ask until Control-C was typed.
+    pub(crate) interrupt: Option<usize>,
 }
 
 struct Shared(Rc<RefCell<Disk>>);
@@ -63,7 +65,7 @@ impl System for Shared {
         self.0.borrow().files.keys().filter(|name| name.starts_with(path)).cloned().collect()
     }
 
-    /// `sort`, `upper`, `fail` and `count` are commands here.
+    /// `sort`, `upper`, `fail`, `count` and `endless` are commands here. The user interrupts the last.
     fn filter(&mut self, command: &str, input: Option<&[u8]>) -> Result<Finished, String> {
         let input = String::from_utf8_lossy(input.unwrap_or(b"x\n")).into_owned();
         let mut lines: Vec<&str> = input.lines().collect();
@@ -75,6 +77,7 @@ impl System for Shared {
             "upper" => (input.to_uppercase(), 0),
             "count" => (format!("{}\n", lines.len()), 0),
             "fail" => ("wrong\n".to_owned(), 3),
+            "endless" => return Err(INTERRUPTED.to_owned()),
             other => return Err(format!("{other}: not found")),
         };
         Ok(Finished { output: text.into_bytes(), status })
@@ -83,6 +86,13 @@ impl System for Shared {
     fn run(&mut self, command: &str) -> Result<(), String> {
         self.0.borrow_mut().ran.push(command.to_owned());
         Ok(())
+    }
+
+    fn is_interrupted(&mut self) -> bool {
+        let mut disk = self.0.borrow_mut();
+        let now = disk.interrupt == Some(0);
+        disk.interrupt = disk.interrupt.and_then(|left| left.checked_sub(1));
+        now
     }
 
     fn suspend(&mut self) -> Result<(), String> {
