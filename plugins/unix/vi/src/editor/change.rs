@@ -3,6 +3,7 @@
 use super::grammar::Command;
 use super::state::Editor;
 use crate::columns::{at_column, total};
+use crate::system::LARGEST_TEXT;
 use crate::text::{Piece, Position, Shape, first_nonblank, is_blank_line, last_char, leading_blanks, next};
 
 impl Editor {
@@ -28,10 +29,9 @@ impl Editor {
     }
 
     pub(crate) fn put_piece(&mut self, piece: &Piece, count: usize, before: bool, beyond: bool) {
-        /// The most bytes that a count makes of a register.
-        const MOST: usize = 64 << 20;
-        let bytes: usize = piece.lines.iter().map(|line| line.len() + 1).sum();
-        if bytes.saturating_mul(count) > MOST {
+        let width = if let Shape::Block(width) = piece.shape { width } else { 0 };
+        let bytes: usize = piece.lines.iter().map(|line| line.len().max(width) + size_of::<String>()).sum();
+        if bytes.saturating_mul(count) > LARGEST_TEXT {
             return self.complain("E342: Out of memory: the register is too large for this count");
         }
         match piece.shape {
@@ -175,7 +175,7 @@ impl Editor {
             return self.fail();
         }
         let mut end = at.column;
-        for _ in 0..command.times() {
+        for _ in 0..command.times().min(line.len()) {
             end = next(line, end);
         }
         let new = super::operator::convert_text(&line[at.column..end], super::grammar::Operator::Toggle);

@@ -14,6 +14,7 @@ impl Editor {
         if insertion.awaited.is_some() {
             insertion.keys.push(key);
             self.awaited_key(&mut insertion, key);
+            self.want_here();
             self.mode = Mode::Insert(insertion);
             return;
         }
@@ -34,6 +35,9 @@ impl Editor {
         }
         insertion.keys.push(key);
         self.type_key(&mut insertion, key);
+        if matches!(key, Key::Character(_)) {
+            self.want_here();
+        }
         self.mode = Mode::Insert(insertion);
     }
 
@@ -78,7 +82,6 @@ impl Editor {
         let text = sign.encode_utf8(&mut encoded);
         self.text.edit(at.line, |line| line.replace_range(at.column..end, text));
         self.cursor.column += text.len();
-        self.want_here();
     }
 
     /// Breaks the line before the last word if it is as long as `textwidth`.
@@ -318,7 +321,13 @@ impl Editor {
                 self.cursor.column = 0;
             }
         }
-        for _ in 1..insertion.count {
+        let repeats = insertion.count.saturating_sub(1);
+        let steps = keys.len() + usize::from(insertion.opens);
+        let repeats = if steps > 0 && self.spend(repeats.saturating_mul(steps)) { repeats } else { 0 };
+        for _ in 0..repeats {
+            if !self.goes_on() {
+                break;
+            }
             if insertion.opens {
                 insertion.indent_only = self.open_line(false);
             }

@@ -11,20 +11,15 @@ use crate::text::{Piece, Position, Registers, Shape, first_nonblank, leading_bla
 impl Editor {
     /// A key was pressed.
     pub fn press(&mut self, key: Key) {
-        /// How many keys of registers are carried out before the user has the word again.
-        const MOST: usize = 1_000_000;
-        self.failed = false;
+        self.begin_command_budget();
         if !matches!(self.mode, Mode::Page) {
             self.record(key);
         }
         self.take(key);
-        let mut left = MOST;
-        while let Some(key) = self.queue.pop_front() {
+        while self.goes_on()
+            && let Some(key) = self.queue.pop_front()
+        {
             self.take(key);
-            left -= 1;
-            if left == 0 {
-                self.complain(format!("E169: Stopped after {MOST} keys of a register"));
-            }
         }
     }
 
@@ -237,6 +232,9 @@ impl Editor {
     /// `u` and `C-r`.
     pub(crate) fn take_back(&mut self, count: usize, undo: bool) {
         for _ in 0..count {
+            if !self.goes_on() {
+                return;
+            }
             let place = if undo { self.text.undo() } else { self.text.redo() };
             let Some(place) = place else {
                 let which = if undo { "Already at oldest change" } else { "Already at newest change" };
@@ -311,7 +309,14 @@ impl Editor {
             self.executed = name;
             let line = self.prompts.get(&':').and_then(|lines| lines.last()).cloned();
             return match line {
-                Some(line) => (0..count).for_each(|_| self.ex_command(&line)),
+                Some(line) => {
+                    for _ in 0..count {
+                        if self.failed || self.ended.is_some() || !self.spend(1) || !self.goes_on() {
+                            return;
+                        }
+                        self.ex_command(&line);
+                    }
+                }
                 None => self.complain("E30: No previous command line"),
             };
         }
@@ -320,7 +325,10 @@ impl Editor {
         };
         self.executed = name;
         let keys: Vec<_> = piece.joined().chars().map(key::from_char).collect();
-        for _ in 0..count.min(10_000) {
+        if keys.is_empty() || !self.spend(keys.len().saturating_mul(count)) {
+            return;
+        }
+        for _ in 0..count {
             for key in keys.iter().rev() {
                 self.queue.push_front(*key);
             }

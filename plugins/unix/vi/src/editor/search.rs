@@ -98,7 +98,12 @@ impl Editor {
         let mut place = self.cursor;
         let lines = self.search.offset.starts_with(['+', '-'])
             || self.search.offset.starts_with(|sign: char| sign.is_ascii_digit());
-        for _ in 0..count {
+        // Where the matches begin again, the rest of a large count goes round and round.
+        let (mut first, mut left, mut done) = (None, count, 0);
+        while left > 0 {
+            if !self.goes_on() {
+                return Err(NotMoved::Fails);
+            }
             if lines {
                 place.column = if backward { 0 } else { last_char(self.text.line(place.line)) };
             }
@@ -113,6 +118,12 @@ impl Editor {
                 return Err(NotMoved::Fails);
             };
             place = found;
+            (left, done) = (left - 1, done + 1);
+            match first {
+                None => first = Some((place, done)),
+                Some((again, at)) if again == place => left %= done - at,
+                Some(_) => {}
+            }
             if wrapped {
                 let (from, to) = if backward { ("TOP", "BOTTOM") } else { ("BOTTOM", "TOP") };
                 self.message = format!("search hit {from}, continuing at {to}");

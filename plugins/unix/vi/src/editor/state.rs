@@ -11,7 +11,7 @@ use crate::pattern::Pattern;
 use crate::replacement::{Substitution, Template};
 use crate::screen::Screen;
 use crate::settings::Settings;
-use crate::system::System;
+use crate::system::{INTERRUPTED, System};
 use crate::text::{Position, Registers, Text};
 
 /// An editor of one text at a time.
@@ -51,6 +51,11 @@ pub struct Editor {
     pub(crate) failed: bool,
     pub(crate) ended: Option<u8>,
     pub(crate) ex_depth: usize,
+    /// Steps of commands that may be long, and what registers and counts have added since a key was pressed.
+    pub(crate) steps: usize,
+    pub(crate) spent: usize,
+    /// Whether the command of this key was stopped.
+    pub(crate) stopped: bool,
 }
 
 /// What keys mean.
@@ -215,6 +220,9 @@ impl Editor {
             failed: false,
             ended: None,
             ex_depth: 0,
+            steps: 0,
+            spent: 0,
+            stopped: false,
         }
     }
 
@@ -272,6 +280,35 @@ impl Editor {
     pub(crate) fn complain(&mut self, message: impl Into<String>) {
         self.message = message.into();
         self.fail();
+    }
+
+    /// A new command: nothing has stopped it.
+    pub(crate) fn begin_command_budget(&mut self) {
+        (self.failed, self.stopped, self.spent) = (false, false, 0);
+    }
+
+    /// Whether a command that may be long takes one more step. Control-C and the end of the session stop it.
+    pub(crate) fn goes_on(&mut self) -> bool {
+        /// How many steps are taken before it asks again.
+        const STEPS: usize = 256;
+        self.steps = self.steps.wrapping_add(1);
+        if !self.stopped && self.steps.is_multiple_of(STEPS) && self.system.is_interrupted() {
+            self.stopped = true;
+            self.complain(INTERRUPTED);
+        }
+        !self.stopped
+    }
+
+    /// Counts keys and commands that come from registers and counts. False when they are too many.
+    pub(crate) fn spend(&mut self, amount: usize) -> bool {
+        /// The most of them after a key was pressed.
+        const MOST: usize = 1_000_000;
+        self.spent = self.spent.saturating_add(amount);
+        if !self.stopped && self.spent > MOST {
+            self.stopped = true;
+            self.complain(format!("E169: Stopped: registers and counts make more than {MOST} keys"));
+        }
+        !self.stopped
     }
 
     pub(crate) fn is_visual(&self) -> bool {

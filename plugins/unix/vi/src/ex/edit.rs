@@ -1,5 +1,7 @@
 //! Commands that change the text.
 
+use std::collections::VecDeque;
+
 use unix_common::tty::Key;
 
 use super::line::{Line, Outcome};
@@ -159,6 +161,8 @@ impl Editor {
         let keys: Vec<Key> = line.argument.chars().map(key::from_char).collect();
         let kept = std::mem::take(&mut self.queue);
         let whole = line.range.given > 0;
+        // Each line has the budget of a key, unless all of it is a part of a register.
+        let outermost = self.spent == 0;
         for at in first..=last.min(self.text.last()) {
             if whole {
                 self.cursor = Position::new(at, 0);
@@ -167,20 +171,36 @@ impl Editor {
             self.mode = Mode::Normal;
             self.failed = false;
             self.queue = keys.iter().copied().collect();
-            while let Some(key) = self.queue.pop_front() {
+            while self.goes_on()
+                && let Some(key) = self.queue.pop_front()
+            {
                 self.take(key);
             }
+            let message = self.message.clone();
             self.leave_unfinished();
+            if self.stopped {
+                self.message = message;
+                break;
+            }
+            if outermost {
+                self.spent = 0;
+            }
         }
-        self.failed = false;
-        self.queue = kept;
+        self.failed = self.stopped;
+        self.queue = if self.stopped { VecDeque::new() } else { kept };
     }
 
     fn run_register(&mut self, line: Line<'_>) -> Outcome {
         let name = line.argument.chars().next().filter(|name| *name != '@').or(self.executed);
         let piece = name.and_then(|name| self.register(Some(name))).ok_or("E748: No previously used register")?;
         self.executed = name;
+        if !self.spend(piece.lines.len()) {
+            return Ok(());
+        }
         for command in piece.lines {
+            if self.failed || self.ended.is_some() || !self.goes_on() {
+                break;
+            }
             self.ex_command(&command);
         }
         Ok(())

@@ -32,7 +32,7 @@ impl Editor {
     /// Carries out a command of the command line of the program: `+N`, `+/x`, `-c x`.
     pub fn command(&mut self, command: &str) {
         self.text.begin(self.cursor);
-        self.failed = false;
+        self.begin_command_budget();
         if command.is_empty() {
             self.go_to(self.text.last());
         } else {

@@ -59,6 +59,9 @@ impl Editor {
     fn each_line(&mut self, lines: Vec<usize>, command: &str) {
         self.text.tracked = lines.into_iter().map(Some).collect();
         for at in 0..self.text.tracked.len() {
+            if !self.goes_on() {
+                break;
+            }
             let Some(line) = self.text.tracked.get_mut(at).and_then(Option::take) else { continue };
             self.cursor = crate::text::Position::new(line.min(self.text.last()), 0);
             self.ex_command(command);

@@ -4,6 +4,7 @@ use super::line::{Line, Outcome};
 use crate::editor::Editor;
 use crate::pattern::Pattern;
 use crate::replacement::{Substitution, Template};
+use crate::system::INTERRUPTED;
 use crate::text::Position;
 
 /// The flags behind a substitution.
@@ -79,6 +80,9 @@ impl Editor {
         }
         let mut done =
             if text.contains("\\n") { self.over_lines(substitution) } else { self.line_by_line(substitution) };
+        if self.stopped {
+            return Err(INTERRUPTED.to_owned());
+        }
         if done.count == 0 {
             return if flags.quiet || self.ex_depth > 1 {
                 Ok(())
@@ -130,7 +134,7 @@ impl Editor {
 
     fn line_by_line(&mut self, mut substitution: Substitution) -> Substitution {
         let mut line = substitution.line;
-        while line <= substitution.last {
+        while line <= substitution.last && self.goes_on() {
             let mut after = line;
             if let Some((new, count)) = substitution.in_line(self.text.line(line)) {
                 self.text.begin(Position::new(line, 0));

@@ -41,3 +41,42 @@ fn typing_into_a_block_ends_well_whatever_the_keys_move() {
         assert_eq!(terminal.text(), expected, "{keys:?}");
     }
 }
+
+#[test]
+fn counts_and_registers_end() {
+    for (text, keys, expected) in [
+        ("a\n", "9999999ox\x1b", "a\nx"),
+        ("a\n", "99999999i\x1b", "a"),
+        ("a x\nx\n", "/x\r99999999nrq", "a x\nq"),
+        ("a x\nx\n", "/x\r99999998nrq", "a q\nx"),
+        ("a\n", ":s/q/r/\r99999999@:", "a"),
+        ("\n", "yy60000000p", ""),
+        ("ab\n", "99999999~", "AB"),
+    ] {
+        let mut terminal = Terminal::new(text);
+        terminal.keys(keys);
+        assert_eq!(terminal.text(), expected, "{keys:?}");
+    }
+    // Registers that call themselves.
+    for (text, keys) in [
+        ("ix\x1b@q\n", "\"qdd:norm @q\r"),
+        ("ix\x1b@q\n", "\"qdd@q"),
+        ("x\n", "\"qyy900000@q"),
+        ("@a\n@a\n", "\"ayj:@a\r"),
+    ] {
+        let mut terminal = Terminal::new(text);
+        terminal.keys(keys);
+        assert!(terminal.editor.message().starts_with("E169"), "{keys:?}: {}", terminal.editor.message());
+    }
+}
+
+#[test]
+fn control_c_stops_long_commands() {
+    let lines = "x\n".repeat(3000);
+    for keys in [":%norm Ay\r", ":g/x/s/x/y/\r", ":%s/x/y/\r", "3000iy\x1b", "/x\r2000n"] {
+        let mut terminal = Terminal::new(&lines);
+        terminal.disk.borrow_mut().interrupt = Some(2);
+        terminal.keys(keys);
+        assert_eq!(terminal.editor.message(), "Interrupted", "{keys:?}");
+    }
+}
