@@ -86,6 +86,16 @@ impl Pattern {
     }
 }
 
+/// Which characters have a meaning without a backslash: all that can have one after `\v`, fewer after `\M`, and
+/// none after `\V`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Magic {
+    Nothing,
+    Edges,
+    Normal,
+    Very,
+}
+
 /// Writes a pattern in the syntax of the library.
 #[derive(Debug)]
 struct Translator<'a> {
@@ -98,8 +108,8 @@ struct Translator<'a> {
     start: Option<usize>,
     end: Option<usize>,
     case: Option<bool>,
-    /// Whether operators need no backslash, as after `\v`.
-    very: bool,
+    /// Which characters have a meaning without a backslash.
+    magic: Magic,
     /// Whether something can be repeated.
     atom: bool,
 }
@@ -115,7 +125,7 @@ impl Default for Translator<'_> {
             start: None,
             end: None,
             case: None,
-            very: false,
+            magic: Magic::Normal,
             atom: false,
         }
     }
@@ -130,24 +140,41 @@ impl Translator<'_> {
                 '\\' => match self.rest.next() {
                     None => self.literal('\\'),
                     Some(operator @ ('(' | ')' | '|' | '+' | '?' | '=' | '{' | '<' | '>' | '@' | '&' | '%'))
-                        if !self.very =>
+                        if self.magic < Magic::Very =>
                     {
                         self.operator(operator)?;
                     }
+                    Some(sign @ ('*' | '.' | '[')) if self.magic < Magic::Normal => self.magic_sign(sign)?,
+                    Some('^') if self.magic == Magic::Nothing => self.push("^", false),
+                    Some('$') if self.magic == Magic::Nothing => self.push("$", false),
                     Some(letter) => self.escaped(letter)?,
                 },
-                operator @ ('(' | ')' | '|' | '+' | '?' | '=' | '{' | '<' | '>' | '@' | '&' | '%') if self.very => {
+                operator @ ('(' | ')' | '|' | '+' | '?' | '=' | '{' | '<' | '>' | '@' | '&' | '%')
+                    if self.magic == Magic::Very =>
+                {
                     self.operator(operator)?;
                 }
-                '*' if self.atom => self.push("*", true),
-                '.' => self.push("(?:[^\\n])", true),
-                '[' => self.bracket()?,
-                '^' if self.very || self.at_start() => self.push("^", false),
-                '$' if self.very || self.at_end() => self.push("$", false),
+                '*' | '.' | '[' if self.magic >= Magic::Normal => self.magic_sign(sign)?,
+                '^' if self.magic == Magic::Very || self.magic > Magic::Nothing && self.at_start() => {
+                    self.push("^", false);
+                }
+                '$' if self.magic == Magic::Very || self.magic > Magic::Nothing && self.at_end() => {
+                    self.push("$", false);
+                }
                 other => self.literal(other),
             }
         }
         if self.open > 0 { Err("E54: Unmatched \\(") } else { Ok(()) }
+    }
+
+    fn magic_sign(&mut self, sign: char) -> Translated {
+        match sign {
+            '*' if self.atom => self.push("*", true),
+            '.' => self.push("(?:[^\\n])", true),
+            '[' => return self.bracket(),
+            other => self.literal(other),
+        }
+        Ok(())
     }
 
     fn push(&mut self, text: &str, atom: bool) {
@@ -253,26 +280,33 @@ impl Translator<'_> {
             'x' => "[0-9A-Fa-f]",
             'X' => "[^0-9A-Fa-f\\n]",
             'o' => "[0-7]",
+            'O' => "[^0-7\\n]",
             'h' => "[A-Za-z_]",
+            'H' => "[^A-Za-z_\\n]",
             'k' | 'i' => "[\\w]",
             'n' => "\\n",
             't' => "\\t",
             'r' => "\\r",
             'e' => "\\x1b",
             'z' => return self.edge(),
-            'v' => {
-                self.very = true;
+            'v' | 'm' | 'M' | 'V' => {
+                self.magic = match letter {
+                    'v' => Magic::Very,
+                    'm' => Magic::Normal,
+                    'M' => Magic::Edges,
+                    _ => Magic::Nothing,
+                };
                 return Ok(());
             }
-            'm' => {
-                self.very = false;
-                return Ok(());
-            }
+            '_' if self.rest.next_if_eq(&'s').is_some() => "[ \\t\\n]",
+            '_' if self.rest.next_if_eq(&'.').is_some() => "(?s:.)",
+            '_' => return Err("E63: Invalid use of \\_"),
             'c' | 'C' => {
                 self.case = Some(letter == 'c');
                 return Ok(());
             }
             '1'..='9' => return Err("E65: Back-references are not supported"),
+            other if other.is_ascii_alphanumeric() => return Err("E486: An escape is not supported"),
             other => {
                 self.literal(other);
                 return Ok(());
@@ -374,11 +408,19 @@ mod tests {
             ("\\s\\+$", "a  ", Some((1, 3))),
             ("a|b", "a|b", Some((0, 3))),
             ("[a\\]b]", "]", Some((0, 1))),
+            ("\\Va.c*\\.", "abc a.c*x", Some((4, 9))),
+            ("\\Ma.c$", "abc a.c", Some((4, 7))),
+            ("\\V$\\$", "$ $", Some((2, 3))),
+            ("a\\_sb", "a\nb", Some((0, 3))),
+            ("a\\_.b", "a\nb", Some((0, 3))),
         ] {
             let found = Pattern::new(pattern, false).expect("it is right").find_at(line, 0);
             assert_eq!(found, expected, "{pattern}");
         }
         assert_eq!(Pattern::new("A", true).expect("it is right").find_at("xa", 0), Some((1, 2)));
+        for wrong in ["\\p", "a\\f", "\\_x", "\\2"] {
+            assert!(Pattern::new(wrong, false).is_err(), "{wrong}");
+        }
         assert_eq!(Pattern::new("\\(a", false).map(|_| ()), Err("E54: Unmatched \\(: \\(a".to_owned()));
     }
 }

@@ -23,6 +23,18 @@ enum Case {
     End,
 }
 
+/// The flags behind a substitution.
+#[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
+pub(crate) struct Flags {
+    pub(crate) all: bool,
+    pub(crate) confirm: bool,
+    pub(crate) quiet: bool,
+    pub(crate) count_only: bool,
+    pub(crate) case: Option<bool>,
+    pub(crate) count: Option<usize>,
+}
+
 /// A replacement, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Template {
@@ -31,7 +43,13 @@ pub(crate) struct Template {
 
 impl Template {
     /// Reads a replacement. `~` stands for the one before.
-    pub(crate) fn new(text: &str, before: Option<&Self>) -> Self {
+    ///
+    /// # Errors
+    /// A message, for an expression or an unknown escape.
+    pub(crate) fn new(text: &str, before: Option<&Self>) -> Result<Self, String> {
+        if text.starts_with("\\=") {
+            return Err(format!("E15: Expressions are not supported: {text}"));
+        }
         let mut parts = Vec::new();
         let mut plain = String::new();
         let mut rest = text.chars();
@@ -54,6 +72,9 @@ impl Template {
                     Some('U') => Part::Case(Case::Upper),
                     Some('L') => Part::Case(Case::Lower),
                     Some('e' | 'E') => Part::Case(Case::End),
+                    Some(letter) if letter.is_ascii_alphabetic() && !matches!(letter, 'n' | 't') => {
+                        return Err(format!("E486: Unknown escape \\{letter} in the replacement: {text}"));
+                    }
                     other => {
                         plain.push(match other {
                             Some('n') => '\0',
@@ -77,7 +98,7 @@ impl Template {
         if !plain.is_empty() {
             parts.push(Part::Text(plain));
         }
-        Self { parts }
+        Ok(Self { parts })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -177,7 +198,7 @@ mod tests {
     fn replaced(pattern: &str, template: &str, line: &str, all: bool) -> Option<(String, usize)> {
         let substitution = Substitution {
             pattern: Pattern::new(pattern, false).expect("it is right"),
-            template: Template::new(template, None),
+            template: Template::new(template, None).expect("it is right"),
             all,
             line: 0,
             column: 0,
@@ -212,6 +233,8 @@ mod tests {
                 "{pattern}"
             );
         }
+        assert!(Template::new("\\=1", None).is_err_and(|message| message.starts_with("E15: ")));
+        assert!(Template::new("a\\q", None).is_err_and(|message| message.contains("\\q")));
         assert_eq!(replaced("q", "x", "abc", true), None);
     }
 }

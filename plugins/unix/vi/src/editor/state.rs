@@ -8,7 +8,7 @@ use super::grammar::Command;
 use crate::columns::Tabs;
 use crate::motion::Find;
 use crate::pattern::Pattern;
-use crate::replacement::{Substitution, Template};
+use crate::replacement::{Flags, Substitution, Template};
 use crate::screen::Screen;
 use crate::settings::Settings;
 use crate::system::{INTERRUPTED, System};
@@ -36,7 +36,7 @@ pub struct Editor {
     pub(crate) interrupted: Option<Box<Insertion>>,
     pub(crate) find: Option<Find>,
     pub(crate) search: Search,
-    pub(crate) last_substitution: Option<(String, Template)>,
+    pub(crate) last_substitution: Option<(String, Template, Flags)>,
     pub(crate) last_visual: Option<(Visual, Position)>,
     pub(crate) jumps: Vec<Position>,
     pub(crate) jump: usize,

@@ -31,14 +31,13 @@ impl Editor {
             self.cursor = start;
         }
         let here = self.cursor.line + 1;
-        let (mut first, mut last) = match addresses[..] {
+        let (first, last) = match addresses[..] {
             [] => (here, here),
             [only] => (only, only),
             [.., first, last] => (first, last),
         };
         if first > last {
-            // As with `:silent`, the other way round is taken for a mistake of the order alone.
-            std::mem::swap(&mut first, &mut last);
+            return Err("E493: Backwards range given".to_owned());
         }
         if last > self.text.len() {
             return Err("E16: Invalid range".to_owned());

@@ -3,21 +3,9 @@
 use super::line::{Line, Outcome};
 use crate::editor::Editor;
 use crate::pattern::Pattern;
-use crate::replacement::{Substitution, Template};
+use crate::replacement::{Flags, Substitution, Template};
 use crate::system::INTERRUPTED;
 use crate::text::Position;
-
-/// The flags behind a substitution.
-#[derive(Debug, Clone, Copy, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
-struct Flags {
-    all: bool,
-    confirm: bool,
-    quiet: bool,
-    count_only: bool,
-    case: Option<bool>,
-    count: Option<usize>,
-}
 
 /// Parts a substitution from the commands behind `|`, which may be in its pattern.
 pub(super) fn split_bar(text: &str) -> (&str, Option<&str>) {
@@ -71,6 +59,9 @@ impl Editor {
             return self.count_matches(&substitution);
         }
         if flags.confirm {
+            if !self.text.tracked.is_empty() {
+                return Err("The flag c of :s is not supported with :g".to_owned());
+            }
             self.ask_next(Box::new(substitution));
             return Ok(());
         }
@@ -78,8 +69,11 @@ impl Editor {
             self.join(first, (last + 1).min(self.text.last()), false);
             return Ok(());
         }
-        let mut done =
-            if text.contains("\\n") { self.over_lines(substitution) } else { self.line_by_line(substitution) };
+        let mut done = if text.contains("\\n") || text.contains("\\_") {
+            self.over_lines(substitution)
+        } else {
+            self.line_by_line(substitution)
+        };
         if self.stopped {
             return Err(INTERRUPTED.to_owned());
         }
@@ -100,24 +94,25 @@ impl Editor {
         let argument = line.argument;
         let delimiter = argument.chars().next().filter(|sign| is_delimiter(*sign) && line.name == "substitute");
         let Some(delimiter) = delimiter else {
-            let Some((pattern, template)) = self.last_substitution.clone() else {
+            let Some((pattern, template, kept)) = self.last_substitution.clone() else {
                 return Err("E35: No previous regular expression".to_owned());
             };
-            let flags = read_flags(argument)?;
+            let flags = read_flags(argument, kept)?;
             if line.name == "~" {
                 self.set_pattern("")?;
             } else {
                 self.set_pattern(&pattern)?;
             }
+            self.last_substitution = Some((pattern, template.clone(), flags));
             return Ok((template, flags));
         };
         let (pattern, rest) = super::address::delimited(&argument[delimiter.len_utf8()..], delimiter);
         let (replacement, rest) = super::address::delimited(rest, delimiter);
-        let before = self.last_substitution.as_ref().map(|(_, template)| template.clone());
-        let template = Template::new(&replacement, before.as_ref());
-        let flags = read_flags(rest)?;
+        let before = self.last_substitution.as_ref();
+        let template = Template::new(&replacement, before.map(|(_, template, _)| template))?;
+        let flags = read_flags(rest, before.map(|(_, _, flags)| *flags).unwrap_or_default())?;
         self.set_pattern(&pattern)?;
-        self.last_substitution = Some((self.search.text.clone(), template.clone()));
+        self.last_substitution = Some((self.search.text.clone(), template.clone(), flags));
         Ok((template, flags))
     }
 
@@ -196,9 +191,12 @@ impl Editor {
     }
 }
 
-fn read_flags(text: &str) -> Result<Flags, String> {
-    let mut flags = Flags::default();
-    let letters = text.trim_start_matches('&');
+/// Reads flags. A `&` before them stands for those of the last substitution.
+fn read_flags(text: &str, kept: Flags) -> Result<Flags, String> {
+    let (mut flags, letters) = match text.strip_prefix('&') {
+        Some(letters) => (Flags { count: None, ..kept }, letters),
+        None => (Flags::default(), text),
+    };
     let end = letters.find(|sign: char| !sign.is_ascii_alphabetic()).unwrap_or(letters.len());
     for flag in letters[..end].chars() {
         match flag {

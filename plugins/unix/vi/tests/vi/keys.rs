@@ -80,3 +80,33 @@ fn control_c_stops_long_commands() {
         assert_eq!(terminal.editor.message(), "Interrupted", "{keys:?}");
     }
 }
+
+#[test]
+fn what_is_not_supported_or_makes_no_sense_changes_nothing() {
+    for (keys, message) in [
+        (":2,1d\r", "E493: Backwards range given"),
+        (":g/x/s/x/y/c\r", "The flag c of :s is not supported with :g"),
+        (":%s/x/\\=1/\r", "E15: Expressions are not supported: \\="),
+        (":%s/x/\\q/\r", "E486: Unknown escape \\q in the replacement: \\q"),
+        (":%s/\\f/y/\r", "E486: An escape is not supported: \\f"),
+    ] {
+        let mut terminal = Terminal::new("x x\nx x\n");
+        terminal.keys(keys);
+        assert_eq!(terminal.text(), "x x\nx x", "{keys:?}");
+        assert!(terminal.editor.message().starts_with(message), "{keys:?}: {}", terminal.editor.message());
+    }
+}
+
+#[test]
+fn substitutions_are_repeated_with_their_flags() {
+    for (keys, expected) in [
+        (":s/x/y/g\rg&", "y y\ny y"),
+        (":s/x/y/g\rj:&&\r", "y y\ny y"),
+        (":s/x/y/g\rj:&\r", "y y\ny x"),
+        (":s/x/y/\rg&", "y y\ny x"),
+    ] {
+        let mut terminal = Terminal::new("x x\nx x\n");
+        terminal.keys(keys);
+        assert_eq!(terminal.text(), expected, "{keys:?}");
+    }
+}
