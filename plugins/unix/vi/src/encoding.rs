@@ -1,7 +1,7 @@
 //! Files as lines, and back without loss.
 //!
 //! Bytes that are not UTF-8 become characters at the end of the private planes. Where a file has these characters
-//! itself, their bytes count as such bytes too, so that each text stands for one file.
+//! itself, their bytes count as such bytes too, so that decoding and encoding round-trip.
 
 /// The characters that stand for the bytes of a file that are no UTF-8: this and the byte.
 const BYTES: u32 = 0x10_ff00;

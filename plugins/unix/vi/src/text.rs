@@ -57,8 +57,7 @@ impl Text {
         &self.lines[from.min(to)..to]
     }
 
-    /// Begins a change that is undone at once, if none was begun. The cursor is where it goes when it is undone; before
-    /// the first change, it may be told again.
+    /// Opens an undo step unless one is open. Until its first change, a later call replaces the cursor.
     pub(crate) fn begin(&mut self, cursor: Position) {
         self.history.begin(cursor);
     }

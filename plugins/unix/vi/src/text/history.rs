@@ -84,7 +84,7 @@ impl History {
         }
     }
 
-    /// Whether undoing the open step restores a line already.
+    /// Whether the last change already holds the old text of this line.
     pub(super) fn covers(&self, line: usize) -> bool {
         let last = self.open.as_ref().and_then(|step| step.changes.last());
         last.is_some_and(|change| (change.at..change.at + change.inserted).contains(&line))
