@@ -18,7 +18,7 @@ impl Editor {
             "join" => {
                 let last = if line.range.given < 2 { first + 1 } else { last.max(first + 1) };
                 let last = match line.argument.parse::<usize>() {
-                    Ok(count) => last.max(first + 1) + count.max(2) - 2,
+                    Ok(count) => last.max(first + 1).saturating_add(count.max(2) - 2),
                     Err(_) => last,
                 };
                 self.join(first, last.min(self.text.last()), !line.bang);
@@ -63,7 +63,7 @@ impl Editor {
         if !rest.is_empty() {
             let count: usize = rest.parse().map_err(|_| format!("E488: Trailing characters: {rest}"))?;
             first = last;
-            last = (first + count.max(1) - 1).min(self.text.last());
+            last = first.saturating_add(count.max(1) - 1).min(self.text.last());
         }
         let piece = Piece { lines: self.text.lines(first, last + 1).to_vec(), shape: Shape::Lines };
         let count = piece.lines.len();
@@ -128,7 +128,7 @@ impl Editor {
         let signs = line.argument.bytes().take_while(|byte| line.name.as_bytes() == [*byte]).count();
         if let Ok(count) = line.argument[signs..].trim().parse::<usize>() {
             first = last;
-            last = (first + count.max(1) - 1).min(self.text.last());
+            last = first.saturating_add(count.max(1) - 1).min(self.text.last());
         }
         let operator = if line.name == ">" { Operator::Right } else { Operator::Left };
         self.shift(operator, Area::Lines(first, last), signs + 1);

@@ -37,7 +37,7 @@ impl Editor {
         let (mut first, mut last) = line.range.lines();
         if let Some(count) = flags.count {
             first = last;
-            last = (first + count - 1).min(self.text.last());
+            last = first.saturating_add(count - 1).min(self.text.last());
         }
         let text = self.search.text.clone();
         let ignores = flags.case.unwrap_or_else(|| self.settings.ignores_case(&text));

@@ -52,6 +52,10 @@ fn counts_and_registers_end() {
         ("a\n", ":s/q/r/\r99999999@:", "a"),
         ("\n", "yy60000000p", ""),
         ("ab\n", "99999999~", "AB"),
+        ("a\nb\nc\n", ":2d 18446744073709551615\r", "a"),
+        ("a\nb\nc\n", ":2s/b/x/ 18446744073709551615\r", "a\nx\nc"),
+        ("a\nb\nc\n", ":2j 18446744073709551615\r", "a\nb c"),
+        ("a\nb\nc\n", ":2> 18446744073709551615\ru", "a\nb\nc"),
     ] {
         let mut terminal = Terminal::new(text);
         terminal.keys(keys);
