@@ -1,6 +1,6 @@
 //! What the editor needs of the system that it runs on.
 
-/// The most bytes that are read from a file or from the output of a command, and that a count makes of a register.
+/// The most bytes that are read from a file, and that a count makes of a register.
 pub const LARGEST_TEXT: usize = 64 << 20;
 
 /// The message after Control-C.
@@ -53,7 +53,7 @@ pub trait System {
     /// Gives a command its input, and takes its output.
     ///
     /// # Errors
-    /// A message, where it could not be started, wrote more than [`LARGEST_TEXT`], or was interrupted.
+    /// A message, where it could not be started, wrote too much, or was interrupted.
     fn filter(&mut self, command: &str, input: Option<&[u8]>) -> Result<Finished, String>;
 
     /// Lets a command have the terminal, and waits for a key after it.

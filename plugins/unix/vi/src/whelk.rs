@@ -222,8 +222,11 @@ fn filter(terminal: &mut Raw, command: &str, input: Option<&[u8]>) -> Result<Fin
 
 /// Writes the input, collects the output, and waits for the end.
 fn exchange(terminal: &mut Raw, child: &mut Child, output: &Fd, mut input: &[u8]) -> Result<Finished, String> {
+    /// What a line takes beside its bytes, and the most bytes that the output and its lines take.
+    const LINE: usize = 40;
+    const MOST: usize = 32 << 20;
     let mut stdin: Option<Fd> = child.stdin.take();
-    let mut collected = Vec::new();
+    let (mut collected, mut cost) = (Vec::new(), 0);
     let mut block = vec![0; 64 << 10];
     loop {
         if input.is_empty() {
@@ -249,13 +252,17 @@ fn exchange(terminal: &mut Raw, child: &mut Child, output: &Fd, mut input: &[u8]
             let mut reader = output;
             match reader.read(&mut block) {
                 Ok(0) => break,
-                Ok(count) => collected.extend_from_slice(&block[..count]),
+                Ok(count) => {
+                    let new = &block[..count];
+                    cost += count * 2 + new.iter().filter(|byte| **byte == b'\n').count() * LINE;
+                    collected.extend_from_slice(new);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(message(&error)),
             }
         }
-        if collected.len() > LARGEST_TEXT {
-            return Err(format!("E342: Out of memory: the output has more than {} MiB", LARGEST_TEXT >> 20));
+        if cost > MOST {
+            return Err("E342: Out of memory: the output of the command is too long".to_owned());
         }
     }
     // It may have closed its output and go on.
