@@ -66,6 +66,22 @@ pub fn escape_json(json: &str) -> String {
     escaped
 }
 
+/// Text of another program, in which every character that could steer a terminal is escaped but line ends. Backslashes
+/// stay as they are.
+#[must_use]
+pub fn escape_lines(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character == '\n' {
+            escaped.push(character);
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write_harmless(&mut escaped, character, Form::Text);
+        }
+    }
+    escaped
+}
+
 /// The beginning of bytes, at most `most` of them.
 #[must_use]
 pub fn cut(bytes: &[u8], most: usize) -> &[u8] {

@@ -11,6 +11,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::observe::escape::escape_lines;
 use crate::state::State;
 
 /// How long a part of an exchange may take.
@@ -112,6 +113,7 @@ pub(crate) fn open_request(folder: &Path, question: &str) -> Result<UnixStream, 
 
 /// The message about an answer of another version.
 pub(crate) fn not_understood(folder: &Path, error: &serde_json::Error) -> String {
+    let error = escape_lines(&error.to_string());
     format!("{}: an answer that this whelk does not understand: {error}", folder.display())
 }
 
@@ -153,7 +155,7 @@ fn cut_off(folder: &Path) -> Unanswered {
 /// Why the request was refused, if this answer says so.
 fn refused(folder: &Path, answer: &Value) -> Option<Unanswered> {
     let reason = answer.get("error").and_then(Value::as_str)?;
-    Some(Unanswered::Failed(format!("{}: {reason}", folder.display())))
+    Some(Unanswered::Failed(format!("{}: {}", folder.display(), escape_lines(reason))))
 }
 
 /// Checks that the program at the other end runs as root, as this user, or as the owner of the state folder.
@@ -178,6 +180,19 @@ fn connect(path: &Path, time: Duration) -> io::Result<UnixStream> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_server_answers_cannot_steer_the_terminal() {
+        let folder = Path::new("/state");
+        let reason = |line: &str| match read_line::<bool>(folder, line) {
+            Err(Unanswered::Failed(reason)) => reason,
+            other => panic!("{other:?}"),
+        };
+        let refusal = "{\"error\":\"first\\nsecond \\u001b]52;c;eA==\\u0007\\u009b2J \\\\x\"}";
+        assert_eq!(reason(refusal), "/state: first\nsecond \\x1b]52;c;eA==\\x07\\u{9b}2J \\x");
+        let wrong = reason("\"\\u001b[2J\"");
+        assert!(wrong.contains("does not understand") && !wrong.contains('\u{1b}'), "{wrong:?}");
+    }
 
     #[test]
     fn a_request_to_a_server_that_does_not_answer_times_out() {
