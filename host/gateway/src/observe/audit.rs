@@ -42,7 +42,7 @@ use record::Recorder;
 use sink::AuditSink;
 
 /// The events that are recorded.
-pub const AUDITED: [&str; 34] = [
+pub const AUDITED: [&str; 35] = [
     "server_started",
     "server_reloaded",
     "server_reload_refused",
@@ -68,6 +68,7 @@ pub const AUDITED: [&str; 34] = [
     "session_started",
     "session_ended",
     "session_end_requested",
+    "session_output_discarded",
     "session_watch_began",
     "session_watch_ended",
     "session_passed_on",

@@ -176,6 +176,24 @@ impl ConnectionTable {
         Some((row.info(), found?))
     }
 
+    /// Discards what the client of a session that is over has not taken; it is told this reason instead, at most 255
+    /// bytes of it. False if there is nothing to discard. `by`: the user of the system who asks.
+    pub(crate) fn discard_unsent(&self, connection: u64, number: u64, reason: &str, by: u32) -> bool {
+        let found = self.row(connection).and_then(|row| row.session(number));
+        let Some((channel, session)) = found else { return false };
+        if !session.discard_unsent(&printable(reason)) {
+            return false;
+        }
+        let reason = escape(reason.as_bytes());
+        emit(SessionEvent::OutputDiscarded { connection, channel, session: number, uid: by, reason });
+        true
+    }
+
+    /// Whether a session is there.
+    pub(crate) fn has_session(&self, connection: u64, number: u64) -> bool {
+        self.row(connection).is_some_and(|row| row.session(number).is_some())
+    }
+
     /// Whether a connection is there.
     pub(crate) fn has(&self, connection: u64) -> bool {
         self.row(connection).is_some()

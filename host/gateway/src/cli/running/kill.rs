@@ -24,12 +24,12 @@ pub(in crate::cli) struct KillArguments {
     #[command(flatten)]
     server: ServerArguments,
     /// Sessions, such as 42.1, and connections, such as 42, as `whelk sessions` and the log name them
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", conflicts_with_all = ["user", "tenant"])]
     ids: Vec<SessionId>,
     /// All connections of this user
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// All connections of this tenant's users
+    /// All connections of this tenant's users; with --user those that are of both
     #[arg(long, value_name = "NAME")]
     tenant: Option<String>,
     /// What the clients are told
@@ -52,26 +52,31 @@ pub(in crate::cli) fn kill(arguments: KillArguments) -> Result<(), Failure> {
         requests.push(KillRequest { user, tenant, reason, ..KillRequest::default() });
     }
     let mut outcome = KillOutcome::default();
-    for request in requests {
-        let question = format!("{KILL} {}", serde_json::to_string(&request).map_err(failed)?);
+    let asked: Result<(), Failure> = requests.iter().try_for_each(|request| {
+        let question = format!("{KILL} {}", serde_json::to_string(request).map_err(failed)?);
         let answer = ask_within(&folder, &question, TIME).map_err(unanswered(&folder))?;
-        let part: KillOutcome =
-            serde_json::from_value(answer).map_err(|error| failed(not_understood(&folder, &error)))?;
-        outcome.sessions += part.sessions;
-        outcome.connections += part.connections;
-        outcome.unknown.extend(part.unknown);
-        outcome.remaining.extend(part.remaining);
+        let part = serde_json::from_value(answer).map_err(|error| failed(not_understood(&folder, &error)))?;
+        add(&mut outcome, part);
+        Ok(())
+    });
+    // What has ended by then is told even if a later request fails.
+    if asked.is_ok() || outcome != KillOutcome::default() {
+        if json { print_json(&outcome)? } else { print(&report(&outcome))? }
     }
-    if json {
-        print_json(&outcome)?
-    } else {
-        print(&report(&outcome))?
-    }
+    asked?;
     problems(&outcome).map_or(Ok(()), |problems| Err(failed(problems)))
 }
 
+fn add(outcome: &mut KillOutcome, part: KillOutcome) {
+    outcome.sessions += part.sessions;
+    outcome.connections += part.connections;
+    outcome.unknown.extend(part.unknown);
+    outcome.remaining.extend(part.remaining);
+    outcome.closing.extend(part.closing);
+}
+
 fn report(outcome: &KillOutcome) -> String {
-    match (outcome.sessions, outcome.connections) {
+    let mut report = match (outcome.sessions, outcome.connections) {
         (0, 0) => String::new(),
         (sessions, 0) => format!("ended: {sessions} {}\n", plural(sessions, "session")),
         (sessions, connections) => format!(
@@ -79,10 +84,14 @@ fn report(outcome: &KillOutcome) -> String {
             plural(connections, "connection"),
             plural(sessions, "session")
         ),
+    };
+    for id in &outcome.closing {
+        let _ = writeln!(report, "{}: is listed until its client closes the channel", text(Some(id), 40));
     }
+    report
 }
 
-fn plural(number: u64, word: &str) -> String {
+pub(super) fn plural(number: u64, word: &str) -> String {
     if number == 1 { word.to_owned() } else { format!("{word}s") }
 }
 
@@ -117,6 +126,9 @@ mod tests {
             "ended: 1 connection with 0 sessions\n",
         ];
         assert_eq!(reports, expected);
+        let closing = KillOutcome { closing: vec!["1.2".to_owned()], ..outcome(1, 0) };
+        let expected = "ended: 1 session\n1.2: is listed until its client closes the channel\n";
+        assert_eq!((report(&closing).as_str(), problems(&closing)), (expected, None));
         assert_eq!(problems(&outcome(1, 0)), None);
         assert_eq!(problems(&outcome(0, 0)).as_deref(), Some("nothing matches"));
         let unknown = KillOutcome { unknown: vec!["9.1".to_owned()], ..outcome(0, 0) };

@@ -58,6 +58,17 @@ whelk_runtime::events! {
             uid: u32,
             #[display] reason: Escaped<'a>,
         }
+        /// An operator, the user of the system with this `uid`, has asked for the end of a session that is over, and
+        /// its client had not read all of its output: the rest is discarded.
+        OutputDiscarded(
+            "session_output_discarded", INFO, "whelk::server::connection_table", "unread output is discarded on request"
+        ) {
+            connection: u64,
+            channel: u32,
+            session: u64,
+            uid: u32,
+            #[display] reason: Escaped<'a>,
+        }
         /// An operator, the user of the system with this `uid`, watches the output of a session from now on.
         WatchBegan("session_watch_began", INFO, "whelk::server::control", "session is watched") {
             connection: u64,

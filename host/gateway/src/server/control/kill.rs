@@ -6,13 +6,13 @@
 //! within `grace`, the driver of a connection what its client does not read within a second, and output of an ended
 //! session that its client does not take is discarded here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 use whelk_runtime::SessionHandle;
 
 use super::session_id::SessionId;
@@ -25,8 +25,12 @@ pub const KILL: &str = "kill";
 const END_TIME: Duration = Duration::from_secs(10);
 /// How long a client may take to read the end of a session that is over, before its unread output is discarded.
 const UNREAD_TIME: Duration = Duration::from_secs(2);
-/// How often to look whether a session without a connection is over.
-const LOOK: Duration = Duration::from_millis(50);
+/// How long a client may take to close the channel once its output is discarded.
+const CLOSE_TIME: Duration = Duration::from_secs(1);
+/// How often to look whether sessions are over.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// The shortest time between two looks.
+const SCAN_PAUSE: Duration = Duration::from_millis(10);
 /// The time limit of the answer.
 pub const TIME: Duration = Duration::from_secs(30);
 /// The reason if none is given.
@@ -52,15 +56,18 @@ pub struct KillRequest {
 
 /// What was ended. `whelk kill --json` prints it; fields are added and never changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct KillOutcome {
-    /// How many sessions were ended, those of ended connections included.
+    /// How many sessions have ended, those of ended connections included.
     pub sessions: u64,
-    /// How many connections were ended.
+    /// How many connections have ended.
     pub connections: u64,
-    /// The names that name nothing that is there.
+    /// IDs that were not found.
     pub unknown: Vec<String>,
     /// What has not ended in time.
     pub remaining: Vec<String>,
+    /// Sessions that have ended, but are listed until their clients close the channel or the connection.
+    pub closing: Vec<String>,
 }
 
 impl Requests {
@@ -77,23 +84,47 @@ impl Requests {
 struct Ended {
     connections: BTreeSet<u64>,
     /// By connection and number.
-    sessions: Vec<(u64, u64, SessionHandle)>,
+    sessions: BTreeMap<(u64, u64), EndedSession>,
+}
+
+/// A session that is being ended.
+struct EndedSession {
+    handle: SessionHandle,
+    progress: Progress,
+}
+
+/// How far the end of a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// Something of it runs.
+    Running,
+    /// Nothing of it runs. Its client has not taken all of its output, or has not closed the channel.
+    Unread { since: Instant },
+    /// Its output was discarded. Its client is being told.
+    Discarded { since: Instant },
+    /// Its client has not closed the channel in time. Nothing else is left of it.
+    Closing,
+    /// Something of it runs still, after [`END_TIME`].
+    Late,
+    /// It is in no list any more.
+    Gone,
 }
 
 async fn answer(asked: AskedRequest, table: Arc<ConnectionTable>) -> Value {
-    let request = match asked.parse::<KillRequest>() {
-        Ok(request) => request,
-        Err(reason) => return error(&reason),
-    };
-    let mut outcome = KillOutcome::default();
-    let ended = match request.end(&table, asked.uid, &mut outcome) {
-        Ok(ended) => ended,
-        Err(reason) => return error(&reason),
-    };
-    outcome.connections = ended.connections.len() as u64;
-    outcome.sessions = ended.sessions.len() as u64;
-    outcome.remaining = ended.wait(&table, request.reason()).await;
-    json!(outcome)
+    // A task of its own: what has begun goes on when the client hangs up.
+    let work = tokio::spawn(async move {
+        let request = match asked.parse::<KillRequest>() {
+            Ok(request) => request,
+            Err(reason) => return error(&reason),
+        };
+        let mut outcome = KillOutcome::default();
+        match request.end(&table, asked.uid, &mut outcome) {
+            Ok(ended) => ended.wait(&table, request.reason(), asked.uid, &mut outcome).await,
+            Err(reason) => return error(&reason),
+        }
+        json!(outcome)
+    });
+    work.await.unwrap_or_else(|_| error("the request has failed: see the log of the server"))
 }
 
 impl KillRequest {
@@ -137,9 +168,9 @@ impl Ended {
         if !table.end_connection(connection, reason, by) && !table.has(connection) {
             return false;
         }
-        if self.connections.insert(connection) {
-            self.sessions.retain(|(of, ..)| *of != connection);
-            self.sessions.extend(sessions.into_iter().map(|(number, handle)| (connection, number, handle)));
+        self.connections.insert(connection);
+        for (number, handle) in sessions {
+            self.add((connection, number), handle);
         }
         true
     }
@@ -149,48 +180,143 @@ impl Ended {
         let found = table.handles(connection).into_iter().find(|(number, _)| *number == session);
         let Some((_, handle)) = found else { return false };
         let _ = table.end_session(connection, session, reason, by);
-        let is_known = self.sessions.iter().any(|(of, number, _)| (*of, *number) == (connection, session));
-        if !is_known {
-            self.sessions.push((connection, session, handle));
-        }
+        self.add((connection, session), handle);
         true
     }
 
-    /// Waits until the connections are gone and nothing of the sessions runs. Returns what has not ended in time.
-    async fn wait(mut self, table: &ConnectionTable, reason: &str) -> Vec<String> {
-        let (end, mut unread) = (Instant::now() + END_TIME, None);
+    fn add(&mut self, id: (u64, u64), handle: SessionHandle) {
+        self.sessions.entry(id).or_insert(EndedSession { handle, progress: Progress::Running });
+    }
+
+    /// Waits until the connections are gone and nothing of the sessions runs, and discards what clients do not read.
+    async fn wait(mut self, table: &ConnectionTable, reason: &str, by: u32, outcome: &mut KillOutcome) {
+        let end = Instant::now() + END_TIME;
+        let mut connections = self.connections.clone();
         loop {
             let gone = table.gone();
-            let (over, running): (Vec<_>, Vec<_>) =
-                std::mem::take(&mut self.sessions).into_iter().partition(|(.., handle)| handle.is_over());
-            self.sessions = running;
-            self.connections.retain(|connection| table.has(*connection));
-            // The others are over, and their clients have not taken their ends.
-            let left: Vec<_> = over.into_iter().filter(|(of, number, _)| is_listed(table, *of, *number)).collect();
-            let is_done = self.sessions.is_empty() && self.connections.is_empty();
             let now = Instant::now();
-            if is_done && (left.is_empty() || now >= *unread.get_or_insert(now + UNREAD_TIME)) {
-                for (.., handle) in &left {
-                    handle.discard_unsent(reason);
-                }
-                return Vec::new();
+            connections.retain(|connection| table.has(*connection));
+            let mut is_done = connections.is_empty() || now >= end;
+            for (id, session) in &mut self.sessions {
+                session.advance(table, *id, (reason, by), (now, end));
+                is_done &= session.progress.is_final();
             }
-            if now >= end {
-                let connections = self.connections.iter().map(u64::to_string);
-                let sessions = self.sessions.iter().map(|(connection, number, _)| format!("{connection}.{number}"));
-                return connections.chain(sessions).collect();
+            if is_done {
+                break;
             }
-            // Those come back to be looked at again.
-            self.sessions.extend(left);
-            tokio::select! {
-                _ = timeout_at(end, gone) => {}
-                () = sleep(LOOK) => {}
+            let _ = timeout(POLL_INTERVAL, gone).await;
+            // When thousands end one after the other, looking at all of them after each would keep a thread busy.
+            sleep(SCAN_PAUSE).await;
+        }
+        outcome.connections = (self.connections.len() - connections.len()) as u64;
+        outcome.remaining.extend(connections.iter().map(u64::to_string));
+        for ((connection, number), session) in &self.sessions {
+            let id = || format!("{connection}.{number}");
+            match session.progress {
+                Progress::Late => outcome.remaining.push(id()),
+                Progress::Closing => outcome.closing.push(id()),
+                _ => {}
             }
+            outcome.sessions += u64::from(session.progress != Progress::Late);
         }
     }
 }
 
-/// Whether a session is in the table.
-fn is_listed(table: &ConnectionTable, connection: u64, session: u64) -> bool {
-    table.handles(connection).iter().any(|(number, _)| *number == session)
+impl EndedSession {
+    /// Looks how far the end is, and discards its output if its client has not read it in time.
+    fn advance(
+        &mut self,
+        table: &ConnectionTable,
+        (connection, number): (u64, u64),
+        (reason, by): (&str, u32),
+        (now, end): (Instant, Instant),
+    ) {
+        if self.progress == Progress::Running && self.handle.is_over() {
+            self.progress = Progress::Unread { since: now };
+        }
+        if self.progress != Progress::Running && !table.has_session(connection, number) {
+            self.progress = Progress::Gone;
+        }
+        self.progress = match self.progress {
+            Progress::Running if now >= end => Progress::Late,
+            Progress::Unread { since } if now >= since + UNREAD_TIME => {
+                if table.discard_unsent(connection, number, reason, by) {
+                    Progress::Discarded { since: now }
+                } else {
+                    Progress::Closing
+                }
+            }
+            Progress::Discarded { since } if now >= since + CLOSE_TIME => Progress::Closing,
+            other => other,
+        };
+    }
+}
+
+impl Progress {
+    /// Whether nothing more is waited for.
+    fn is_final(self) -> bool {
+        matches!(self, Progress::Closing | Progress::Late | Progress::Gone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+    use whelk_runtime::session_pipes;
+
+    use super::*;
+    use crate::source::Peer;
+
+    fn table() -> (Arc<ConnectionTable>, Requests) {
+        let table = Arc::new(ConnectionTable::default());
+        let requests = Requests::default().with_kill(&table);
+        (table, requests)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_still_there_is_not_reported_as_ended() {
+        let (table, requests) = table();
+        let connection = table.register(7, Peer::Address("192.0.2.1:22".parse().unwrap()), Arc::new(|| ()));
+        // One whose guest never returns, one that is over while its client leaves the channel open, one that goes.
+        let (running, _outbox, _side) = session_pipes(1 << 10, Arc::new(|| ()));
+        let (over, over_outbox, over_side) = session_pipes(1 << 10, Arc::new(|| ()));
+        let (gone, _gone_outbox, gone_side) = session_pipes(1 << 10, Arc::new(|| ()));
+        let _first = connection.row().add_session(0, running.handle());
+        let _second = connection.row().add_session(1, over.handle());
+        let third = connection.row().add_session(2, gone.handle());
+        drop((over, over_outbox, over_side, gone, gone_side, third));
+        let answer = requests.answer("kill {\"ids\":[\"7.1\",\"7.2\",\"7.3\",\"8\"]}").await;
+        let expected = json!({
+            "sessions": 1, "connections": 0, "unknown": ["7.3", "8"], "remaining": ["7.1"], "closing": ["7.2"],
+        });
+        assert_eq!(answer, expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kill_goes_on_when_its_client_hangs_up() {
+        let (table, requests) = table();
+        let connection = table.register(7, Peer::Address("192.0.2.1:22".parse().unwrap()), Arc::new(|| ()));
+        let (inbox, _outbox, side) = session_pipes(1 << 10, Arc::new(|| ()));
+        let _session = connection.row().add_session(0, inbox.handle());
+        let references = Arc::strong_count(&table);
+        let mut asked = Box::pin(requests.answer("kill {\"ids\":[\"7.1\"]}"));
+        assert!(is_pending(&mut asked).await);
+        side.until_ended().await;
+        drop(asked);
+        assert!(Arc::strong_count(&table) > references);
+        let looks = 2 * (END_TIME + UNREAD_TIME).as_millis() / POLL_INTERVAL.as_millis();
+        for _ in 0..looks {
+            advance(POLL_INTERVAL).await;
+        }
+        assert_eq!(Arc::strong_count(&table), references);
+    }
+
+    /// Whether a request is still being answered after everything that can run now has run.
+    async fn is_pending(asked: &mut (impl Future<Output = Value> + Unpin)) -> bool {
+        tokio::select! {
+            biased;
+            _ = asked => false,
+            () = tokio::task::yield_now() => true,
+        }
+    }
 }
