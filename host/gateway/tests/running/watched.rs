@@ -20,11 +20,11 @@ const CALL: u64 = 251 * 10_000;
 const BYTES: u64 = 5 * CALL;
 
 /// A session whose output its client has not read yet: its window is full.
-async fn waiting(server: &Server) -> (Peer, ChannelId) {
+async fn waiting(server: &Server, end: &str) -> (Peer, ChannelId) {
     let mut peer = visit::log_in(server.address, "alice").await;
     let channel = peer.connection.open_session().unwrap();
     while !matches!(peer.happens().await.unwrap(), Happened::Opened(_)) {}
-    let command = format!("{}finish 3", format!("fill {CALL}; ").repeat(5));
+    let command = format!("{}{end}", format!("fill {CALL}; ").repeat(5));
     let exec = Request::Exec { command: command.as_bytes() };
     assert!(peer.connection.request(channel, exec.kind(), &exec.body(), false));
     peer.turn().unwrap();
@@ -49,7 +49,7 @@ async fn read_all(peer: &mut Peer) -> (u64, Option<u32>) {
 #[tokio::test]
 async fn one_who_watches_sees_the_output_in_order_and_is_told_what_is_missing() {
     let server = Server::start("[audit]\nfile = \"audit.json\"\n");
-    let (mut peer, _) = waiting(&server).await;
+    let (mut peer, _) = waiting(&server, "finish 3").await;
     let mut child = server.whelk(&["watch", "1", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut next = move || serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap();
@@ -97,7 +97,7 @@ async fn one_who_watches_sees_the_output_in_order_and_is_told_what_is_missing() 
 #[tokio::test]
 async fn watchers_who_do_not_read_slow_nobody_and_at_most_32_watch() {
     let server = Server::start("");
-    let (mut peer, _) = waiting(&server).await;
+    let (mut peer, _) = waiting(&server, "finish 3").await;
     let watch = || {
         let mut socket = UnixStream::connect(server.path("state/control")).unwrap();
         socket.write_all(b"watch {\"id\":\"1.1\"}\n").unwrap();
@@ -107,7 +107,7 @@ async fn watchers_who_do_not_read_slow_nobody_and_at_most_32_watch() {
     };
     let watchers: Vec<_> = (0..32).map(|_| watch()).collect();
     assert!(watchers.iter().all(|(_, first)| first.contains("\"session\"")));
-    assert_eq!(watch().1, "{\"error\":\"32 are watching already\"}\n");
+    assert_eq!(watch().1, "{\"error\":\"the limit of 32 watchers is reached\"}\n");
     assert_eq!(read_all(&mut peer).await, (BYTES, Some(3)));
     // Others are answered meanwhile.
     assert_eq!(server.listed(&["sessions"]).len(), 0);
@@ -123,11 +123,28 @@ async fn watchers_who_do_not_read_slow_nobody_and_at_most_32_watch() {
             break (socket, first);
         }
     };
-    assert_eq!(server.told(&["kill", "2.1"]), "ended: 1 session\n");
+    assert!(server.told(&["kill", "2.1"]).starts_with("ended: 1 session\n"));
     while !matches!(peer.happens().await.unwrap(), Happened::Closed(_)) {}
     let mut rest = String::new();
     socket.read_to_string(&mut rest).unwrap();
     assert!(rest.ends_with("{\"done\":{\"exit\":\"signal HUP\"}}\n"), "{rest}");
+}
+
+#[tokio::test]
+async fn a_reader_who_closes_the_pipe_ends_the_watching() {
+    let server = Server::start("[limits]\ncpu_call = \"3600 s\"\n");
+    let (mut peer, _) = waiting(&server, "sleep 3600000").await;
+    let mut child = server.whelk(&["watch", "1", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    let mut bytes = 0;
+    while bytes < BYTES {
+        if let Happened::Data(_, _, data) = peer.happens().await.unwrap() {
+            bytes += data.len() as u64;
+        }
+    }
+    let status = spawn_blocking(move || child.wait().unwrap()).await.unwrap();
+    assert_eq!((status.code(), server.listed(&["sessions"]).len()), (Some(0), 1));
 }
 
 #[tokio::test]

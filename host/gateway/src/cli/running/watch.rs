@@ -2,7 +2,7 @@
 
 mod filter;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use clap::Args;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::shown::text;
 use super::{ServerArguments, unanswered};
-use crate::cli::outcome::{Failure, failed, lone_runtime, print};
+use crate::cli::outcome::{Failure, failed, lone_runtime};
 use crate::observe::escape::escape_json;
 use crate::server::control::session_id::SessionId;
 use crate::server::control::sessions::SessionEntry;
@@ -40,8 +40,9 @@ pub(in crate::cli) struct WatchArguments {
 }
 
 /// Undoes what a session may have set: the alternate screen, modes, margins, colours, character set, hidden cursor.
-const RESET: &str =
-    "\x1b[?1049l\x1b[?6l\x1b[?7h\x1b[?12l\x1b[?25h\x1b[?2026l\x1b[4l\x1b[r\x1b[0m\x1b[0 q\x1b(B\x0f\r\n";
+/// Setting the margins moves the cursor to the top: it goes to the last line, so that nothing is overwritten.
+const RESET: &str = "\x1b[?1049l\x1b[?6l\x1b[?7h\x1b[?12l\x1b[?25h\x1b[?2026l\x1b[4l\x1b[r\x1b[0m\x1b[0 q\x1b(B\x0f\
+    \x1b[999;1H\r\n";
 
 pub(in crate::cli) fn watch(arguments: &WatchArguments) -> Result<(), Failure> {
     let folder = arguments.server.folder()?;
@@ -52,23 +53,44 @@ pub(in crate::cli) fn watch(arguments: &WatchArguments) -> Result<(), Failure> {
         filter: if is_terminal { ScreenFilter::default() } else { ScreenFilter::plain() },
         is_terminal,
         json: arguments.json,
+        has_shown: false,
     };
     let shown = lone_runtime()?.block_on(async {
         stream.set_nonblocking(true).map_err(failed)?;
         let lines = BufReader::new(UnixStream::from_std(stream).map_err(failed)?).lines();
-        let stop = (SignalKind::interrupt(), SignalKind::terminate());
-        let stop = (signal(stop.0).map_err(failed)?, signal(stop.1).map_err(failed)?);
+        let stop = if is_terminal && !arguments.json { Some(Stop::new().map_err(failed)?) } else { None };
         let parse = |line: &str| read_line(&folder, line).map_err(unanswered(&folder));
         screen.show(lines, stop, parse).await
     });
-    if is_terminal && !arguments.json {
-        print(RESET)?;
+    if is_terminal && screen.has_shown {
+        write_out(RESET.as_bytes())?;
     }
-    let end = shown?;
-    if !arguments.json {
+    if let Some(end) = shown?.filter(|_| !arguments.json) {
         eprintln!("whelk: {end}");
     }
     Ok(())
+}
+
+/// The signals that end the command at a terminal, which is restored first. Elsewhere they act as usual: a reader of
+/// the output who has stopped would keep the command from seeing them.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    fn new() -> io::Result<Stop> {
+        Ok(Stop { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for one of them.
+    async fn received(stop: &mut Option<Stop>) {
+        let Some(stop) = stop else { return std::future::pending().await };
+        tokio::select! {
+            _ = stop.interrupt.recv() => {}
+            _ = stop.terminate.recv() => {}
+        }
+    }
 }
 
 /// A line of the answer, or the last one.
@@ -79,34 +101,37 @@ struct Screen {
     filter: ScreenFilter,
     is_terminal: bool,
     json: bool,
+    /// Output of the session was shown.
+    has_shown: bool,
 }
 
 impl Screen {
-    /// Shows the lines until the session has ended or the operator has enough. Returns why it ends.
+    /// Shows the lines until the session has ended or the operator has enough. Returns why it ends; nothing if whoever
+    /// read the output has closed the pipe.
     async fn show(
         &mut self,
         mut lines: Lines<BufReader<UnixStream>>,
-        (mut interrupt, mut terminate): (Signal, Signal),
+        mut stop: Option<Stop>,
         parse: impl Fn(&str) -> Result<ReadLine, Failure>,
-    ) -> Result<String, Failure> {
+    ) -> Result<Option<String>, Failure> {
         loop {
             let line = tokio::select! {
                 line = lines.next_line() => line.map_err(failed)?,
-                _ = interrupt.recv() => return Ok("no longer watching".to_owned()),
-                _ = terminate.recv() => return Ok("no longer watching".to_owned()),
+                () = Stop::received(&mut stop) => return Ok(Some("no longer watching".to_owned())),
             };
             let line = line.ok_or_else(|| failed("the server has closed the connection: it may have stopped"))?;
             let parsed = parse(&line)?;
-            if self.json {
-                print(&format!("{}\n", escape_json(&line)))?;
+            let shown = match &parsed {
+                _ if self.json => format!("{}\n", escape_json(&line)).into_bytes(),
+                Ok(line) => self.shown(line)?,
+                Err(_) => Vec::new(),
+            };
+            if !write_out(&shown)? {
+                return Ok(None);
             }
-            match parsed {
-                Ok(_) if self.json => {}
-                Ok(line) => print_bytes(&self.shown(&line)?)?,
-                Err(done) => {
-                    let exit = text(done["exit"].as_str(), 200);
-                    return Ok(format!("the session has ended ({exit})"));
-                }
+            if let Err(done) = parsed {
+                let exit = text(done["exit"].as_str(), 200);
+                return Ok(Some(format!("the session has ended ({exit})")));
             }
         }
     }
@@ -114,18 +139,26 @@ impl Screen {
     /// What a line looks like.
     fn shown(&mut self, line: &WatchLine) -> Result<Vec<u8>, Failure> {
         let mut shown = Vec::new();
+        if let Some(size) = line.size {
+            self.filter.set_columns(size.columns);
+        }
         if let Some(session) = &line.session {
             eprintln!("whelk: {}", introduction(session, line.size));
         } else if let Some(size) = line.size {
             shown.extend_from_slice(self.mark(&format!("the terminal has {} now", of(size))).as_bytes());
         }
         if let Some(lost) = line.lost {
+            self.filter.reset();
             shown.extend_from_slice(self.mark(&format!("{lost} bytes are left out")).as_bytes());
         }
         if let Some(digits) = &line.output_hex {
             let bytes = unhex(digits).ok_or_else(|| failed("an answer that this whelk does not understand"))?;
             shown.extend(self.filter.pass(&bytes));
+            if self.filter.take_hidden() {
+                shown.extend_from_slice(self.mark("a long control string is hidden").as_bytes());
+            }
         }
+        self.has_shown |= !shown.is_empty();
         Ok(shown)
     }
 
@@ -145,9 +178,14 @@ fn of(size: TerminalSize) -> String {
     format!("{} columns and {} rows", size.columns, size.rows)
 }
 
-fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
+/// Writes to standard output. False if its reader has closed the pipe.
+fn write_out(bytes: &[u8]) -> Result<bool, Failure> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(failed)
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(failed(error)),
+    }
 }
 
 #[cfg(test)]
@@ -156,7 +194,7 @@ mod tests {
 
     #[test]
     fn output_is_filtered_and_what_is_missing_is_marked() {
-        let mut screen = Screen { filter: ScreenFilter::default(), is_terminal: true, json: false };
+        let mut screen = Screen { filter: ScreenFilter::default(), is_terminal: true, json: false, has_shown: false };
         let mut shown = |line: WatchLine| String::from_utf8(screen.shown(&line).unwrap_or_default()).unwrap();
         let output = WatchLine { output_hex: Some("611b5d303b78071b5b316d62".to_owned()), ..WatchLine::default() };
         assert_eq!(shown(output), "a\x1b[1mb");
@@ -165,6 +203,12 @@ mod tests {
         let size = Some(TerminalSize { columns: 100, rows: 30 });
         let resized = WatchLine { size, ..WatchLine::default() };
         assert!(shown(resized).contains("[the terminal has 100 columns and 30 rows now]"));
+        // A string that never ends is named, and ends where output is missing.
+        let string = WatchLine { output_hex: Some(format!("1b5f{}", "41".repeat(5000))), ..WatchLine::default() };
+        assert_eq!(shown(string), "\r\n\x1b[7m[a long control string is hidden]\x1b[27m\r\n");
+        let more = WatchLine { output_hex: Some("4141".to_owned()), ..WatchLine::default() };
+        assert_eq!(shown(more.clone()), "");
+        assert!(shown(WatchLine { lost: Some(1), ..more }).ends_with("\r\nAA"));
         let wrong = WatchLine { output_hex: Some("6".to_owned()), ..WatchLine::default() };
         assert!(screen.shown(&wrong).is_err());
     }

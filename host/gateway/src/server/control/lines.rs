@@ -27,9 +27,10 @@ impl AnswerLines {
         AnswerLines { stream, time, collected: Vec::new(), place }
     }
 
-    /// The client may take as long as it likes from now on, and keeps this place instead of one among those who ask.
-    pub(super) fn take_all_the_time(&mut self, place: OwnedSemaphorePermit) {
-        (self.time, self.place) = (Duration::MAX, place);
+    /// The client may take this long for each piece from now on, and keeps this place instead of one among those who
+    /// ask.
+    pub(super) fn keep(&mut self, place: OwnedSemaphorePermit, time: Duration) {
+        (self.time, self.place) = (time, place);
     }
 
     /// Adds a line, which is sent when there are enough of them, or by [`flush`](Self::flush).

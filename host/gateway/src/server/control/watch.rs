@@ -33,6 +33,8 @@ const MOST_WATCHING: usize = 32;
 /// How long output is collected before it is sent: with the size of the buffer about 1 MiB in a second, more than
 /// anybody reads.
 const COLLECT: Duration = Duration::from_millis(50);
+/// A watcher who takes nothing for this long is dropped: a stopped one would keep its place for ever.
+const UNREAD_TIME: Duration = Duration::from_secs(60);
 /// Most bytes of output in a line.
 const LINE: usize = 16 << 10;
 
@@ -88,10 +90,10 @@ impl Requests {
 
 async fn answer(asked: AskedRequest, mut lines: AnswerLines, table: Arc<ConnectionTable>, places: Arc<Semaphore>) {
     let found = asked.parse::<WatchRequest>().and_then(|request| find(&request, &table));
-    let place = places.try_acquire_owned().map_err(|_| format!("{MOST_WATCHING} are watching already"));
+    let place = places.try_acquire_owned().map_err(|_| format!("the limit of {MOST_WATCHING} watchers is reached"));
     let sent = match (found, place) {
         (Ok((connection, session)), Ok(place)) => {
-            lines.take_all_the_time(place);
+            lines.keep(place, UNREAD_TIME);
             watch(asked.uid, &mut lines, &table, connection, session).await
         }
         (Err(reason), _) | (_, Err(reason)) => lines.send_last(&error(&reason)).await,

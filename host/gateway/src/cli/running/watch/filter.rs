@@ -1,37 +1,61 @@
 //! What of a session's output is passed to the operator's terminal: text, and the control sequences that only draw.
 //!
 //! Passed: printable characters; BS, HT, LF, VT, FF, CR, SO, SI; of the escape sequences DECSC, DECRC, IND, NEL, RI,
-//! HTS and the choice of a character set (`ESC ( …`, `ESC ) …`); of the control sequences (CSI) those that move the
-//! cursor, erase, insert, delete, scroll, repeat, set tabs or margins, SGR, DECSCUSR, insert mode, and the private
-//! modes 6, 7, 12, 25, 47, 1047, 1048, 1049 and 2026.
+//! the choice of a character set (`ESC ( …`, `ESC ) …`); of the control sequences (CSI) those that move the
+//! cursor, erase (not the scrollback), insert, delete, scroll, repeat (at most a line), set margins, SGR, DECSCUSR,
+//! insert mode, and the private modes 6, 7, 12, 25, 47, 1047, 1048, 1049 and 2026.
 //!
 //! Not passed, since they act on the operator's terminal or have it answer: OSC (title, clipboard, colours, links),
 //! DCS, APC, PM, SOS, device attributes and status reports (DA, DSR, DECRQM, DECID, DECREQTPARM, ENQ), window
-//! operations, printing, mouse, focus and paste modes, keypad and cursor key modes, key reporting, 132 columns, resets,
-//! locks, BEL, 8-bit controls, and everything else that is not named above. Bytes that are not UTF-8 show as U+FFFD.
+//! operations, tab stops, printing, mouse, focus and paste modes, keypad and cursor key modes, key reporting, 132
+//! columns, resets, locks, BEL, 8-bit controls, and everything else that is not named above. Bytes that are not UTF-8
+//! show as U+FFFD.
 
 /// Most bytes of a control sequence that is passed.
 const LONGEST: usize = 64;
 /// The largest number in a control sequence that is passed: a terminal would repeat something as often.
 const LARGEST: u32 = 9_999;
+/// Columns of a terminal whose size is not known.
+const COLUMNS: u32 = 80;
+/// From this many bytes on a string that is not passed is reported: it may never end.
+const LONG_STRING: usize = 4 << 10;
 
 /// Filters output that comes in pieces.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ScreenFilter {
     state: ParserState,
     /// The control sequence so far, without its `ESC [`.
     sequence: Vec<u8>,
     /// The beginning of a character whose other bytes are still to come.
     character: Vec<u8>,
+    /// Bytes of the current string.
+    string: usize,
+    /// The current string has become long since [`ScreenFilter::take_hidden`] was called.
+    is_hidden: bool,
+    /// Columns of the session's terminal.
+    columns: u32,
     /// Passes text and line ends alone.
     is_plain: bool,
 }
 
+impl Default for ScreenFilter {
+    fn default() -> ScreenFilter {
+        ScreenFilter {
+            state: ParserState::Ground,
+            sequence: Vec::new(),
+            character: Vec::new(),
+            string: 0,
+            is_hidden: false,
+            columns: COLUMNS,
+            is_plain: false,
+        }
+    }
+}
+
 /// What the next byte belongs to.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ParserState {
     /// Text and control characters.
-    #[default]
     Ground,
     /// ESC was read.
     Escape,
@@ -51,6 +75,23 @@ impl ScreenFilter {
     /// For an output that is no terminal: without any control sequence.
     pub(super) fn plain() -> ScreenFilter {
         ScreenFilter { is_plain: true, ..ScreenFilter::default() }
+    }
+
+    /// The session's terminal has this many columns.
+    pub(super) fn set_columns(&mut self, columns: u32) {
+        self.columns = columns;
+    }
+
+    /// Output is missing here: what comes next begins anew.
+    pub(super) fn reset(&mut self) {
+        self.state = ParserState::Ground;
+        self.sequence.clear();
+        self.character.clear();
+    }
+
+    /// Whether a string that is not passed has become so long that it may hide the output. True once for each.
+    pub(super) fn take_hidden(&mut self) -> bool {
+        std::mem::take(&mut self.is_hidden)
     }
 
     /// What of these bytes is passed.
@@ -74,7 +115,11 @@ impl ScreenFilter {
         self.state = match (self.state, byte) {
             (ParserState::String { ends_at_bell }, 0x1b) => ParserState::StringEscape { ends_at_bell },
             (ParserState::String { ends_at_bell: true }, 0x07) => ParserState::Ground,
-            (state @ ParserState::String { .. }, _) => state,
+            (state @ ParserState::String { .. }, _) => {
+                self.string += 1;
+                self.is_hidden |= self.string == LONG_STRING;
+                state
+            }
             (ParserState::StringEscape { .. }, b'\\') => ParserState::Ground,
             // ESC ends the string, and begins another sequence.
             (ParserState::StringEscape { .. }, _) => return self.escape(byte, out),
@@ -112,11 +157,13 @@ impl ScreenFilter {
                 self.sequence.clear();
                 ParserState::Control
             }
-            b']' => ParserState::String { ends_at_bell: true },
-            b'P' | b'X' | b'^' | b'_' => ParserState::String { ends_at_bell: false },
+            b']' | b'P' | b'X' | b'^' | b'_' => {
+                self.string = 0;
+                ParserState::String { ends_at_bell: byte == b']' }
+            }
             0x20..=0x2f => ParserState::EscapeWith(byte),
             0x1b => ParserState::Escape,
-            b'7' | b'8' | b'D' | b'E' | b'H' | b'M' => {
+            b'7' | b'8' | b'D' | b'E' | b'M' => {
                 self.put(&[0x1b, byte], out);
                 ParserState::Ground
             }
@@ -182,12 +229,16 @@ impl ScreenFilter {
             return match last {
                 b'h' | b'l' => modes.split(';').all(draws),
                 // Selective erasing.
-                b'J' | b'K' => numbers(modes),
+                b'J' | b'K' => matches!(modes, "" | "0" | "1" | "2"),
                 _ => false,
             };
         }
         match last {
-            b'@'..=b'M'
+            // 3 erases the scrollback of the terminal.
+            b'J' => matches!(text, "" | "0" | "1" | "2"),
+            b'b' => text.is_empty() || text.parse().is_ok_and(|times: u32| times <= self.columns),
+            b'@'..=b'I'
+            | b'K'..=b'M'
             | b'P'
             | b'S'
             | b'T'
@@ -195,8 +246,7 @@ impl ScreenFilter {
             | b'Z'
             | b'`'
             | b'a'
-            | b'b'
-            | b'd'..=b'g'
+            | b'd'..=b'f'
             | b'm'
             | b'r'
             | b's'
@@ -229,7 +279,7 @@ mod tests {
             &b"plain text\r\n\tand\x08 more"[..],
             "Zoë 漢字 🙂 é".as_bytes(),
             b"\x1b[1;31mred\x1b[0m \x1b[38;5;200m\x1b[38:2::1:2:3m\x1b[m",
-            b"\x1b[2J\x1b[H\x1b[10;20H\x1b[K\x1b[3A\x1b[5P\x1b[2L\x1b[1;24r\x1b[5S\x1b[4h\x1b[4l\x1b[3g\x1b[2 q",
+            b"\x1b[2J\x1b[H\x1b[10;20H\x1b[K\x1b[3A\x1b[5P\x1b[2L\x1b[1;24r\x1b[5S\x1b[4h\x1b[4l\x1b[80b\x1b[2 q",
             b"\x1b[?1049h\x1b[?25l\x1b[?7h\x1b[?25;7h\x1b[?2026h",
             b"\x1b7\x1b8\x1bM\x1b(0lqk\x1b(B\x0e\x0f",
         ] {
@@ -274,6 +324,13 @@ mod tests {
             b"\x1b[>1u",
             b"\x1b[2h",
             b"\x1b[999999999b",
+            b"\x1b[81b",
+            b"\x1b[3J",
+            b"\x1b[?3J",
+            b"\x1b[03J",
+            b"\x1b[0;3J",
+            b"\x1bH",
+            b"\x1b[3g",
             b"\x1b[1;10000H",
             b"\x05\x07\x00\x7f",
             "\u{9b}6n".as_bytes().split_at(2).0,
@@ -287,6 +344,7 @@ mod tests {
         // A string that never ends, and a sequence that is too long, hold nothing.
         let mut filter = ScreenFilter::default();
         assert_eq!(filter.pass(&[&b"\x1b]52;c;"[..], &vec![b'A'; 1 << 20]].concat()), b"");
+        assert!(filter.take_hidden() && !filter.take_hidden());
         assert_eq!(filter.pass(b"\x1b\\text"), b"text");
         assert_eq!(filter.pass(&[&b"\x1b["[..], &vec![b'1'; 1 << 20], b"mtext"].concat()), b"text");
         assert!(filter.sequence.capacity() <= 4 * LONGEST);
@@ -300,6 +358,18 @@ mod tests {
         assert_eq!(passed(b"\x1b\x1b[1mx"), b"\x1b[1mx");
         assert_eq!(passed(b"a\xffb\xc3c\xe6\xbc\x1b[1md"), "a\u{fffd}b\u{fffd}c\u{fffd}\x1b[1md".as_bytes());
         assert_eq!(passed(b"\xc3\xff\xc3\xa9"), "\u{fffd}\u{fffd}é".as_bytes());
+    }
+
+    #[test]
+    fn where_output_is_missing_the_next_begins_anew_and_a_line_bounds_what_is_repeated() {
+        let mut filter = ScreenFilter::default();
+        for begun in [&b"\x1b"[..], b"\x1b[3", b"\x1b_hides all", b"\xe6\xbc"] {
+            assert_eq!(filter.pass(begun), b"");
+            filter.reset();
+            assert_eq!(filter.pass(b"1mtext"), b"1mtext");
+        }
+        filter.set_columns(200);
+        assert_eq!(filter.pass(b"-\x1b[200b\x1b[201b"), b"-\x1b[200b");
     }
 
     #[test]
