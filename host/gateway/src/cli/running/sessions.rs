@@ -69,16 +69,14 @@ pub(in crate::cli) fn sessions(arguments: SessionsArguments) -> Result<(), Failu
     let filter = SessionFilter { user, tenant, plugin, connections };
     let question = format!("{SESSIONS} {}", serde_json::to_string(&filter).map_err(failed)?);
     let mut entries: Vec<SessionEntry> = Vec::new();
+    // A pager may take long to read: the server waits for a client only a few seconds.
     let listed = ask_lines(&folder, &question, |entry: SessionEntry| {
-        if json {
-            return print_json(&entry).map_err(|failure| failure.text);
-        }
         entries.push(entry);
         Ok(())
     });
     listed.map_err(unanswered(&folder))?;
     if json {
-        return Ok(());
+        return entries.iter().try_for_each(print_json);
     }
     sort_by(&mut entries, sort);
     print(&table(&entries))

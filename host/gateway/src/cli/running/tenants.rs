@@ -17,20 +17,19 @@ const NAME: usize = 32;
 pub(in crate::cli) fn tenants(server: &ServerArguments, tenant: Option<String>, json: bool) -> Result<(), Failure> {
     let folder = server.folder()?;
     let question = format!("{TENANTS} {}", serde_json::to_string(&TenantFilter { tenant }).map_err(failed)?);
-    let mut rows = vec![HEADER.map(str::to_owned)];
+    let mut entries = Vec::new();
+    // A pager may take long to read: the server waits for a client only a few seconds.
     let listed = ask_lines(&folder, &question, |entry: TenantEntry| {
-        if json {
-            return print_json(&entry).map_err(|failure| failure.text);
-        }
-        rows.push(row(&entry));
+        entries.push(entry);
         Ok(())
     });
     listed.map_err(unanswered(&folder))?;
-    match (json, rows.len()) {
-        (true, _) => Ok(()),
-        (false, 1) => print("no tenants\n"),
-        (false, _) => print(&aligned(&rows)),
+    if json {
+        return entries.iter().try_for_each(print_json);
     }
+    let header = HEADER.map(str::to_owned);
+    let rows: Vec<_> = std::iter::once(header).chain(entries.iter().map(row)).collect();
+    if entries.is_empty() { print("no tenants\n") } else { print(&aligned(&rows)) }
 }
 
 fn row(entry: &TenantEntry) -> [String; 11] {
