@@ -49,7 +49,8 @@ async fn a_session_is_ended_alone_and_its_client_told_why() {
     let (mut alice, _) = server.client("alice", b"write x").await;
     let _other = visit::open(&mut alice, Some(&Request::Exec { command: b"write other" })).await;
     let (status, stdout, stderr) = server.ask(&["kill", "1.1", "--reason", "for\nmaintenance"]);
-    assert_eq!((status, stdout.as_str(), stderr.as_str()), (0, "ended: 1 session\n", ""));
+    let closing = "ended: 1 session\n1.1: is listed until its client closes the channel\n";
+    assert_eq!((status, stdout.as_str(), stderr.as_str()), (0, closing, ""));
     let told = "for\\x0amaintenance".to_owned();
     assert_eq!(ending(&mut alice).await, (format!("whelk: {told}\n"), "HUP".to_owned(), told));
     assert_eq!(server.listed(&["sessions"])[0]["id"], "1.2");
@@ -58,6 +59,7 @@ async fn a_session_is_ended_alone_and_its_client_told_why() {
     for id in ["1.1", "9", "7f3a9c21-1.2"] {
         assert!(stderr.contains(&format!("{id}: there is no such session or connection")), "{stderr}");
     }
+    assert_eq!(server.ask(&["kill", "1.2", "--user", "bob"]).0, 2);
     for (arguments, words) in [
         (&["kill", "--user", "nobody"][..], "nothing matches"),
         (&["kill", "--tenant", "nobody", "--user", "alice"], "nothing matches"),
@@ -91,7 +93,12 @@ async fn what_does_not_react_is_ended_all_the_same() {
     while server.listed(&["sessions", "--user", "alice"]).len() < 3 {}
     let told = server.told(&["kill", "1.1", "2.1", "3.1", "--reason", "enough", "--json"]);
     let outcome: Value = serde_json::from_str(&told).unwrap();
-    assert_eq!(outcome, json!({ "sessions": 3, "connections": 0, "unknown": [], "remaining": [] }));
+    let closing = ["1.1", "2.1", "3.1"];
+    let expected = json!({ "sessions": 3, "connections": 0, "unknown": [], "remaining": [], "closing": closing });
+    assert_eq!(outcome, expected);
+    let discarded = audited(&server, "session_output_discarded");
+    let uid = json!(rustix::process::geteuid().as_raw());
+    assert!(discarded.iter().any(|record| record["session"] == 1 && record["uid"] == uid), "{discarded:?}");
     for peer in [&mut spins, &mut blocks] {
         let (_, _, message) = ending(peer).await;
         assert!(!message.is_empty());
@@ -131,10 +138,12 @@ async fn a_drain_lets_sessions_end_and_then_the_server_exits() {
     let mut server = Server::start("[audit]\nfile = \"audit.json\"\n");
     let (mut alice, _) = server.client("alice", b"write x").await;
     let told = server.told(&["drain", "--time", "10 min"]);
-    assert_eq!(told, "draining: 1 connections with 1 sessions have 10m00s\n");
+    assert_eq!(told, "draining: 1 connection with 1 session; time left 10m00s\n");
     server.line("no longer listening");
     assert!(std::net::TcpStream::connect(server.address).is_err());
-    let again: Value = serde_json::from_str(&server.told(&["drain", "--json"])).unwrap();
+    let (status, again, stderr) = server.ask(&["drain", "--time", "1 s", "--json"]);
+    assert!(status == 1 && stderr.contains("the server was stopping already"), "{status} {stderr}");
+    let again: Value = serde_json::from_str(&again).unwrap();
     assert_eq!((&again["begun"], again["left_s"].as_u64() > Some(500)), (&json!(false), true), "{again}");
     let status: Value = serde_json::from_str(&server.told(&["status", "--json"])).unwrap();
     assert_eq!((&status["state"], &status["listeners"]), (&json!("draining"), &json!([])));

@@ -69,7 +69,7 @@ async fn the_status_says_how_the_server_is() {
         ("sessions", json!(2)),
         ("instances", json!({ "used": 2, "most": 2 })),
         ("plugins", json!({ "served": 1, "preparing": 0, "refused": 0 })),
-        ("near", json!([{ "tenant": null, "limit": "instances", "used": 2, "most": 2 }])),
+        ("near", json!([{ "tenant": null, "setting": "instances", "used": 2, "limit": 2 }])),
     ] {
         assert_eq!(status[name], value, "{name}: {status}");
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::kill::plural;
 use super::shown::seconds;
 use super::{ServerArguments, print_json, unanswered};
 use crate::cli::outcome::{Failure, failed, print};
@@ -14,7 +15,11 @@ use crate::server::control::{ask, not_understood};
 /// Have the running server stop as SIGTERM does: no new connections, sessions go on, and it exits when none is left or
 /// the time is over.
 ///
-/// It cannot be undone, since the addresses are free for the next server. SIGTERM after it stops at once.
+/// It cannot be undone. The addresses are free for another server at once; until one binds them, nobody can connect.
+/// The server exits with status 0: systemd does not start it again with Restart=on-failure. SIGTERM after it stops at
+/// once.
+///
+/// Exit status: 0 if it drains now; 1 if it was stopping already: then --time changes nothing.
 #[derive(Args)]
 pub(in crate::cli) struct DrainArguments {
     #[command(flatten)]
@@ -34,11 +39,31 @@ pub(in crate::cli) fn drain(arguments: &DrainArguments) -> Result<(), Failure> {
     let answer = ask(&folder, &question).map_err(unanswered(&folder))?;
     let outcome: DrainOutcome =
         serde_json::from_value(answer).map_err(|error| failed(not_understood(&folder, &error)))?;
-    if arguments.json { print_json(&outcome) } else { print(&report(&outcome)) }
+    if arguments.json {
+        print_json(&outcome)?
+    } else {
+        print(&report(&outcome))?
+    }
+    if outcome.begun {
+        return Ok(());
+    }
+    Err(failed("the server was stopping already: the time that its sessions have is as it was"))
 }
 
 fn report(outcome: &DrainOutcome) -> String {
-    let DrainOutcome { begun, left_s, connections, sessions } = outcome;
-    let what = if *begun { "draining" } else { "the server was stopping already" };
-    format!("{what}: {connections} connections with {sessions} sessions have {}\n", seconds(*left_s))
+    let DrainOutcome { connections, sessions, .. } = *outcome;
+    let (connection, session) = (plural(connections, "connection"), plural(sessions, "session"));
+    let left = seconds(outcome.left_s);
+    format!("draining: {connections} {connection} with {sessions} {session}; time left {left}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_counts_connections_and_sessions() {
+        let outcome = DrainOutcome { begun: true, left_s: 600, connections: 1, sessions: 2 };
+        assert_eq!(report(&outcome), "draining: 1 connection with 2 sessions; time left 10m00s\n");
+    }
 }

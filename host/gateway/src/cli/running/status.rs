@@ -56,9 +56,9 @@ fn report(status: &ServerStatus) -> String {
         ("tenants", status.tenants.to_string()),
     ];
     let mut report = aligned(&rows.map(|(name, value)| [name.to_owned(), value]));
-    for NearLimit { tenant, limit, amount } in &status.near {
+    for NearLimit { tenant, setting, used, limit } in &status.near {
         let whose = tenant.as_ref().map(|tenant| format!("tenant {}: ", text(Some(tenant), 64))).unwrap_or_default();
-        let _ = writeln!(report, "near its limit: {whose}{}: {}", text(Some(limit), 64), count(amount));
+        let _ = writeln!(report, "near its limit: {whose}{}: {used} of {limit}", text(Some(setting), 64));
     }
     report
 }
@@ -79,7 +79,7 @@ mod tests {
     fn a_report_names_each_limit_that_is_near() {
         let used = |used, most| Used { used, most: Some(most) };
         let tenant = Some("acme\u{1b}".to_owned());
-        let near = NearLimit { tenant, limit: "tenant_sessions".to_owned(), amount: used(9, 10) };
+        let near = NearLimit { tenant, setting: "tenant_sessions".to_owned(), used: 9, limit: 10 };
         let status = ServerStatus {
             version: "0.1.0".to_owned(),
             run: "7f3a9c21".to_owned(),

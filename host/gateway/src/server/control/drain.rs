@@ -28,7 +28,8 @@ pub struct DrainRequest {
 }
 
 /// What a drain has found. `whelk drain --json` prints it; fields are added and never changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct DrainOutcome {
     /// False: the server was stopping already, and nothing has changed.
     pub begun: bool,
@@ -57,16 +58,19 @@ fn answer(asked: &AskedRequest, table: &ConnectionTable, stopper: &Stopper, time
         Ok(request) => request,
         Err(reason) => return error(&reason),
     };
-    let time = request.time_ms.map_or_else(|| time.get(), Duration::from_millis);
+    let configured = time.get();
+    let time = request.time_ms.map_or(configured, Duration::from_millis);
     if time > LONGEST {
-        return error("sessions can be given at most 30 d");
+        return error("`--time` is at most 30 d");
     }
     let (connections, sessions) = table.counts();
     let begun = stopper.drain_within(time);
     if begun {
         emit(ServerEvent::DrainRequested { uid: asked.uid, seconds: time.as_secs() });
     }
-    let left = if begun { time } else { stopper.drain().left().unwrap_or_default() };
+    let drain = stopper.drain();
+    // The time that is left is known once the listener has closed its sockets.
+    let left = if begun { time } else { drain.left().or(drain.requested()).unwrap_or(configured) };
     let (connections, sessions) = (connections as u64, sessions as u64);
     json!(DrainOutcome { begun, left_s: left.as_secs(), connections, sessions })
 }
@@ -81,12 +85,14 @@ mod tests {
         let (stopper, table) = (Stopper::new(), Arc::new(ConnectionTable::default()));
         let requests = Requests::default().with_drain(&table, &stopper, &DrainTime::new(Duration::from_secs(30)));
         let long = requests.answer("drain {\"time_ms\":99999999999}").await;
-        assert_eq!(long["error"], "sessions can be given at most 30 d");
+        assert_eq!(long["error"], "`--time` is at most 30 d");
         assert_eq!(stopper.drain().phase(), ShutdownPhase::Serving);
         let begun = requests.answer("drain {\"time_ms\":90000}").await;
         assert_eq!(begun, json!({ "begun": true, "left_s": 90, "connections": 0, "sessions": 0 }));
         assert_eq!(stopper.drain().requested(), Some(Duration::from_secs(90)));
-        assert_eq!(requests.answer("drain").await["begun"], false);
+        // No listener has given notice yet.
+        let again = requests.answer("drain {\"time_ms\":5000}").await;
+        assert_eq!(again, json!({ "begun": false, "left_s": 90, "connections": 0, "sessions": 0 }));
         let other = Stopper::new();
         let requests = Requests::default().with_drain(&table, &other, &DrainTime::new(Duration::from_secs(30)));
         assert_eq!(requests.answer("drain").await["left_s"], 30);

@@ -34,7 +34,8 @@ pub struct SessionFilter {
 
 /// One session, or one connection without a session. `whelk sessions --json` prints one a line; fields are added and
 /// never changed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SessionEntry {
     /// By which `whelk kill` and `whelk watch` name it: `42.1` is session 1 of connection 42. Unique in a run of the
     /// server. `42` for a connection without a session.

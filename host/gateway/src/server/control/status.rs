@@ -20,11 +20,12 @@ use crate::tenant::Tenant;
 pub const STATUS: &str = "status";
 /// The part of a limit, in percent, from which on it is near.
 const NEAR: u64 = 80;
-/// Most limits that are named.
-const NAMED: usize = 50;
+/// Most limits that are listed as near.
+const MAX_NEAR: usize = 50;
 
 /// How a server is. `whelk status --json` prints it; fields are added and never changed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ServerStatus {
     /// Of the program.
     pub version: String,
@@ -61,7 +62,8 @@ pub struct ServerStatus {
 }
 
 /// A quantity in use, and its limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Used {
     /// How much is in use.
     pub used: u64,
@@ -71,6 +73,7 @@ pub struct Used {
 
 /// How many plugins and programs there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PluginCounts {
     /// Names that are served.
     pub served: u64,
@@ -81,15 +84,17 @@ pub struct PluginCounts {
 }
 
 /// A limit of which most is in use.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct NearLimit {
     /// The tenant whose limit it is. Null: the server's.
     pub tenant: Option<String>,
     /// Its setting, or what it follows from.
-    pub limit: String,
-    /// What is in use, and the limit.
-    #[serde(flatten)]
-    pub amount: Used,
+    pub setting: String,
+    /// How much is in use.
+    pub used: u64,
+    /// The limit.
+    pub limit: u64,
 }
 
 impl Used {
@@ -97,9 +102,9 @@ impl Used {
         Used { used: amount.used as u64, most: Some(amount.most as u64).filter(|most| *most < usize::MAX as u64) }
     }
 
-    /// Whether it is near its limit.
-    fn is_near(&self) -> bool {
-        self.most.is_some_and(|most| self.used.saturating_mul(100) >= most.saturating_mul(NEAR) && self.used > 0)
+    /// The limit, if it is near.
+    fn near(&self) -> Option<u64> {
+        self.most.filter(|most| self.used.saturating_mul(100) >= most.saturating_mul(NEAR) && self.used > 0)
     }
 }
 
@@ -153,7 +158,7 @@ impl Requests {
                 near: near
                     .into_iter()
                     .chain(tenants.iter().flat_map(|tenant| near_limits_of(tenant)))
-                    .take(NAMED)
+                    .take(MAX_NEAR)
                     .collect(),
             };
             async move { json!(status) }
@@ -162,8 +167,11 @@ impl Requests {
 }
 
 fn near_limits(limits: &[(&str, Used)]) -> Vec<NearLimit> {
-    let near = limits.iter().filter(|(_, amount)| amount.is_near());
-    near.map(|(limit, amount)| NearLimit { tenant: None, limit: (*limit).to_owned(), amount: *amount }).collect()
+    let near = limits.iter().filter_map(|(setting, amount)| {
+        let limit = amount.near()?;
+        Some(NearLimit { tenant: None, setting: (*setting).to_owned(), used: amount.used, limit })
+    });
+    near.collect()
 }
 
 /// The limits of a tenant that are near.
@@ -194,13 +202,15 @@ mod tests {
 
     #[test]
     fn a_limit_is_near_from_four_fifths_on_and_none_is_never_near() {
-        let near = |used, most| Used { used, most }.is_near();
+        let near = |used, most| Used { used, most }.near().is_some();
         assert!(near(80, Some(100)) && near(101, Some(100)) && near(1, Some(0)));
         assert!(!near(79, Some(100)) && !near(0, Some(0)) && !near(u64::MAX, None));
         let unbounded = Used::of(Amount { used: 3, most: usize::MAX });
         assert_eq!(unbounded, Used { used: 3, most: None });
         let limits = near_limits(&[("connections", Used { used: 9, most: Some(10) }), ("instances", unbounded)]);
-        let shown = json!([{ "tenant": null, "limit": "connections", "used": 9, "most": 10 }]);
+        let shown = json!([{ "tenant": null, "setting": "connections", "used": 9, "limit": 10 }]);
         assert_eq!(json!(limits), shown);
+        let earlier: ServerStatus = serde_json::from_value(json!({ "version": "0.1", "sessions": 3 })).unwrap();
+        assert_eq!((earlier.sessions, earlier.near), (3, Vec::new()));
     }
 }

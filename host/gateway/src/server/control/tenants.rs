@@ -30,7 +30,8 @@ pub struct TenantFilter {
 }
 
 /// One tenant. `whelk tenants --json` prints one a line; fields are added and never changed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TenantEntry {
     /// Its name.
     pub tenant: String,
