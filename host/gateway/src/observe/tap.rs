@@ -1,4 +1,4 @@
-//! Where the output of a session passes whoever looks on: an operator who watches it, or a recorder.
+//! Tap point: observers of a session's output, such as an operator who watches it, or a recorder.
 //!
 //! A session has one [`TapPoint`], and its connection's task hands it what it has put into packets for the client, in
 //! that order, stdout and stderr alike. What a client does not take is not seen, nor is it counted anywhere else. A

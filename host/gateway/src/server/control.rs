@@ -56,11 +56,11 @@ const TIME: Duration = Duration::from_secs(5);
 /// The longest request, in bytes: a name and a list of sessions.
 const LONGEST: u64 = 64 << 10;
 /// Most bytes of a request that is too long which are read, so that its client reads why it was refused.
-const SURPLUS: u64 = 64 << 20;
+const MAX_DISCARDED: u64 = 64 << 20;
 /// How long the end of the program waits for answers that are being sent.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// The pause after a failure of accept, for example because open files are used up.
-const REST: Duration = Duration::from_millis(100);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// The request for all plugins.
 pub const PLUGINS: &str = "plugins";
@@ -268,7 +268,7 @@ async fn serve(listener: Arc<UnixListener>, requests: Arc<Requests>, places: Arc
             Ok((stream, _)) => {
                 tokio::spawn(attend(stream, Arc::clone(&requests), place));
             }
-            Err(_) => sleep(REST).await,
+            Err(_) => sleep(ACCEPT_BACKOFF).await,
         }
     }
 }
@@ -284,7 +284,7 @@ async fn attend(stream: UnixStream, requests: Arc<Requests>, place: OwnedSemapho
         Err(reason) => {
             let _ = lines.send_last(&error(&reason)).await;
             // A client that is still sending would be told of a broken pipe, and not why.
-            let _ = timeout(TIME, tokio::io::copy(&mut read.take(SURPLUS), &mut tokio::io::sink())).await;
+            let _ = timeout(TIME, tokio::io::copy(&mut read.take(MAX_DISCARDED), &mut tokio::io::sink())).await;
             return;
         }
     };

@@ -1,4 +1,4 @@
-//! A session as those see it who neither carry its bytes nor run it: an operator's list, and the way to end it.
+//! Read-only view of a session, and a way to end it.
 
 use std::sync::{Arc, Weak};
 

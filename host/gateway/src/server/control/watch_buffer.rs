@@ -1,5 +1,4 @@
-//! What waits for one who watches a session: a ring of the newest output, of fixed size. Who reads too slowly loses the
-//! oldest, and is told how much.
+//! Ring buffer of a watcher. When it is full, the oldest output is dropped and counted.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,7 +9,7 @@ use whelk_runtime::{Output, WindowSize};
 use crate::observe::tap::Tap;
 
 /// Most bytes that wait.
-const MOST: usize = 64 << 10;
+const CAPACITY: usize = 64 << 10;
 /// Most pieces, between which the size of the terminal has changed.
 const PIECES: usize = 1 << 10;
 
@@ -92,12 +91,12 @@ impl BufferState {
         if bytes.is_empty() {
             return;
         }
-        let (skipped, kept) = bytes.split_at(bytes.len().saturating_sub(MOST));
+        let (skipped, kept) = bytes.split_at(bytes.len().saturating_sub(CAPACITY));
         if !skipped.is_empty() {
             self.drop_oldest(self.bytes.len());
             self.lost += skipped.len() as u64;
         }
-        self.drop_oldest((self.bytes.len() + kept.len()).saturating_sub(MOST));
+        self.drop_oldest((self.bytes.len() + kept.len()).saturating_sub(CAPACITY));
         self.bytes.extend(kept);
         match self.pieces.back_mut() {
             Some(Piece::Output(length)) => *length += kept.len(),
@@ -202,20 +201,20 @@ mod tests {
     fn who_reads_too_slowly_gets_the_newest_and_is_told_what_is_missing() {
         let buffer = WatchBuffer::default();
         buffer.resized(size(90));
-        let all: Vec<u8> = (0..MOST * 3).map(|at| u8::try_from(at % 251).unwrap()).collect();
+        let all: Vec<u8> = (0..CAPACITY * 3).map(|at| u8::try_from(at % 251).unwrap()).collect();
         all.chunks(7_001).for_each(|piece| buffer.output(Output::Stdout, piece));
         let taken = buffer.take();
         let [Watched::Lost(lost), Watched::Resized(shown), Watched::Output(output)] = &taken[..] else {
             panic!("{} pieces", taken.len())
         };
-        assert_eq!((*lost, *shown, output.len()), (2 * MOST as u64, size(90), MOST));
+        assert_eq!((*lost, *shown, output.len()), (2 * CAPACITY as u64, size(90), CAPACITY));
         assert!(all.ends_with(output));
         // One piece that is larger than all there is room for.
         buffer.output(Output::Stdout, b"before");
         buffer.output(Output::Stdout, &all);
         let taken = buffer.take();
         assert!(matches!(&taken[..], [Watched::Lost(lost), Watched::Output(output)]
-            if *lost == 2 * MOST as u64 + 6 && all.ends_with(output)));
+            if *lost == 2 * CAPACITY as u64 + 6 && all.ends_with(output)));
     }
 
     #[test]
