@@ -5,6 +5,7 @@
 /// or question belongs into the table of `supervise.rs` first.
 pub(crate) const KNOWN: &[(&str, usize, &str)] = &[
     ("host/gateway/src/server/control.rs", 2, "supervised; and an answer, whose asker sees the end of the stream"),
+    ("host/gateway/src/server/control/kill.rs", 1, "ends of sessions, whose asker is told of a panic"),
     ("host/gateway/src/server/listener/header_reads.rs", 1, "the header of a proxy's connection, which a panic closes"),
     ("host/gateway/src/server/listener.rs", 2, "a connection, whose panic is caught and logged"),
     ("host/gateway/src/cli/serve.rs", 6, "four supervised; one that warns once; and reloads, whose panics are caught"),

@@ -68,7 +68,7 @@ pub const AUDITED: [&str; 35] = [
     "session_started",
     "session_ended",
     "session_end_requested",
-    "session_output_discarded",
+    "session_unread_discarded",
     "session_watch_began",
     "session_watch_ended",
     "session_passed_on",

@@ -96,7 +96,7 @@ async fn what_does_not_react_is_ended_all_the_same() {
     let closing = ["1.1", "2.1", "3.1"];
     let expected = json!({ "sessions": 3, "connections": 0, "unknown": [], "remaining": [], "closing": closing });
     assert_eq!(outcome, expected);
-    let discarded = audited(&server, "session_output_discarded");
+    let discarded = audited(&server, "session_unread_discarded");
     let uid = json!(rustix::process::geteuid().as_raw());
     assert!(discarded.iter().any(|record| record["session"] == 1 && record["uid"] == uid), "{discarded:?}");
     for peer in [&mut spins, &mut blocks] {

@@ -61,7 +61,7 @@ whelk_runtime::events! {
         /// An operator, the user of the system with this `uid`, has asked for the end of a session that is over, and
         /// its client had not read all of its output: the rest is discarded.
         OutputDiscarded(
-            "session_output_discarded", INFO, "whelk::server::connection_table", "unread output is discarded on request"
+            "session_unread_discarded", INFO, "whelk::server::connection_table", "unread output is discarded on request"
         ) {
             connection: u64,
             channel: u32,
