@@ -37,6 +37,7 @@ use plugin::PluginVerb;
 use running::ServerArguments;
 use running::drain::DrainArguments;
 use running::kill::KillArguments;
+use running::metrics::MetricsArguments;
 use running::sessions::SessionsArguments;
 use running::status::StatusArguments;
 use running::watch::WatchArguments;
@@ -90,6 +91,7 @@ enum Verb {
     /// printed as by `whelk check` (exit status 2); what needs a restart is named, and the rest takes effect (3).
     Reload(ServerArguments),
     Status(StatusArguments),
+    Metrics(MetricsArguments),
     Sessions(SessionsArguments),
     Watch(WatchArguments),
     Kill(KillArguments),
@@ -277,6 +279,7 @@ fn ask_running(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Reload(server) => running::reload::reload(&server),
         Verb::Status(arguments) => running::status::status(&arguments),
+        Verb::Metrics(arguments) => running::metrics::metrics(&arguments),
         Verb::Sessions(arguments) => running::sessions::sessions(arguments),
         Verb::Watch(arguments) => running::watch::watch(&arguments),
         Verb::Kill(arguments) => running::kill::kill(arguments),

@@ -41,6 +41,7 @@ use sections::authenticators::Surroundings;
 pub use sections::environment::EnvironmentNames;
 pub use sections::grants::{Clock, Directory, DirectoryAccess, Grants, HomesConfig, KeyValue, MountConfig, size};
 pub use sections::limits::Limits;
+pub use sections::listen::metrics::MetricsConfig;
 pub use sections::listen::{AddressLists, parse_address};
 pub use sections::login::authorities::Authorities;
 pub use sections::login::methods::RequiredMethods;
@@ -107,6 +108,8 @@ pub struct Config {
     pub one_connection: bool,
     /// How the audit is kept, if it is.
     pub audit: Option<AuditConfig>,
+    /// Where and how metrics are shown.
+    pub metrics: MetricsConfig,
     /// Notes for the operator.
     pub notes: Vec<Problem>,
     /// The file. None in the demonstration.
@@ -199,6 +202,7 @@ impl Config {
                 limits: demonstration_limits(),
                 one_connection: false,
                 audit: None,
+                metrics: MetricsConfig::default(),
                 notes: Vec::new(),
                 source: None,
             }),
@@ -296,10 +300,7 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
     let (plugins, known) = read_plugins(&mut top, &folder, overrides, findings);
     let state = read_state(&mut top, &folder, overrides, findings);
     let host_keys = sections::host_keys::read(&mut top, &folder, findings);
-    let banner = top.take("banner").and_then(|item| {
-        let read = setting::text(item.value).and_then(banner_lines);
-        findings.keep(&item, read)
-    });
+    let banner = read_banner(&mut top, findings);
     let software_version = read_software_version(&mut top, findings);
     let methods = top.take("methods").and_then(|item| sections::login::methods::read(&item, findings));
     let (environment_names, erase_by_width) = sections::environment::read(&mut top, findings);
@@ -314,6 +315,7 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
     };
     let revoked = sections::login::revocation::read(&mut top, &folder, findings);
     let audit = sections::audit::read(&mut top, &folder, findings);
+    let metrics = sections::listen::metrics::read(&mut top, findings);
     let own = OwnFiles {
         plugins: &plugins,
         known,
@@ -325,6 +327,7 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
     };
     let server = Defaults { limits: limits.as_ref(), methods: methods.unwrap_or_default() };
     let People { tenants, users, authenticators } = read_people(&mut top, &folder, own, server, findings);
+    metrics.check(&listen, tenants.iter().map(|(name, tenant)| (name.as_str(), &tenant.grants)), findings);
     top.finish(findings);
     let login_policy = LoginPolicy::Users(users?);
     Some(Config {
@@ -346,6 +349,7 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
         limits: limits?,
         one_connection: false,
         audit,
+        metrics: metrics.config,
         notes: Vec::new(),
         source: None,
     })
@@ -555,6 +559,13 @@ fn state_folder(xdg_state_home: Option<OsString>, home: Option<OsString>) -> Res
         .or_else(|| absolute(home).map(|home| home.join(".local/state")))
         .map(|base| base.join("whelk"))
         .ok_or_else(|| "neither XDG_STATE_HOME nor HOME says where: name the folder".to_owned())
+}
+
+/// Reads the banner.
+fn read_banner(top: &mut Section<'_>, findings: &mut Findings) -> Option<String> {
+    let item = top.take("banner")?;
+    let read = setting::text(item.value).and_then(banner_lines);
+    findings.keep(&item, read)
 }
 
 /// RFC 4252 §5.4: the banner goes to a terminal, so control characters are removed. CR LF in the file is a line end

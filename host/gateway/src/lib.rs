@@ -18,7 +18,7 @@
 //! | [`auth`] | who may log in, and as which user; the way of a login is in `connection/login.rs` |
 //! | [`tenant`] | tenants: plugin names, routes, grants, and how many sessions a user may have |
 //! | [`plugins`] | the plugin folders: watched, loaded, replaced and removed while the server runs; the way of a file |
-//! | [`observe`] | the events, each a typed value, and the log that they are written to |
+//! | [`observe`] | the events, each a typed value; the log, the audit and the metrics, which are made from them |
 
 pub mod auth;
 pub mod cli;

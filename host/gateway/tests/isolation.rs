@@ -412,7 +412,7 @@ fn note_event(event: &observe::Event<'_>) {
 #[tokio::test]
 async fn the_table_lists_connections_and_sessions_and_ends_one_of_them_alone() {
     let (ear, _guard) = listen();
-    assert!(observe::subscribe(vec![Box::new(note_event)]));
+    assert!(observe::subscribe(vec![Box::new(note_event)], whelk_runtime::event::FileEvents::All));
     let room = |limits: &mut Limits| limits.plugins.instances = 3;
     serve_with(room, async |address, gateway| {
         let table = gateway.connections();

@@ -121,6 +121,19 @@ impl Engine {
         self.shared.taken.take_peak()
     }
 
+    /// How many instances were begun since the start, of sessions, their processes and authenticators, with those whose
+    /// start has failed.
+    #[must_use]
+    pub fn instances_started(&self) -> u64 {
+        self.shared.taken.started()
+    }
+
+    /// How many of them there are.
+    #[must_use]
+    pub fn instances_live(&self) -> usize {
+        self.shared.taken.all_live()
+    }
+
     /// Address space of one linear memory, in bytes.
     #[must_use]
     pub fn memory_slot(&self) -> usize {

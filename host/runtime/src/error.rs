@@ -2,6 +2,7 @@
 //! the operator everything.
 
 pub(crate) mod brief;
+pub(crate) mod label;
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};

@@ -29,6 +29,8 @@ use std::sync::OnceLock;
 pub use path::{PathText, ShownPath};
 use tracing::Level;
 
+use crate::error::label::FailureLabel;
+
 /// Tells this run of the program from all others. Unset in a program that writes no log.
 static RUN: OnceLock<u32> = OnceLock::new();
 
@@ -187,8 +189,8 @@ pub struct Description {
 /// `connection` is a number, and its line shows the [`ConnectionIdentity`].
 /// `#[display]` writes a field with `Display`, `#[bytes]` one that is bytes and shows fewer, `#[path]` a path,
 /// `#[escape_default]` a text that may hold anything, `#[shown]` a [`PathText`]. Fields after the `;` are not written
-/// as fields: the message may show them. An event with a choice of levels (`INFO | WARN`) has its own among those, as
-/// `level: Level`.
+/// as fields: the message may show them, and subscribers read them. An event with a choice of levels (`INFO | WARN`)
+/// has its own as the first of those, as `level: Level`.
 #[macro_export]
 macro_rules! events {
     (
@@ -269,13 +271,13 @@ macro_rules! events {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! write_line {
-    ($part:literal, [$level:ident], $beside:tt, $fields:tt, []) => {
-        tracing::event!(target: $part, tracing::Level::$level, $fields)
+    ($part:literal, [$level:ident], [$($beside:ident)*], $fields:tt, [$($message:literal)?]) => {
+        // The message may show them or not.
+        $( let _ = $beside; )*
+        tracing::event!(target: $part, tracing::Level::$level, $fields $(, $message)?)
     };
-    ($part:literal, [$level:ident], $beside:tt, $fields:tt, [$message:literal]) => {
-        tracing::event!(target: $part, tracing::Level::$level, $fields, $message)
-    };
-    ($part:literal, [$($level:ident)+], [$own:ident], $fields:tt, $message:tt) => {
+    ($part:literal, [$($level:ident)+], [$own:ident $($beside:ident)*], $fields:tt, $message:tt) => {
+        $( let _ = $beside; )*
         $( if $own == tracing::Level::$level { $crate::write_line!($part, [$level], [], $fields, $message) } )+
     };
 }
@@ -332,13 +334,22 @@ macro_rules! field_value {
 }
 
 /// Who else wants the events.
-static SUBSCRIBER: OnceLock<fn(&LogEvent<'_>)> = OnceLock::new();
+static SUBSCRIBER: OnceLock<(fn(&LogEvent<'_>), FileEvents)> = OnceLock::new();
+
+/// Which of the events of files a subscriber is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileEvents {
+    /// All of them, which costs each operation on a file a microsecond.
+    All,
+    /// Those that have a line in the log.
+    Logged,
+}
 
 /// Hands every event from now on to this function as well, after its line was written. It is called where the event
 /// happens, so it must neither wait nor panic. A program does this once: false if it was done before, and then nothing
 /// changes.
-pub fn subscribe(subscriber: fn(&LogEvent<'_>)) -> bool {
-    SUBSCRIBER.set(subscriber).is_ok()
+pub fn subscribe(subscriber: fn(&LogEvent<'_>), files: FileEvents) -> bool {
+    SUBSCRIBER.set((subscriber, files)).is_ok()
 }
 
 /// Something has happened: writes it to the log, and tells the subscriber.
@@ -347,14 +358,14 @@ pub(crate) fn emit(event: LogEvent<'_>) {
     tell_subscriber(&event);
 }
 
-/// Whether somebody else wants the events.
-pub(crate) fn has_subscriber() -> bool {
-    SUBSCRIBER.get().is_some()
+/// Whether somebody else wants the events of files that have no line.
+pub(crate) fn wants_all_file_events() -> bool {
+    SUBSCRIBER.get().is_some_and(|(_, files)| *files == FileEvents::All)
 }
 
 /// Tells the subscriber of an event whose line is not written.
 pub(crate) fn tell_subscriber(event: &LogEvent<'_>) {
-    if let Some(subscriber) = SUBSCRIBER.get() {
+    if let Some((subscriber, _)) = SUBSCRIBER.get() {
         subscriber(event);
     }
 }
@@ -422,6 +433,17 @@ events! {
             bytes: usize,
             unread_for: &'a str,
         }
+        /// An instance of a plugin or program was made: of a session, of a process that another has started, or of an
+        /// authenticator.
+        ProcessStarted("process_started", DEBUG, "whelk_runtime::process", "process started") {
+            connection: Option<u64>,
+            channel: u32,
+            tenant: &'a str,
+            plugin: &'a str,
+            generation: u32,
+            took_ms: f32,
+            ; purpose: &'static str,
+        }
         /// A process that another one has started has failed: it trapped, met a limit, or the host is at fault. Its
         /// session goes on.
         ProcessChildFailed("process_child_failed", WARN, "whelk_runtime::process", "child process failed") {
@@ -431,6 +453,7 @@ events! {
             plugin: &'a str,
             generation: u32,
             error: &'a str,
+            ; failure: FailureLabel,
         }
         /// Processes have not ended ten seconds after SIGKILL: the host works for them, such as on a disk that does not
         /// answer. Their session ends without them. They count for their tenant until they are gone.
@@ -579,25 +602,28 @@ events! {
             #[path] home: &'a Path,
             #[display] error: &'a io::Error,
         }
-        /// All sessions together met a limit of the server. Again after a minute without.
+        /// All sessions together met a limit of the server. Again after a minute without;
+        /// subscribers are told each time.
         LimitOfServer("limit_of_server", WARN, "whelk_runtime::host::log", "server over limit") {
-            limit: &'a str,
+            limit: &'static str,
             tenant: &'a str,
             plugin: &'a str,
             connection: Option<u64>,
             channel: u32,
         }
-        /// All sessions of a tenant together met a limit. Again after a minute without.
+        /// All sessions of a tenant together met a limit. Again after a minute without;
+        /// subscribers are told each time.
         LimitOfTenant("limit_of_tenant", WARN, "whelk_runtime::host::log", "tenant over limit") {
             tenant: &'a str,
-            limit: &'a str,
+            limit: &'static str,
             plugin: &'a str,
             connection: Option<u64>,
             channel: u32,
         }
-        /// All sessions of a user together met a limit. Again after a minute without.
+        /// All sessions of a user together met a limit. Again after a minute without;
+        /// subscribers are told each time.
         LimitOfUser("limit_of_user", WARN, "whelk_runtime::host::log", "user over limit") {
-            limit: &'a str,
+            limit: &'static str,
             tenant: &'a str,
             user: &'a str,
             plugin: &'a str,

@@ -87,6 +87,7 @@ pub use channel::{
 pub use connection::{ConnectionHalf, ConnectionLink, ConnectionReport, connection_link};
 pub use connection_types::{ClientAnswer, ClientRefusal, ConnectionMessage, ControlRequest, OpenOutcome, OpenVerdict};
 pub use engine::{Engine, EngineSettings, address_space, session_capacity};
+pub use error::label::FailureLabel;
 pub use error::{Error, Limit, Room};
 pub use grants::topics::Topics;
 pub use grants::{

@@ -24,3 +24,4 @@ pub use resizable::{ResizablePermit, ResizableSemaphore};
 pub use table::Limits;
 pub(crate) use table::ticks;
 pub use throttle::{Admitted, Throttle};
+pub use usage::guest_cpu;

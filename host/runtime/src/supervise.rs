@@ -19,6 +19,8 @@
 //! | `revocation` | gateway, `revocation` | started again, and judges all logins again |
 //! | `dropped lines` | gateway, `logging` | started again; it tells the number since the start once more |
 //! | `strangers` | gateway, `strangers` | started again: what was counted is kept |
+//! | `scheduling delay` | gateway, `metrics` | started again; without it `/healthz` says that the server hangs |
+//! | `metrics` (thread) | gateway, `metrics` | started again with the same socket |
 //! | `epoch` (thread) | runtime, `engine` | started again: it has only counters; until then no plugin is charged |
 //! | `reaper` (thread) | runtime, `engine` | started again: what waits is kept, the panic drops what is in hand |
 //! | `folder reaper` (thread) | runtime, `grants` | started again: what is in hand is left to the next start |

@@ -4,6 +4,7 @@
 
 pub(super) mod drain;
 pub(super) mod kill;
+pub(super) mod metrics;
 pub(super) mod reload;
 pub(super) mod sessions;
 mod shown;

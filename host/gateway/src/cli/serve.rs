@@ -1,25 +1,28 @@
 //! `whelk serve`: starts everything in order, and ends the process if it does not end by itself.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use whelk_runtime::event;
+use whelk_runtime::event::{self, FileEvents};
 use whelk_runtime::supervise::{guard_future, supervise};
 
 use super::outcome::{FAILED, Failure, failed, wrong};
 use crate::config::{self, Config, LoginPolicy, Overrides};
 use crate::connection::driver;
 use crate::observe::audit;
-use crate::observe::event::{ServerEvent, emit};
+use crate::observe::event::{ServerEvent, Subscriber, emit, subscribe};
 use crate::observe::logging::{self, Output};
+use crate::observe::metrics::{Metrics, MetricsServer, ServerHealth};
 use crate::observe::strangers;
 use crate::os_limits;
 use crate::plugins::reload::Reload;
 use crate::server::control::{Control, Requests};
 use crate::server::drain::{DrainTime, ShutdownPhase, Stopper};
+use crate::server::gateway::figures::figures;
 use crate::server::gateway::{Gateway, THIS_PROGRAM};
 use crate::server::generation::CurrentGateway;
 use crate::server::heap_trim;
@@ -47,10 +50,8 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
     strict_modes::tighten_umask();
     let config = read(file, overrides)?;
     os_limits::check_start(&config).map_err(wrong)?;
-    start_log(log, &config)?;
-    if !maps {
-        emit(ServerEvent::HeapThresholdFailed {});
-    }
+    let metrics = Metrics::new();
+    start_log(log, &config, Some(&metrics))?;
     let demonstration = matches!(config.login_policy, LoginPolicy::Demonstration);
     // First of all: until then a SIGHUP would kill the process silently.
     let stopper = Stopper::new();
@@ -60,7 +61,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
     let signals = Signals::catch().map_err(failed)?;
     signals.obey(stopper.clone(), hangup, drain.clone(), give_up).map_err(failed)?;
     log_start(&config);
-    warn_at_start(&config, demonstration);
+    warn_at_start(&config, demonstration, maps);
     os_limits::forbid_dumps(!demonstration);
     let state = State::open(&config.state).map_err(wrong)?;
     let _lock = lock(&state, &stopper)?;
@@ -69,6 +70,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
     let served = runtime.block_on(async {
         let listener = if passed.is_empty() { Listener::bind(&config) } else { Listener::adopt(passed, &config) };
         let listener = listener.map_err(wrong)?;
+        let page = config.metrics.listen.map(bind_metrics).transpose().map_err(wrong)?;
         let gateway = Arc::new(Gateway::new(&config, host_keys, &stopper).map_err(wrong)?);
         let mut stopped = stopper.drain();
         let reload = tokio::select! {
@@ -77,8 +79,9 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
         };
         let newest = CurrentGateway::new(gateway);
         let last = newest.clone();
+        show_metrics(&metrics, page, (&newest, &reload), (&config, &stopper)).map_err(failed)?;
         let parts = (&*reload, &newest, &listener, (&stopper, &drain));
-        let control = open_control(&state, parts, file.map(|_| trigger));
+        let control = open_control(&state, parts, file.map(|_| trigger), metrics);
         for address in listener.addresses().map_err(failed)? {
             emit(ServerEvent::Listening { seconds: began.elapsed().as_secs_f32(), address });
         }
@@ -176,6 +179,7 @@ fn open_control(
     state: &State,
     (reload, newest, listener, (stopper, drain)): (&Reload, &CurrentGateway, &Listener, (&Stopper, &DrainTime)),
     trigger: Option<ReloadTrigger>,
+    metrics: Arc<Metrics>,
 ) -> Option<Control> {
     let (stores, table) = (newest.clone(), Arc::clone(newest.current().connections()));
     let requests = Requests::new(reload).with_reload(trigger);
@@ -186,17 +190,49 @@ fn open_control(
         .with_tenants(newest)
         .with_kill(&table)
         .with_watch(&table)
-        .with_drain(&table, stopper, drain);
+        .with_drain(&table, stopper, drain)
+        .with_metrics(move |format| metrics.text(format));
     Control::open(state, requests).inspect_err(|error| emit(ServerEvent::ControlFailed { error })).ok()
 }
 
-/// Starts the log and the audit.
-pub(super) fn start_log(log: Output<'_>, config: &Config) -> Result<(), Failure> {
-    logging::start(log, give_up_the_log).map_err(wrong)?;
-    if let Some(config) = &config.audit {
-        audit::start(config).map_err(wrong)?;
+/// Binds the socket that serves the metrics.
+fn bind_metrics(address: SocketAddr) -> Result<MetricsServer, String> {
+    MetricsServer::bind(address).map_err(|error| format!("metrics.listen: {address} cannot be listened on: {error}"))
+}
+
+/// Has the metrics read the server's tables from now on, and serves them at `page` if there is one.
+fn show_metrics(
+    metrics: &Arc<Metrics>,
+    page: Option<MetricsServer>,
+    (newest, reload): (&CurrentGateway, &Reload),
+    (config, stopper): (&Config, &Stopper),
+) -> io::Result<()> {
+    let (newest, view, with_tenants) = (newest.clone(), reload.view().clone(), config.metrics.tenants);
+    metrics.read_tables(Box::new(move || figures(&newest.current(), &view, with_tenants)));
+    let drain = stopper.drain();
+    let health = ServerHealth::new(move || drain.phase() == ShutdownPhase::Serving);
+    let (measured, beats) = (Arc::clone(metrics), Arc::clone(&health));
+    let measure = move || {
+        let beats = Arc::clone(&beats);
+        Arc::clone(&measured).measure_delay(move || beats.beat())
+    };
+    tokio::spawn(supervise("scheduling delay", measure, |_| ()));
+    if let Some(page) = page {
+        let (address, metrics) = (page.address()?, Arc::clone(metrics));
+        page.serve(Box::new(move |format| metrics.text(format)), health)?;
+        emit(ServerEvent::MetricsListening { address });
     }
     Ok(())
+}
+
+/// Starts the log, the metrics and the audit.
+pub(super) fn start_log(log: Output<'_>, config: &Config, metrics: Option<&Arc<Metrics>>) -> Result<(), Failure> {
+    logging::start(log, give_up_the_log).map_err(wrong)?;
+    let audit = config.audit.as_ref().map(audit::start).transpose().map_err(wrong)?;
+    let files = if audit.is_some() { FileEvents::All } else { FileEvents::Logged };
+    let subscribers: Vec<Subscriber> = metrics.map(Metrics::subscriber).into_iter().chain(audit).collect();
+    let is_first = subscribers.is_empty() || subscribe(subscribers, files);
+    if is_first { Ok(()) } else { Err(wrong("the events have other subscribers already")) }
 }
 
 /// Logs which program this is, and by which configuration it serves.
@@ -222,8 +258,11 @@ fn watch_log() {
     tokio::spawn(supervise("strangers", strangers::tell, |_| ()));
 }
 
-/// Logs the notes of a valid configuration.
-fn warn_at_start(config: &Config, demonstration: bool) {
+/// Logs the notes of a valid configuration. `maps`: the C library maps large pieces of memory.
+fn warn_at_start(config: &Config, demonstration: bool, maps: bool) {
+    if !maps {
+        emit(ServerEvent::HeapThresholdFailed {});
+    }
     for note in &config.notes {
         emit(ServerEvent::Note { note: &note.to_string() });
     }

@@ -48,7 +48,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
     let (input, output) = standard_streams()?;
     check_demonstration(&config, peer(&input))?;
     os_limits::check_start(&config).map_err(wrong)?;
-    start_log(log, &config)?;
+    start_log(log, &config, None)?;
     let stopper = Stopper::new();
     let signals = Signals::catch().map_err(failed)?;
     signals.obey(stopper.clone(), Hangup::Stops, DrainTime::new(config.limits.drain), give_up).map_err(failed)?;

@@ -11,11 +11,13 @@ const TOP: &str = "at the top of the file, before the first [table]";
 const AUTHENTICATORS: &str = "in [[authenticators]]";
 
 /// Every setting but the limits and those in `audit`, by the table that it belongs in.
-const SETTINGS: [(&str, &[&str]); 15] = [
+const SETTINGS: [(&str, &[&str]); 17] = [
     (TOP, &["proxies", "penalty_exempt"]),
     (TOP, &["listen", "plugins", "state", "host_key_files", "host_certificates", "banner", "environment_names"]),
     (TOP, &["methods", "users", "tenants", "algorithms", "limits", "trusted_user_ca_keys", "revoked_keys"]),
     (TOP, &["authenticators", "end_revoked", "audit", "erase_by_width", "programs", "software_version"]),
+    (TOP, &["metrics"]),
+    ("in [metrics]", &["remote"]),
     ("in [users.NAME]", &["tenant", "plugin", "password", "keys", "authorized_keys", "auth", "principals", "methods"]),
     ("in [tenants.NAME]", &["plugin", "connection_plugin", "plugins", "methods", "routes", "limits", "grants"]),
     ("in [tenants.NAME]", &["trusted_user_ca_keys", "exec_programs", "programs", "files"]),

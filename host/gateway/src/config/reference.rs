@@ -111,6 +111,16 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 #   continues; records that find no room are dropped, and counted in the log:
 # required = false
 
+# Metrics for Prometheus, which METRICS.md lists. `whelk metrics` prints them in any case.
+# [metrics]
+#   Where Prometheus reads them, by HTTP at /metrics. /healthz says whether the server works, /readyz whether it accepts connections.
+#   They are not served by HTTP without this setting. No tenant's plugin can be granted the address:
+# listen = "127.0.0.1:9222"
+#   Allows an address that other machines reach. There is no password: whoever reaches it reads everything:
+# remote = false
+#   Whether they show what each tenant has, by its name, and the plugins of its own folder:
+# tenants = true
+
 # What a program gets from a request as its arguments: a table for each program, by its exact name. Without one these are the words
 # of the command, split as a shell splits them, and none for a shell; for sh, bash and shell they are what stands here. {command} is
 # the whole command, which SSH_ORIGINAL_COMMAND has in any case.

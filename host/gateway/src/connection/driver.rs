@@ -28,6 +28,7 @@
 //! Decided 2026-11-28: before the next turn it also acquires one of its tenant's busy permits; there is one per worker
 //! thread. Otherwise a tenant with many busy connections would delay every other connection by one turn each.
 
+mod negotiated;
 mod shutdown;
 
 use std::convert::Infallible;
@@ -124,6 +125,8 @@ struct Driver<S> {
     large_packet_grace: Duration,
     timer: DeadlineTimer,
     origin: Origin,
+    /// The end of the first key exchange was told.
+    told_negotiated: bool,
 }
 
 /// Serves one connection until it is over. `peer` is what limits per source count, and what the log and plugins are
@@ -166,6 +169,7 @@ pub async fn run<S: ByteStream>(stream: S, peer: impl Into<Peer>, permit: Connec
         large_packet_grace,
         timer: DeadlineTimer::new(),
         origin,
+        told_negotiated: false,
     };
     let Err(end) = driver.serve().await;
     driver.finish(end).await;
@@ -209,6 +213,7 @@ impl<S: ByteStream> Driver<S> {
         if !self.connection.holds_large_packet() {
             self.large.release();
         }
+        self.told_negotiated = self.told_negotiated || negotiated::tell(&self.connection, self.bridge.row());
         // For the listener, which evicts those that have progressed least.
         self.permit.reached(self.connection.login_stage());
         // 3.
@@ -548,7 +553,7 @@ impl<S: ByteStream> Driver<S> {
         self.user_permit = None;
         self.bridge.row().close();
         let end = end.reclassified(|error| self.login.reclassify_timeout(&self.connection, error));
-        let (error, reason) = (end.error(), end.reason());
+        let (error, reason, outcome) = (end.error(), end.reason(), end.outcome());
         let has_closed = matches!(&end, End::Lost(error) if error.kind() == io::ErrorKind::UnexpectedEof);
         self.login.log_failure(&self.connection, error.as_ref());
         if let Some(fault) = end.fault(self.connection.refused(), &self.login) {
@@ -566,7 +571,7 @@ impl<S: ByteStream> Driver<S> {
                 self.bridge.connection_lost();
             }
         }
-        log_closed(self.bridge.row(), self.connection.refused(), &reason);
+        log_closed(self.bridge.row(), self.connection.refused(), &reason, outcome);
         if let Some(error) = error {
             self.connection.disconnect(&error);
             if let End::Evicted = end {

@@ -102,6 +102,27 @@ impl End {
         }
     }
 
+    /// The same in a word of a fixed set.
+    pub(crate) fn outcome(&self) -> &'static str {
+        match self {
+            End::Lost(error) if error.kind() == io::ErrorKind::UnexpectedEof => "hung_up",
+            End::Lost(_) => "lost",
+            End::Protocol(Error::Disconnected { .. }) => "disconnected",
+            End::Protocol(Error::TimedOut(_)) => "timed_out",
+            End::Protocol(Error::Incompatible { .. }) => "incompatible",
+            End::Protocol(Error::TooManyAttempts) => "too_many_attempts",
+            End::Protocol(Error::TooManyLogins | Error::LoginUndecided) => "login_undecided",
+            End::Protocol(Error::Closed(Reason::TooManyConnections)) => "user_limit",
+            End::Protocol(Error::Closed(_) | Error::Requested { .. }) | End::Requested(_) => "requested",
+            End::Protocol(Error::Peer(_) | Error::Integrity | Error::HostKeyRefused) => "protocol_error",
+            End::Protocol(Error::Exhausted) | End::SignFailed(_) => "internal_error",
+            End::Shutdown => "shutdown",
+            End::TooManyCompressed => "compression_limit",
+            End::Evicted => "evicted",
+            End::Penalized => "penalized",
+        }
+    }
+
     /// The reason for the log. It may hold a peer's text: escape it.
     pub(crate) fn reason(&self) -> String {
         match self {
@@ -123,7 +144,7 @@ impl End {
 }
 
 /// Logs that a connection is over, with what was refused before its login. One that has sent nothing is only counted.
-pub(crate) fn log_closed(row: &ConnectionRow, refused: &RefusedAttempts, reason: &str) {
+pub(crate) fn log_closed(row: &ConnectionRow, refused: &RefusedAttempts, reason: &str, outcome: &'static str) {
     let Totals { age, received, sent, sessions } = row.totals();
     let (peer, login) = (row.peer(), row.login());
     let attempts = [refused.key_count, refused.passwords, refused.interactive, refused.nones, refused.unknown];
@@ -151,6 +172,7 @@ pub(crate) fn log_closed(row: &ConnectionRow, refused: &RefusedAttempts, reason:
         tenant,
         reason: escape(reason),
         level,
+        outcome,
     };
     // Whoever follows connections learns of each end, or would keep those of strangers for ever.
     emit_throttled(has_line, closed);

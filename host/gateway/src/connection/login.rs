@@ -374,11 +374,9 @@ impl Login {
     pub(crate) fn acquire_connection(&self, gateway: &Gateway, identity: &Identity) -> Result<UserPermit, Error> {
         let most = gateway.limits_of(identity).plugins.connections_per_user;
         gateway.tenants().acquire_connection(&identity.account(), most).map_err(|crowded| {
-            if crowded.is_news {
-                let (user, tenant) = (escape(identity.principal.as_bytes()), escape(identity.tenant.as_bytes()));
-                let (connection, limit) = (self.connection_id, "connections_per_user");
-                emit(LimitEvent::UserConnections { connection, user, tenant, limit, most });
-            }
+            let (user, tenant) = (escape(identity.principal.as_bytes()), escape(identity.tenant.as_bytes()));
+            let (connection, limit) = (self.connection_id, "connections_per_user");
+            emit_throttled(crowded.is_news, LimitEvent::UserConnections { connection, user, tenant, limit, most });
             Error::Closed(Reason::TooManyConnections)
         })
     }

@@ -34,7 +34,7 @@ use whelk_runtime::event::LogEvent;
 use whelk_runtime::supervise::guard;
 
 use crate::config::{AuditConfig, AuditTarget};
-use crate::observe::event::{ConnectionEvent, Event, LoginEvent, ServerEvent, emit, subscribe};
+use crate::observe::event::{ConnectionEvent, Event, LoginEvent, ServerEvent, Subscriber, emit};
 use datagram::DatagramSink;
 use file::AuditFile;
 use queue::{AuditQueue, Importance};
@@ -91,11 +91,12 @@ struct Audit {
     required: bool,
 }
 
-/// Records every event of [`AUDITED`] from now on. A process does this once.
+/// Starts the thread that writes. What this returns records every event of [`AUDITED`] once it subscribes. A process
+/// does this once.
 ///
 /// # Errors
 /// The audit is `required` and its file or socket cannot be opened, or its thread cannot be started.
-pub fn start(config: &AuditConfig) -> Result<(), String> {
+pub fn start(config: &AuditConfig) -> Result<Subscriber, String> {
     let (sink, problem): (Box<dyn AuditSink>, _) = match &config.to {
         AuditTarget::File { path, size, keep, age } => {
             let (file, problem) = AuditFile::open(path, *size, *keep, *age);
@@ -131,10 +132,7 @@ pub fn start(config: &AuditConfig) -> Result<(), String> {
         .map_err(|error| error.to_string())?;
     let audit = AUDIT.get_or_init(|| Audit { queue, required: config.required });
     let queue = Arc::clone(&audit.queue);
-    if !subscribe(vec![Box::new(move |event| take(&recorder, &queue, event))]) {
-        return Err("the audit cannot get the events: something else has them already".to_owned());
-    }
-    Ok(())
+    Ok(Box::new(move |event| take(&recorder, &queue, event)))
 }
 
 /// Why nobody may log in or start anything now: the audit is `required`, and cannot take more.

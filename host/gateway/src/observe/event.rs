@@ -17,7 +17,7 @@ pub(crate) mod tests;
 
 use std::sync::OnceLock;
 
-use whelk_runtime::event::{self as runtime, Description};
+use whelk_runtime::event::{self as runtime, Description, FileEvents};
 
 pub use connection::ConnectionEvent;
 pub use limit::LimitEvent;
@@ -54,10 +54,11 @@ pub type Subscriber = Box<dyn Fn(&Event<'_>) + Send + Sync>;
 static SUBSCRIBERS: OnceLock<Vec<Subscriber>> = OnceLock::new();
 
 /// Hands every event from now on to these as well, in their order, after its line was written. A program does this
-/// once, before it serves: false if it was done before, and then nothing changes.
-pub fn subscribe(subscribers: Vec<Subscriber>) -> bool {
+/// once, before it serves: false if it was done before, and then nothing changes. `files` says which events of files
+/// they are told.
+pub fn subscribe(subscribers: Vec<Subscriber>, files: FileEvents) -> bool {
     let is_first = SUBSCRIBERS.set(subscribers).is_ok();
-    is_first && runtime::subscribe(|event| hand_out(&Event::Runtime(*event)))
+    is_first && runtime::subscribe(|event| hand_out(&Event::Runtime(*event)), files)
 }
 
 /// Something has happened: writes it to the log, and tells the subscribers.

@@ -70,6 +70,11 @@ pub async fn tell_dropped() -> Infallible {
     }
 }
 
+/// How many lines were dropped since the start.
+pub(crate) fn dropped_lines() -> usize {
+    LOG.get().map_or(0, |log| log.queue.dropped())
+}
+
 /// Waits until everything that was logged is written, or for a moment if nobody reads it. Call it last.
 pub fn finish() {
     strangers::tell_now();

@@ -5,7 +5,7 @@ use tracing::Level;
 use whelk_runtime::{Ending, Error, Exit, ProcessReport, Report, Telling, Tenant};
 
 use crate::observe::escape::escape;
-use crate::observe::event::{LimitEvent, ProcessEvent, SessionEvent, emit};
+use crate::observe::event::{LimitEvent, ProcessEvent, SessionEvent, emit, emit_throttled};
 
 /// How a session went, for the operator: everything that the client was not told.
 pub(crate) struct SessionSummary<'t> {
@@ -24,9 +24,10 @@ impl SessionSummary<'_> {
         for ProcessReport { plugin, error, .. } in &report.before {
             let Some(error) = error else { continue };
             let (plugin, generation) = (plugin.name(), plugin.generation());
+            let failure = error.label();
             let (level, error) = self.failure(plugin, error);
             let error = &*error;
-            emit(ProcessEvent::Failed { level, connection, channel, tenant, plugin, generation, error });
+            emit(ProcessEvent::Failed { level, connection, channel, tenant, plugin, generation, error, failure });
         }
         let ending = words(report.opened, report.ending, report.error.as_ref());
         let exit = match &report.exit {
@@ -53,6 +54,7 @@ impl SessionSummary<'_> {
             memory,
             error,
             level,
+            failure: report.error.as_ref().map(Error::label),
         });
     }
 
@@ -66,11 +68,9 @@ impl SessionSummary<'_> {
         match self.tenant.failed() {
             Telling::Whole => (Level::WARN, whole()),
             Telling::Brief { is_news } => {
-                if is_news {
-                    let (connection, channel, tenant) = (self.connection, self.channel, self.tenant.name());
-                    let limit = "tenant_failure_rate";
-                    emit(LimitEvent::TenantFailures { tenant, limit, plugin, connection, channel });
-                }
+                let (connection, channel, tenant) = (self.connection, self.channel, self.tenant.name());
+                let limit = "tenant_failure_rate";
+                emit_throttled(is_news, LimitEvent::TenantFailures { tenant, limit, plugin, connection, channel });
                 (Level::INFO, error.for_client())
             }
         }

@@ -48,6 +48,21 @@ pub struct ConnectionTable {
     logins: LiveLogins,
     /// Told whenever a connection or a session is gone.
     gone: Arc<Notify>,
+    /// Bytes that connections have received which are over. Changed while the rows are locked ...
+    past_received: AtomicU64,
+    /// ... and sent.
+    past_sent: AtomicU64,
+}
+
+/// What all connections have together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TableFigures {
+    pub(crate) connections: usize,
+    /// Those that have not logged in.
+    pub(crate) unauthenticated: usize,
+    pub(crate) sessions: usize,
+    /// Bytes received and sent since the start.
+    pub(crate) moved: (u64, u64),
 }
 
 /// One connection, as it was when the table was asked.
@@ -130,6 +145,23 @@ impl ConnectionTable {
 
     fn rows(&self) -> Vec<Arc<ConnectionRow>> {
         lock(&self.rows).values().cloned().collect()
+    }
+
+    /// How many connections, how many of them have not logged in, and how many sessions there are; and the bytes that
+    /// all connections have received and sent since the start.
+    pub(crate) fn figures(&self) -> TableFigures {
+        let rows = lock(&self.rows);
+        // Under the lock: a row that goes adds its bytes to those of the past under it.
+        let moved = (self.past_received.load(Ordering::Relaxed), self.past_sent.load(Ordering::Relaxed));
+        let mut figures = TableFigures { moved, ..TableFigures::default() };
+        for row in rows.values() {
+            figures.connections += 1;
+            figures.unauthenticated += usize::from(row.login.get().is_none());
+            figures.sessions += lock(&row.sessions).len();
+            figures.moved.0 += row.received.load(Ordering::Relaxed);
+            figures.moved.1 += row.sent.load(Ordering::Relaxed);
+        }
+        figures
     }
 
     /// The peak of connections since the last call, and the current number.
@@ -371,7 +403,11 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         self.table.logins.remove(self.row.connection);
-        let row = lock(&self.table.rows).remove(&self.row.connection);
+        let mut rows = lock(&self.table.rows);
+        let row = rows.remove(&self.row.connection);
+        self.table.past_received.fetch_add(self.row.received.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.table.past_sent.fetch_add(self.row.sent.load(Ordering::Relaxed), Ordering::Relaxed);
+        drop(rows);
         // Not while the table is locked.
         drop(row);
         self.row.gone.notify_waiters();
@@ -470,6 +506,8 @@ mod tests {
         let start = Some(Started::new(StartKind::Exec, b"id"));
         assert_eq!((identity, shown.plugin.as_ref(), &shown.start), ((1, 2), None, &start));
         assert_eq!(table.counts(), (1, 1));
+        let figures = TableFigures { connections: 1, unauthenticated: 0, sessions: 1, moved: (7, 5) };
+        assert_eq!(table.figures(), figures);
         drop(table.register(8, peer(), Arc::new(|| ())));
         assert_eq!([table.take_peak(), table.take_peak()], [(2, 1), (1, 1)]);
         drop((inbox, side));
@@ -478,6 +516,7 @@ mod tests {
         assert!(table.snapshot()[0].sessions.is_empty() && row.has_had_sessions());
         drop(registration);
         assert!(table.snapshot().is_empty());
+        assert_eq!(table.figures(), TableFigures { moved: (7, 5), ..TableFigures::default() });
     }
 
     #[tokio::test]

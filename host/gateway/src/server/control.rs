@@ -45,6 +45,7 @@ pub use client::{Unanswered, ask, ask_lines, ask_within};
 pub(crate) use client::{not_understood, open_request, read_line};
 use lines::AnswerLines;
 
+use crate::observe::metrics::TextFormat;
 use crate::plugins::reload::Reload;
 use crate::server::reload::{RELOAD, RELOAD_TIME, ReloadTrigger};
 use crate::state::State;
@@ -64,6 +65,8 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// The request for all plugins.
 pub const PLUGINS: &str = "plugins";
+/// The request for all metrics.
+pub const METRICS: &str = "metrics";
 
 /// The socket. Dropping it removes the file.
 pub struct Control {
@@ -144,6 +147,19 @@ impl Requests {
                     None => error("the server is stopping"),
                 }
             }
+        })
+    }
+
+    /// With the request [`METRICS`], whose argument is empty or `openmetrics`.
+    #[must_use]
+    pub fn with_metrics(self, text: impl Fn(TextFormat) -> String + Send + Sync + 'static) -> Requests {
+        self.with(METRICS, TIME, move |argument| {
+            let answer = match argument.as_deref() {
+                None => json!({ "text": text(TextFormat::Prometheus) }),
+                Some("openmetrics") => json!({ "text": text(TextFormat::OpenMetrics) }),
+                Some(_) => error("metrics are there as text, or with the argument openmetrics"),
+            };
+            async move { answer }
         })
     }
 
@@ -477,6 +493,14 @@ pub(crate) mod tests {
             let answer = requests.answer(unknown).await;
             assert!(answer["error"].as_str().unwrap().contains("does not know"), "{unknown:?}: {answer}");
         }
+    }
+
+    #[tokio::test]
+    async fn metrics_are_there_in_both_forms() {
+        let requests = Requests::default().with_metrics(|format| format!("{format:?}"));
+        assert_eq!(requests.answer("metrics").await, json!({ "text": "Prometheus" }));
+        assert_eq!(requests.answer("metrics openmetrics").await, json!({ "text": "OpenMetrics" }));
+        assert!(requests.answer("metrics json").await["error"].is_string());
     }
 
     #[tokio::test]

@@ -2,6 +2,8 @@
 //! configuration (`generation.rs`), which shares with the one before what must be one in a process: the engine, the
 //! plugins, and everything that is counted.
 
+pub(crate) mod figures;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -324,6 +326,11 @@ impl Gateway {
     /// Our identification line.
     pub(crate) fn identification(&self) -> &str {
         self.protocol.transport.software.line()
+    }
+
+    /// The engine.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.process.engine
     }
 
     /// Whether the instance pool is full.

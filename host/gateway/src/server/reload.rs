@@ -11,7 +11,7 @@
 //! coalesced into the next one.
 //!
 //! Settings that need a restart keep their value. Each reload reports them until the restart: the state folder, the
-//! audit, the limits in `AT_START`, and the places of authenticators if there were none at the start.
+//! audit, the metrics, the limits in `AT_START`, and the places of authenticators if there were none at the start.
 //!
 //! Decided 2026-11-29: settings that need a restart are reported, and the rest takes effect. Rejected: refusing
 //! the whole file. One such setting would then block an urgent change, such as revoking a key.
@@ -304,6 +304,10 @@ fn keep_fixed(config: &mut Config, running: &Config) -> Result<Vec<NeedsRestart>
         let (running, configured) = (shown(&running.audit), shown(&configured));
         restart.push(NeedsRestart { setting: "audit".to_owned(), running, configured });
     }
+    if config.metrics != running.metrics {
+        let configured = std::mem::replace(&mut config.metrics, running.metrics.clone()).to_string();
+        restart.push(NeedsRestart { setting: "metrics".to_owned(), running: running.metrics.to_string(), configured });
+    }
     let contradictions = contradictions(config);
     if contradictions.is_empty() { Ok(restart) } else { Err(contradictions.join("\n")) }
 }
@@ -388,13 +392,13 @@ fn users(config: &Config) -> impl Iterator<Item = &String> {
 fn log(outcome: &ReloadOutcome) {
     match outcome {
         ReloadOutcome::Refused(problems) => {
-            for problem in problems.lines().take(MOST_LOGGED) {
-                emit(ServerEvent::ReloadRefused { reason: escape(problem.as_bytes()) });
+            for (index, problem) in problems.lines().take(MOST_LOGGED).enumerate() {
+                emit(ServerEvent::ReloadRefused { reason: escape(problem.as_bytes()), is_first: index == 0 });
             }
             let more = problems.lines().count().saturating_sub(MOST_LOGGED);
             if more > 0 {
                 let reason = format!("and {more} more: run `whelk check`");
-                emit(ServerEvent::ReloadRefused { reason: escape(reason.as_bytes()) });
+                emit(ServerEvent::ReloadRefused { reason: escape(reason.as_bytes()), is_first: false });
             }
         }
         ReloadOutcome::Failed(reason) => emit(ServerEvent::ReloadFailed { reason: escape(reason.as_bytes()) }),

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use whelk::observe::event::{self, Event, LimitEvent, LoginEvent};
-use whelk_runtime::event::LogEvent;
+use whelk_runtime::event::{FileEvents, LogEvent};
 
 /// What was said of one connection, in short.
 static HEARD: Mutex<Vec<(u64, String)>> = Mutex::new(Vec::new());
@@ -11,7 +11,7 @@ static HEARD: Mutex<Vec<(u64, String)>> = Mutex::new(Vec::new());
 /// Hears every event from now on.
 pub(crate) fn listen() {
     static LISTENS: OnceLock<bool> = OnceLock::new();
-    LISTENS.get_or_init(|| event::subscribe(vec![Box::new(hear)]));
+    LISTENS.get_or_init(|| event::subscribe(vec![Box::new(hear)], FileEvents::All));
 }
 
 fn hear(event: &Event<'_>) {

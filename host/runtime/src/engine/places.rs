@@ -4,7 +4,7 @@
 //! whatever one tenant's processes take, another's users get in.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::settings::{EngineSettings, MAPPINGS_OF_MEMORY, MAPPINGS_OF_STACK, OTHER_MAPPINGS};
 use crate::error::{Error, Room};
@@ -88,7 +88,20 @@ struct Occupied {
     live: AtomicUsize,
     /// The peak since [`Taken::take_peak`] was called last.
     peak: AtomicUsize,
+    /// How many were taken since the start.
+    started: AtomicU64,
     memories: Account,
+}
+
+impl Purpose {
+    /// In a word.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Process => "process",
+            Self::Login => "login",
+        }
+    }
 }
 
 /// Room for one instance; dropping it frees the room.
@@ -113,6 +126,17 @@ impl Taken {
 
     pub(super) fn live(&self) -> usize {
         self.sessions.live.load(Ordering::Relaxed)
+    }
+
+    /// How many instances of all purposes were begun since the start.
+    pub(super) fn started(&self) -> u64 {
+        let all = [Some(&self.sessions), self.logins.as_ref()];
+        all.into_iter().flatten().map(|occupied| occupied.started.load(Ordering::Relaxed)).sum()
+    }
+
+    /// How many instances of all purposes there are.
+    pub(super) fn all_live(&self) -> usize {
+        self.live() + self.logins.as_ref().map_or(0, |logins| logins.live.load(Ordering::Relaxed))
     }
 
     pub(super) fn take_peak(&self) -> usize {
@@ -148,8 +172,8 @@ impl Taken {
 
 impl Occupied {
     fn new(capacity: usize, memories: usize) -> Self {
-        let (live, peak) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { capacity, live, peak, memories: Account::new(memories) }
+        let (live, peak, started) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicU64::new(0));
+        Self { capacity, live, peak, started, memories: Account::new(memories) }
     }
 
     /// `may_take_all`: also of what is kept.
@@ -168,6 +192,7 @@ impl Occupied {
             return Err(Error::Full(Room::Instances { most, kept }));
         };
         self.peak.fetch_max(before + 1, Ordering::Relaxed);
+        self.started.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -299,7 +324,10 @@ mod tests {
         of_busy.pop();
         of_quiet.push(take(Purpose::Process, &quiet).unwrap());
         assert!(take(Purpose::Session, &busy).is_ok() && take(Purpose::Process, &busy).is_err());
+        let (before, live) = (taken.started(), taken.all_live());
+        assert_eq!((before, live), (170, taken.live()));
         drop((of_busy, of_quiet));
+        assert_eq!((taken.started(), taken.all_live()), (before, 0));
         assert_eq!((taken.live(), busy.instances.used(), quiet.instances.used()), (0, 0, 0));
     }
 

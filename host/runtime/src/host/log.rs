@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::time::Instant;
 
-use crate::event::{LogEvent, PathText, emit, has_subscriber, tell_subscriber};
+use crate::event::{LogEvent, PathText, emit, tell_subscriber, wants_all_file_events};
 use crate::host::bindings::imports::log::Level;
 use crate::limits::budget::Total;
 use crate::limits::rate::TokenBucket;
@@ -98,10 +98,10 @@ impl LogBook {
         emit(LogEvent::PluginDestinationDenied { tenant, plugin, connection, channel, destination, reason });
     }
 
-    /// Writes a file event, or counts it as left out. The subscriber is told of it in any case.
+    /// Writes a file event, or counts it as left out. A subscriber that wants all is told of it in any case.
     pub(super) fn file(&self, event: &FileEvent<'_>) {
         let allowed = self.allow(&self.files, Instant::now());
-        if allowed.is_none() && !has_subscriber() {
+        if allowed.is_none() && !wants_all_file_events() {
             return;
         }
         let FileEvent { operation, path, to, bytes, read, refused } = *event;
@@ -169,20 +169,20 @@ impl LogBook {
     }
 
     /// The tenant has met a limit of all its sessions, or of all the server's. The operator is told once, and again
-    /// after a minute without.
+    /// after a minute without. The subscriber is told each time.
     pub(crate) fn log_exhausted(&self, total: Total) {
-        if self.tenant.budget().is_news(total, Instant::now()) {
-            let (tenant, plugin, connection, channel) = self.speaker();
-            let limit = total.as_str();
-            if total.is_of_server() {
-                emit(LogEvent::LimitOfServer { limit, tenant, plugin, connection, channel });
-            } else if total == Total::UserOutput {
-                let user = &*printable(&self.user, USER);
-                emit(LogEvent::LimitOfUser { limit, tenant, user, plugin, connection, channel });
-            } else {
-                emit(LogEvent::LimitOfTenant { tenant, limit, plugin, connection, channel });
-            }
-        }
+        let is_news = self.tenant.budget().is_news(total, Instant::now());
+        let (tenant, plugin, connection, channel) = self.speaker();
+        let limit = total.as_str();
+        let user = if total == Total::UserOutput { printable(&self.user, USER) } else { String::new() };
+        let event = if total.is_of_server() {
+            LogEvent::LimitOfServer { limit, tenant, plugin, connection, channel }
+        } else if total == Total::UserOutput {
+            LogEvent::LimitOfUser { limit, tenant, user: &user, plugin, connection, channel }
+        } else {
+            LogEvent::LimitOfTenant { tenant, limit, plugin, connection, channel }
+        };
+        if is_news { emit(event) } else { tell_subscriber(&event) }
     }
 
     /// A request of the client's was refused. `what` names it, `detail` is what was asked for, if that says anything.

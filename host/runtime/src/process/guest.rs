@@ -15,6 +15,7 @@ use super::store::{ProcessContext, ProcessStore, make};
 use crate::channel::Shared;
 use crate::engine::Engine;
 use crate::error::{Error, Limit, Stop, judge, judge_start};
+use crate::event::{LogEvent, emit};
 use crate::host::State;
 use crate::limits::budget::Budget;
 use crate::limits::meter::Meter;
@@ -116,6 +117,7 @@ impl Watch for () {
 impl Guest {
     /// Makes a store with an instance of the plugin in it, and looks up what it runs.
     pub(crate) async fn start(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(Self, Functions), Stop> {
+        let began = Instant::now();
         let (mut store, meter) = make(plugin, context).map_err(Stop::Failed)?;
         let (engine, tenant) = (plugin.engine(), context.tenant);
         let limits = CallLimits {
@@ -132,7 +134,10 @@ impl Guest {
         let made = limits.instantiate(plugin, store.get()).await;
         limits.meter.set_exact(false);
         match made {
-            Ok(functions) => Ok((Self { store, limits }, functions)),
+            Ok(functions) => {
+                tell_started(plugin, context, began.elapsed());
+                Ok((Self { store, limits }, functions))
+            }
             Err(stop) => {
                 store.reap().await;
                 Err(stop)
@@ -178,6 +183,19 @@ impl Guest {
             Failure::Ended => overdue("the call was ended"),
         })
     }
+}
+
+fn tell_started(plugin: &Plugin, context: &ProcessContext<'_>, took: Duration) {
+    let ProcessContext { tenant, facts, purpose, .. } = *context;
+    emit(LogEvent::ProcessStarted {
+        connection: facts.connection(),
+        channel: facts.channel(),
+        tenant: tenant.name(),
+        plugin: plugin.name(),
+        generation: plugin.generation(),
+        took_ms: took.as_secs_f32() * 1_000.0,
+        purpose: purpose.as_str(),
+    });
 }
 
 /// The call did not return in time.

@@ -76,6 +76,7 @@ pub(super) fn config(login_policy: LoginPolicy, limits: Limits) -> Config {
         revoked: RevocationConfig::default(),
         notes,
         audit: None,
+        metrics: crate::config::MetricsConfig::default(),
         source: None,
     }
 }

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use whelk_runtime::Authenticator;
 use whelk_runtime::limits::Throttle;
 
-use crate::observe::event::{LimitEvent, emit};
+use crate::observe::event::{LimitEvent, emit_throttled};
 use crate::source::{Network, Source};
 
 /// The pool is said to be full once, and again when it was not for this time.
@@ -105,10 +105,9 @@ impl InstancePool {
             number.and_then(|number| taken.remove(&number))
         };
         let Some(place) = chosen else { return };
-        if self.full.allow(Instant::now()).is_some() {
-            let (source, most) = (place.source, u32::try_from(self.most).unwrap_or(u32::MAX));
-            emit(LimitEvent::AuthenticatorInstances { source, limit: LIMIT, most });
-        }
+        let (source, most) = (place.source, u32::try_from(self.most).unwrap_or(u32::MAX));
+        let is_news = self.full.allow(Instant::now()).is_some();
+        emit_throttled(is_news, LimitEvent::AuthenticatorInstances { source, limit: LIMIT, most });
         place.give_up();
     }
 

@@ -1,6 +1,7 @@
 //! Listen addresses: their syntax, and which of them conflict.
 
 mod addresses;
+pub(in crate::config) mod metrics;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;

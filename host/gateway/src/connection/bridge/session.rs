@@ -101,10 +101,10 @@ impl SessionChannel {
     /// Logs what the client asks to start, and tells the subscribers of each one.
     pub(super) fn log_start(&mut self, (connection, channel): (u64, u32), user: &SessionUser, request: &Request<'_>) {
         let Identity { user, tenant, restrictions, .. } = &user.identity;
-        let command = match *request {
-            Request::Exec { command } => command,
-            Request::Subsystem { name } => name,
-            _ => b"",
+        let (command, kind): (&[u8], _) = match *request {
+            Request::Exec { command } => (command, "exec"),
+            Request::Subsystem { name } => (name, "subsystem"),
+            _ => (b"", "shell"),
         };
         let forced = restrictions.forced_command.as_ref().map(|forced| Brief(forced.as_bytes()).to_string());
         let plugin = self.inbox.handle().plugin();
@@ -120,6 +120,7 @@ impl SessionChannel {
             start: escape(request.kind()),
             command: Brief(command),
             forced: forced.as_deref(),
+            kind,
         };
         emit_throttled(has_line, started);
     }
@@ -168,11 +169,10 @@ fn acquire_permit_until(
     }
     let most = gateway.limits_of(identity).plugins.sessions_per_user;
     gateway.tenants().acquire_session(&identity.account(), most).map_err(|crowded| {
-        if crowded.is_news {
-            let (user, tenant) = (escape(identity.principal.as_bytes()), escape(identity.tenant.as_bytes()));
-            let (channel, limit) = (channel.map(|channel| channel.0), "sessions_per_user");
-            emit(LimitEvent::UserSessions { connection, channel, user, tenant, limit, most });
-        }
+        let (user, tenant) = (escape(identity.principal.as_bytes()), escape(identity.tenant.as_bytes()));
+        let (channel, limit) = (channel.map(|channel| channel.0), "sessions_per_user");
+        let over = LimitEvent::UserSessions { connection, channel, user, tenant, limit, most };
+        emit_throttled(crowded.is_news, over);
         OpenRefusal::UserLimit { most, logged: crowded.is_news }
     })
 }

@@ -136,6 +136,7 @@ fn started(command: &'static [u8]) -> SessionEvent<'static> {
         start: escape(b"exec"),
         command: Brief(command),
         forced: None,
+        kind: "exec",
     }
 }
 
@@ -186,6 +187,7 @@ fn a_record_says_whose_its_connection_and_session_are() {
         tenant: Some("acme"),
         reason,
         level,
+        outcome: "hung_up",
     };
     assert_eq!(record(&recorder, closed)["seconds"], 1.5);
     assert_eq!(recorder.remembered(), 1, "its session has not ended");
@@ -275,6 +277,7 @@ fn a_session_that_outlives_its_connection_is_recorded_with_its_user_and_then_for
             memory: 0,
             error: None,
             level: Level::INFO,
+            failure: None,
         };
         let ended = record(&recorder, ended);
         assert_eq!((&ended["session"], &ended["principal"]), (&session.into(), &"alice".into()), "{ended}");
@@ -306,6 +309,7 @@ fn closed(connection: u64, user: Option<&'static str>) -> ConnectionEvent<'stati
         tenant: user.map(|_| "acme"),
         reason: escape(b""),
         level: Level::INFO,
+        outcome: "hung_up",
     }
 }
 

@@ -18,6 +18,18 @@ whelk_runtime::events! {
             connection: u64,
             #[display] peer: Peer,
         }
+        /// The first key exchange is done: what both sides use. `cipher`, `mac` and `compression` are those of what the
+        /// client sends; `mac` is absent if the cipher needs none. `took_ms` counts from the beginning of the
+        /// connection.
+        Negotiated("connection_negotiated", DEBUG, "whelk::connection::driver", "key exchange done") {
+            connection: u64,
+            key_exchange: &'static str,
+            host_key: &'static str,
+            cipher: &'static str,
+            mac: Option<&'static str>,
+            compression: &'static str,
+            took_ms: f32,
+        }
         /// A connection is over, whoever ended it; `user` and `tenant` if somebody had logged in. One that has sent
         /// nothing is `DEBUG`, and counted in `connection_silent`. Connections without a login share a log
         /// budget; those beyond it are counted in `connection_strangers_left_out`.
@@ -32,7 +44,7 @@ whelk_runtime::events! {
             user: Option<&'a str>,
             tenant: Option<&'a str>,
             #[display] reason: Escaped<'a>,
-            ; level: Level,
+            ; level: Level, outcome: &'static str,
         }
         /// Connections have ended that sent nothing, as those of health checks and port scanners do. At most one line
         /// in a minute. `source` is the one that most of them came from.
@@ -91,6 +103,7 @@ whelk_runtime::events! {
             #[display] peer: SocketAddr,
             #[display] reason: Arguments<'a>,
             more: u64,
+            ; cause: &'static str,
         }
         /// A connection is not greeted until others of its source have logged in. At most one line in ten seconds.
         Waits("connection_waits", WARN, "whelk::server::listener::acceptor", "connection waits to be served") {

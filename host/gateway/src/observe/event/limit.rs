@@ -1,4 +1,4 @@
-//! Limits that somebody has met, each told once in a while.
+//! Limits that somebody has met. Each has a line once in a while; subscribers are told each time.
 
 use crate::observe::escape::Escaped;
 use crate::source::Source;
@@ -11,7 +11,7 @@ whelk_runtime::events! {
             connection: u64,
             #[display] user: Escaped<'a>,
             #[display] tenant: Escaped<'a>,
-            limit: &'a str,
+            limit: &'static str,
             most: u32,
         }
         /// A user has as many sessions as one may have.
@@ -20,14 +20,14 @@ whelk_runtime::events! {
             channel: Option<u32>,
             #[display] user: Escaped<'a>,
             #[display] tenant: Escaped<'a>,
-            limit: &'a str,
+            limit: &'static str,
             most: u32,
         }
         /// Sessions of a tenant have failed more often than `tenant_failure_rate`: further failures are logged in
         /// short.
         TenantFailures("limit_of_tenant_failures", WARN, "whelk::observe::session_summary", "tenant over limit") {
             tenant: &'a str,
-            limit: &'a str,
+            limit: &'static str,
             plugin: &'a str,
             connection: u64,
             channel: u32,
@@ -38,7 +38,7 @@ whelk_runtime::events! {
             "limit_of_authenticator_instances", WARN, "whelk::auth::authenticators", "authenticators over limit"
         ) {
             #[display] source: Source,
-            limit: &'a str,
+            limit: &'static str,
             most: u32,
         }
     }

@@ -1,6 +1,7 @@
 //! Processes: what runs in a session, one WebAssembly store each.
 
 use tracing::Level;
+use whelk_runtime::FailureLabel;
 
 whelk_runtime::events! {
     /// What happens to processes.
@@ -16,7 +17,7 @@ whelk_runtime::events! {
             plugin: &'a str,
             generation: u32,
             error: &'a str,
-            ; level: Level,
+            ; level: Level, failure: FailureLabel,
         }
     }
 }

@@ -23,6 +23,10 @@ whelk_runtime::events! {
             seconds: f32,
             #[display] address: SocketAddr,
         }
+        /// Metrics can be read by HTTP at this address.
+        MetricsListening("server_metrics_listening", INFO, "whelk::observe::metrics", "metrics are served") {
+            #[display] address: SocketAddr,
+        }
         /// The host keys were made, at the first start with this state folder.
         HostKeysMade("server_host_keys_made", INFO, "whelk::cli::serve", "host keys made for the first start") {
             seconds: f32,
@@ -121,6 +125,7 @@ whelk_runtime::events! {
             "server_reload_refused", ERROR, "whelk::server::reload", "configuration not reloaded: nothing has changed"
         ) {
             #[display] reason: Escaped<'a>,
+            ; is_first: bool,
         }
         /// A reload has failed by a fault of this program: it may be half applied until the server is restarted.
         ReloadFailed("server_reload_failed", ERROR, "whelk::server::reload", "the reload has failed") {

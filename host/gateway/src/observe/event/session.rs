@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use tracing::Level;
+use whelk_runtime::FailureLabel;
 
 use crate::observe::escape::{Brief, Escaped};
 
@@ -32,6 +33,7 @@ whelk_runtime::events! {
             #[display] start: Escaped<'a>,
             #[bytes] command: Brief<'a>,
             forced: Option<&'a str>,
+            ; kind: &'static str,
         }
         /// A session is over. The level is `WARN` after a failure and `ERROR` after a failure of the host. Failures of
         /// a tenant beyond `tenant_failure_rate` are logged in short and at `INFO`, like an orderly end.
@@ -43,12 +45,12 @@ whelk_runtime::events! {
             tenant: &'a str,
             plugin: &'a str,
             generation: u32,
-            ending: &'a str,
+            ending: &'static str,
             exit: &'a str,
             cpu_ms: u64,
             memory: usize,
             error: Option<&'a str>,
-            ; level: Level,
+            ; level: Level, failure: Option<FailureLabel>,
         }
         /// An operator, the user of the system with this `uid`, has asked for the end of a session, which follows.
         EndRequested("session_end_requested", INFO, "whelk::server::connection_table", "session is ended on request") {

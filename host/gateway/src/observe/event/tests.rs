@@ -22,7 +22,9 @@ const FIELDS: &[(&str, &str)] = &[
     ("bytes", "a number of bytes"),
     ("change", "what to change on the machine or in the configuration"),
     ("channel", "the number of a channel of the connection; a session has one"),
+    ("cipher", "the cipher of what the client sends, by its name in SSH"),
     ("command", "what the client asks to start: a command or the name of a subsystem, its first 200 bytes"),
+    ("compression", "the compression of what the client sends, by its name in SSH"),
     ("configured", "the value that a setting has in the configuration"),
     ("connection", "a connection: the run of the program, and its number in that, from 1 on (`7f3a9c21-42`)"),
     ("connections", "a number of connections"),
@@ -46,8 +48,10 @@ const FIELDS: &[(&str, &str)] = &[
     ("has", "what the machine has"),
     ("home", "the path of a home, or of the folder that holds those of a tenant"),
     ("homes", "how many homes a tenant has"),
+    ("host_key", "the algorithm of the signature by the host key"),
     ("hosts", "the host names that a certificate is for; for all if there is none"),
     ("interactive", "how many exchanges of prompts and answers (keyboard-interactive) were refused"),
+    ("key_exchange", "the key exchange, by its name in SSH"),
     ("key_id", "what the authority of a certificate calls it"),
     ("keys", "how many keys were refused"),
     ("kind", "the type of a channel"),
@@ -56,6 +60,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("limit", "the name of the limit in the configuration"),
     ("listening", "on how many addresses it listens"),
     ("lost", "how many bytes were not shown"),
+    ("mac", "the MAC of what the client sends, by its name in SSH"),
     ("memory", "the most memory that a plugin of the session had, in bytes"),
     ("message", "the text that the plugin wrote"),
     ("method", "the name of the authentication method, RFC 4252"),
@@ -255,7 +260,7 @@ static IS_SUBSCRIBED: LazyLock<bool> = LazyLock::new(|| {
         };
         HEARD.lock().unwrap().push(heard);
     };
-    subscribe(vec![Box::new(hear)])
+    subscribe(vec![Box::new(hear)], FileEvents::All)
 });
 
 /// How often something like this was heard while `work` was done.
@@ -271,7 +276,7 @@ pub(crate) fn heard(text: &str, work: impl FnOnce()) -> usize {
 fn a_subscriber_is_told_of_each_event_with_its_values() {
     let emitted = heard("server_stopping: emitted", || emit(ServerEvent::Stopping { signal: "emitted" }));
     assert_eq!(emitted, 1);
-    assert!(!subscribe(Vec::new()), "once in a program");
+    assert!(!subscribe(Vec::new(), FileEvents::All), "once in a program");
     // Nothing that a throttle of the log leaves out is withheld from the audit.
     let throttled = heard("server_stopping: throttled", || {
         [true, false, false].iter().for_each(|has_line| {

@@ -146,7 +146,7 @@ impl PluginFolder {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn tenant(&self) -> Option<&str> {
+    pub(crate) fn tenant(&self) -> Option<&str> {
         self.config.tenant.as_deref()
     }
 

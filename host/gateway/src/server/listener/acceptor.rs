@@ -21,7 +21,7 @@ use super::header_reads::{HeaderReads, Proxied};
 use super::lingering::Lingering;
 use super::proxy_header::ConnectedBy;
 use super::waiting::Waiting;
-use crate::observe::event::{ConnectionEvent, emit};
+use crate::observe::event::{ConnectionEvent, emit, emit_throttled};
 use crate::server::socket::{TcpKeepalive, prepare};
 
 /// The pause after the process or the system has run out of something.
@@ -165,7 +165,7 @@ impl Acceptor {
             let Some(refusal) = self.gate.penalty(peer.ip(), Instant::now()) else {
                 return Some(self.prepared(stream, peer, permit));
             };
-            self.log.refused(peer, format_args!("{refusal}"));
+            self.log.refused(peer, refusal.cause(), format_args!("{refusal}"));
             self.lingering.tell(stream, refusal.line(), Instant::now());
         }
     }
@@ -187,7 +187,8 @@ impl Acceptor {
     fn read_header(&mut self, stream: TcpStream, proxy: SocketAddr) {
         self.count += 1;
         if let Err(others) = self.headers.begin(stream, proxy, self.proxies.grace) {
-            self.log.refused(proxy, format_args!("the headers of {others} connections from proxies have not come yet"));
+            let reason = format_args!("the headers of {others} connections from proxies have not come yet");
+            self.log.refused(proxy, PROXY, reason);
         }
     }
 
@@ -198,7 +199,7 @@ impl Acceptor {
             Ok(ConnectedBy::Client(client)) => self.accept_connection(stream, client),
             Ok(ConnectedBy::Proxy) => self.accept_connection(stream, proxy),
             Err(error) => {
-                self.log.refused(proxy, format_args!("{error}"));
+                self.log.refused(proxy, PROXY, format_args!("{error}"));
                 None
             }
         }
@@ -212,7 +213,7 @@ impl Acceptor {
         let GateAnswer { admission, evicted } = match self.gate.acquire(peer.ip(), number, now) {
             Ok(admission) => admission,
             Err(refusal) => {
-                self.log.refused(peer, format_args!("{refusal}"));
+                self.log.refused(peer, refusal.cause(), format_args!("{refusal}"));
                 self.lingering.tell(stream, refusal.line(), now);
                 return None;
             }
@@ -263,6 +264,9 @@ impl Acceptor {
     }
 }
 
+/// Why a proxy's connection is refused, in a word.
+const PROXY: &str = "proxy_header";
+
 /// Log throttles, one for each kind of event.
 struct Log {
     refused: Throttle,
@@ -282,36 +286,41 @@ impl Log {
         }
     }
 
-    fn refused(&mut self, peer: SocketAddr, reason: fmt::Arguments<'_>) {
-        if let Some(Admitted { suppressed: more, .. }) = self.refused.allow(Instant::now()) {
-            emit(ConnectionEvent::Refused { peer, reason, more });
-        }
+    fn refused(&mut self, peer: SocketAddr, cause: &'static str, reason: fmt::Arguments<'_>) {
+        let (has_line, more) = admitted(&self.refused);
+        emit_throttled(has_line, ConnectionEvent::Refused { peer, reason, more, cause });
     }
 
     fn waits(&mut self, peer: SocketAddr) {
-        if let Some(Admitted { suppressed: more, .. }) = self.waits.allow(Instant::now()) {
-            let reason = "unauthenticated_per_source of its source have not logged in";
-            emit(ConnectionEvent::Waits { peer, reason, more });
-        }
+        let (has_line, more) = admitted(&self.waits);
+        let reason = "unauthenticated_per_source of its source have not logged in";
+        emit_throttled(has_line, ConnectionEvent::Waits { peer, reason, more });
     }
 
     fn evicted(&mut self, Evicted { number, source, of_source, had_done, unauthenticated, .. }: &Evicted) {
-        if let Some(Admitted { suppressed: more, .. }) = self.evicted.allow(Instant::now()) {
-            emit(ConnectionEvent::Displaced {
-                connection: *number,
-                source: format_args!("{source}"),
-                of_source: *of_source,
-                had_done,
-                unauthenticated: *unauthenticated,
-                more,
-            });
-        }
+        let (has_line, more) = admitted(&self.evicted);
+        let displaced = ConnectionEvent::Displaced {
+            connection: *number,
+            source: format_args!("{source}"),
+            of_source: *of_source,
+            had_done,
+            unauthenticated: *unauthenticated,
+            more,
+        };
+        emit_throttled(has_line, displaced);
     }
 
     fn exhausted(&mut self, error: &io::Error) {
-        if let Some(Admitted { suppressed: more, .. }) = self.exhausted.allow(Instant::now()) {
-            emit(ConnectionEvent::NotAccepted { error, more });
-        }
+        let (has_line, more) = admitted(&self.exhausted);
+        emit_throttled(has_line, ConnectionEvent::NotAccepted { error, more });
+    }
+}
+
+/// Whether an event of now has a line, and how many had none since the last one that had.
+fn admitted(throttle: &Throttle) -> (bool, u64) {
+    match throttle.allow(Instant::now()) {
+        Some(Admitted { suppressed, .. }) => (true, suppressed),
+        None => (false, 0),
     }
 }
 

@@ -109,6 +109,21 @@ impl AllowList {
         is_public(address.ip()) || listed(Scheme::Http) || listed(Scheme::Https)
     }
 
+    /// Whether an entry may lead to a socket of this machine that listens at this address, which may be every address.
+    /// A name leads to no loopback address, but may lead to any other.
+    #[must_use]
+    pub fn leads_to(&self, listener: SocketAddr) -> bool {
+        let address = listener.ip().to_canonical();
+        let leads = |target: &Target| {
+            let may_be = match &target.host {
+                Host::Address(listed) => address.is_unspecified() || *listed == address,
+                Host::Name(_) => !address.is_loopback(),
+            };
+            may_be && target.port == listener.port()
+        };
+        self.targets.iter().any(leads)
+    }
+
     /// The queue of look-ups.
     pub(crate) fn lookups(&self) -> &Arc<Semaphore> {
         &self.lookups
@@ -283,6 +298,19 @@ mod tests {
 
     fn permits(list: &AllowList, text: &str) -> bool {
         list.permits(&target(text))
+    }
+
+    #[test]
+    fn an_entry_that_may_lead_to_a_listener_of_this_machine_is_found() {
+        let list = AllowList::parse(&["127.0.0.1:9222", "api.example.org", "http://in.example.org:9333"]).unwrap();
+        let leads = |to: &str| list.leads_to(to.parse().unwrap());
+        for yes in ["127.0.0.1:9222", "0.0.0.0:9222", "192.0.2.1:443", "192.0.2.1:9333", "[::]:9333"] {
+            assert!(leads(yes), "{yes}");
+        }
+        // No name leads to a loopback address that is not listed itself.
+        for no in ["127.0.0.1:9333", "127.0.0.2:9222", "[::1]:443", "192.0.2.1:9222"] {
+            assert!(!leads(no), "{no}");
+        }
     }
 
     #[test]

@@ -43,6 +43,16 @@ impl TcpAllow {
         self.places.iter().any(|(network, port)| *port == to.port() && network.contains(&address))
     }
 
+    /// Whether an entry leads to a socket of this machine that listens at this address, which may be every address.
+    #[must_use]
+    pub fn leads_to(&self, listener: SocketAddr) -> bool {
+        let is_everywhere = listener.ip().is_unspecified();
+        let address = listener.ip().to_canonical();
+        let leads =
+            |(network, port): &(IpNet, u16)| *port == listener.port() && (is_everywhere || network.contains(&address));
+        self.places.iter().any(leads)
+    }
+
     /// Whether to log this denial.
     pub(crate) fn is_news(&self, to: SocketAddr, now: Instant) -> bool {
         self.denials.is_news(&to.to_string(), now)
@@ -149,6 +159,18 @@ mod tests {
 
     fn permits(list: &TcpAllow, to: &str) -> bool {
         list.permits(to.parse().unwrap())
+    }
+
+    #[test]
+    fn an_entry_that_leads_to_a_listener_of_this_machine_is_found() {
+        let list = list(&["127.0.0.0/8:9222", "10.0.0.5:80", "[::1]:9223"]);
+        let leads = |to: &str| list.leads_to(to.parse().unwrap());
+        for yes in ["127.0.0.1:9222", "0.0.0.0:9222", "[::1]:9223", "0.0.0.0:80", "[::]:9222"] {
+            assert!(leads(yes), "{yes}");
+        }
+        for no in ["127.0.0.1:9223", "10.0.0.6:80", "[::1]:9222", "0.0.0.0:9224"] {
+            assert!(!leads(no), "{no}");
+        }
     }
 
     #[test]

@@ -209,7 +209,7 @@ fn fault(session: &SessionSpawner, trial: &Trial, error: &Error) {
     if !matches!(error, Error::Host { .. }) && session.tenant.failed() != Telling::Whole {
         return;
     }
-    let error = error.to_string();
+    let (error, failure) = (error.to_string(), error.label());
     let plugin = trial.plugin();
     emit(LogEvent::ProcessChildFailed {
         connection: session.facts.connection(),
@@ -218,6 +218,7 @@ fn fault(session: &SessionSpawner, trial: &Trial, error: &Error) {
         plugin: plugin.name(),
         generation: plugin.generation(),
         error: &error,
+        failure,
     });
 }
 

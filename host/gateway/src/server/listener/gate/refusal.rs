@@ -21,6 +21,16 @@ pub(crate) enum ConnectionRefusal {
 }
 
 impl ConnectionRefusal {
+    /// The same in a word of a fixed set.
+    pub(crate) fn cause(self) -> &'static str {
+        match self {
+            ConnectionRefusal::Penalty { .. } => "penalty",
+            ConnectionRefusal::Connections { .. } => "connections",
+            ConnectionRefusal::Unauthenticated { .. } => "unauthenticated",
+            ConnectionRefusal::Source { .. } => "unauthenticated_per_source",
+        }
+    }
+
     /// The line for the peer, before any protocol. It begins with the words of OpenSSH, which people and programs know.
     pub(crate) fn line(self) -> &'static str {
         match self {
