@@ -1,4 +1,7 @@
-//! `METRICS.md` says what the code does, and every series has the labels that its metric is declared with.
+//! `METRICS.md` says what the code does, every series has the labels that its metric is declared with, and the alerts
+//! and the dashboard ask for metrics that there are.
+
+mod queries;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
