@@ -31,6 +31,7 @@ mod limits;
 mod logins;
 mod logs;
 mod matrix;
+mod metrics;
 mod node;
 mod openssh_tools;
 mod operator;

@@ -1,5 +1,5 @@
-//! Clients of file transfer, beside those that come with an SSH client. Nothing is installed: a desktop's libraries
-//! would come with some of them.
+//! Clients of file transfer, beside those that come with an SSH client, and Prometheus's own tool. Nothing is
+//! installed: a desktop's libraries would come with some of them.
 
 use super::{Clients, find, install};
 use crate::step::{Outcome, doing};
@@ -23,6 +23,8 @@ impl Clients {
         self.bring_unpacked("rclone", &["rclone"], "usr/bin/rclone")?;
         self.bring_unpacked("fzsftp", &FILEZILLA, "usr/bin/fzsftp")?;
         self.bring_unpacked("fusermount3", &SSHFS, "bin/fusermount3")?;
+        // Installing it would start Prometheus for the whole machine.
+        self.bring_unpacked("promtool", &["prometheus"], "usr/bin/promtool")?;
         if find("git").is_none() {
             install(&["git"])?;
         }
