@@ -333,8 +333,11 @@ macro_rules! field_value {
     };
 }
 
+/// Is told of an event, where it happens.
+pub type EventSubscriber = fn(&LogEvent<'_>);
+
 /// Who else wants the events.
-static SUBSCRIBER: OnceLock<(fn(&LogEvent<'_>), FileEvents)> = OnceLock::new();
+static SUBSCRIBER: OnceLock<(EventSubscriber, FileEvents)> = OnceLock::new();
 
 /// Which of the events of files a subscriber is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -348,7 +351,7 @@ pub enum FileEvents {
 /// Hands every event from now on to this function as well, after its line was written. It is called where the event
 /// happens, so it must neither wait nor panic. A program does this once: false if it was done before, and then nothing
 /// changes.
-pub fn subscribe(subscriber: fn(&LogEvent<'_>), files: FileEvents) -> bool {
+pub fn subscribe(subscriber: EventSubscriber, files: FileEvents) -> bool {
     SUBSCRIBER.set((subscriber, files)).is_ok()
 }
 
