@@ -476,7 +476,7 @@ pub(crate) mod tests {
             let told: Value = serde_json::from_str(&told(bytes).await).unwrap();
             assert_eq!(told["error"], words);
         }
-        let most = vec![b"echo ".to_vec(), vec![b'y'; 60 << 10], b"\n".to_vec()].concat();
+        let most = [b"echo ".to_vec(), vec![b'y'; 60 << 10], b"\n".to_vec()].concat();
         assert!(told(most).await.starts_with("{\"argument\":\"yyy"));
     }
 
