@@ -56,7 +56,7 @@ fn what_needs_a_restart_is_named_each_time_and_the_rest_takes_effect() {
         assert_eq!(
             errors,
             "limits.instances: still 20, the file says 30: restart to apply\n\
-             limits.stack: still \"384 KiB\", the file says \"512 KiB\": restart to apply\n\
+             limits.stack: still \"1280 KiB\", the file says \"512 KiB\": restart to apply\n\
              limits.memories: still 3, the file says 2: restart to apply\n"
         );
         let events = [(); 3].map(|()| server.event("a setting takes effect after a restart only"));

@@ -53,6 +53,8 @@ async fn a_session_is_ended_alone_and_its_client_told_why() {
     assert_eq!((status, stdout.as_str(), stderr.as_str()), (0, closing, ""));
     let told = "for\\x0amaintenance".to_owned();
     assert_eq!(ending(&mut alice).await, (format!("whelk: {told}\n"), "HUP".to_owned(), told));
+    // Its own CLOSE is on its way to the server.
+    while server.listed(&["sessions"]).len() > 1 {}
     assert_eq!(server.listed(&["sessions"])[0]["id"], "1.2");
     let (status, stdout, stderr) = server.ask(&["kill", "1.1", "9", "7f3a9c21-1.2"]);
     assert_eq!((status, stdout.as_str()), (1, ""));

@@ -46,6 +46,10 @@ impl<S: Subscriber> Layer<S> for Ear {
         }
         let mut fields = Fields(BTreeMap::new());
         event.record(&mut fields);
+        // Every session has it, and those that look at lines look for others.
+        if fields.0.get("message").is_some_and(|message| message == "process started") {
+            return;
+        }
         let line = Line { level: *event.metadata().level(), fields: fields.0 };
         LINES.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
