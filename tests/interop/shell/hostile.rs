@@ -81,7 +81,7 @@ fn long_and_deep_scripts_from_standard_input_and_as_a_command_keep_no_neighbour_
     assert_eq!(run_beside_neighbour(&gateway, &call(), long), ran(&format!("{word}\n"), "", 0));
     let nested = format!("{}:{}\n", "( ".repeat(100_000), " )".repeat(100_000)).into_bytes();
     let told = |Ran { out, err, status }: Ran| {
-        assert!(err.contains("line 1: ") && err.contains("nested more than"), "{err}");
+        assert!(err.contains("line 1: ") && err.contains("nested too deep"), "{err}");
         assert!(out.is_empty() && status == Some(2), "{status:?} {out}");
     };
     told(run_beside_neighbour(&gateway, &call(), nested));
