@@ -1,7 +1,5 @@
 //! `whelk kill` and `whelk drain`.
 
-use std::fs;
-
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 use whelk_ssh::message::mux::Stream;
@@ -36,13 +34,6 @@ async fn disconnected(peer: &mut Peer) -> String {
     }
 }
 
-/// The records of the audit with this event.
-fn audited(server: &Server, event: &str) -> Vec<Value> {
-    let text = fs::read_to_string(server.path("audit.json")).unwrap();
-    let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    records.filter(|record| record["event"] == event).collect()
-}
-
 #[tokio::test]
 async fn a_session_is_ended_alone_and_its_client_told_why() {
     let server = Server::start(LONG_CALLS);
@@ -72,7 +63,7 @@ async fn a_session_is_ended_alone_and_its_client_told_why() {
     let (status, _, stderr) = server.ask(&["kill", "1;2"]);
     assert!(status == 2 && stderr.contains("an ID is that of a session"), "{stderr}");
     assert_eq!(server.ask(&["kill"]).0, 2);
-    let records = audited(&server, "session_end_requested");
+    let records = server.audited(1, |event| event == "session_end_requested");
     let [record] = &records[..] else { panic!("{records:?}") };
     let uid = rustix::process::geteuid().as_raw();
     let expected = [("uid", json!(uid)), ("session", json!(1)), ("user", json!("alice")), ("tenant", json!("acme"))];
@@ -114,7 +105,7 @@ async fn what_does_not_react_is_ended_all_the_same() {
     let closing = ["1.1", "2.1", "3.1"];
     let expected = json!({ "sessions": 3, "connections": 0, "unknown": [], "remaining": [], "closing": closing });
     assert_eq!(outcome, expected);
-    let discarded = audited(&server, "session_unread_discarded");
+    let discarded = server.audited(1, |event| event == "session_unread_discarded");
     let uid = json!(rustix::process::geteuid().as_raw());
     assert!(discarded.iter().any(|record| record["session"] == 1 && record["uid"] == uid), "{discarded:?}");
     for peer in [&mut spins, &mut blocks] {
@@ -145,7 +136,7 @@ async fn all_connections_of_a_user_or_a_tenant_are_ended() {
         "ended: 1 connection with 1 session\n"
     );
     assert!(disconnected(&mut bob).await.contains("closed"));
-    assert_eq!(audited(&server, "connection_end_requested").len(), 3);
+    assert_eq!(server.audited(3, |event| event == "connection_end_requested").len(), 3);
     // The other tenant's go on.
     let channel = visit::open(&mut zoe, Some(&Request::Exec { command: b"write here" })).await;
     while !matches!(zoe.happens().await.unwrap(), Happened::Data(of, ..) if of == channel) {}
@@ -169,6 +160,6 @@ async fn a_drain_lets_sessions_end_and_then_the_server_exits() {
     assert!(disconnected(&mut alice).await.contains("ended by the operator"));
     let (status, server) = spawn_blocking(move || (server.child.wait().unwrap(), server)).await.unwrap();
     assert_eq!(status.code(), Some(0));
-    let records = audited(&server, "server_drain_requested");
+    let records = server.audited(1, |event| event == "server_drain_requested");
     assert_eq!((records.len(), &records[0]["seconds"]), (1, &json!(600)));
 }

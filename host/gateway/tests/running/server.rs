@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use whelk_ssh::message::mux::ChannelId;
 use whelk_ssh::message::request::Request;
@@ -98,6 +99,21 @@ impl Server {
     pub(crate) fn listed(&self, arguments: &[&str]) -> Vec<serde_json::Value> {
         let text = self.told(&[arguments, &["--json"]].concat());
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The records of the audit `audit.json` with these events, once there are so many: they are written by a thread
+    /// of their own, and an answer may come before.
+    pub(crate) fn audited(&self, count: usize, is_wanted: impl Fn(&str) -> bool) -> Vec<serde_json::Value> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let text = fs::read_to_string(self.path("audit.json")).unwrap();
+            // The last line may not be whole yet.
+            let records = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+            let wanted: Vec<_> = records.filter(|record| is_wanted(record["event"].as_str().unwrap())).collect();
+            if wanted.len() >= count || Instant::now() > deadline {
+                return wanted;
+            }
+        }
     }
 
     /// A client of this user, with a session that has begun a command and has written something.

@@ -1,6 +1,5 @@
 //! `whelk watch`.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
@@ -83,9 +82,7 @@ async fn one_who_watches_sees_the_output_in_order_and_is_told_what_is_missing() 
     // What was sent between the two lists of it.
     assert!(shown <= BYTES - before && shown > 0, "{shown} {before}");
     assert!(child.wait().unwrap().success());
-    let audit = fs::read_to_string(server.path("audit.json")).unwrap();
-    let records = audit.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let records: Vec<_> = records.filter(|record| record["event"].as_str().unwrap().contains("watch")).collect();
+    let records = server.audited(2, |event| event.contains("watch"));
     let [began, ended] = &records[..] else { panic!("{records:?}") };
     assert_eq!((&began["event"], &ended["event"]), (&json!("session_watch_began"), &json!("session_watch_ended")));
     for record in [began, ended] {
