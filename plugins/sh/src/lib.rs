@@ -22,7 +22,7 @@
 //!
 //! 2026-11-30, the base of the language. Chosen: a parser and an evaluator of our own. The others were measured on a
 //! stack of 384 KiB, that of a WebAssembly instance; ours stops at the depth that its system allows
-//! ([`System::max_depth`]):
+//! ([`System::stack`]):
 //!
 //! | | own | brush-parser 0.4 | wasmsh-parse 0.9 | brush-core 0.5 |
 //! |---|---|---|---|---|
