@@ -28,12 +28,13 @@ Generated. To regenerate after an intended change:
 
     WHELK_BLESS=1 cargo test --release --workspace --lib observe::metrics
 
-`whelk metrics` prints them. With `listen` in `[metrics]` of the configuration Prometheus reads them at `/metrics` of that
-address, as OpenMetrics or as text. `/healthz` answers 200 while the server works, `/readyz` while it accepts connections.
+`whelk metrics` prints them. With `listen` in `[metrics]` of the configuration Prometheus reads them at `/metrics` of
+that address, as OpenMetrics or as text. `/healthz` answers 200 while the server works, `/readyz` while it accepts
+connections.
 
-Names, types and labels are stable; labels may get further values. No label has a value that a client chooses: each is of
-a fixed set, or the name of a tenant or of a plugin that is there. Metrics of tenants, and those of plugins in folders of
-tenants, are shown unless `tenants = false`. `service/prometheus` has alerts and a dashboard for Grafana.
+Names, types and labels are stable; labels may get further values. No label has a value that a client chooses: each is
+of a fixed set, or the name of a tenant or of a plugin that is there. Metrics of tenants, and those of plugins in folders
+of tenants, are shown unless `tenants = false`. `service/prometheus` has alerts and a dashboard for Grafana.
 
 | metric | type | labels | what it means |
 |---|---|---|---|
