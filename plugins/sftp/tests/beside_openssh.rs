@@ -5,7 +5,8 @@
 mod client;
 
 use std::io::{Read, Write};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use client::{Attributes, Name, Put, Reply, packet};
@@ -13,6 +14,9 @@ use proptest::prelude::*;
 use sftp::{Account, NativeFiles, Server, kind};
 
 const OPENSSH: &str = "/usr/lib/openssh/sftp-server";
+/// No file of it grows beyond, in units of 512 bytes as POSIX has it for `ulimit`: `copy-data` until the end of a file
+/// into that same file has no end.
+const LARGEST_FILE: &str = "2048";
 /// Later times are those of the test's run.
 const LONG_AGO: u32 = 1_000_000_000;
 
@@ -55,10 +59,11 @@ struct Theirs {
 
 impl Theirs {
     fn new(home: &Path) -> Self {
-        let mut command = Command::new(OPENSSH);
+        assert!(Path::new(OPENSSH).exists(), "{OPENSSH} is missing (apt-get install openssh-sftp-server)");
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"ulimit -f "$0" && exec "$1""#, LARGEST_FILE, OPENSSH]);
         command.current_dir(home).env("TZ", "UTC").stdin(Stdio::piped()).stdout(Stdio::piped());
-        let spawned = command.spawn();
-        let child = spawned.unwrap_or_else(|error| panic!("{OPENSSH}: {error} (apt-get install openssh-sftp-server)"));
+        let child = command.spawn().unwrap();
         Self { child, bytes: Vec::new() }
     }
 }
@@ -109,16 +114,14 @@ enum Step {
 struct Run<P> {
     peer: P,
     handles: Vec<Vec<u8>>,
-    /// Where each was opened.
-    paths: Vec<&'static str>,
-    /// The directory that holds its home.
-    place: String,
+    /// Device and inode of each.
+    files: Vec<(u64, u64)>,
+    home: PathBuf,
 }
 
 impl<P: Peer> Run<P> {
     fn new(peer: P, home: &Path) -> Self {
-        let place = home.parent().unwrap().to_str().unwrap().to_owned();
-        let mut run = Self { peer, handles: Vec::new(), paths: Vec::new(), place };
+        let mut run = Self { peer, handles: Vec::new(), files: Vec::new(), home: home.to_owned() };
         assert!(matches!(run.ask(kind::INIT, &[]), Reply::Version(3, _)));
         run
     }
@@ -192,7 +195,8 @@ impl<P: Peer> Run<P> {
         match (step, &reply) {
             (Step::Open(path, _), Reply::Handle(handle)) => {
                 self.handles.push(handle.clone());
-                self.paths.push(path);
+                let found = std::fs::metadata(self.home.join(path)).unwrap();
+                self.files.push((found.dev(), found.ino()));
             }
             // OpenSSH gives it to the next file.
             (Step::Close(at), Reply::Status(0, _)) => self.handles[*at] = b"none".to_vec(),
@@ -203,6 +207,7 @@ impl<P: Peer> Run<P> {
 
     /// The reply without what differs by intention: messages, handles, modes, owners, times of this run.
     fn comparable(&self, reply: Reply) -> Reply {
+        let place = self.home.parent().and_then(Path::to_str).unwrap();
         let attributes = |found: Attributes| Attributes {
             mode: found.mode & 0o170_000,
             owner: (0, 0),
@@ -219,7 +224,7 @@ impl<P: Peer> Run<P> {
                 let comparable = |name: Name| Name {
                     line: comparable_line(&name),
                     attributes: attributes(name.attributes),
-                    name: name.name.replace(&self.place, "PLACE"),
+                    name: name.name.replace(place, "PLACE"),
                 };
                 let one = |name: Name| match &*name.name {
                     // Other tests use the directory above.
@@ -298,14 +303,14 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// Where the two differ by intention. OpenSSH's RENAME of a link or a directory replaces a link that leads nowhere. Its
-/// versions differ about `copy-data` of files that are not open or were opened by the same path.
+/// versions differ about `copy-data` of files that are not open, and it copies a file that has two names into itself.
 fn differs(run: &mut Run<Ours>, step: &Step) -> bool {
     if let Step::Copy((from, ..), (to, _)) = step {
         let mut is_file = |at: &usize| {
             let handle = Vec::new().string(run.handle(*at));
             matches!(run.ask(kind::FSTAT, &handle), Reply::Attributes(_))
         };
-        return !is_file(from) || !is_file(to) || run.paths[*from] == run.paths[*to];
+        return !is_file(from) || !is_file(to) || run.files[*from] == run.files[*to];
     }
     let mut look = |kind, path: &str| match run.ask(kind, &Vec::new().string(path)) {
         Reply::Attributes(found) => found.mode & 0o170_000,
@@ -345,6 +350,24 @@ proptest! {
             prop_assert_eq!(one, other, "step {}: {:?}", at, step);
         }
     }
+}
+
+#[test]
+fn a_file_is_not_copied_into_itself_by_another_name() {
+    let place = tempfile::tempdir().unwrap();
+    let home = place.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    let mut ours = Run::new(Ours::new(&home, 1), &home);
+    for step in [Step::Open("b", 0x0b), Step::Write(0, 0, b"text".into()), Step::OfPath(kind::MKDIR, "d")] {
+        ours.step(&step);
+    }
+    assert_eq!(ours.step(&Step::Link("b", "a")), Reply::Status(0, String::new()));
+    for name in ["d/../b", "a"] {
+        let file = ours.handles.len();
+        ours.step(&Step::Open(name, 3));
+        assert_eq!(ours.step(&Step::Copy((0, 0, 0), (file, 4))), Reply::Status(4, String::new()), "{name}");
+    }
+    assert_eq!(std::fs::read(home.join("b")).unwrap(), b"text");
 }
 
 #[test]
