@@ -12,6 +12,7 @@ pub(crate) const KNOWN: &[(&str, usize, &str)] = &[
     ("host/gateway/src/cli/serve.rs", 7, "five supervised; one that warns once; and reloads, whose panics are caught"),
     ("host/gateway/src/server/reload.rs", 1, "what warns once after a reload"),
     ("host/gateway/src/server/revocation.rs", 2, "supervised; a look, and a judgement, which are made anew"),
+    ("host/gateway/src/observe/logging/queue.rs", 1, "the thread that writes the log, whose panic ends the process"),
     ("host/gateway/src/observe/audit.rs", 1, "the thread that writes the audit, whose panic fails the audit"),
     ("host/gateway/src/plugins/reload.rs", 1, "supervised"),
     ("host/gateway/src/plugins/reload/demand.rs", 1, "the load of a program, which a panic refuses for now"),

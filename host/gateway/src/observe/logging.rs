@@ -183,6 +183,7 @@ pub fn start(output: Output<'_>, give_up: impl FnOnce() + Send + 'static) -> Res
         }
         None => LogQueue::start(LineWriter::new(io::stderr()), lost_line, give_up),
     };
+    let queue = queue.map_err(|error| format!("no thread for the log: {error}"))?;
     let Log { queue, .. } = LOG.get_or_init(|| Log { queue, is_file: file.is_some() });
     let out = || queue.writer();
     tracing::subscriber::set_global_default(subscriber(format, filter, out))

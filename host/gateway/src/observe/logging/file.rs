@@ -22,6 +22,13 @@ pub(crate) trait LineSink {
     /// Nothing of the line was written, and nothing of it will be.
     fn write_line(&mut self, line: &[u8]) -> io::Result<()>;
 
+    /// Writes the first of some lines, as many as are taken with one call of the system. Returns their bytes, the last
+    /// line feed included: what is missing of the last of them will be written before anything else. 0 if nothing was
+    /// written, and nothing will be.
+    fn write_lines(&mut self, _lines: &[u8]) -> usize {
+        0
+    }
+
     /// Reopens the destination. `None` if this destination cannot be reopened.
     fn reopen(&mut self) -> Option<Result<(), LineFileError>> {
         None
@@ -79,6 +86,20 @@ impl<W: Write> LineSink for LineWriter<W> {
             let _ = self.finish();
         }
         Ok(())
+    }
+
+    fn write_lines(&mut self, lines: &[u8]) -> usize {
+        let Ok(taken) = self.finish().and_then(|()| write_some(&mut self.out, lines)) else { return 0 };
+        let (before, rest) = lines.split_at(taken);
+        if rest.is_empty() || before.ends_with(b"\n") {
+            return taken;
+        }
+        let begin = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let end = rest.iter().position(|byte| *byte == b'\n').map_or(lines.len(), |end| taken + end + 1);
+        self.unfinished.extend_from_slice(&lines[begin..end]);
+        self.taken = taken - begin;
+        let _ = self.finish();
+        end
     }
 }
 
@@ -146,6 +167,10 @@ impl LineFile {
 impl LineSink for LineFile {
     fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
         self.lines.write_line(line)
+    }
+
+    fn write_lines(&mut self, lines: &[u8]) -> usize {
+        self.lines.write_lines(lines)
     }
 
     /// Opens the path again, after something else may have renamed the file. If that fails, the old file is kept.
@@ -228,6 +253,22 @@ mod tests {
         assert!(lines.write_line(b"lost\n").is_err() && lines.write_line(b"lost after a byte of the first\n").is_err());
         lines.write_line(b"second\n").unwrap();
         assert_eq!(String::from_utf8_lossy(&lines.out.written), "first\nsecond\n");
+    }
+
+    #[test]
+    fn of_several_lines_the_last_that_was_written_in_part_is_finished_before_the_next() {
+        for (turns, taken) in
+            [(&[13][..], 13), (&[6], 6), (&[0], 0), (&[2], 6), (&[2, 0], 6), (&[9, 1, 0], 13), (&[9, 0, 0, 0, 3], 13)]
+        {
+            let (mut lines, text) = (LineWriter::new(Disk::default()), b"first\nsecond\n");
+            full(&mut lines, turns);
+            assert_eq!(lines.write_lines(text), taken, "{turns:?}");
+            // The disk stays full for so many more lines.
+            let lost = (0..9).take_while(|_| lines.write_line(b"next\n").is_err()).count();
+            assert_eq!(lost, turns.len().saturating_sub(3), "{turns:?}");
+            let written = [&text[..taken], b"next\n"].concat();
+            assert_eq!(String::from_utf8_lossy(&lines.out.written), String::from_utf8_lossy(&written), "{turns:?}");
+        }
     }
 
     #[test]
