@@ -30,11 +30,19 @@ pub(crate) struct Graph {
 
 /// The root files of all our libraries and programs.
 pub(crate) fn crate_roots() -> Vec<PathBuf> {
-    let mut folders =
-        vec!["host/ssh", "host/runtime", "host/gateway", "guest-sdk", "tests", "tests/xtask", "tests/hostile/attacker"]
-            .into_iter()
-            .map(|name| repository().join(name))
-            .collect::<Vec<_>>();
+    let mut folders = vec![
+        "host/ssh",
+        "host/runtime",
+        "host/gateway",
+        "guest-sdk",
+        "tests",
+        "tests/suites",
+        "tests/xtask",
+        "tests/hostile/attacker",
+    ]
+    .into_iter()
+    .map(|name| repository().join(name))
+    .collect::<Vec<_>>();
     for plugins in ["plugins", "plugins/unix"] {
         let plugins = std::fs::read_dir(repository().join(plugins)).expect("there are plugins").filter_map(Result::ok);
         folders.extend(plugins.map(|entry| entry.path()).filter(|path| path.join("Cargo.toml").is_file()));

@@ -6,6 +6,7 @@ mod keyboard;
 mod master;
 mod recursion;
 mod screens;
+mod suites;
 
 use master::Master;
 use whelk_tests::{Access, Call, Client, Event, Gateway, Input, OPENSSH_VERSIONS, Running, SOON, Setup};

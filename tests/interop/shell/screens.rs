@@ -131,7 +131,7 @@ fn compare(name: &str, gateway: &Gateway, access: &Access) -> Result<(), String>
 
 /// Lets programs be compiled, as they are when they are first needed: no step waits for that. Status 126 says that one
 /// is not ready yet.
-fn warm_up(call: &Call, names: &str) {
+pub(super) fn warm_up(call: &Call, names: &str) {
     let once = "while $name --version >/dev/null 2>&1; status=$?; [ $status = 126 ]; do :; done";
     let script = format!("for name in {names}; do {once}; [ $status = 0 ] || exit $status; done");
     let call = call.clone().exec(&script);
