@@ -20,7 +20,6 @@ pub mod sessions;
 pub mod status;
 pub mod tenants;
 pub mod watch;
-mod watch_buffer;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

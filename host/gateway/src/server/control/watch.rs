@@ -8,6 +8,8 @@
 //! A session that is watched is never slowed: see `observe/tap.rs`. What one who watches gets is bounded in rate, too,
 //! so that a flood costs a copy in memory and little more.
 
+mod buffer;
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +23,10 @@ use whelk_runtime::WindowSize;
 use super::lines::AnswerLines;
 use super::session_id::SessionId;
 use super::sessions::SessionEntry;
-use super::watch_buffer::{WatchBuffer, Watched};
 use super::{AskedRequest, Requests, error};
 use crate::observe::event::{SessionEvent, emit};
 use crate::server::connection_table::ConnectionTable;
+use buffer::{WatchBuffer, Watched};
 
 /// The request.
 pub const WATCH: &str = "watch";
