@@ -10,8 +10,8 @@
 //! the server is flooded, and no reader costs a session anything: there are few connections, each for one request and a
 //! few seconds, and a new one takes the place of the oldest. The text is made at most ten times a second.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::future::ready;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,28 +21,20 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::header::{ACCEPT, ALLOW, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::AbortHandle;
-use tokio::time::{sleep, timeout};
+use tokio::net::TcpListener;
 use whelk_runtime::supervise::supervise_thread;
 
 use super::form::TextFormat;
+use crate::observe::http::{ConnectionLimits, answer_one, document, plain, serve_each};
 
 /// The most connections. A new one takes the place of the oldest.
 const MOST_OPEN: usize = 32;
 /// How long a connection may last.
 const TIME: Duration = Duration::from_secs(10);
-/// The most bytes of a request's head.
-const HEAD: usize = 16 << 10;
 /// How long a text is given to others after it was made, at least.
 const FRESH: Duration = Duration::from_millis(100);
-/// The pause after a failure of accept, for example because open files are used up.
-const REST: Duration = Duration::from_millis(100);
 /// How long the server's tasks may not have run until it counts as hung.
 const HUNG: Duration = Duration::from_secs(10);
 
@@ -131,34 +123,12 @@ impl MetricsServer {
 
 async fn serve(listener: &StdListener, pages: &Arc<Pages>) -> io::Result<Infallible> {
     let listener = TcpListener::from_std(listener.try_clone()?)?;
-    let mut open: VecDeque<AbortHandle> = VecDeque::new();
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            sleep(REST).await;
-            continue;
-        };
-        open.retain(|connection| !connection.is_finished());
-        if open.len() >= MOST_OPEN
-            && let Some(oldest) = open.pop_front()
-        {
-            oldest.abort();
-        }
-        let connection = tokio::spawn(timeout(TIME, attend(stream, Arc::clone(pages))));
-        open.push_back(connection.abort_handle());
-        // Each connection makes some progress before the next one may end it.
-        tokio::task::yield_now().await;
-    }
-}
-
-/// Answers one request. Errors of the client are ignored.
-async fn attend(stream: TcpStream, pages: Arc<Pages>) {
-    let answer = service_fn(move |request| {
-        let answer = pages.answer(&request);
-        async move { Ok::<_, Infallible>(answer) }
-    });
-    let mut http = http1::Builder::new();
-    http.keep_alive(false).half_close(false).max_buf_size(HEAD);
-    let _ = http.serve_connection(TokioIo::new(stream), answer).await;
+    let limits = ConnectionLimits { most_open: MOST_OPEN, time: TIME };
+    let attend = |stream| {
+        let pages = Arc::clone(pages);
+        answer_one(stream, move |request| ready(pages.answer(&request)))
+    };
+    Ok(serve_each(&listener, limits, attend).await)
 }
 
 impl Pages {
@@ -175,7 +145,7 @@ impl Pages {
         match path {
             "/metrics" => {
                 let format = accepted(request.headers());
-                page(StatusCode::OK, format.media_type(), self.text(format))
+                document(StatusCode::OK, format.media_type(), self.text(format))
             }
             "/healthz" if self.health.is_well() => plain(StatusCode::OK, "ok\n"),
             "/healthz" => plain(StatusCode::SERVICE_UNAVAILABLE, "the tasks of the server do not run\n"),
@@ -215,18 +185,6 @@ fn accepted(headers: &HeaderMap) -> TextFormat {
     }
 }
 
-fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
-    page(status, "text/plain; charset=utf-8", Bytes::from_static(text.as_bytes()))
-}
-
-fn page(status: StatusCode, media_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
@@ -234,6 +192,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, AtomicUsize};
 
     use super::*;
+    use crate::observe::http::HEAD;
 
     /// A server whose text says how often it was made, and what says whether it is ready.
     fn served() -> (SocketAddr, Arc<AtomicBool>, Arc<AtomicUsize>) {
