@@ -28,8 +28,8 @@ pub(crate) use directory::{
 pub(crate) use directory::{QuotaAccount, TotalAccount};
 pub(crate) use homes::HomeError;
 pub use homes::{ConnectionHome, HomeLifetime, HomeQuota, HomeSettings, Homes, Skeleton, SkeletonError, lock_file};
-pub use network::{AllowList, TcpAllow};
-pub(crate) use network::{Host, Scheme, Target};
+pub use network::{AllowList, ReservedAddress, ReservedAddresses, TcpAllow};
+pub(crate) use network::{Host, RESERVED, Scheme, Target};
 pub(crate) use tree::{Device, Found, Kind, ListedKind, OpenFile, Start, Temporary, Tree, TreeListing};
 pub use tree::{FileTree, Mount, NameFolder, TemporaryFolders, TreeSettings};
 

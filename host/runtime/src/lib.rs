@@ -92,8 +92,8 @@ pub use error::{Error, Limit, Room};
 pub use grants::topics::Topics;
 pub use grants::{
     Access, AllowList, Clock, Configuration, ConnectionHome, Directories, Directory, DirectoryError, FileTree, Grant,
-    Grants, HomeLifetime, HomeQuota, HomeSettings, Homes, Mount, NameFolder, Quota, Skeleton, SkeletonError, TcpAllow,
-    TemporaryFolders, TreeSettings, Usage, keyvalue, lock_file,
+    Grants, HomeLifetime, HomeQuota, HomeSettings, Homes, Mount, NameFolder, Quota, ReservedAddress, ReservedAddresses,
+    Skeleton, SkeletonError, TcpAllow, TemporaryFolders, TreeSettings, Usage, keyvalue, lock_file,
 };
 pub use host::{HOST_VARIABLES, is_private_name};
 pub use limits::Limits;

@@ -191,6 +191,7 @@ fn open_control(
         .with_kill(&table)
         .with_watch(&table)
         .with_drain(&table, stopper, drain)
+        .with_console(newest.current().reserved_addresses())
         .with_metrics(move |format| metrics.text(format));
     Control::open(state, requests).inspect_err(|error| emit(ServerEvent::ControlFailed { error })).ok()
 }

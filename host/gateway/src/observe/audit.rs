@@ -42,7 +42,7 @@ use record::Recorder;
 use sink::AuditSink;
 
 /// The events that are recorded.
-pub const AUDITED: [&str; 35] = [
+pub const AUDITED: [&str; 37] = [
     "server_started",
     "server_reloaded",
     "server_reload_refused",
@@ -51,6 +51,8 @@ pub const AUDITED: [&str; 35] = [
     "server_gave_up",
     "server_stopping",
     "server_drain_requested",
+    "server_console_opened",
+    "server_console_closed",
     "server_stopped",
     "login_succeeded",
     "login_partial",

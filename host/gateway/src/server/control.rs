@@ -11,6 +11,7 @@
 
 pub mod backup;
 mod client;
+pub mod console;
 pub mod drain;
 pub mod kill;
 mod lines;

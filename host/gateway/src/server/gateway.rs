@@ -13,7 +13,8 @@ use tokio::runtime::Handle;
 use whelk_runtime::keyvalue::Embedded;
 use whelk_runtime::limits::{Amount, ResizablePermit, ResizableSemaphore, count};
 use whelk_runtime::{
-    Cache, CacheKey, CompileSettings, Compiler, Engine, EngineSettings, Grants, Loader, Registry, Tenant,
+    Cache, CacheKey, CompileSettings, Compiler, Engine, EngineSettings, Grants, Loader, Registry, ReservedAddresses,
+    Tenant,
 };
 use whelk_ssh::crypto::key::SignFailed;
 use whelk_ssh::crypto::random::{Random, SystemRandom};
@@ -425,6 +426,12 @@ impl Gateway {
     /// Why it cannot be used.
     pub fn existing_store(&self) -> Result<Option<Arc<Embedded>>, String> {
         self.process.granter.existing_store()
+    }
+
+    /// Addresses that no plugin may connect to.
+    #[must_use]
+    pub fn reserved_addresses(&self) -> &Arc<ReservedAddresses> {
+        self.process.granter.reserved()
     }
 
     /// Waits until the homes of ended connections and sessions are removed, but not longer than this.

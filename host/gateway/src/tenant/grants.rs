@@ -9,7 +9,7 @@ use std::time::Duration;
 use whelk_runtime::keyvalue::{self, Buckets, Embedded};
 use whelk_runtime::{
     Access, AllowList, Clock, Configuration, Directories, Directory, FileTree, Grants, HomeQuota, HomeSettings, Homes,
-    Limits, Mount, NameFolder, Quota, TcpAllow, TemporaryFolders, Topics, TreeSettings,
+    Limits, Mount, NameFolder, Quota, ReservedAddresses, TcpAllow, TemporaryFolders, Topics, TreeSettings,
 };
 
 use crate::config::{self, AuthenticatorConfig, DirectoryAccess, HomesConfig, MountConfig};
@@ -36,6 +36,8 @@ pub(crate) struct Granter {
     /// The topics of each tenant that has any.
     topics: SharedByName<Topics>,
     counts: Counts,
+    /// Addresses that no grant leads to.
+    reserved: Arc<ReservedAddresses>,
 }
 
 impl Granter {
@@ -49,6 +51,7 @@ impl Granter {
             directories: Arc::default(),
             topics: SharedByName::default(),
             counts: Counts::default(),
+            reserved: Arc::default(),
         }
     }
 
@@ -60,6 +63,11 @@ impl Granter {
     /// What is counted of every tenant and authenticator.
     pub(crate) fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// Addresses that no grant leads to.
+    pub(crate) fn reserved(&self) -> &Arc<ReservedAddresses> {
+        &self.reserved
     }
 
     /// Whether the grant of a directory is possible here: a quota has to be counted.
@@ -85,7 +93,9 @@ impl Granter {
         let keyvalue = granted.keyvalue.filter(|_| self.serves_all).map(|quota| self.buckets(tenant, quota));
         // Both lists were checked when the configuration was read.
         let http = (!granted.http.is_empty()).then(|| AllowList::parse(&granted.http).map_err(joined));
+        let http = http.map(|list| list.map(|list| list.without(&self.reserved)));
         let tcp = (!granted.tcp.is_empty()).then(|| TcpAllow::parse(&granted.tcp).map_err(joined));
+        let tcp = tcp.map(|list| list.map(|list| list.without(&self.reserved)));
         let grants = Grants {
             environment: granted.environment.clone(),
             config: Configuration::default(),

@@ -60,7 +60,7 @@ enum Order {
 const NAME: usize = 32;
 const COMMAND: usize = 60;
 
-const HEADER: [&str; 13] =
+pub(super) const HEADER: [&str; 13] =
     ["ID", "USER", "TENANT", "PEER", "PLUGIN", "SINCE", "IDLE", "CPU", "MEM", "IN", "OUT", "PROC", "COMMAND"];
 
 pub(in crate::cli) fn sessions(arguments: SessionsArguments) -> Result<(), Failure> {
@@ -103,7 +103,8 @@ fn table(entries: &[SessionEntry]) -> String {
     aligned(&rows)
 }
 
-fn row(entry: &SessionEntry) -> [String; 13] {
+/// The cells of an entry under [`HEADER`].
+pub(super) fn row(entry: &SessionEntry) -> [String; 13] {
     let plugin = entry.plugin.as_ref().zip(entry.generation).map(|(name, generation)| format!("{name}:{generation}"));
     let command = match (entry.start.as_deref(), entry.command.as_deref()) {
         (Some("exec"), command) => text(command, COMMAND),
@@ -143,6 +144,7 @@ mod tests {
             tenant: Some("acme".to_owned()),
             method: Some("publickey".to_owned()),
             peer: "192.0.2.1:5022".to_owned(),
+            connected: String::new(),
             plugin: Some("sh".to_owned()),
             generation: Some(3),
             start: Some("exec".to_owned()),

@@ -110,6 +110,16 @@ whelk_runtime::events! {
             uid: u32,
             seconds: u64,
         }
+        /// An operator, the user of the system with this `uid`, serves the page of `whelk console` at this address.
+        ConsoleOpened("server_console_opened", INFO, "whelk::server::control", "console is served") {
+            #[display] address: SocketAddr,
+            uid: u32,
+        }
+        /// An operator no longer serves the page.
+        ConsoleClosed("server_console_closed", INFO, "whelk::server::control", "console is no longer served") {
+            #[display] address: SocketAddr,
+            uid: u32,
+        }
         /// The configuration was read again, and takes effect for new connections. `added` and `removed` count users,
         /// tenants and addresses together.
         Reloaded("server_reloaded", INFO, "whelk::server::reload", "configuration reloaded") {

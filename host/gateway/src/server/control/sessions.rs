@@ -54,6 +54,8 @@ pub struct SessionEntry {
     pub method: Option<String>,
     /// The address and port of the client, or `unknown`.
     pub peer: String,
+    /// When the connection began, RFC 3339.
+    pub connected: String,
     /// The plugin or program that serves it.
     pub plugin: Option<String>,
     /// Its generation: how many versions of it were loaded before, and 1.
@@ -172,6 +174,7 @@ impl SessionEntry {
             tenant: login.map(|login| login.tenant.clone()),
             method: login.map(|login| login.method.to_owned()),
             peer: connection.peer.to_string(),
+            connected: since(&connection.began),
             plugin: None,
             generation: None,
             start: None,

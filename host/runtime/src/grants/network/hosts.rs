@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::address::is_public;
 use super::denials::Denials;
+use super::reserved::ReservedAddresses;
 
 /// Concurrent name look-ups of a tenant's plugins. Each occupies a thread until the resolver answers.
 const LOOKUPS: usize = 4;
@@ -57,6 +58,7 @@ pub(crate) struct Target {
 pub struct AllowList {
     targets: BTreeSet<Target>,
     lookups: Arc<Semaphore>,
+    reserved: Arc<ReservedAddresses>,
     denials: Denials,
 }
 
@@ -85,10 +87,17 @@ impl AllowList {
             }
         }
         if wrong.is_empty() {
-            Ok(Self { targets, lookups: Arc::new(Semaphore::new(LOOKUPS)), denials: Denials::default() })
+            let (lookups, reserved) = (Arc::new(Semaphore::new(LOOKUPS)), Arc::default());
+            Ok(Self { targets, lookups, reserved, denials: Denials::default() })
         } else {
             Err(wrong)
         }
+    }
+
+    /// The same list, which leads to none of these addresses.
+    #[must_use]
+    pub fn without(self, reserved: &Arc<ReservedAddresses>) -> Self {
+        Self { reserved: Arc::clone(reserved), ..self }
     }
 
     /// The valid entries of a list that can never be reached: index, and what to write instead.
@@ -99,14 +108,22 @@ impl AllowList {
 
     /// Whether a request may go there.
     pub(crate) fn permits(&self, target: &Target) -> bool {
-        self.targets.contains(target)
+        self.targets.contains(target) && !self.is_reserved(target)
     }
 
-    /// Whether a listed name may resolve to this address: a public one, or one that is itself in the list.
+    /// Whether the operator has reserved the address of a target.
+    pub(crate) fn is_reserved(&self, target: &Target) -> bool {
+        let Host::Address(address) = target.host else { return false };
+        self.reserved.has(SocketAddr::new(address, target.port))
+    }
+
+    /// Whether a listed name may resolve to this address: a public one, or one that is itself in the list, and not a
+    /// reserved one.
     pub(crate) fn admits(&self, address: SocketAddr) -> bool {
         let host = Host::Address(address.ip().to_canonical());
         let listed = |scheme| self.targets.contains(&Target { scheme, host: host.clone(), port: address.port() });
-        is_public(address.ip()) || listed(Scheme::Http) || listed(Scheme::Https)
+        let is_allowed = is_public(address.ip()) || listed(Scheme::Http) || listed(Scheme::Https);
+        is_allowed && !self.reserved.has(address)
     }
 
     /// Whether an entry may lead to a socket of this machine that listens at this address, which may be every address.

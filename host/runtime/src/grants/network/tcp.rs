@@ -1,18 +1,21 @@
 //! The addresses that sockets may connect to.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use tokio::time::Instant;
 
 use super::denials::Denials;
 use super::hosts::twice;
+use super::reserved::ReservedAddresses;
 
 /// Numeric addresses or networks, each with a port. Nothing else can be reached; private addresses can if they are
 /// listed.
 #[derive(Debug)]
 pub struct TcpAllow {
     places: Vec<(IpNet, u16)>,
+    reserved: Arc<ReservedAddresses>,
     denials: Denials,
 }
 
@@ -34,13 +37,29 @@ impl TcpAllow {
                 Err(what) => wrong.push((index, what)),
             }
         }
-        if wrong.is_empty() { Ok(Self { places, denials: Denials::default() }) } else { Err(wrong) }
+        if wrong.is_empty() {
+            Ok(Self { places, reserved: Arc::default(), denials: Denials::default() })
+        } else {
+            Err(wrong)
+        }
+    }
+
+    /// The same list, which leads to none of these addresses.
+    #[must_use]
+    pub fn without(self, reserved: &Arc<ReservedAddresses>) -> Self {
+        Self { reserved: Arc::clone(reserved), ..self }
+    }
+
+    /// Whether the operator has reserved this address.
+    pub(crate) fn is_reserved(&self, to: SocketAddr) -> bool {
+        self.reserved.has(to)
     }
 
     /// Whether a socket may connect to this address.
     pub(crate) fn permits(&self, to: SocketAddr) -> bool {
         let address = to.ip().to_canonical();
-        self.places.iter().any(|(network, port)| *port == to.port() && network.contains(&address))
+        let is_listed = self.places.iter().any(|(network, port)| *port == to.port() && network.contains(&address));
+        is_listed && !self.is_reserved(to)
     }
 
     /// Whether an entry leads to a socket of this machine that listens at this address, which may be every address.

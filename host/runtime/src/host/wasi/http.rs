@@ -26,7 +26,7 @@ use wasmtime_wasi_http::p2::body::{HostFutureTrailers, HostIncomingBody, HostOut
 use wasmtime_wasi_http::p2::types::{HostIncomingResponse, HostOutgoingRequest, HostOutgoingResponse};
 use wasmtime_wasi_http::{Error, FieldMap, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks};
 
-use crate::grants::{Scheme, Target, http_line};
+use crate::grants::{RESERVED, Scheme, Target, http_line};
 use crate::host::charges::Charges;
 use crate::host::log::LogBook;
 use crate::limits::budget::{Charge, Total};
@@ -157,7 +157,8 @@ impl Desk {
         let (destination, tenant) = (target.to_string(), self.log.tenant());
         match &tenant.grants().http {
             Some(list) if list.is_news(&destination, Instant::now()) => {
-                self.log.denied(&destination, "not in the tenant's list");
+                let reason = if list.is_reserved(target) { RESERVED } else { "not in the tenant's list" };
+                self.log.denied(&destination, reason);
             }
             Some(_) => {}
             // Per tenant, because a client may begin any number of sessions.

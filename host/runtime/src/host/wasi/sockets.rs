@@ -13,7 +13,7 @@ use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket;
 use wasmtime_wasi::p2::{IoError, Network, SocketError, SocketResult, TcpSocket};
 use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsCtxView};
 
-use crate::grants::TcpAllow;
+use crate::grants::{RESERVED, TcpAllow};
 use crate::host::charges::Charges;
 use crate::host::log::LogBook;
 use crate::limits::budget::Charge;
@@ -30,7 +30,8 @@ fn permits(allowed: &TcpAllow, log: &LogBook, address: SocketAddr, to: SocketAdd
         SocketAddrUse::TcpConnect => {
             let permitted = allowed.permits(address);
             if !permitted && allowed.is_news(address, Instant::now()) {
-                log.denied(&address.to_string(), "not in the tenant's list");
+                let reason = if allowed.is_reserved(address) { RESERVED } else { "not in the tenant's list" };
+                log.denied(&address.to_string(), reason);
             }
             permitted
         }

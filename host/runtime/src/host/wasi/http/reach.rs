@@ -69,7 +69,10 @@ fn checked(target: &Target, found: Vec<SocketAddr>, list: &AllowList, log: &LogB
     for address in bad {
         let destination = format!("{target} at {}", address.ip());
         if list.is_news(&destination, Instant::now()) {
-            log.denied(&destination, "the name leads to an address that is neither public nor in the tenant's list");
+            log.denied(
+                &destination,
+                "the name leads to an address that is neither public nor in the tenant's list, or is reserved",
+            );
         }
     }
     if good.is_empty() { Err(Error::DestinationIpProhibited) } else { Ok(good) }
