@@ -35,6 +35,7 @@ use admin::user::UserVerb;
 use outcome::{Failure, WRONG, failed, print};
 use plugin::PluginVerb;
 use running::ServerArguments;
+use running::console::ConsoleArguments;
 use running::drain::DrainArguments;
 use running::kill::KillArguments;
 use running::metrics::MetricsArguments;
@@ -96,6 +97,7 @@ enum Verb {
     Watch(WatchArguments),
     Kill(KillArguments),
     Drain(DrainArguments),
+    Console(ConsoleArguments),
     /// Print every setting with its default, as a configuration to start from.
     Config {
         /// Print a configuration for this purpose instead
@@ -284,6 +286,7 @@ fn ask_running(verb: Verb) -> Result<(), Failure> {
         Verb::Watch(arguments) => running::watch::watch(&arguments),
         Verb::Kill(arguments) => running::kill::kill(arguments),
         Verb::Drain(arguments) => running::drain::drain(&arguments),
+        Verb::Console(arguments) => running::console::console(arguments),
         Verb::Tenants { server, tenant, json, .. } => running::tenants::tenants(&server, tenant, json),
         _ => unreachable!("`run` has the other verbs, and `main` the one that compiles"),
     }

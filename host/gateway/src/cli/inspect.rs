@@ -3,6 +3,7 @@
 //! Whatever a file or another program supplies is escaped before it is printed.
 
 mod columns;
+pub(super) mod flat;
 mod programs;
 
 use std::collections::BTreeMap;
@@ -396,7 +397,7 @@ pub(super) fn table(answer: &Value) -> String {
 /// The versions of every plugin of a folder, with a heading.
 fn all_rows(folder: &Value) -> Vec<[String; 7]> {
     let heading = ["NAME", "DIGEST", "GEN", "SESSIONS", "WORLD", "NEEDS", "STATE"].map(str::to_owned);
-    std::iter::once(heading).chain(list(&folder["plugins"]).iter().flat_map(plugin_rows)).collect()
+    std::iter::once(heading).chain(list(&folder["plugins"]).iter().flat_map(version_rows)).collect()
 }
 
 /// What is not served yet, or soon no longer, a line each.
@@ -425,7 +426,7 @@ fn unserved(folder: &Value) -> String {
 }
 
 /// A row for each version of a name.
-fn plugin_rows(plugin: &Value) -> Vec<[String; 7]> {
+fn version_rows(plugin: &Value) -> Vec<[String; 7]> {
     let current = Some(&plugin["current"]).filter(|current| !current.is_null());
     let state = if plugin["crashing"] == true { "crashing" } else { "current" };
     let older =

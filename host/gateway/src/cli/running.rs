@@ -2,6 +2,7 @@
 //!
 //! Whatever a user or a client has chosen, such as names and commands, is escaped before it is printed.
 
+pub(super) mod console;
 pub(super) mod drain;
 pub(super) mod kill;
 pub(super) mod metrics;

@@ -1,6 +1,7 @@
 //! What an operator asks a running server for and has it do: `whelk sessions`, `status` and others, with the program.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod console;
 mod ended;
 #[path = "../guest/mod.rs"]
 mod guest;

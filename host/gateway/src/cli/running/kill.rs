@@ -75,7 +75,8 @@ fn add(outcome: &mut KillOutcome, part: KillOutcome) {
     outcome.closing.extend(part.closing);
 }
 
-fn report(outcome: &KillOutcome) -> String {
+/// What has ended, a line each.
+pub(super) fn report(outcome: &KillOutcome) -> String {
     let mut report = match (outcome.sessions, outcome.connections) {
         (0, 0) => String::new(),
         (sessions, 0) => format!("ended: {sessions} {}\n", plural(sessions, "session")),
@@ -95,8 +96,8 @@ pub(super) fn plural(number: u64, word: &str) -> String {
     if number == 1 { word.to_owned() } else { format!("{word}s") }
 }
 
-/// Why the exit status is 1, if it is.
-fn problems(outcome: &KillOutcome) -> Option<String> {
+/// What has not ended, a line each; none if everything has.
+pub(super) fn problems(outcome: &KillOutcome) -> Option<String> {
     let mut lines = String::new();
     for id in &outcome.unknown {
         let _ = writeln!(lines, "{}: there is no such session or connection", text(Some(id), 40));

@@ -1,7 +1,5 @@
 //! `whelk status`: how the running server is.
 
-use std::fmt::Write;
-
 use clap::Args;
 
 use super::shown::{bytes, local, seconds, text};
@@ -31,6 +29,13 @@ pub(in crate::cli) fn status(arguments: &StatusArguments) -> Result<(), Failure>
 }
 
 fn report(status: &ServerStatus) -> String {
+    let mut report = aligned(&rows(status).map(|(name, value)| [name.to_owned(), value]));
+    near(status).iter().for_each(|line| report.extend([line.as_str(), "\n"]));
+    report
+}
+
+/// What is said of the server, with the name of each value.
+pub(super) fn rows(status: &ServerStatus) -> [(&'static str, String); 12] {
     let count = |used: &Used| of(used, |number| number.to_string());
     let state = match status.drain_left_s {
         Some(left) => format!("{} (sessions have {})", text(Some(&status.state), 20), seconds(left)),
@@ -41,7 +46,7 @@ fn report(status: &ServerStatus) -> String {
         preparing => format!(", {preparing} more being compiled"),
     };
     let listeners = status.listeners.iter().map(|address| text(Some(address), 64)).collect::<Vec<_>>().join(", ");
-    let rows = [
+    [
         ("version", text(Some(&status.version), 40)),
         ("state", state),
         ("since", format!("{} ({})", local(&status.since), seconds(status.uptime_s))),
@@ -54,13 +59,16 @@ fn report(status: &ServerStatus) -> String {
         ("open files", count(&status.files)),
         ("plugins", format!("{}{preparing}, {} refused", status.plugins.served, status.plugins.refused)),
         ("tenants", status.tenants.to_string()),
-    ];
-    let mut report = aligned(&rows.map(|(name, value)| [name.to_owned(), value]));
-    for NearLimit { tenant, setting, used, limit } in &status.near {
+    ]
+}
+
+/// The limits that are near, a line each.
+pub(super) fn near(status: &ServerStatus) -> Vec<String> {
+    let line = |NearLimit { tenant, setting, used, limit }: &NearLimit| {
         let whose = tenant.as_ref().map(|tenant| format!("tenant {}: ", text(Some(tenant), 64))).unwrap_or_default();
-        let _ = writeln!(report, "near its limit: {whose}{}: {used} of {limit}", text(Some(setting), 64));
-    }
-    report
+        format!("near its limit: {whose}{}: {used} of {limit}", text(Some(setting), 64))
+    };
+    status.near.iter().map(line).collect()
 }
 
 fn of(used: &Used, shown: impl Fn(u64) -> String) -> String {

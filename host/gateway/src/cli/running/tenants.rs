@@ -8,7 +8,7 @@ use crate::server::control::ask_lines;
 use crate::server::control::status::Used;
 use crate::server::control::tenants::{TENANTS, TenantEntry, TenantFilter};
 
-const HEADER: [&str; 11] =
+pub(super) const HEADER: [&str; 11] =
     ["TENANT", "SESSIONS", "PROC", "MEM", "FILES", "CPU", "DISK", "KEYVALUE", "IN", "OUT", "INSTANCES"];
 
 /// Most characters of a name in the table.
@@ -32,7 +32,8 @@ pub(in crate::cli) fn tenants(server: &ServerArguments, tenant: Option<String>, 
     if entries.is_empty() { print("no tenants\n") } else { print(&aligned(&rows)) }
 }
 
-fn row(entry: &TenantEntry) -> [String; 11] {
+/// The cells of an entry under [`HEADER`].
+pub(super) fn row(entry: &TenantEntry) -> [String; 11] {
     let count = |used: &Used| of(used, |number| number.to_string());
     let size = |used: &Option<Used>| used.as_ref().map_or("-".to_owned(), |used| of(used, bytes));
     [
