@@ -6,7 +6,7 @@ mod reader;
 
 use crate::builtins;
 use crate::state::{Run, Shell, Stop, Variable};
-use crate::syntax::{Lines, Parser, TextLines};
+use crate::syntax::{LinePlace, Lines, Parser, TextLines};
 use crate::system::{Errno, Fd, FileKind, OpenHow, System};
 use crate::text::{decode, encode, is_name};
 use reader::TerminalLines;
@@ -282,6 +282,9 @@ fn execute(shell: &mut Shell, source: Source, options: &CommandLine) -> Run {
     }
     let at_terminal = shell.interactive && matches!(source, Source::Input) && interactive::is_at_terminal(shell);
     let with_user = at_terminal.then(|| shell.begin_interactive(options.login, !options.no_editing));
+    for (name, on) in options.set.iter().filter(|(name, _)| name == "histexpand") {
+        shell.options.set(name, *on);
+    }
     if options.login && !options.no_profile || shell.interactive && !options.no_rc {
         shell.read_profiles(options.login && !options.no_profile)?;
     }
@@ -369,7 +372,7 @@ impl FdLines {
 }
 
 impl Lines for FdLines {
-    fn next_line(&mut self, _: bool) -> Option<String> {
+    fn next_line(&mut self, _: LinePlace) -> Option<String> {
         let mut line = Vec::new();
         let mut buffer = [0; 4096];
         loop {

@@ -17,4 +17,4 @@ pub(crate) use ast::{
 };
 pub(crate) use parser::{ParseOptions, Parser, SyntaxError};
 pub(crate) use print::{function_text, kind_text, list_text, simple_text};
-pub(crate) use source::{Lines, TextLines};
+pub(crate) use source::{LinePlace, Lines, TextLines};

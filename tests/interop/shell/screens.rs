@@ -143,7 +143,8 @@ pub(super) fn warm_up(call: &Call, names: &str) {
 }
 
 /// The sessions, each of a user with a home of its own.
-const SESSIONS: [&str; 7] = ["editing", "completing", "recalling", "resizing", "jobs", "long-commands", "paging"];
+const SESSIONS: [&str; 8] =
+    ["editing", "completing", "recalling", "repeating", "resizing", "jobs", "long-commands", "paging"];
 
 #[test]
 fn a_person_sees_at_each_step_what_bash_and_readline_show() {

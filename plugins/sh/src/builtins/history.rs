@@ -1,21 +1,22 @@
 //! `history` and `fc`.
 
 use super::arguments::{options, write};
-use crate::state::{Run, Shell};
+use crate::state::{Quote, Run, Shell};
 
 pub(super) fn history(shell: &mut Shell, fields: &[String]) -> Run<i32> {
     let (found, at) = match options(shell, fields, "cps", "d") {
         Ok(found) => found,
         Err(status) => return Ok(status),
     };
+    if found.iter().any(|(letter, _)| matches!(letter, 'p' | 's')) && shell.is_on("history") {
+        // The command itself is no part of it.
+        shell.history.pop();
+    }
     for (letter, value) in &found {
         match letter {
             'c' => shell.history.clear(),
             's' => shell.history.push(fields[at..].join(" ")),
-            'p' => {
-                let text: String = fields[at..].iter().map(|field| format!("{field}\n")).collect();
-                return Ok(write(shell, &text));
-            }
+            'p' => return Ok(print_expanded(shell, &fields[at..])),
             _ => match value.parse::<usize>().ok().filter(|number| (1..=shell.history.len()).contains(number)) {
                 Some(number) => {
                     shell.history.remove(number - 1);
@@ -42,6 +43,25 @@ pub(super) fn history(shell: &mut Shell, fields: &[String]) -> Run<i32> {
     let text: String =
         shell.history.iter().enumerate().skip(skip).map(|(at, line)| format!("{:5}  {line}\n", at + 1)).collect();
     Ok(write(shell, &text))
+}
+
+/// `history -p`: shows what lines would become.
+fn print_expanded(shell: &mut Shell, lines: &[String]) -> i32 {
+    let (mut text, mut status) = (String::new(), 0);
+    for line in lines {
+        let expanded = shell.history_expansion().expand(line, &shell.history, &mut Quote::None);
+        match expanded {
+            Ok(expanded) => {
+                text += expanded.as_ref().map_or(line, |expanded| &expanded.text);
+                text.push('\n');
+            }
+            Err(_) => {
+                shell.builtin_error(&format!("{line}: history expansion failed"));
+                status = 1;
+            }
+        }
+    }
+    status.max(write(shell, &text))
 }
 
 /// The place of the command that a text means: its number, one counted from the end, or the beginning of its text.

@@ -69,6 +69,7 @@ impl Shell {
         with_user.leaving.set(if login { "logout" } else { "exit" });
         self.with_user = Some(with_user.clone());
         self.options.set("history", true);
+        self.options.set("histexpand", true);
         if !self.is_on("vi") {
             self.options.set("emacs", edits);
         }
@@ -98,6 +99,11 @@ impl Shell {
         with_user.abort.set(false);
         with_user.edits.set(self.is_on("emacs") || self.is_on("vi"));
         with_user.vi.set(self.is_on("vi"));
+        with_user.expands.set(self.is_on("histexpand").then(|| self.history_expansion()));
+        self.name.clone_into(&mut with_user.name.borrow_mut());
+        if let Some(line) = with_user.to_remember.take() {
+            self.remember(line.trim_end());
+        }
         let (status, pipe_status) = (self.status, self.pipe_status.clone());
         if !self.posix()
             && let Some(command) = self.text_of("PROMPT_COMMAND")

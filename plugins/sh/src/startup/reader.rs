@@ -1,8 +1,8 @@
 //! The lines that a user enters at a terminal.
 
 use super::complete::Completer;
-use crate::state::Interactive;
-use crate::syntax::Lines;
+use crate::state::{Interactive, Quote};
+use crate::syntax::{LinePlace, Lines};
 use crate::system::{Errno, Fd, System};
 use crate::text::{decode, encode};
 use std::rc::Rc;
@@ -16,6 +16,8 @@ pub(super) struct TerminalLines {
     input: Fd,
     output: Fd,
     editor: Editor,
+    /// The quotes that the lines of the command have left open.
+    quote: Quote,
 }
 
 /// How reading a line ended without one.
@@ -37,7 +39,7 @@ impl TerminalLines {
     ) -> Self {
         let (columns, rows) = system.terminal_size().unwrap_or_default();
         let editor = Editor::new(EditorSettings::for_terminal(term, columns, rows, no_color));
-        Self { system, with_user, input, output, editor }
+        Self { system, with_user, input, output, editor, quote: Quote::None }
     }
 
     /// Takes the signals that have arrived. Whether one of them gives up the line.
@@ -130,6 +132,30 @@ impl TerminalLines {
         result
     }
 
+    /// A line with what it repeats of the lines before. It is shown as it is executed. After an error nothing is.
+    fn with_history(&mut self, line: String, place: LinePlace) -> String {
+        if place == LinePlace::First {
+            self.quote = Quote::None;
+        }
+        let Some(how) = self.with_user.expands.get().filter(|_| place != LinePlace::HereDocument) else { return line };
+        let expanded = how.expand(&line, &self.with_user.history.borrow(), &mut self.quote);
+        match expanded {
+            Ok(None) => line,
+            Ok(Some(expanded)) => {
+                self.show(&encode(&expanded.text));
+                if !expanded.is_only_shown {
+                    return expanded.text;
+                }
+                *self.with_user.to_remember.borrow_mut() = Some(expanded.text);
+                "\n".to_owned()
+            }
+            Err(message) => {
+                self.show(&encode(&format!("{}: {message}\n", self.with_user.name.borrow())));
+                "\n".to_owned()
+            }
+        }
+    }
+
     /// Waits for keys until one leads to an event. A key at a time is taken: what follows the line is for the command.
     fn next_event(&mut self, completer: &mut Completer) -> Result<LineEvent, End> {
         let mut buffer = [0];
@@ -162,10 +188,11 @@ impl TerminalLines {
 }
 
 impl Lines for TerminalLines {
-    fn next_line(&mut self, continued: bool) -> Option<String> {
+    fn next_line(&mut self, place: LinePlace) -> Option<String> {
+        let continued = place != LinePlace::First;
         let line = if self.with_user.edits.get() { self.edited(continued) } else { self.cooked(continued) };
         match line {
-            Ok(line) => return Some(line),
+            Ok(line) => return Some(self.with_history(line, place)),
             Err(End::Input) if !continued => self.show(format!("{}\n", self.with_user.leaving.get()).as_bytes()),
             Err(End::Input) => {}
             Err(End::Interrupt) => self.with_user.interrupted.set(true),

@@ -1,6 +1,7 @@
 //! The lines that were entered before, and their file.
 
 use super::Shell;
+use super::recall::HistoryExpansion;
 use crate::system::{Fd, OpenHow};
 use crate::text::encode;
 use whelk_guest::editor::History;
@@ -12,6 +13,11 @@ const MAX_LINES: usize = 1000;
 const FILE: &str = ".sh_history";
 
 impl Shell {
+    /// How `!` repeats lines.
+    pub(crate) fn history_expansion(&self) -> HistoryExpansion {
+        HistoryExpansion { posix: self.posix(), extglob: self.is_on("extglob") }
+    }
+
     fn history_path(&self) -> Option<String> {
         let path = match self.text_of("HISTFILE") {
             Some(path) => path,

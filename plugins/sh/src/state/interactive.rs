@@ -1,5 +1,6 @@
 //! What an interactive shell and the reader of its lines tell each other.
 
+use super::recall::HistoryExpansion;
 use crate::syntax::ParseOptions;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -28,6 +29,12 @@ pub(crate) struct Interactive {
     pub(crate) warned: Cell<bool>,
     /// The same, by the line that is executed.
     pub(crate) warned_by_line: Cell<bool>,
+    /// How `!` repeats lines; none where it is an ordinary character.
+    pub(crate) expands: Cell<Option<HistoryExpansion>>,
+    /// A line that was shown and not executed.
+    pub(crate) to_remember: RefCell<Option<String>>,
+    /// The shell's name, for messages.
+    pub(crate) name: RefCell<String>,
     /// The lines before.
     pub(crate) history: RefCell<Vec<String>>,
     /// What words can be completed to.

@@ -4,7 +4,7 @@
 //! text may be read by that command, or depend on aliases that it defines.
 
 use super::ast::{AndOr, Command, FdRef, HereDoc, Item, List, Pipeline, Redirect, RedirectOp, Word};
-use super::source::Lines;
+use super::source::{LinePlace, Lines};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -45,7 +45,7 @@ pub(crate) struct Parser<'a> {
     pub(super) at: usize,
     pub(super) line: u32,
     ended: bool,
-    in_command: bool,
+    pub(super) place: LinePlace,
     pub(super) options: ParseOptions,
     /// The stack that is taken by what is being read, in bytes as [`NESTED`] estimates it.
     pub(super) stack: u32,
@@ -74,7 +74,7 @@ impl<'a> Parser<'a> {
             at: 0,
             line: first_line,
             ended: false,
-            in_command: false,
+            place: LinePlace::First,
             options: ParseOptions::default(),
             stack: 0,
             pending: Vec::new(),
@@ -95,7 +95,7 @@ impl<'a> Parser<'a> {
         self.stack = 0;
         self.second_readings = 0;
         self.replaced = false;
-        self.in_command = false;
+        self.place = LinePlace::First;
         self.skip_blanks();
         if self.peek() == Some('\n') {
             self.advance();
@@ -104,7 +104,7 @@ impl<'a> Parser<'a> {
         if self.peek().is_none() {
             return Ok(None);
         }
-        self.in_command = true;
+        self.place = LinePlace::Further;
         let list = self.list(false)?;
         self.skip_blanks();
         match self.peek() {
@@ -138,7 +138,7 @@ impl<'a> Parser<'a> {
         if self.ended {
             return false;
         }
-        match self.lines.next_line(self.in_command) {
+        match self.lines.next_line(self.place) {
             Some(line) => {
                 self.text.push_str(&line);
                 true

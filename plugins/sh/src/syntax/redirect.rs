@@ -2,7 +2,7 @@
 
 use super::ast::{FdRef, HereDoc, Part, Redirect, RedirectOp, Word};
 use super::parser::{Parsed, Parser, PendingHereDoc};
-use super::source::TextLines;
+use super::source::{LinePlace, TextLines};
 use super::word::End;
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -77,7 +77,9 @@ impl Parser<'_> {
     pub(super) fn here_documents(&mut self) -> Parsed<()> {
         for pending in std::mem::take(&mut self.pending) {
             let (raw, first_line) = (String::new(), self.line);
+            self.place = LinePlace::HereDocument;
             let raw = self.here_body(&pending, raw);
+            self.place = LinePlace::Further;
             let body = if pending.quoted {
                 Word { parts: vec![Part::Quoted(raw.clone())], raw: raw.clone() }
             } else {

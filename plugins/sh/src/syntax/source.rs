@@ -2,8 +2,19 @@
 
 /// A source of lines.
 pub(crate) trait Lines {
-    /// The next line with its newline; none at the end. `continued`: it belongs to a command that has begun.
-    fn next_line(&mut self, continued: bool) -> Option<String>;
+    /// The next line with its newline; none at the end.
+    fn next_line(&mut self, place: LinePlace) -> Option<String>;
+}
+
+/// What a line is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LinePlace {
+    /// A command begins.
+    First,
+    /// One goes on.
+    Further,
+    /// It is part of a here-document.
+    HereDocument,
 }
 
 /// The lines of a text.
@@ -19,7 +30,7 @@ impl TextLines {
 }
 
 impl Lines for TextLines {
-    fn next_line(&mut self, _: bool) -> Option<String> {
+    fn next_line(&mut self, _: LinePlace) -> Option<String> {
         let rest = &self.text[self.at..];
         let length = rest.find('\n').map_or(rest.len(), |at| at + 1);
         self.at += length;
