@@ -36,13 +36,15 @@ mod page;
 mod tls;
 mod view;
 
-use std::io::{self, BufReader, IsTerminal, Write};
+use std::io::{self, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use clap::Args;
+use rustix::process::getpgrp;
+use rustix::termios::tcgetpgrp;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpSocket, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
@@ -169,11 +171,12 @@ async fn print_addresses(page: &str, keys: &Mutex<ConsoleKeys>) -> Result<(), Fa
     }
 }
 
-/// Receives something for each line that the operator types. Nothing, where standard input is no terminal.
+/// Receives something for each line that the operator types. Nothing, where standard input is no terminal, or that of
+/// another job: reading it would stop a command in the background.
 fn enter_pressed() -> mpsc::Receiver<()> {
     let (pressed, receiver) = mpsc::channel(1);
-    let has_terminal = io::stdin().is_terminal();
-    if has_terminal {
+    let in_foreground = tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp());
+    if in_foreground {
         // A thread, since reading a terminal blocks. The end of the process ends it.
         thread::spawn(move || {
             let mut line = String::new();

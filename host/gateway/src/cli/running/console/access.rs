@@ -98,9 +98,10 @@ impl PageNames {
     /// It comes from elsewhere.
     pub(super) fn check_origin(&self, headers: &HeaderMap, changes: bool) -> Result<(), RefusedRequest> {
         let host = only(headers, &HOST).unwrap_or_default().to_ascii_lowercase();
-        let is_own = match headers.contains_key(ORIGIN) {
-            true => only(headers, &ORIGIN) == Some(&format!("{}://{host}", self.scheme)),
-            false => !changes,
+        let is_own = if headers.contains_key(ORIGIN) {
+            only(headers, &ORIGIN) == Some(&format!("{}://{host}", self.scheme))
+        } else {
+            !changes
         };
         let site = headers.contains_key(&FETCH_SITE).then(|| only(headers, &FETCH_SITE));
         if is_own && matches!(site, None | Some(Some("same-origin"))) {

@@ -17,6 +17,8 @@ const CAPTIONS = {
 };
 // Columns whose cells may have several lines.
 const LONG = ["COMMAND", "REASON"];
+// The column of buttons.
+const END = "END";
 
 const of = (id) => document.getElementById(id);
 let key = sessionStorage.getItem("key") ?? "";
@@ -91,7 +93,6 @@ function showStatus(rows) {
 }
 
 function makeTable(section, name, columns) {
-  section.replaceChildren();
   const scroll = element("div", undefined, section);
   scroll.className = "scroll";
   scroll.tabIndex = 0;
@@ -100,10 +101,13 @@ function makeTable(section, name, columns) {
   const table = element("table", undefined, scroll);
   element("caption", CAPTIONS[name][0], table);
   const head = element("tr", undefined, element("thead", undefined, table));
-  for (const column of columns) element("th", column, head).scope = "col";
+  for (const column of columns) {
+    const cell = element("th", column, head);
+    cell.scope = "col";
+    if (column === END) cell.className = "end";
+  }
   element("tbody", undefined, table);
   element("p", "", section).className = "none";
-  return section;
 }
 
 function makeRow(columns) {
@@ -111,6 +115,7 @@ function makeRow(columns) {
   for (const column of columns) {
     const cell = element("td", "", row);
     if (LONG.includes(column)) cell.className = "long";
+    if (column === END) cell.className = "end";
   }
   return row;
 }
@@ -124,7 +129,7 @@ function showTable(name, { columns, rows, more }) {
     section.replaceChildren();
     return;
   }
-  const all = canEnd ? [...columns, "END"] : columns;
+  const all = canEnd ? [...columns, END] : columns;
   if (!section.firstElementChild) makeTable(section, name, all);
   const body = section.querySelector("tbody");
   const before = new Map([...body.children].map((row) => [row.dataset.id, row]));
