@@ -11,6 +11,7 @@ mod authenticators;
 mod beside_sshd;
 mod commandline;
 mod connection_plugins;
+mod console;
 mod credentials;
 mod crossing;
 mod crowd;
