@@ -49,6 +49,7 @@ mod scp;
 mod service;
 mod shell;
 mod slow;
+mod soak;
 mod stdio;
 mod strangers;
 mod terminal;
