@@ -8,7 +8,9 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::{Value, json};
-use whelk_tests::{Call, Client, Gateway, Input, LATER, Output, Running, SOON, Setup, figure, program, repository};
+use whelk_tests::{
+    Call, Client, Gateway, Input, LATER, Output, Running, SOON, Setup, figure, program, repository, size,
+};
 
 use browser::{Browser, Tab};
 
@@ -47,9 +49,13 @@ struct Console {
     address: String,
 }
 
-fn console(gateway: &Gateway) -> Console {
+fn console(gateway: &Gateway, options: &[&str]) -> Console {
     let mut command = Command::new(program());
-    command.args(["console", "--listen", "127.0.0.1:0", "--state"]).arg(gateway.folder().join("state"));
+    command
+        .arg("console")
+        .args(options)
+        .args(["--listen", "127.0.0.1:0", "--state"])
+        .arg(gateway.folder().join("state"));
     let process = Running::start(command, Input::Nothing, Output::Read, LATER);
     process.wait_for_output("\n");
     let address = process.wait("its address", |seen| Some(seen.out.text())).trim().to_owned();
@@ -114,7 +120,7 @@ fn other_site() -> (String, Receiver<String>) {
 #[test]
 fn sessions_are_seen_live_and_ended_from_the_page() {
     let gateway = served();
-    let console = console(&gateway);
+    let console = console(&gateway, &[]);
     let mut browser = Browser::start();
     let tab = opened(&mut browser, &console);
     assert_eq!(browser.evaluate(&tab, "location.href"), json!(format!("{}/", console.origin)), "the token has gone");
@@ -147,9 +153,12 @@ fn sessions_are_seen_live_and_ended_from_the_page() {
     browser.type_text(&tab, "maintenance at noon");
     browser.press(&tab, "Enter", 13);
     let [alice, bob] = shells;
-    let ended = alice.finish();
-    assert!(ended.out.text().contains("maintenance at noon") || ended.err.contains("maintenance at noon"));
-    assert_ne!(ended.status, Some(0));
+    // The end of its input would end it, too.
+    alice.wait_soon("the reason", |seen| {
+        let texts = [seen.out.text(), seen.err.text()];
+        texts.iter().any(|text| text.contains("whelk: maintenance at noon")).then_some(())
+    });
+    assert_ne!(alice.finish().status, Some(0));
     browser.until_text(&tab, "#outcome", |text| text.contains("ended: 1 session"));
     let shown = browser.until_text(&tab, "#sessions", |text| !text.contains("alice"));
     assert!(shown.contains("bob") && shown.contains("<script>alert(1)</script>"), "{shown}");
@@ -212,7 +221,7 @@ fn weigh(browser: &Browser, tab: &Tab) {
 #[test]
 fn another_origin_and_another_name_get_nothing() {
     let gateway = served();
-    let console = console(&gateway);
+    let console = console(&gateway, &[]);
     let mut browser = Browser::start();
     let page = opened(&mut browser, &console);
     let alice = shell(&gateway, "alice");
@@ -271,5 +280,41 @@ fn another_origin_and_another_name_get_nothing() {
     assert!(alice.is_alive());
     alice.kill_and_wait();
     assert_eq!(browser.errors(&page), [Value::Null; 0]);
+    gateway.end();
+}
+
+/// The page of a busy server has an end, and one state serves several tabs.
+#[test]
+fn many_sessions_are_shown_as_far_as_there_are_rows() {
+    let many = size(50, 1_000);
+    let limits = "[limits]\nsessions_per_user = 10000\nconnections_per_user = 10000\ntenant_sessions = 10000\n\
+                  unauthenticated_per_source = 1000\n";
+    let crowd = "[users.crowd]\nplugin = \"probe\"\nauth = \"none\"\n";
+    let gateway = Setup::default().configuration(&format!("{limits}{crowd}")).start();
+    let (count, most) = (many.to_string(), (many / 2).to_string());
+    let options = ["--load", "idle", "--count", &count];
+    let crowd = options.iter().fold(Call::new(Client::Ours, &gateway, "crowd"), |call, option| call.option(option));
+    let mut crowd = crowd.start_long();
+    crowd.wait_for_output("ready");
+    crowd.type_in(b"go\n");
+    crowd.wait_for_output("done");
+    let console = console(&gateway, &["--rows", &most]);
+    let mut browser = Browser::start();
+    let tab = opened(&mut browser, &console);
+    let rest = format!("{} more are not shown: see whelk sessions, or --rows.", many - many / 2);
+    browser.until_text(&tab, "#sessions", |text| text.contains(&rest));
+    let rows = "document.querySelectorAll('#sessions tbody tr').length";
+    assert_eq!(browser.evaluate(&tab, rows), json!(many / 2));
+    let read = "(async () => { const began = performance.now(); const headers = \
+                { 'x-whelk-console': sessionStorage.getItem('key') }; \
+                const answers = await Promise.all([1, 2, 3, 4, 5].map(() => fetch('state', { headers }))); \
+                const texts = await Promise.all(answers.map(answer => answer.text())); \
+                return [performance.now() - began, texts[0].length, new Set(texts).size]; })()";
+    let read = browser.evaluate(&tab, read);
+    assert!(read[2].as_u64().is_some_and(|different| different <= 2), "one is for all: {read}");
+    figure("five states of the page at once, ms", &read[0]);
+    figure("bytes of one", &read[1]);
+    assert_eq!(browser.errors(&tab), [Value::Null; 0]);
+    drop(crowd);
     gateway.end();
 }

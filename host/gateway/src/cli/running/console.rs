@@ -48,7 +48,7 @@ use rustix::termios::tcgetpgrp;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpSocket, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
 use super::{ServerArguments, unanswered};
 use crate::cli::outcome::{Failure, failed, lone_runtime, print, wrong};
@@ -98,7 +98,8 @@ pub(in crate::cli) fn console(arguments: ConsoleArguments) -> Result<(), Failure
         let names = PageNames::new(address, &names, tls.is_some());
         let keys = Arc::new(Mutex::new(ConsoleKeys::default()));
         let shown = format!("{}/#", names.origin());
-        let page = ConsolePage { folder: folder.clone(), names, keys: Arc::clone(&keys), rows };
+        let page =
+            ConsolePage { folder: folder.clone(), names, keys: Arc::clone(&keys), rows, read: AsyncMutex::default() };
         tokio::select! {
             never = page::serve(&listener, Arc::new(page), tls) => match never {},
             ended = print_addresses(&shown, &keys) => ended,

@@ -8,12 +8,13 @@ const INTERVAL = 1000;
 const TIMEOUT = 15000;
 const END_TIMEOUT = 40000;
 
+// Of each table its caption, what is said if it is empty, and the command that shows all of it.
 const CAPTIONS = {
-  sessions: ["Sessions", "No sessions."],
-  logins: ["Connections and logins", "No connections."],
-  tenants: ["Tenants: in use, and limits", "No tenants."],
-  plugins: ["Plugins and loaded programs", "No plugins."],
-  refused: ["Refused plugins", ""],
+  sessions: ["Sessions", "No sessions.", "whelk sessions"],
+  logins: ["Connections and logins", "No connections.", "whelk sessions --connections"],
+  tenants: ["Tenants: in use, and limits", "No tenants.", "whelk tenants"],
+  plugins: ["Plugins and loaded programs", "No plugins.", "whelk plugin list"],
+  refused: ["Refused plugins", "", "whelk plugin list"],
 };
 // Columns whose cells may have several lines.
 const LONG = ["COMMAND", "REASON"];
@@ -123,7 +124,7 @@ function makeRow(columns) {
 // Rows keep their elements, so that focus and selection stay where they are.
 function showTable(name, { columns, rows, more }) {
   const section = of(name);
-  const [, none] = CAPTIONS[name];
+  const [, none, command] = CAPTIONS[name];
   const canEnd = name === "sessions" || name === "logins";
   if (rows.length === 0 && none === "") {
     section.replaceChildren();
@@ -149,7 +150,7 @@ function showTable(name, { columns, rows, more }) {
     if (row === at) at = at.nextElementSibling;
     else body.insertBefore(row, at);
   }
-  const rest = more > 0 ? `${more} more are not shown: see whelk ${name}, or --rows.` : "";
+  const rest = more > 0 ? `${more} more are not shown: see ${command}, or --rows.` : "";
   set(section.lastElementChild, rows.length === 0 ? none : rest);
 }
 

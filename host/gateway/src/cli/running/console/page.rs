@@ -12,7 +12,7 @@
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -22,6 +22,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Mutex as AsyncMutex;
 use tokio_rustls::TlsAcceptor;
 
 use super::access::{OWN_HEADER, PageNames, RefusedRequest, only};
@@ -34,6 +35,8 @@ pub(super) const LIMITS: ConnectionLimits = ConnectionLimits { most_open: 32, ti
 /// The most bytes of a request's body.
 const BODY: usize = 4 << 10;
 const JSON: &str = "application/json";
+/// How long a state is given to others after it was read: many tabs cost the server no more than one.
+const FRESH: Duration = Duration::from_millis(900);
 
 /// The files of the page, by their paths, with their types.
 const FILES: [(&str, &str, &str); 4] = [
@@ -67,6 +70,8 @@ pub(super) struct ConsolePage {
     pub(super) keys: Arc<Mutex<ConsoleKeys>>,
     /// The most rows of a table.
     pub(super) rows: usize,
+    /// The state that was read last, and until when it is given to others.
+    pub(super) read: AsyncMutex<Option<(Instant, Bytes)>>,
 }
 
 type Answer = Result<Response<Full<Bytes>>, RefusedRequest>;
@@ -160,10 +165,17 @@ impl ConsolePage {
     }
 
     async fn state(&self) -> Answer {
+        let mut kept = self.read.lock().await;
+        if let Some((until, state)) = &*kept
+            && Instant::now() < *until
+        {
+            return Ok(document(StatusCode::OK, JSON, state.clone()));
+        }
         let (folder, rows) = (self.folder.clone(), self.rows);
-        let read = tokio::task::spawn_blocking(move || view::state(&folder, rows));
-        let state = answered_in_time(read.await)?;
-        Ok(document(StatusCode::OK, JSON, state.to_string().into()))
+        let read = tokio::task::spawn_blocking(move || view::state(&folder, rows).map(|state| state.to_string()));
+        let state = Bytes::from(answered_in_time(read.await)?);
+        *kept = Some((Instant::now() + FRESH, state.clone()));
+        Ok(document(StatusCode::OK, JSON, state))
     }
 
     fn keys(&self) -> MutexGuard<'_, ConsoleKeys> {
