@@ -63,9 +63,10 @@ pub(crate) fn byte_of(character: char) -> Option<u8> {
 }
 
 /// The file of some lines.
-pub(crate) fn encode(lines: &[String], ends: Ends) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(lines.iter().map(|line| line.len() + 2).sum());
-    for (at, line) in lines.iter().enumerate() {
+pub(crate) fn encode<'a>(lines: impl Iterator<Item = &'a str> + Clone, ends: Ends) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(lines.clone().map(|line| line.len() + 2).sum());
+    let mut lines = lines.peekable();
+    while let Some(line) = lines.next() {
         if line.chars().any(is_byte) {
             for character in line.chars() {
                 match byte_of(character) {
@@ -76,7 +77,7 @@ pub(crate) fn encode(lines: &[String], ends: Ends) -> Vec<u8> {
         } else {
             bytes.extend_from_slice(line.as_bytes());
         }
-        if ends.last || at + 1 < lines.len() {
+        if ends.last || lines.peek().is_some() {
             bytes.extend_from_slice(if ends.dos { b"\r\n" } else { b"\n" });
         }
     }
@@ -104,7 +105,7 @@ mod tests {
             own,
         ] {
             let (lines, ends) = decode(file);
-            assert_eq!(encode(&lines, ends), file, "{lines:?}");
+            assert_eq!(encode(lines.iter().map(String::as_str), ends), file, "{lines:?}");
         }
         assert_eq!(decode(b"a\r\nb\r\n").0, ["a", "b"]);
         assert_eq!(decode(b"a\r\nb\n").0, ["a\r", "b"]);

@@ -176,7 +176,7 @@ impl Editor {
         match area {
             Area::Chars(start, end) => Piece { lines: self.text.slice(start, end), shape: Shape::Chars },
             Area::Lines(first, last) => {
-                let mut lines = self.text.lines(first, last + 1).to_vec();
+                let mut lines = self.text.copied(first, last + 1);
                 if lines.is_empty() {
                     lines.push(String::new());
                 }

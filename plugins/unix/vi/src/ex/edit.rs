@@ -65,7 +65,7 @@ impl Editor {
             first = last;
             last = first.saturating_add(count.max(1) - 1).min(self.text.last());
         }
-        let piece = Piece { lines: self.text.lines(first, last + 1).to_vec(), shape: Shape::Lines };
+        let piece = Piece { lines: self.text.copied(first, last + 1), shape: Shape::Lines };
         let count = piece.lines.len();
         if line.name == "yank" {
             self.registers.copy(register, piece);
@@ -96,7 +96,7 @@ impl Editor {
         if to.given == 0 || !rest.trim().is_empty() {
             return Err("E14: Invalid address".to_owned());
         }
-        let lines = self.text.lines(first, last + 1).to_vec();
+        let lines = self.text.copied(first, last + 1);
         let count = lines.len();
         let to = to.last;
         if line.name != "move" {
@@ -219,7 +219,7 @@ impl Editor {
             let end = line[digits..].find(|sign: char| !sign.is_ascii_digit()).map_or(line.len(), |end| digits + end);
             line[start..end].parse::<i64>().ok()
         };
-        let mut lines = self.text.lines(first, last + 1).to_vec();
+        let mut lines = self.text.copied(first, last + 1);
         let folded = |line: &String| if flags.contains('i') { line.to_lowercase() } else { line.clone() };
         if flags.contains('n') {
             lines.sort_by_key(|line| number(line));

@@ -3,6 +3,7 @@
 use super::line::{Line, Outcome};
 use crate::editor::{Editor, Mode};
 use crate::pattern::Pattern;
+use crate::text::Tracked;
 
 impl Editor {
     pub(crate) fn global(&mut self, line: Line<'_>) -> Outcome {
@@ -31,7 +32,7 @@ impl Editor {
             self.delete_lines(&lines);
             return Ok(());
         }
-        self.each_line(lines, command);
+        self.each_line(&lines, command);
         Ok(())
     }
 
@@ -56,13 +57,11 @@ impl Editor {
     }
 
     /// Carries a command out for lines, wherever they are by then.
-    fn each_line(&mut self, lines: Vec<usize>, command: &str) {
-        self.text.tracked = lines.into_iter().map(Some).collect();
-        for at in 0..self.text.tracked.len() {
-            if !self.goes_on() {
-                break;
-            }
-            let Some(line) = self.text.tracked.get_mut(at).and_then(Option::take) else { continue };
+    fn each_line(&mut self, lines: &[usize], command: &str) {
+        self.text.tracked = Tracked::new(lines);
+        while self.goes_on()
+            && let Some(line) = self.text.tracked.take_first()
+        {
             self.cursor = crate::text::Position::new(line.min(self.text.last()), 0);
             self.ex_command(command);
             if self.ended.is_some() || self.failed {
@@ -72,6 +71,6 @@ impl Editor {
                 break;
             }
         }
-        self.text.tracked.clear();
+        self.text.tracked = Tracked::default();
     }
 }

@@ -154,7 +154,7 @@ impl Editor {
     /// line that begins behind the last match.
     fn over_lines(&mut self, mut substitution: Substitution) -> Substitution {
         let (first, last) = (substitution.line, substitution.last);
-        let text = self.text.lines(first, last + 1).join("\n") + "\n";
+        let text = self.text.copied(first, last + 1).join("\n") + "\n";
         let (mut out, mut copied, mut from) = (String::new(), 0, 0);
         while let Some(groups) = substitution.pattern.groups_at(&text, from) {
             let Some((start, end)) = groups[0].filter(|(start, _)| *start < text.len()) else { break };

@@ -75,6 +75,31 @@ fn counts_and_registers_end() {
 }
 
 #[test]
+fn commands_for_many_lines_take_time_in_proportion_to_them() {
+    const LINES: usize = 100_000;
+    let numbers: Vec<String> = (0..LINES).map(|number| number.to_string()).collect();
+    let text = |lines: &[String]| lines.join("\n") + "\n";
+    let reversed: Vec<String> = numbers.iter().rev().cloned().collect();
+    let pairs: Vec<String> = numbers.iter().map(|number| format!("{number},{number}")).collect();
+    let twice: Vec<String> = numbers.iter().flat_map(|number| [number.clone(), number.clone()]).collect();
+    let joined: Vec<String> = numbers.chunks(2).map(|pair| pair.join(" ")).collect();
+    for (before, keys, after) in [
+        (&numbers, ":g/^/m0\r", &reversed),
+        (&numbers, ":g/^/m$\r", &numbers),
+        (&pairs, ":%s/,/\\r/\r", &twice),
+        (&numbers, ":g/^/t.\r", &twice),
+        (&numbers, ":g/[02468]$/j\r", &joined),
+        (&twice, ":g/^/+1d\r", &numbers),
+    ] {
+        let mut terminal = Terminal::new(&text(before));
+        terminal.keys(keys);
+        assert!(terminal.text() + "\n" == text(after), "{keys:?}: {}", terminal.editor.message());
+        terminal.keys("u");
+        assert!(terminal.text() + "\n" == text(before), "{keys:?} undone");
+    }
+}
+
+#[test]
 fn control_c_stops_long_commands() {
     let lines = "x\n".repeat(3000);
     for keys in [":%norm Ay\r", ":g/x/s/x/y/\r", ":%s/x/y/\r", "3000iy\x1b", "/x\r2000n"] {
