@@ -10,7 +10,7 @@ use std::time::UNIX_EPOCH;
 use unix_common::report;
 use unix_common::tty::{Key, Raw};
 use vi::{Finished, INTERRUPTED, LARGEST_TEXT, ReadError, System};
-use whelk_guest::process::{self, Child, Command, Disposition, Event, Fd, Signal, Target, poll};
+use whelk_guest::process::{self, Child, Command, Disposition, Event, Fd, Kind, Signal, Target, poll};
 
 /// What the terminal gets before and after.
 pub(crate) const BEGIN: &[u8] = b"\x1b[?1049h";
@@ -49,6 +49,11 @@ impl System for Whelk {
         }
         let mut bytes = Vec::new();
         let most = u64::try_from(LARGEST_TEXT).unwrap_or(u64::MAX);
+        // A device may have no end, and nothing interrupts reading from one.
+        let kind = process::OpenOptions::new().read(true).open(path).map(|fd| fd.kind());
+        if matches!(kind, Ok(Kind::Terminal | Kind::Device)) {
+            return Err(ReadError::Other("It is a device".to_owned()));
+        }
         let read = File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes));
         match read {
             Ok(_) if bytes.len() > LARGEST_TEXT => {
@@ -190,17 +195,30 @@ fn write(path: &str, bytes: &[u8], append: bool) -> io::Result<()> {
         // Where the file may not be changed, it is not replaced either.
         drop(OpenOptions::new().append(true).open(&path)?);
     }
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let number = process::identity().id;
-    let new = path.with_file_name(format!(".{name}.vi{number}"));
-    // The standard library's files tell of each error of a write that it is one of the device.
-    let opened = process::OpenOptions::new().write(true).create(true).truncate(true).open(&new);
-    let written = opened.and_then(|fd| (&fd).write_all(bytes)).and_then(|()| fs::rename(&new, &path));
+    let (fd, new) = create_beside(&path)?;
+    let written = (&fd).write_all(bytes).and_then(|()| fs::rename(&new, &path));
     if written.is_err() {
         // What could not be written as a whole is of no use.
         let _ = fs::remove_file(&new);
     }
     written
+}
+
+/// Creates a file with a name that no other has, in the folder of a path.
+fn create_beside(path: &Path) -> io::Result<(Fd, PathBuf)> {
+    /// How many names are tried: those of editors that were killed while they wrote may be there.
+    const NAMES: u32 = 100;
+    let number = process::identity().id;
+    let mut tried = 0;
+    loop {
+        // The name of the file itself may be as long as one can be.
+        let new = path.with_file_name(format!(".vi-{number}-{tried}"));
+        // The standard library's files tell of each error of a write that it is one of the device.
+        match process::OpenOptions::new().write(true).create_new(true).open(&new) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tried < NAMES => tried += 1,
+            opened => return Ok((opened?, new)),
+        }
+    }
 }
 
 /// Gives a command its input while its output is read. The interrupt key and the end of the session stop it.

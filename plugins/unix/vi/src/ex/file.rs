@@ -49,7 +49,12 @@ impl Editor {
         if !self.text.is_modified() {
             return Ok(None);
         }
-        let base = self.file.name.clone().unwrap_or_else(|| "vi".to_owned());
+        /// The most bytes of a file's name to which more can be added.
+        const LONGEST: usize = 240;
+        let name = self.file.name.as_deref().unwrap_or("vi");
+        let (folder, file) =
+            name.rsplit_once('/').map_or(("", name), |(_, file)| name.split_at(name.len() - file.len()));
+        let base = format!("{folder}{}", if file.len() > LONGEST { "vi" } else { file });
         let names =
             (0..100).map(|number| if number == 0 { format!("{base}.save") } else { format!("{base}.save.{number}") });
         let bytes = self.encoded(0, self.text.last());
