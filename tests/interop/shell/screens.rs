@@ -143,8 +143,8 @@ pub(super) fn warm_up(call: &Call, names: &str) {
 }
 
 /// The sessions, each of a user with a home of its own.
-const SESSIONS: [&str; 8] =
-    ["editing", "completing", "recalling", "repeating", "resizing", "jobs", "long-commands", "paging"];
+const SESSIONS: [&str; 9] =
+    ["editing", "completing", "recalling", "repeating", "resizing", "jobs", "long-commands", "paging", "vi"];
 
 #[test]
 fn a_person_sees_at_each_step_what_bash_and_readline_show() {
@@ -159,7 +159,7 @@ fn a_person_sees_at_each_step_what_bash_and_readline_show() {
         users.concat()
     );
     let gateway = setup.configuration(&configuration).utilities().start();
-    warm_up(&Call::new(Client::OpenSsh100, &gateway, SESSIONS[0]).access(access.clone()), "ls less");
+    warm_up(&Call::new(Client::OpenSsh100, &gateway, SESSIONS[0]).access(access.clone()), "ls less vi");
     let chosen = |name: &&str| match std::env::var("SESSIONS") {
         Ok(names) => names.split(',').any(|chosen| chosen == *name),
         Err(_) => true,
