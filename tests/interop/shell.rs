@@ -4,6 +4,7 @@ mod agents;
 mod hostile;
 mod keyboard;
 mod master;
+mod quota;
 mod recursion;
 mod screens;
 mod suites;
