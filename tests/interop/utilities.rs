@@ -5,6 +5,7 @@
 //! too. `WHELK_UTILITY=ls,cp` runs the lines of these utilities only.
 
 mod compare;
+mod figures;
 mod machine;
 mod table;
 mod tables;
