@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Read};
 
 use crate::body;
+use crate::error::PatchError;
 use crate::header::Header;
 use crate::hunk::{Hunk, Mark};
 use crate::input::{self, Input};
@@ -12,7 +13,6 @@ use crate::reject::Rejects;
 use crate::settings::{Answers, Form, Settings};
 use crate::speak::Speaker;
 use crate::target::{self, Absent, Target};
-use crate::trouble::Trouble;
 use crate::write;
 use crate::write::queue::{Change, Queue};
 
@@ -53,21 +53,21 @@ struct File {
 }
 
 impl Run {
-    pub(crate) fn new(settings: Settings) -> Result<Self, Trouble> {
+    pub(crate) fn new(settings: Settings) -> Result<Self, PatchError> {
         let input = Input::read(&settings.input)?;
         let speaker = Speaker { to_err: settings.output.as_deref() == Some("-") };
         Ok(Self { settings, input, speaker, failed: false, has_output: false, queue: Queue::default() })
     }
 
     /// Applies all. Whether all hunks were.
-    pub(crate) fn all(mut self) -> Result<bool, Trouble> {
+    pub(crate) fn all(mut self) -> Result<bool, PatchError> {
         let result = self.read_and_apply();
         // What was applied before an error is written, too.
         let written = self.write_queue();
         result.and(written).map(|()| !self.failed)
     }
 
-    fn read_and_apply(&mut self) -> Result<(), Trouble> {
+    fn read_and_apply(&mut self) -> Result<(), PatchError> {
         let mut any = false;
         while let Some(header) = Header::next(&mut self.input, self.settings.form) {
             if self.settings.verbose {
@@ -81,20 +81,20 @@ impl Run {
         }
         if !any && !self.input.is_empty() {
             if self.input.line(0).is_some_and(body::is_ed_command) {
-                return Err(Trouble("ed scripts are not supported here; use diff -u".to_owned()));
+                return Err(PatchError("ed scripts are not supported here; use diff -u".to_owned()));
             }
-            return Err(Trouble("Only garbage was found in the patch input.".to_owned()));
+            return Err(PatchError("Only garbage was found in the patch input.".to_owned()));
         }
         Ok(())
     }
 
-    fn write_queue(&mut self) -> Result<(), Trouble> {
+    fn write_queue(&mut self) -> Result<(), PatchError> {
         self.failed |= !self.queue.write(&self.settings, self.speaker)?;
         Ok(())
     }
 
     /// Writes what is queued if this patch is for one of its files. Renames and copies read what was there before.
-    fn write_queue_before(&mut self, header: &Header) -> Result<(), Trouble> {
+    fn write_queue_before(&mut self, header: &Header) -> Result<(), PatchError> {
         let names = target::candidates(header, &self.settings);
         let is_move = header.git.renamed || header.git.copied;
         let needs = |name: &String| self.queue.concerns(name) && !(is_move && target::status(name).is_some());
@@ -123,7 +123,7 @@ impl Run {
         format!("The text leading up to this was:\n{rule}\n{lines}{rule}\n")
     }
 
-    fn one(&mut self, header: Header) -> Result<(), Trouble> {
+    fn one(&mut self, header: Header) -> Result<(), PatchError> {
         if header.returns && !self.settings.binary {
             self.speaker.say("(Stripping trailing CRs from patch; use --binary to disable.)\n");
             self.input.strip_returns(header.lead.end);
@@ -153,7 +153,7 @@ impl Run {
         self.finish(file)
     }
 
-    fn hunk(&mut self, header: &Header) -> Result<Option<Hunk>, Trouble> {
+    fn hunk(&mut self, header: &Header) -> Result<Option<Hunk>, PatchError> {
         header.form.map_or(Ok(None), |form| body::next(&mut self.input, form))
     }
 
@@ -171,7 +171,7 @@ impl Run {
     }
 
     /// Finds the file that a patch is for, and reads it.
-    fn file(&mut self, header: Header, first: Option<&Hunk>) -> Result<File, Trouble> {
+    fn file(&mut self, header: Header, first: Option<&Hunk>) -> Result<File, PatchError> {
         let empty = |range: Option<crate::hunk::Range>| {
             u8::from(range.is_some_and(|range| range.first == 0 && range.count == 0))
         };
@@ -236,12 +236,12 @@ impl Run {
     }
 
     /// Reads the file, and sees whether it is there as the patch says.
-    fn read(&mut self, file: &mut File) -> Result<(), Trouble> {
+    fn read(&mut self, file: &mut File) -> Result<(), PatchError> {
         let Some(Target { from, .. }) = file.target.clone() else { return Ok(()) };
         let found = if self.settings.follow_links { fs::metadata(&from).ok() } else { target::status(&from) };
         if from == "-" {
             let mut bytes = Vec::new();
-            io::stdin().read_to_end(&mut bytes).map_err(|error| Trouble::of("Can't read stdin", &error))?;
+            io::stdin().read_to_end(&mut bytes).map_err(|error| PatchError::of("Can't read stdin", &error))?;
             file.lines = input::split(&bytes);
         } else if let Some(found) = found {
             if !found.is_file() {
@@ -249,7 +249,7 @@ impl Run {
                 file.skipped = true;
                 return Ok(());
             }
-            let bytes = fs::read(&from).map_err(|error| Trouble::of(&format!("Can't open file {from}"), &error))?;
+            let bytes = fs::read(&from).map_err(|error| PatchError::of(&format!("Can't open file {from}"), &error))?;
             file.lines = input::split(&bytes);
         }
         let (is_there, is_empty) = (target::status(&from).is_some(), file.lines.is_empty());
@@ -302,7 +302,7 @@ impl Run {
     }
 
     /// Applies a hunk, or rejects it.
-    fn place(&self, file: &mut File, hunk: &Hunk) -> Result<(), Trouble> {
+    fn place(&self, file: &mut File, hunk: &Hunk) -> Result<(), PatchError> {
         file.hunks += 1;
         let mut hunk = if file.reversed { hunk.reversed() } else { hunk.clone() };
         let most = self.settings.fuzz.min(hunk.prefix().max(hunk.suffix()));
@@ -379,7 +379,7 @@ impl Run {
     }
 
     /// Writes what has become of the file, and the hunks that were rejected.
-    fn finish(&mut self, mut file: File) -> Result<(), Trouble> {
+    fn finish(&mut self, mut file: File) -> Result<(), PatchError> {
         file.copy(file.lines.len());
         if let Some(target) = file.target.clone().filter(|_| !file.skipped && !self.settings.dry_run) {
             self.write(&file, &target)?;
@@ -408,7 +408,7 @@ impl Run {
         }
     }
 
-    fn write(&mut self, file: &File, target: &Target) -> Result<(), Trouble> {
+    fn write(&mut self, file: &File, target: &Target) -> Result<(), PatchError> {
         let bytes = file.out.concat();
         if let Some(output) = &self.settings.output {
             if output == "-" {

@@ -1,9 +1,9 @@
 //! The hunks of a patch in its three forms.
 
+use crate::error::PatchError;
 use crate::hunk::{self, Hunk, Mark, Range};
 use crate::input::{Input, text};
 use crate::settings::Form;
-use crate::trouble::Trouble;
 
 /// How many lines may be missing at the end of a patch: mailers cut empty lines there.
 const CUT: usize = 2;
@@ -30,7 +30,7 @@ pub(crate) fn is_ed_command(line: &[u8]) -> bool {
 }
 
 /// Reads the next hunk. None where there is no further one.
-pub(crate) fn next(input: &mut Input, form: Form) -> Result<Option<Hunk>, Trouble> {
+pub(crate) fn next(input: &mut Input, form: Form) -> Result<Option<Hunk>, PatchError> {
     match form {
         Form::Unified => unified(input),
         Form::Context => context(input),
@@ -38,9 +38,9 @@ pub(crate) fn next(input: &mut Input, form: Form) -> Result<Option<Hunk>, Troubl
     }
 }
 
-fn malformed(input: &Input, at: usize) -> Trouble {
+fn malformed(input: &Input, at: usize) -> PatchError {
     let line = input.line(at).map(|line| String::from_utf8_lossy(line).into_owned()).unwrap_or_default();
-    Trouble(format!("malformed patch at line {}: {line}", at + 1))
+    PatchError(format!("malformed patch at line {}: {line}", at + 1))
 }
 
 /// `FIRST,COUNT` or `FIRST`, and what follows.
@@ -62,13 +62,13 @@ fn number(text: &str) -> Option<(usize, &str)> {
 }
 
 /// Refuses numbers above the largest.
-fn check(input: &Input, at: usize, ranges: [Range; 2]) -> Result<(), Trouble> {
+fn check(input: &Input, at: usize, ranges: [Range; 2]) -> Result<(), PatchError> {
     if ranges.iter().all(|range| range.first <= hunk::LARGEST && range.count <= hunk::LARGEST) {
         return Ok(());
     }
     let line = input.line(at).map(text).unwrap_or_default();
     let most = hunk::LARGEST;
-    Err(Trouble(format!("line number is too large at line {} (the largest is {most}): {line}\n", at + 1)))
+    Err(PatchError(format!("line number is too large at line {} (the largest is {most}): {line}\n", at + 1)))
 }
 
 /// `@@ -1,7 +1,7 @@ function`.
@@ -80,7 +80,7 @@ fn unified_ranges(line: &[u8]) -> Option<(Range, Range, Vec<u8>)> {
     Some((old, new, section.as_bytes().to_vec()))
 }
 
-fn unified(input: &mut Input) -> Result<Option<Hunk>, Trouble> {
+fn unified(input: &mut Input) -> Result<Option<Hunk>, PatchError> {
     let Some((old, new, section)) = input.peek().and_then(unified_ranges) else { return Ok(None) };
     check(input, input.at, [old, new])?;
     input.at += 1;
@@ -91,7 +91,7 @@ fn unified(input: &mut Input) -> Result<Option<Hunk>, Trouble> {
         let line = match input.take() {
             Some(line) => line,
             None if new_left <= CUT => b" \n".to_vec(),
-            None => return Err(Trouble("unexpected end of file in patch".to_owned())),
+            None => return Err(PatchError("unexpected end of file in patch".to_owned())),
         };
         let (mark, rest) = match line.split_first() {
             Some((b' ', rest)) => (Mark::Context, rest),
@@ -138,7 +138,7 @@ fn context_range(line: &[u8], start: &str) -> Option<(usize, Option<usize>)> {
     }
 }
 
-fn context(input: &mut Input) -> Result<Option<Hunk>, Trouble> {
+fn context(input: &mut Input) -> Result<Option<Hunk>, PatchError> {
     let is_start = |line: Option<&[u8]>| line.is_some_and(|line| line.starts_with(b"********"));
     if !is_start(input.peek()) {
         return Ok(None);
@@ -150,7 +150,7 @@ fn context(input: &mut Input) -> Result<Option<Hunk>, Trouble> {
     let Some(new) = input.peek().and_then(|line| context_range(line, "--- ")) else {
         return Err(match input.peek() {
             Some(_) => malformed(input, at),
-            None => Trouble("unexpected end of file in patch".to_owned()),
+            None => PatchError("unexpected end of file in patch".to_owned()),
         });
     };
     input.at += 1;
@@ -220,7 +220,7 @@ fn normal_command(line: &[u8]) -> Option<(Range, Range)> {
     rest.is_empty().then_some((old, new))
 }
 
-fn normal(input: &mut Input) -> Result<Option<Hunk>, Trouble> {
+fn normal(input: &mut Input) -> Result<Option<Hunk>, PatchError> {
     let Some((old, new)) = input.peek().and_then(normal_command) else { return Ok(None) };
     check(input, input.at, [old, new])?;
     input.at += 1;
@@ -229,12 +229,12 @@ fn normal(input: &mut Input) -> Result<Option<Hunk>, Trouble> {
         if mark == Mark::Added && old.count > 0 && new.count > 0 {
             let at = input.at + 1;
             if input.take().is_none_or(|line| !line.starts_with(b"---")) {
-                return Err(Trouble(format!("'---' expected at line {at} of patch")));
+                return Err(PatchError(format!("'---' expected at line {at} of patch")));
             }
         }
         for _ in 0..range.count {
             let at = input.at + 1;
-            let line = input.take().ok_or_else(|| Trouble("unexpected end of file in patch".to_owned()))?;
+            let line = input.take().ok_or_else(|| PatchError("unexpected end of file in patch".to_owned()))?;
             let [first, b' ' | b'\t', rest @ ..] = line.as_slice() else {
                 return Err(unmarked(letter, at));
             };
@@ -251,8 +251,8 @@ fn normal(input: &mut Input) -> Result<Option<Hunk>, Trouble> {
     Ok(Some(Hunk { old, new, lines, section: Vec::new() }))
 }
 
-fn unmarked(letter: u8, at: usize) -> Trouble {
-    Trouble(format!("'{}' followed by space or tab expected at line {at} of patch", char::from(letter)))
+fn unmarked(letter: u8, at: usize) -> PatchError {
+    PatchError(format!("'{}' followed by space or tab expected at line {at} of patch", char::from(letter)))
 }
 
 #[cfg(test)]
@@ -262,7 +262,7 @@ mod tests {
     fn hunks(patch: &str, form: Form) -> Result<Vec<String>, String> {
         let mut input = Input::new(patch.as_bytes());
         let mut found = Vec::new();
-        while let Some(hunk) = next(&mut input, form).map_err(|Trouble(message)| message)? {
+        while let Some(hunk) = next(&mut input, form).map_err(|PatchError(message)| message)? {
             let lines = hunk.lines.iter().map(|(mark, line)| format!("{mark:?}:{}", String::from_utf8_lossy(line)));
             found.push(format!("{} {} {}", hunk.old.first, hunk.new.first, lines.collect::<String>()));
         }

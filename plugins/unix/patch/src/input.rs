@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use unix_common::report;
 
-use crate::trouble::Trouble;
+use crate::error::PatchError;
 
 /// The patch as lines with their ends.
 pub(crate) struct Input {
@@ -17,15 +17,15 @@ pub(crate) struct Input {
 
 impl Input {
     /// Reads all of a file, or of the standard input.
-    pub(crate) fn read(name: &str) -> Result<Self, Trouble> {
+    pub(crate) fn read(name: &str) -> Result<Self, PatchError> {
         let mut bytes = Vec::new();
         let read = if name == "-" {
             io::stdin().read_to_end(&mut bytes).map(|_| ())
         } else {
             std::fs::read(name).map(|read| bytes = read)
         };
-        let trouble = |error: io::Error| Trouble(format!("Can't open patch file {name} : {}", report::words(&error)));
-        read.map_err(trouble)?;
+        let failed = |error: io::Error| PatchError(format!("Can't open patch file {name} : {}", report::words(&error)));
+        read.map_err(failed)?;
         Ok(Self::new(&bytes))
     }
 

@@ -2,6 +2,7 @@
 
 mod apply;
 mod body;
+mod error;
 mod header;
 mod hunk;
 mod input;
@@ -10,7 +11,6 @@ mod reject;
 mod settings;
 mod speak;
 mod target;
-mod trouble;
 mod write;
 
 use std::process::ExitCode;
@@ -25,15 +25,15 @@ fn main() -> ExitCode {
     let settings = match settings::read(&words) {
         Ok(Some(settings)) => settings,
         Ok(None) => return ExitCode::SUCCESS,
-        Err(Refusal::Trouble(trouble)) => return trouble.tell(),
+        Err(Refusal::Error(error)) => return error.report(),
         Err(Refusal::Usage(message)) => {
             eprintln!("patch: {message}\npatch: Try 'patch --help' for more information.");
-            return ExitCode::from(trouble::STATUS);
+            return ExitCode::from(error::STATUS);
         }
     };
     match Run::new(settings).and_then(Run::all) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(trouble) => trouble.tell(),
+        Err(error) => error.report(),
     }
 }

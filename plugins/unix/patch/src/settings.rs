@@ -2,7 +2,7 @@
 
 use unix_common::options::{self, Opt, Order, Word, flag, optional, value};
 
-use crate::trouble::Trouble;
+use crate::error::PatchError;
 
 const OPTIONS: &[Opt] = &[
     value("p", "strip"),
@@ -174,12 +174,12 @@ impl Settings {
 pub(crate) enum Refusal {
     /// With a hint at `--help`.
     Usage(String),
-    Trouble(Trouble),
+    Error(PatchError),
 }
 
-impl From<Trouble> for Refusal {
-    fn from(trouble: Trouble) -> Self {
-        Self::Trouble(trouble)
+impl From<PatchError> for Refusal {
+    fn from(error: PatchError) -> Self {
+        Self::Error(error)
     }
 }
 
@@ -210,8 +210,8 @@ pub(crate) fn read(words: &[String]) -> Result<Option<Settings>, Refusal> {
     }
 }
 
-fn set(settings: &mut Settings, id: &str, text: &str) -> Result<(), Trouble> {
-    let number = |what: &str| text.parse().map_err(|_| Trouble(format!("{what} {text} is not a number")));
+fn set(settings: &mut Settings, id: &str, text: &str) -> Result<(), PatchError> {
+    let number = |what: &str| text.parse().map_err(|_| PatchError(format!("{what} {text} is not a number")));
     match id {
         "strip" => settings.strip = Some(number("strip count")?),
         "fuzz" => settings.fuzz = number("fuzz factor")?,
@@ -228,7 +228,7 @@ fn set(settings: &mut Settings, id: &str, text: &str) -> Result<(), Trouble> {
             settings.reject_form = Some(match text {
                 "context" => Form::Context,
                 "unified" => Form::Unified,
-                _ => return Err(Trouble(format!("Unknown reject format '{text}'; context and unified are known"))),
+                _ => return Err(PatchError(format!("Unknown reject format '{text}'; context and unified are known"))),
             });
         }
         "remove-empty-files" => settings.remove_empty = true,
@@ -240,7 +240,7 @@ fn set(settings: &mut Settings, id: &str, text: &str) -> Result<(), Trouble> {
                 "simple" | "never" => Numbering::Simple,
                 "numbered" | "t" => Numbering::Numbered,
                 "existing" | "nil" => Numbering::Existing,
-                _ => return Err(Trouble(format!("invalid argument '{text}' for '--version-control'"))),
+                _ => return Err(PatchError(format!("invalid argument '{text}' for '--version-control'"))),
             };
         }
         "prefix" => (settings.numbering, settings.prefix) = (Numbering::Simple, text.to_owned()),
@@ -253,11 +253,11 @@ fn set(settings: &mut Settings, id: &str, text: &str) -> Result<(), Trouble> {
         "dry-run" => settings.dry_run = true,
         "posix" => (settings.posix, settings.backup_mismatch) = (true, false),
         "directory" => std::env::set_current_dir(text)
-            .map_err(|error| Trouble::of(&format!("Can't change to directory {text}"), &error))?,
+            .map_err(|error| PatchError::of(&format!("Can't change to directory {text}"), &error))?,
         "binary" => settings.binary = true,
         "follow-symlinks" => settings.follow_links = true,
         "ed" | "ifdef" | "merge" => {
-            return Err(Trouble(format!("--{id} is not supported here")));
+            return Err(PatchError(format!("--{id} is not supported here")));
         }
         // The modes of files, their times, and RCS: there is nothing to do.
         _ => {}

@@ -6,8 +6,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::error::PatchError;
 use crate::settings::{Numbering, Settings};
-use crate::trouble::Trouble;
 
 /// What `write` does beside writing.
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,7 +23,7 @@ pub(crate) struct Options<'a> {
 /// # Errors
 ///
 /// An error of the system. The old file is then still there, under its name or that of its backup.
-pub(crate) fn write(name: &str, bytes: &[u8], options: Options<'_>) -> Result<(), Trouble> {
+pub(crate) fn write(name: &str, bytes: &[u8], options: Options<'_>) -> Result<(), PatchError> {
     let is_device = |found: fs::Metadata| !found.is_file() && !found.is_dir();
     if options.follow_links && fs::metadata(name).is_ok_and(is_device) {
         return fs::write(name, bytes).map_err(|error| cannot(name, &error));
@@ -59,20 +59,20 @@ fn write_temporary(beside: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
 }
 
 /// Adds to the end of a file.
-pub(crate) fn append(name: &str, bytes: &[u8]) -> Result<(), Trouble> {
+pub(crate) fn append(name: &str, bytes: &[u8]) -> Result<(), PatchError> {
     let added = || OpenOptions::new().append(true).create(true).open(name)?.write_all(bytes);
     added().map_err(|error| cannot(name, &error))
 }
 
 /// Writes to the standard output.
-pub(crate) fn print(bytes: &[u8]) -> Result<(), Trouble> {
+pub(crate) fn print(bytes: &[u8]) -> Result<(), PatchError> {
     let mut out = io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| Trouble::of("write error", &error))
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| PatchError::of("write error", &error))
 }
 
 /// Removes a file, and the folders that are empty then.
-pub(crate) fn remove(name: &str) -> Result<(), Trouble> {
-    fs::remove_file(name).map_err(|error| Trouble::of(&format!("Can't remove file {name}"), &error))?;
+pub(crate) fn remove(name: &str) -> Result<(), PatchError> {
+    fs::remove_file(name).map_err(|error| PatchError::of(&format!("Can't remove file {name}"), &error))?;
     let folders = Path::new(name).ancestors().skip(1).take_while(|folder| !folder.as_os_str().is_empty());
     // One that is not empty stays, and so do those above it.
     folders.take_while(|folder| fs::remove_dir(folder).is_ok()).for_each(drop);
@@ -80,14 +80,14 @@ pub(crate) fn remove(name: &str) -> Result<(), Trouble> {
 }
 
 /// Keeps what a file was. Of one that was not there an empty one is kept. `stays`: it is not written anew.
-pub(crate) fn back_up(name: &str, settings: &Settings, stays: bool) -> Result<(), Trouble> {
+pub(crate) fn back_up(name: &str, settings: &Settings, stays: bool) -> Result<(), PatchError> {
     let backup = backup_name(name, settings);
     let keep = || if stays { fs::copy(name, &backup).map(|_| ()) } else { fs::rename(name, &backup) };
     let result = make_folders(&backup).and_then(|()| match keep() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => fs::write(&backup, b""),
         result => result,
     });
-    result.map_err(|error| Trouble::of(&format!("Can't rename file {name} to {backup}"), &error))
+    result.map_err(|error| PatchError::of(&format!("Can't rename file {name} to {backup}"), &error))
 }
 
 fn backup_name(name: &str, settings: &Settings) -> String {
@@ -115,8 +115,8 @@ fn make_folders(name: &str) -> io::Result<()> {
     }
 }
 
-fn cannot(name: &str, error: &io::Error) -> Trouble {
-    Trouble::of(&format!("Can't create file {name}"), error)
+fn cannot(name: &str, error: &io::Error) -> PatchError {
+    PatchError::of(&format!("Can't create file {name}"), error)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! What git patches make of files. It is written once all of them are read: renames may exchange two names.
 
 use super::{Options, back_up, remove, write};
+use crate::error::PatchError;
 use crate::settings::Settings;
 use crate::speak::Speaker;
 use crate::target::status;
-use crate::trouble::Trouble;
 
 /// What becomes of one file.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Queue {
 
     /// Writes all. Returns whether nothing was refused: a file is neither renamed nor copied to a name that another
     /// file has and keeps.
-    pub(crate) fn write(&mut self, settings: &Settings, speaker: Speaker) -> Result<bool, Trouble> {
+    pub(crate) fn write(&mut self, settings: &Settings, speaker: Speaker) -> Result<bool, PatchError> {
         let mut changes = std::mem::take(&mut self.0);
         let mut refused = false;
         // A file that stays because it is refused may be in the way of another.
