@@ -8,10 +8,10 @@ use crate::error::PatchError;
 use crate::header::Header;
 use crate::hunk::{Hunk, Mark};
 use crate::input::{self, Input};
+use crate::messages::Messages;
 use crate::place::Text;
 use crate::reject::Rejects;
 use crate::settings::{Answers, Form, Settings};
-use crate::speak::Speaker;
 use crate::target::{self, Absent, Target};
 use crate::write;
 use crate::write::queue::{Change, Queue};
@@ -20,7 +20,7 @@ use crate::write::queue::{Change, Queue};
 pub(crate) struct Run {
     settings: Settings,
     input: Input,
-    speaker: Speaker,
+    messages: Messages,
     failed: bool,
     /// The file of `-o` was begun.
     has_output: bool,
@@ -55,8 +55,8 @@ struct File {
 impl Run {
     pub(crate) fn new(settings: Settings) -> Result<Self, PatchError> {
         let input = Input::read(&settings.input)?;
-        let speaker = Speaker { to_err: settings.output.as_deref() == Some("-") };
-        Ok(Self { settings, input, speaker, failed: false, has_output: false, queue: Queue::default() })
+        let messages = Messages { to_err: settings.output.as_deref() == Some("-") };
+        Ok(Self { settings, input, messages, failed: false, has_output: false, queue: Queue::default() })
     }
 
     /// Applies all. Whether all hunks were.
@@ -77,7 +77,7 @@ impl Run {
             self.one(header)?;
         }
         if self.settings.verbose && any {
-            self.speaker.say("done\n");
+            self.messages.print("done\n");
         }
         if !any && !self.input.is_empty() {
             if self.input.line(0).is_some_and(body::is_ed_command) {
@@ -89,7 +89,7 @@ impl Run {
     }
 
     fn write_queue(&mut self) -> Result<(), PatchError> {
-        self.failed |= !self.queue.write(&self.settings, self.speaker)?;
+        self.failed |= !self.queue.write(&self.settings, self.messages)?;
         Ok(())
     }
 
@@ -109,7 +109,7 @@ impl Run {
             _ => "unified",
         };
         let what = if further { "The next patch looks" } else { "Looks" };
-        self.speaker.say(&format!("Hmm...  {what} like a {form} diff to me...\n{}", self.lead(header)));
+        self.messages.print(&format!("Hmm...  {what} like a {form} diff to me...\n{}", self.lead(header)));
     }
 
     /// The lines before the hunks.
@@ -125,13 +125,13 @@ impl Run {
 
     fn one(&mut self, header: Header) -> Result<(), PatchError> {
         if header.returns && !self.settings.binary {
-            self.speaker.say("(Stripping trailing CRs from patch; use --binary to disable.)\n");
+            self.messages.print("(Stripping trailing CRs from patch; use --binary to disable.)\n");
             self.input.strip_returns(header.lead.end);
         }
         self.write_queue_before(&header)?;
         if header.git.binary && header.form.is_none() {
             let name = target::candidates(&header, &self.settings).pop().unwrap_or_default();
-            self.speaker.say(&format!("File {name}: git binary diffs are not supported.\n"));
+            self.messages.print(&format!("File {name}: git binary diffs are not supported.\n"));
             self.failed = true;
             return Ok(());
         }
@@ -145,7 +145,7 @@ impl Run {
         }
         while let Some(hunk) = first? {
             if self.input.was_cut() {
-                self.speaker.say("patch unexpectedly ends in middle of line\n");
+                self.messages.print("patch unexpectedly ends in middle of line\n");
             }
             self.place(&mut file, &hunk)?;
             first = self.hunk(&file.header);
@@ -167,7 +167,7 @@ impl Run {
             _ => String::new(),
         };
         let plan = if self.settings.verbose { "Using Plan A...\n" } else { "" };
-        self.speaker.say(&format!("{verb} file {written}{how}\n{plan}"));
+        self.messages.print(&format!("{verb} file {written}{how}\n{plan}"));
     }
 
     /// Finds the file that a patch is for, and reads it.
@@ -218,18 +218,18 @@ impl Run {
         let option = if self.settings.strip.is_none() { "the -p or --strip option" } else { "-p or --strip option" };
         let mut text = format!("can't find file to patch at input line {line}\nPerhaps you {hint} {option}?\n");
         text += &self.lead(header);
-        self.speaker.say(&text);
+        self.messages.print(&text);
         if self.settings.answers != Answers::Ask {
-            self.speaker.say("No file to patch.  Skipping patch.\n");
+            self.messages.print("No file to patch.  Skipping patch.\n");
             return None;
         }
         loop {
-            let name = self.speaker.ask("File to patch: ");
+            let name = self.messages.ask("File to patch: ");
             if !name.is_empty() && target::status(&name).is_some() {
                 return Some(Target { from: name.clone(), to: name });
             }
-            if !self.speaker.ask("Skip this patch? [y] ").starts_with('n') {
-                self.speaker.say("Skipping patch.\n");
+            if !self.messages.ask("Skip this patch? [y] ").starts_with('n') {
+                self.messages.print("Skipping patch.\n");
                 return None;
             }
         }
@@ -245,7 +245,7 @@ impl Run {
             file.lines = input::split(&bytes);
         } else if let Some(found) = found {
             if !found.is_file() {
-                self.speaker.say(&format!("File {from} is not a regular file -- refusing to patch\n"));
+                self.messages.print(&format!("File {from} is not a regular file -- refusing to patch\n"));
                 file.skipped = true;
                 return Ok(());
             }
@@ -270,30 +270,30 @@ impl Run {
 
     /// Whether a patch that seems to be reversed shall be. If not, it may be skipped.
     fn reverses(&self, file: &mut File, what: &str) -> bool {
-        let speaker = self.speaker;
+        let messages = self.messages;
         if self.settings.forward {
-            speaker.say(&format!("{what}  Skipping patch.\n"));
+            messages.print(&format!("{what}  Skipping patch.\n"));
             file.skipped = true;
             return false;
         }
         match self.settings.answers {
             Answers::Force => {
-                speaker.say(&format!("{what}  Applying it anyway.\n"));
+                messages.print(&format!("{what}  Applying it anyway.\n"));
                 false
             }
             Answers::Batch => {
                 let how = if file.reversed { "Ignoring" } else { "Assuming" };
-                speaker.say(&format!("{what}  {how} -R.\n"));
+                messages.print(&format!("{what}  {how} -R.\n"));
                 true
             }
             Answers::Ask => {
                 let how = if file.reversed { "Ignore" } else { "Assume" };
-                if speaker.ask(&format!("{what}  {how} -R? [n] ")).starts_with('y') {
+                if messages.ask(&format!("{what}  {how} -R? [n] ")).starts_with('y') {
                     return true;
                 }
                 file.anyway = true;
-                if !speaker.ask("Apply anyway? [n] ").starts_with('y') {
-                    speaker.say("Skipping patch.\n");
+                if !messages.ask("Apply anyway? [n] ").starts_with('y') {
+                    messages.print("Skipping patch.\n");
                     file.skipped = true;
                 }
                 false
@@ -312,7 +312,7 @@ impl Run {
                 // Only an insertion is placed where its number says; lines to remove are looked for behind the last
                 // hunk.
                 if at <= file.done {
-                    self.speaker.say("misordered hunks! output would be garbled\n");
+                    self.messages.print("misordered hunks! output would be garbled\n");
                     break;
                 }
                 self.apply(file, &hunk, at, fuzz);
@@ -345,7 +345,7 @@ impl Run {
         file.mismatch = true;
         if !file.skipped && !self.settings.quiet {
             let line = hunk.guess().saturating_add_signed(file.grown);
-            self.speaker.say(&format!("Hunk #{} FAILED at {line}.\n", file.hunks));
+            self.messages.print(&format!("Hunk #{} FAILED at {line}.\n", file.hunks));
         }
         file.rejects.add(&file.header, file.reversed, &hunk, file.grown);
         Ok(())
@@ -363,7 +363,7 @@ impl Run {
             let ending = if offset == 1 { "" } else { "s" };
             let off = if offset == 0 { String::new() } else { format!(" (offset {offset} line{ending})") };
             let line = at.saturating_add_signed(file.grown);
-            self.speaker.say(&format!("Hunk #{} succeeded at {line}{fuzzy}{off}.\n", file.hunks));
+            self.messages.print(&format!("Hunk #{} succeeded at {line}{fuzzy}{off}.\n", file.hunks));
         }
         file.mismatch |= fuzz > 0 || offset != 0;
         file.offset = offset;
@@ -400,7 +400,7 @@ impl Run {
         if let Some(name) = &name {
             text += &format!(" -- saving rejects to file {name}");
         }
-        self.speaker.say(&format!("{text}\n"));
+        self.messages.print(&format!("{text}\n"));
         match name {
             Some(name) if self.settings.rejects.is_some() => write::append(&name, &file.rejects.text),
             Some(name) => write::write(&name, &file.rejects.text, write::Options::default()),
@@ -425,7 +425,7 @@ impl Run {
         }
         let goes = file.absent.new > 1 || (bytes.is_empty() && self.settings.remove_empty);
         if goes && !bytes.is_empty() {
-            self.speaker.say(&format!("Not deleting file {to} as content differs from patch\n"));
+            self.messages.print(&format!("Not deleting file {to} as content differs from patch\n"));
             self.failed = true;
         }
         let nothing = file.hunks > 0 && file.rejected == file.hunks;
@@ -434,7 +434,7 @@ impl Run {
             return if backs_up { write::back_up(to, &self.settings, true) } else { Ok(()) };
         }
         if goes && bytes.is_empty() && self.settings.verbose {
-            self.speaker.say(&format!("Removing file {to}\n"));
+            self.messages.print(&format!("Removing file {to}\n"));
         }
         let git = &file.header.git;
         self.queue.push(Change {

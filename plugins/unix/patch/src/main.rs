@@ -6,10 +6,10 @@ mod error;
 mod header;
 mod hunk;
 mod input;
+mod messages;
 mod place;
 mod reject;
 mod settings;
-mod speak;
 mod target;
 mod write;
 

@@ -2,8 +2,8 @@
 
 use super::{Options, back_up, remove, write};
 use crate::error::PatchError;
+use crate::messages::Messages;
 use crate::settings::Settings;
-use crate::speak::Speaker;
 use crate::target::status;
 
 /// What becomes of one file.
@@ -46,14 +46,14 @@ impl Queue {
 
     /// Writes all. Returns whether nothing was refused: a file is neither renamed nor copied to a name that another
     /// file has and keeps.
-    pub(crate) fn write(&mut self, settings: &Settings, speaker: Speaker) -> Result<bool, PatchError> {
+    pub(crate) fn write(&mut self, settings: &Settings, messages: Messages) -> Result<bool, PatchError> {
         let mut changes = std::mem::take(&mut self.0);
         let mut refused = false;
         // A file that stays because it is refused may be in the way of another.
         while let Some(index) = (0..changes.len()).find(|index| is_occupied(&changes, *index)) {
             let Change { from, to, renamed, .. } = changes.remove(index);
             let verb = if renamed { "rename" } else { "copy" };
-            speaker.say(&format!("File {to} already exists -- refusing to {verb} {from}\n"));
+            messages.print(&format!("File {to} already exists -- refusing to {verb} {from}\n"));
             refused = true;
         }
         for Change { to, backs_up, .. } in changes.iter().filter(|change| change.bytes.is_none()) {
