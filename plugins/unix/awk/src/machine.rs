@@ -327,7 +327,7 @@ impl<'p> Machine<'p> {
                 Err(error) => {
                     let name = String::from_utf8_lossy(&self.special(FILENAME)).into_owned();
                     self.failed = true;
-                    report::complain(&format!("error reading input file `{name}': {}", report::words(&error)));
+                    report::error(&format!("error reading input file `{name}': {}", report::words(&error)));
                     self.input = None;
                 }
             }
@@ -371,7 +371,7 @@ impl<'p> Machine<'p> {
             }
             self.used_file = true;
             if std::fs::metadata(&word).is_ok_and(|found| found.is_dir()) {
-                report::complain(&format!("warning: command line argument `{word}' is a directory: skipped"));
+                report::error(&format!("warning: command line argument `{word}' is a directory: skipped"));
                 continue;
             }
             match streams::open(&word) {

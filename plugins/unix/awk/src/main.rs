@@ -83,13 +83,13 @@ fn main() -> ExitCode {
         Ok(program) => program,
         Err(error) => {
             if let Some(fatal) = error.message.strip_prefix("fatal: ") {
-                report::complain(&format!("cmd. line:{}: fatal: {fatal}", error.line));
+                report::error(&format!("cmd. line:{}: fatal: {fatal}", error.line));
                 return ExitCode::from(FATAL);
             }
             let line = settings.program.lines().nth(error.line.saturating_sub(1)).unwrap_or_default();
             let place = format!("cmd. line:{}:", error.line);
-            report::complain(&format!("{place} {line}"));
-            report::complain(&format!("{place} {}", error.message));
+            report::error(&format!("{place} {line}"));
+            report::error(&format!("{place} {}", error.message));
             return ExitCode::FAILURE;
         }
     };
@@ -103,12 +103,12 @@ fn run(program: &Program, settings: &Settings) -> u8 {
     if let Err(message) = result {
         // What begins so has no place in the program.
         let place = if message.starts_with("fatal: ") { "" } else { "cmd. line:1: fatal: " };
-        report::complain(&format!("{place}{message}"));
+        report::error(&format!("{place}{message}"));
         return FATAL;
     }
     match closed {
         Err(error) => {
-            report::complain(&format!("fatal: cannot write: {}", report::words(&error)));
+            report::error(&format!("fatal: cannot write: {}", report::words(&error)));
             FATAL
         }
         Ok(()) if machine.failed && machine.status == 0 => FATAL,

@@ -59,7 +59,7 @@ impl Output {
 /// Ends the program with status 1 and a message. A reader that is gone needs none.
 fn fail(error: &io::Error) -> ! {
     if error.kind() != io::ErrorKind::BrokenPipe {
-        report::complain(&format!("write error: {}", report::words(error)));
+        report::error(&format!("write error: {}", report::words(error)));
     }
     std::process::exit(1);
 }

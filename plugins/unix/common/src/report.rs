@@ -11,12 +11,12 @@ pub fn program() -> String {
 }
 
 /// Writes a line to standard error: the program's name and the message.
-pub fn complain(message: &str) {
+pub fn error(message: &str) {
     eprintln!("{}: {message}", program());
 }
 
 /// Writes a line to standard error: a name that is not that of the program, and the message.
-pub fn complain_as(name: &str, message: &str) {
+pub fn error_as(name: &str, message: &str) {
     eprintln!("{name}: {message}");
 }
 

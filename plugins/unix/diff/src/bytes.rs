@@ -46,7 +46,7 @@ pub(crate) fn run(words: &[String]) -> u8 {
         Ok(Some(settings)) => settings,
         Ok(None) => return 0,
         Err(message) => {
-            report::complain(&message);
+            report::error(&message);
             eprintln!("cmp: Try 'cmp --help' for more information.");
             return 2;
         }
@@ -61,7 +61,7 @@ pub(crate) fn run(words: &[String]) -> u8 {
             Ok(reader) => readers.push(BufReader::with_capacity(1 << 16, reader).bytes()),
             Err(error) => {
                 if !settings.silent {
-                    report::complain(&format!("{name}: {}", report::words(&error)));
+                    report::error(&format!("{name}: {}", report::words(&error)));
                 }
                 return 2;
             }
@@ -72,7 +72,7 @@ pub(crate) fn run(words: &[String]) -> u8 {
         return 2;
     };
     compare(&settings, first, second).unwrap_or_else(|(name, error)| {
-        report::complain(&format!("{name}: {}", report::words(&error)));
+        report::error(&format!("{name}: {}", report::words(&error)));
         2
     })
 }
@@ -136,7 +136,7 @@ fn compare(
                 out.flush().map_err(written)?;
                 let short = name(usize::from(one.is_some()));
                 if !settings.silent {
-                    report::complain(&end_of(&short, at, (last != b'\n').then_some(line), line, settings.all));
+                    report::error(&end_of(&short, at, (last != b'\n').then_some(line), line, settings.all));
                 }
                 return Ok(1);
             }

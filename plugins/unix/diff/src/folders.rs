@@ -22,7 +22,7 @@ pub(crate) fn run(settings: &Settings) -> u8 {
     let mut work = Work { settings, out, status: 0 };
     let result = work.operands().and_then(|()| work.out.flush());
     if let Err(error) = result {
-        report::complain(&format!("write failed: {}", report::words(&error)));
+        report::error(&format!("write failed: {}", report::words(&error)));
         return TROUBLE;
     }
     work.status
@@ -42,7 +42,7 @@ impl Work<'_> {
     fn trouble(&mut self, name: &str, error: &io::Error) {
         self.status = TROUBLE;
         let _ = self.out.flush();
-        report::complain(&format!("{name}: {}", report::words(error)));
+        report::error(&format!("{name}: {}", report::words(error)));
     }
 
     fn operands(&mut self) -> io::Result<()> {

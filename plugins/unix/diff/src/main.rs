@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         Ok(Some(settings)) => ExitCode::from(folders::run(&settings)),
         Ok(None) => ExitCode::SUCCESS,
         Err(message) => {
-            report::complain(&message);
+            report::error(&message);
             eprintln!("diff: Try 'diff --help' for more information.");
             ExitCode::from(TROUBLE)
         }

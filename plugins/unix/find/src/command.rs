@@ -64,7 +64,7 @@ pub(crate) fn run(words: &[String], folder: Option<&Path>) -> bool {
     match command.spawn().and_then(|mut child| child.wait()) {
         Ok(status) => child::ending(status) == Ending::Status(0),
         Err(error) => {
-            report::complain(&format!("{}: {}", report::quoted(program), report::words(&error)));
+            report::error(&format!("{}: {}", report::quoted(program), report::words(&error)));
             false
         }
     }

@@ -26,7 +26,7 @@ pub(crate) fn run(words: &[String]) -> u8 {
             return 0;
         }
         Err(message) => {
-            report::complain(&message);
+            report::error(&message);
             return 1;
         }
     };
@@ -40,7 +40,7 @@ pub(crate) fn run(words: &[String]) -> u8 {
     }
     let written = parsed.sinks.iter().try_for_each(|sink| sink.flush());
     if let Err(error) = result.and(written) {
-        report::complain(&format!("write error: {}", report::words(&error)));
+        report::error(&format!("write error: {}", report::words(&error)));
         return 1;
     }
     u8::from(search.failed)
@@ -82,10 +82,10 @@ impl<'a> Search<'a> {
         self.parsed.sinks.iter().for_each(|sink| drop(sink.flush()));
     }
 
-    fn complain(&mut self, path: &Path, error: &io::Error) {
+    fn report_error(&mut self, path: &Path, error: &io::Error) {
         self.failed = true;
         self.flush();
-        report::complain(&format!("{}: {}", report::quoted(&path.to_string_lossy()), report::words(error)));
+        report::error(&format!("{}: {}", report::quoted(&path.to_string_lossy()), report::words(error)));
     }
 
     fn visit(&mut self, path: PathBuf, start: &str, depth: usize) -> Flow {
@@ -102,7 +102,7 @@ impl<'a> Search<'a> {
                 return Ok(ControlFlow::Continue(()));
             }
             Err(error) => {
-                self.complain(&path, &error);
+                self.report_error(&path, &error);
                 return Ok(ControlFlow::Continue(()));
             }
         };
@@ -132,14 +132,14 @@ impl<'a> Search<'a> {
         {
             self.failed = true;
             let path = report::quoted(&found.text());
-            report::complain(&format!("File system loop detected; {path} leads to a directory above it."));
+            report::error(&format!("File system loop detected; {path} leads to a directory above it."));
             return Ok(ControlFlow::Continue(()));
         }
         let read = fs::read_dir(&found.path).and_then(Iterator::collect::<io::Result<VecDeque<_>>>);
         let mut names: Vec<_> = match read {
             Ok(entries) => entries.iter().map(fs::DirEntry::file_name).collect(),
             Err(error) => {
-                self.complain(&found.path, &error);
+                self.report_error(&found.path, &error);
                 return Ok(ControlFlow::Continue(()));
             }
         };
@@ -194,7 +194,7 @@ impl<'a> Search<'a> {
             Expression::Empty => match found.is_empty() {
                 Ok(empty) => empty,
                 Err(error) => {
-                    self.complain(&found.path, &error);
+                    self.report_error(&found.path, &error);
                     false
                 }
             },
@@ -266,7 +266,7 @@ impl<'a> Search<'a> {
         if let Err(error) = &result {
             self.failed = true;
             self.flush();
-            report::complain(&format!("cannot delete {}: {}", report::quoted(&found.text()), report::words(error)));
+            report::error(&format!("cannot delete {}: {}", report::quoted(&found.text()), report::words(error)));
         }
         result.is_ok()
     }

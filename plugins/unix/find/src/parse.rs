@@ -336,7 +336,7 @@ impl Parser<'_> {
         if let Some(test) = &self.tested
             && io::stdin().is_terminal()
         {
-            report::complain(&format!(
+            report::error(&format!(
                 "warning: you have specified the global option {name} after the argument {test}, but global options \
                  are not positional, i.e., {name} affects tests specified before it as well as those specified after it.  \
                  Please specify global options before other arguments."
@@ -370,7 +370,7 @@ impl Parser<'_> {
             "-printf" | "-fprintf" => {
                 let sink = if name == "-printf" { standard } else { self.sink(name)? };
                 let format = self.argument(name)?;
-                let mut warn = |message: String| report::complain(&format!("warning: {message}"));
+                let mut warn = |message: String| report::error(&format!("warning: {message}"));
                 Expression::Format(sink, print::format(&format, &mut warn))
             }
             "-ls" => Expression::LongLine(standard),

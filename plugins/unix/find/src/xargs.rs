@@ -22,7 +22,7 @@ pub(crate) fn run(words: &[String]) -> u8 {
             return 1;
         }
         Err(Wrong::Value(message)) => {
-            report::complain(&message);
+            report::error(&message);
             return 1;
         }
     };
@@ -30,11 +30,7 @@ pub(crate) fn run(words: &[String]) -> u8 {
         Some(file) if file != "-" => match std::fs::File::open(file) {
             Ok(file) => Box::new(file),
             Err(error) => {
-                report::complain(&format!(
-                    "Cannot open input file {}: {}",
-                    report::quoted(file),
-                    report::words(&error)
-                ));
+                report::error(&format!("Cannot open input file {}: {}", report::quoted(file), report::words(&error)));
                 return 1;
             }
         },
@@ -50,7 +46,7 @@ pub(crate) fn run(words: &[String]) -> u8 {
     match result {
         Ok(()) => status,
         Err(message) => {
-            report::complain(&message);
+            report::error(&message);
             status.max(1)
         }
     }

@@ -105,7 +105,7 @@ impl<'a> Search<'a> {
                 self.directory(Path::new(file), file)
             }
             _ if is_directory => {
-                self.complain(file, "Is a directory");
+                self.report_error(file, "Is a directory");
                 Ok(())
             }
             _ => {
@@ -120,7 +120,7 @@ impl<'a> Search<'a> {
         let entries = match fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
             Ok(entries) => entries,
             Err(error) => {
-                self.complain(shown, &report::words(&error));
+                self.report_error(shown, &report::words(&error));
                 return Ok(());
             }
         };
@@ -142,7 +142,7 @@ impl<'a> Search<'a> {
                 Ok(found) if !found.is_file() => {}
                 Ok(_) if !self.is_included(&name, &shown) => {}
                 Ok(_) => self.file(&path, &shown)?,
-                Err(error) => self.complain(&shown, &report::words(&error)),
+                Err(error) => self.report_error(&shown, &report::words(&error)),
             }
             if self.settings.quiet && self.selected {
                 break;
@@ -167,12 +167,12 @@ impl<'a> Search<'a> {
         self.settings.excluded_directories.iter().any(|pattern| glob::matches(pattern, name, Rules::default()))
     }
 
-    fn complain(&mut self, file: &str, message: &str) {
+    fn report_error(&mut self, file: &str, message: &str) {
         self.failed = true;
         if !self.settings.no_messages {
             // What was printed before comes before.
             let _ = self.out.flush();
-            report::complain(&format!("{file}: {message}"));
+            report::error(&format!("{file}: {message}"));
         }
     }
 
@@ -180,7 +180,7 @@ impl<'a> Search<'a> {
         match File::open(path) {
             Ok(file) => self.reader(file, shown),
             Err(error) => {
-                self.complain(shown, &report::words(&error));
+                self.report_error(shown, &report::words(&error));
                 Ok(())
             }
         }
@@ -214,10 +214,10 @@ impl<'a> Search<'a> {
         self.selected |= count > 0;
         if binary {
             self.out.flush()?;
-            report::complain(&format!("{name}: binary file matches"));
+            report::error(&format!("{name}: binary file matches"));
         }
         match (result, failure) {
-            (_, Some(error)) => self.complain(name, &report::words(&error)),
+            (_, Some(error)) => self.report_error(name, &report::words(&error)),
             (Err(error), None) => return Err(error),
             (Ok(()), None) => {}
         }

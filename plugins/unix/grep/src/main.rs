@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     let pattern = match pattern::Pattern::new(&settings) {
         Ok(pattern) => pattern,
         Err(message) => {
-            report::complain(&message);
+            report::error(&message);
             return ExitCode::from(TROUBLE);
         }
     };
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     match result {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::from(TROUBLE),
         Err(error) => {
-            report::complain(&format!("write error: {}", report::words(&error)));
+            report::error(&format!("write error: {}", report::words(&error)));
             return ExitCode::from(TROUBLE);
         }
         Ok(()) => {}

@@ -37,7 +37,7 @@ struct Files<'a> {
 impl Files<'_> {
     fn warn(&mut self, message: &str) {
         if !self.settings.quiet {
-            report::complain_as("gzip", message);
+            report::error_as("gzip", message);
         }
         if self.status == 0 {
             self.status = WARNING;
@@ -53,7 +53,7 @@ impl Files<'_> {
     }
 
     fn fail(&mut self, message: &str) {
-        report::complain_as("gzip", message);
+        report::error_as("gzip", message);
         self.status = ERROR;
     }
 

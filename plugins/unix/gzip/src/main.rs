@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         Ok(Some(settings)) => ExitCode::from(files::run(&settings)),
         Ok(None) => ExitCode::SUCCESS,
         Err(message) => {
-            report::complain_as("gzip", &format!("{message}\nTry `gzip --help' for more information."));
+            report::error_as("gzip", &format!("{message}\nTry `gzip --help' for more information."));
             ExitCode::FAILURE
         }
     }

@@ -24,14 +24,14 @@ fn main() -> ExitCode {
         Ok(Some(settings)) => settings,
         Ok(None) => return ExitCode::SUCCESS,
         Err(message) => {
-            report::complain(&message);
+            report::error(&message);
             return ExitCode::FAILURE;
         }
     };
     if settings.is_more && !io::stdout().is_terminal() && !settings.files.is_empty() {
         return match more_all(&settings.files) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                report::complain(&report::words(&error));
+                report::error(&report::words(&error));
                 ExitCode::FAILURE
             }
             _ => ExitCode::SUCCESS,
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     };
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            report::complain(&report::words(&error));
+            report::error(&report::words(&error));
             ExitCode::FAILURE
         }
         _ if failed => ExitCode::FAILURE,
@@ -69,7 +69,7 @@ fn more_all(names: &[String]) -> io::Result<()> {
                 write!(out, "{MARK}\n{name}\n{MARK}\n")?;
                 io::copy(&mut file, &mut out)?;
             }
-            Err(error) => report::complain(&format!("cannot open {name}: {}", report::words(&error))),
+            Err(error) => report::error(&format!("cannot open {name}: {}", report::words(&error))),
         }
     }
     Ok(())

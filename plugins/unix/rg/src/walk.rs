@@ -76,7 +76,7 @@ pub(crate) fn files(settings: &Settings) -> Result<Files, String> {
     if ignores("no-ignore-files") {
         for file in &settings.ignore_files {
             if let Some(error) = builder.add_ignore(file) {
-                report::complain(&error.to_string());
+                report::error(&error.to_string());
             }
         }
     }

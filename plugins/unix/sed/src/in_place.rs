@@ -26,13 +26,13 @@ pub(crate) fn edit(
     for file in files {
         match fs::metadata(file) {
             Ok(found) if !found.is_file() => {
-                report::complain(&format!("couldn't edit {file}: not a regular file"));
+                report::error(&format!("couldn't edit {file}: not a regular file"));
                 worst = worst.max(PANIC);
                 continue;
             }
             Ok(_) => {}
             Err(error) => {
-                report::complain(&format!("can't read {file}: {}", report::words(&error)));
+                report::error(&format!("can't read {file}: {}", report::words(&error)));
                 worst = worst.max(BAD_INPUT);
                 continue;
             }

@@ -53,7 +53,7 @@ impl Input {
                 }
                 Err(error) => {
                     self.failed = true;
-                    report::complain(&format!("can't read {name}: {}", report::words(&error)));
+                    report::error(&format!("can't read {name}: {}", report::words(&error)));
                 }
             }
         }

@@ -99,14 +99,14 @@ fn main() -> ExitCode {
     let mut script = match compile::compile(&settings.pieces, settings.mode) {
         Ok(script) => script,
         Err(error) => {
-            report::complain(&error.message);
+            report::error(&error.message);
             return ExitCode::from(if error.in_label { PANIC } else { BAD_USAGE });
         }
     };
     match edit(&settings, &mut script) {
         Ok(status) => ExitCode::from(status),
         Err(message) => {
-            report::complain(&message);
+            report::error(&message);
             ExitCode::from(if message == run::NO_PATTERN { BAD_USAGE } else { PANIC })
         }
     }

@@ -74,9 +74,9 @@ struct Adding<'a> {
 }
 
 impl Adding<'_> {
-    fn complain(&mut self, name: &str, what: &str, error: &io::Error) {
+    fn report_error(&mut self, name: &str, what: &str, error: &io::Error) {
         self.failed = true;
-        report::complain(&format!("{name}: {what}: {}", report::words(error)));
+        report::error(&format!("{name}: {what}: {}", report::words(error)));
     }
 
     fn operand(&mut self, operand: &Operand) -> io::Result<()> {
@@ -93,13 +93,13 @@ impl Adding<'_> {
         let found = match found {
             Ok(found) => found,
             Err(error) => {
-                self.complain(shown, "Cannot stat", &error);
+                self.report_error(shown, "Cannot stat", &error);
                 return Ok(());
             }
         };
         // The archive itself is not one of its members.
         if found.is_file() && is_same(path, Path::new(&self.settings.file)) {
-            report::complain(&format!("{shown}: file is the archive; not dumped"));
+            report::error(&format!("{shown}: file is the archive; not dumped"));
             return Ok(());
         }
         let mut name = self.member_name(shown);
@@ -119,7 +119,7 @@ impl Adding<'_> {
         if self.settings.remove {
             let removed = if found.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) };
             if let Err(error) = removed {
-                self.complain(shown, "Cannot unlink", &error);
+                self.report_error(shown, "Cannot unlink", &error);
             }
         }
         Ok(())
@@ -129,7 +129,7 @@ impl Adding<'_> {
         let entries = match fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
             Ok(entries) => entries,
             Err(error) => {
-                self.complain(shown, "Cannot open", &error);
+                self.report_error(shown, "Cannot open", &error);
                 return Ok(());
             }
         };
@@ -165,7 +165,7 @@ impl Adding<'_> {
         let slashes = shown[end..].bytes().take_while(|byte| *byte == b'/').count();
         let (removed, name) = shown.split_at(end + slashes);
         if !removed.is_empty() && !std::mem::replace(&mut self.stripped, true) {
-            report::complain(&format!("Removing leading `{removed}' from member names"));
+            report::error(&format!("Removing leading `{removed}' from member names"));
         }
         if name.is_empty() { "./".to_owned() } else { name.to_owned() }
     }
@@ -194,7 +194,7 @@ impl Adding<'_> {
                 let file = match File::open(path) {
                     Ok(file) => file,
                     Err(error) => {
-                        self.complain(name, "Cannot open", &error);
+                        self.report_error(name, "Cannot open", &error);
                         return Ok(());
                     }
                 };

@@ -33,7 +33,7 @@ pub(crate) fn run(settings: &Settings) -> Result<bool, String> {
                 if message.starts_with("Unexpected EOF") {
                     return Err(message);
                 }
-                extracting.complain(&message);
+                extracting.report_error(&message);
                 break;
             }
         };
@@ -45,7 +45,7 @@ pub(crate) fn run(settings: &Settings) -> Result<bool, String> {
     for (path, seconds) in extracting.times.iter().rev() {
         let _ = File::open(path).and_then(|directory| set_time(&directory, *seconds));
     }
-    Ok(wanted.complain() | extracting.failed)
+    Ok(wanted.report_missing() | extracting.failed)
 }
 
 struct Extracting<'a> {
@@ -59,9 +59,9 @@ struct Extracting<'a> {
 }
 
 impl Extracting<'_> {
-    fn complain(&mut self, message: &str) {
+    fn report_error(&mut self, message: &str) {
         self.failed = true;
-        report::complain(message);
+        report::error(message);
     }
 
     fn member<R: Read>(&mut self, entry: &mut Entry<'_, R>) {
@@ -69,10 +69,10 @@ impl Extracting<'_> {
         let full = member_name(entry);
         let name = if settings.absolute { Some(full.as_str()) } else { safe(&full) };
         let Some(name) = name else {
-            return self.complain(&format!("{full}: Member name contains '..'"));
+            return self.report_error(&format!("{full}: Member name contains '..'"));
         };
         if name.len() < full.len() && !std::mem::replace(&mut self.stripped, true) {
-            report::complain("Removing leading `/' from member names");
+            report::error("Removing leading `/' from member names");
         }
         let parts: Vec<&str> = name.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
         let parts = parts.get(settings.strip..).unwrap_or_default();
@@ -89,7 +89,7 @@ impl Extracting<'_> {
             if entry.header().entry_type().is_file()
                 && let Err(error) = io::copy(entry, &mut io::stdout().lock())
             {
-                self.complain(&format!("{full}: {}", archive::broken(&error)));
+                self.report_error(&format!("{full}: {}", archive::broken(&error)));
             }
             return;
         }
@@ -97,7 +97,7 @@ impl Extracting<'_> {
             let exists = error.kind() == io::ErrorKind::AlreadyExists;
             if !(exists && settings.skip_old) {
                 let shown = full.trim_end_matches('/');
-                self.complain(&format!("{shown}: Cannot open: {}", report::words(&error)));
+                self.report_error(&format!("{shown}: Cannot open: {}", report::words(&error)));
             }
         }
     }

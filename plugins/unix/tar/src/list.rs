@@ -24,7 +24,7 @@ pub(crate) fn run(settings: &Settings) -> Result<bool, String> {
                 if message.starts_with("Unexpected EOF") {
                     return Err(message);
                 }
-                report::complain(&message);
+                report::error(&message);
                 return Ok(true);
             }
         };
@@ -33,7 +33,7 @@ pub(crate) fn run(settings: &Settings) -> Result<bool, String> {
             println!("{}", lines.line(&mut entry, settings.verbose > 0));
         }
     }
-    Ok(wanted.complain())
+    Ok(wanted.report_missing())
 }
 
 /// The name of a member. What is not UTF-8 is replaced.

@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         Ok(Some(settings)) => settings,
         Ok(None) => return ExitCode::SUCCESS,
         Err(message) => {
-            report::complain(&message);
+            report::error(&message);
             eprintln!("Try 'tar --help' or 'tar --usage' for more information.");
             // EX_USAGE
             let unknown = message.starts_with("invalid option") || message.starts_with("unrecognized option");
@@ -35,12 +35,12 @@ fn main() -> ExitCode {
     match run(&settings) {
         Ok(false) => ExitCode::SUCCESS,
         Ok(true) => {
-            report::complain("Exiting with failure status due to previous errors");
+            report::error("Exiting with failure status due to previous errors");
             ExitCode::from(FAILED)
         }
         Err(message) => {
-            report::complain(&message);
-            report::complain("Error is not recoverable: exiting now");
+            report::error(&message);
+            report::error("Error is not recoverable: exiting now");
             ExitCode::from(FAILED)
         }
     }

@@ -40,11 +40,11 @@ impl<'a> Wanted<'a> {
     }
 
     /// Says which names no member had. Whether there were any.
-    pub(crate) fn complain(&self) -> bool {
+    pub(crate) fn report_missing(&self) -> bool {
         let mut missing = false;
         for (number, operand) in self.settings.operands.iter().enumerate() {
             if !self.found.contains(&number) {
-                report::complain(&format!("{}: Not found in archive", operand.name));
+                report::error(&format!("{}: Not found in archive", operand.name));
                 missing = true;
             }
         }

@@ -17,7 +17,7 @@ impl Editor {
         /// How deep commands may call commands.
         const DEPTH: usize = 50;
         if self.ex_depth >= DEPTH {
-            return self.complain("E169: Command too recursive");
+            return self.report_error("E169: Command too recursive");
         }
         self.ex_depth += 1;
         let mut rest = line;
@@ -26,7 +26,7 @@ impl Editor {
                 Ok(Some(more)) => rest = more,
                 Ok(None) => break,
                 Err(message) => {
-                    self.complain(message);
+                    self.report_error(message);
                     break;
                 }
             }

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     };
     let term = std::env::var("TERM").unwrap_or_default();
     if matches!(term.as_str(), "" | "dumb" | "unknown") {
-        report::complain(&format!(
+        report::error(&format!(
             "TERM is {term:?}, a terminal whose cursor does not move: set TERM to what yours is, or use sed"
         ));
         return ExitCode::FAILURE;
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     match edit(arguments) {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            report::complain(&report::words(&error));
+            report::error(&report::words(&error));
             ExitCode::FAILURE
         }
     }
@@ -76,9 +76,9 @@ fn edit(arguments: Arguments) -> io::Result<u8> {
         other => {
             debug_assert!(!ended, "the editor has ended");
             match editor.rescue() {
-                Ok(Some(name)) => report::complain(&format!("what was not saved is in {name}")),
+                Ok(Some(name)) => report::error(&format!("what was not saved is in {name}")),
                 Ok(None) => {}
-                Err(message) => report::complain(&format!("what was not saved is lost: {message}")),
+                Err(message) => report::error(&format!("what was not saved is lost: {message}")),
             }
             other.map(|_| HANGUP)
         }

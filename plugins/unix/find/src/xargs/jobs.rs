@@ -100,7 +100,7 @@ impl<'a> Jobs<'a> {
     pub(crate) fn finish(&mut self) -> u8 {
         while !self.running.is_empty() {
             if let Err(message) = self.wait() {
-                report::complain(&message);
+                report::error(&message);
             }
         }
         self.status

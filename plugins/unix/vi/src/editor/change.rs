@@ -23,7 +23,7 @@ impl Editor {
     pub(crate) fn put(&mut self, command: &Command, before: bool, beyond: bool) {
         let Some(piece) = self.register(command.register) else {
             let name = command.register.unwrap_or('"');
-            return self.complain(format!("E353: Nothing in register {name}"));
+            return self.report_error(format!("E353: Nothing in register {name}"));
         };
         self.put_piece(&piece, command.times(), before, beyond);
     }
@@ -32,7 +32,7 @@ impl Editor {
         let width = if let Shape::Block(width) = piece.shape { width } else { 0 };
         let bytes: usize = piece.lines.iter().map(|line| line.len().max(width) + size_of::<String>()).sum();
         if bytes.saturating_mul(count) > LARGEST_TEXT {
-            return self.complain("E342: Out of memory: the register is too large for this count");
+            return self.report_error("E342: Out of memory: the register is too large for this count");
         }
         match piece.shape {
             Shape::Lines => {

@@ -238,7 +238,7 @@ impl Editor {
             let place = if undo { self.text.undo() } else { self.text.redo() };
             let Some(place) = place else {
                 let which = if undo { "Already at oldest change" } else { "Already at newest change" };
-                return self.complain(which);
+                return self.report_error(which);
             };
             self.cursor = self.text.clamp(place);
             self.settle();
@@ -317,11 +317,11 @@ impl Editor {
                         self.ex_command(&line);
                     }
                 }
-                None => self.complain("E30: No previous command line"),
+                None => self.report_error("E30: No previous command line"),
             };
         }
         let Some(piece) = name.and_then(|name| self.register(Some(name))) else {
-            return self.complain("E748: No previously used register");
+            return self.report_error("E748: No previously used register");
         };
         self.executed = name;
         let keys: Vec<_> = piece.joined().chars().map(key::from_char).collect();
@@ -350,7 +350,7 @@ impl Editor {
 
     pub(crate) fn suspend(&mut self) {
         if let Err(message) = self.system.suspend() {
-            self.complain(message);
+            self.report_error(message);
         }
         self.screen.invalidate();
     }

@@ -226,7 +226,7 @@ impl Editor {
                 let (first, last) = lines_of(area);
                 self.format(first, last);
             }
-            Operator::Indent => self.complain("E319: = is not available: there is no program that indents"),
+            Operator::Indent => self.report_error("E319: = is not available: there is no program that indents"),
             Operator::Join { blanks } => {
                 let (first, last) = lines_of(area);
                 self.join(first, last.max(first + 1), blanks);

@@ -217,7 +217,7 @@ impl Editor {
         self.search.backward = sign == '?';
         offset.clone_into(&mut self.search.offset);
         if let Err(message) = self.set_pattern(&text) {
-            return self.complain(message);
+            return self.report_error(message);
         }
         let command = Command { key: 'n', second: None, ..command.unwrap_or_default() };
         if command.operator.is_some() {

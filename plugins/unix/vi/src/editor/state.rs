@@ -277,7 +277,7 @@ impl Editor {
     }
 
     /// The same with a message.
-    pub(crate) fn complain(&mut self, message: impl Into<String>) {
+    pub(crate) fn report_error(&mut self, message: impl Into<String>) {
         self.message = message.into();
         self.fail();
     }
@@ -294,7 +294,7 @@ impl Editor {
         self.steps = self.steps.wrapping_add(1);
         if !self.stopped && self.steps.is_multiple_of(STEPS) && self.system.is_interrupted() {
             self.stopped = true;
-            self.complain(INTERRUPTED);
+            self.report_error(INTERRUPTED);
         }
         !self.stopped
     }
@@ -306,7 +306,7 @@ impl Editor {
         self.spent = self.spent.saturating_add(amount);
         if !self.stopped && self.spent > MOST {
             self.stopped = true;
-            self.complain(format!("E169: Stopped: registers and counts make more than {MOST} keys"));
+            self.report_error(format!("E169: Stopped: registers and counts make more than {MOST} keys"));
         }
         !self.stopped
     }

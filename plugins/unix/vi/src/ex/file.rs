@@ -15,7 +15,7 @@ impl Editor {
         if let Some(first) = self.file.arguments.first().cloned()
             && let Err(message) = self.load(&first)
         {
-            self.complain(message);
+            self.report_error(message);
         }
         self.settings.readonly |= read_only;
         self.text.commit();
