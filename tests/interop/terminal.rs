@@ -5,6 +5,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use whelk_tests::{Call, Client, Gateway, Input, Output, Running, SOON, client_program};
 
 /// What the window shows after the client has ended. The client is not all that runs there: when nothing does, tmux
@@ -40,9 +42,10 @@ impl Tmux {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let socket = folder.join(format!("tmux-{number}"));
         let settings = folder.join(format!("tmux-{number}.conf"));
-        // The status line would take a row of the window.
-        std::fs::write(&settings, "set -g status off\nset -g default-terminal screen-256color\n")
-            .expect("our own folder");
+        // The status line would take a row of the window. The server ends with its control client, which ends when its
+        // input does: a test that is killed ends nothing itself.
+        let lines = ["status off", "default-terminal screen-256color", "exit-unattached on"];
+        std::fs::write(&settings, lines.map(|line| format!("set -g {line}\n")).concat()).expect("our own folder");
         let mut command = Command::new(client_program("tmux"));
         command.arg("-S").arg(&socket).arg("-f").arg(&settings).arg("-C").env_remove("TMUX");
         command.args(["new-session", "-x", &columns.to_string(), "-y", &rows.to_string()]);
@@ -136,7 +139,7 @@ impl Tmux {
 }
 
 impl Drop for Tmux {
-    // The server is a process of its own that outlives the control client.
+    // So that what runs in the window has ended before the test goes on. Without its socket the server is not found.
     fn drop(&mut self) {
         let mut command = Command::new(client_program("tmux"));
         command.arg("-S").arg(&self.socket).arg("kill-server");
@@ -173,6 +176,21 @@ fn environment(name: &std::ffi::OsStr, value: &std::ffi::OsStr) -> [std::ffi::Os
 
 fn pieces(line: &str) -> impl Iterator<Item = &str> {
     line.split(|letter: char| !letter.is_alphanumeric() && letter != '-')
+}
+
+#[test]
+fn a_server_of_tmux_ends_with_its_test_even_if_its_socket_is_gone() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let tmux = Tmux::start(folder.path(), &Command::new("cat"), 80, 24);
+    let mut command = Command::new(client_program("tmux"));
+    command.arg("-S").arg(&tmux.socket).args(["display-message", "-p", "#{pid}"]);
+    let pid = Running::run(command, Input::Nothing, SOON).out.text().trim().parse().ok().and_then(Pid::from_raw);
+    let server = pidfd_open(pid.expect("a process"), PidfdFlags::empty()).expect("it runs");
+    // As when a gateway, whose folder it is in, ends before the window.
+    std::fs::remove_file(&tmux.socket).expect("our own folder");
+    drop(tmux);
+    let limit = Timespec::try_from(SOON).expect("some seconds");
+    assert_eq!(poll(&mut [PollFd::new(&server, PollFlags::IN)], Some(&limit)), Ok(1), "the server goes on");
 }
 
 fn shows_the_size_and_follows_it(client: Client) {
