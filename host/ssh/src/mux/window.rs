@@ -108,9 +108,11 @@ impl Inbound {
         self.owed = self.owed.saturating_add(bytes.saturating_sub(paid));
     }
 
-    /// Whether enough is owed for a WINDOW_ADJUST: half of the window, or two full messages.
+    /// Whether enough is owed for a WINDOW_ADJUST: half of a small window; of a larger one two full messages or an
+    /// eighth, whichever is more. Each adjustment is a packet, a write and a wake-up of the peer. On a long path what
+    /// is owed is missing from the window, so it is no more than an eighth.
     pub(super) fn is_due(&self) -> bool {
-        let worth = (self.size() / 2).min(self.max_packet.saturating_mul(2));
+        let worth = (self.size() / 2).min(self.max_packet.saturating_mul(2).max(self.size() / 8));
         self.owed >= worth.max(1)
     }
 
@@ -321,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn an_adjustment_is_due_after_two_messages_or_half_a_small_window() {
+    fn an_adjustment_is_due_after_two_messages_half_a_small_window_or_an_eighth_of_a_large_one() {
         let mut pool = Pool::new(0);
         let mut window = inbound();
         for _ in 0..2 {
@@ -330,6 +332,12 @@ mod tests {
             window.taken(32 * 1024, &mut pool);
         }
         assert!(window.is_due());
+        let mut large = fixed(2048 * KIB, 2048 * KIB, 32 * KIB);
+        large.receive(256 << 10).unwrap();
+        large.taken((256 << 10) - 1, &mut pool);
+        assert!(!large.is_due());
+        large.taken(1, &mut pool);
+        assert!(large.is_due());
         let mut small = fixed(1, 1, 32 * KIB);
         assert!(!small.is_due());
         small.receive(1).unwrap();
