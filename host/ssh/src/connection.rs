@@ -233,8 +233,11 @@ impl<A: Machine> Connection<A> {
             if self.auth.has_open_question() || self.proofs.is_some() || !self.peer_keeps_up() {
                 // The peer's further messages are handled only when the answers that we owe have been put.
                 self.put_owed();
+                if !self.peer_keeps_up() {
+                    return Ok(Progress::Done);
+                }
             }
-            if self.has_open_question() || !self.peer_keeps_up() {
+            if self.has_open_question() {
                 return Ok(Progress::Done);
             }
             if self.transport.decompressed().saturating_sub(decompressed) >= TURN_DECOMPRESSED {
@@ -303,7 +306,7 @@ impl<A: Machine> Connection<A> {
                 {
                     self.unconfirmed = self.unconfirmed.saturating_sub(usize::try_from(bytes).unwrap_or(usize::MAX));
                 }
-                Ok(self.mux.handle(self.transport.payload(packet), &mut |event| on(Event::Channel(event)))?)
+                Ok(self.mux.handle(payload, &mut |event| on(Event::Channel(event)))?)
             }
             Layer::Nobody => Err(Violation::Unexpected { number }.into()),
         }

@@ -70,13 +70,13 @@ impl Random for SystemRandom {
             if self.next == BUFFER_LEN {
                 self.refill()?;
             }
-            let ready = self.buffer.get_mut(self.next..).unwrap_or_default();
-            let count = ready.len().min(out.len());
+            let count = (BUFFER_LEN - self.next).min(out.len());
             let (taken, rest) = out.split_at_mut(count);
-            for (to, from) in taken.iter_mut().zip(ready) {
+            let ready = self.buffer.get_mut(self.next..self.next + count).unwrap_or_default();
+            for (to, from) in taken.iter_mut().zip(&*ready) {
                 *to = *from;
-                from.zeroize();
             }
+            ready.zeroize();
             self.next += count;
             out = rest;
         }
