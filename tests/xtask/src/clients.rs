@@ -38,7 +38,7 @@ struct Tool {
     package: &'static str,
 }
 
-const TOOLS: [Tool; 16] = [
+const TOOLS: [Tool; 17] = [
     Tool { program: "ssh-keygen", package: "openssh-client" },
     Tool { program: "ssh-keyscan", package: "openssh-client" },
     Tool { program: "curl", package: "curl" },
@@ -55,6 +55,7 @@ const TOOLS: [Tool; 16] = [
     Tool { program: "fail2ban-regex", package: "fail2ban" },
     Tool { program: "python3", package: "python3" },
     Tool { program: "chromium", package: "chromium" },
+    Tool { program: "valgrind", package: "valgrind" },
 ];
 
 /// What the utilities are compared with, where Debian does not always have it.

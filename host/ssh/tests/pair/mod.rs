@@ -39,6 +39,8 @@ pub(crate) struct Setup {
     pub(crate) auth: server::Settings,
     /// The longest transfer from one side to the other, in bytes.
     pub(crate) cut: usize,
+    /// The random source of a side, from a seed.
+    pub(crate) random: fn(u64) -> Box<dyn Random>,
 }
 
 /// Makes a signature of a host key and a hash.
@@ -137,6 +139,7 @@ impl Setup {
             mux: mux::Settings::default(),
             auth: server::Settings::default(),
             cut,
+            random: |seed| Box::new(Seeded(seed)),
         }
     }
 
@@ -169,13 +172,13 @@ impl Setup {
         let party = Party::Server { host_keys, certificates };
         let transport = transport::Settings { party, ..self.server.clone() };
         let settings = Settings { transport: Arc::new(transport), mux: self.mux.clone() };
-        Server::accepted(&settings, Arc::new(self.auth.clone()), Box::new(Seeded(1)), now)
+        Server::accepted(&settings, Arc::new(self.auth.clone()), (self.random)(1), now)
     }
 
     /// A client that wants to enter as alice.
     pub(crate) fn connected(&self, now: Instant) -> Client {
         let settings = Settings { transport: Arc::new(self.client.clone()), mux: self.mux.clone() };
-        Client::connected(&settings, b"alice", Box::new(Seeded(2)), now)
+        Client::connected(&settings, b"alice", (self.random)(2), now)
     }
 
     /// Two sides of which the client has entered.
