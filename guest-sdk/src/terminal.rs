@@ -15,9 +15,12 @@ pub fn size() -> Option<WindowSize> {
 ///
 /// A terminal session delivers keys as they are pressed; only the plugin can act on these two.
 pub fn wants_to_leave(keys: &[u8]) -> bool {
-    let has_key = || keys.iter().any(|key| matches!(*key, CTRL_C | CTRL_D));
-    // A person types some bytes at a time. Of what is piped in, the search would cost more than all the rest.
-    if keys.len() > TYPED { size().is_some() && has_key() } else { has_key() && size().is_some() }
+    // A person types some bytes at a time. Of what is piped in, the search would cost more than all the rest: the host
+    // is asked first.
+    if keys.len() > TYPED && size().is_none() {
+        return false;
+    }
+    keys.iter().any(|key| matches!(*key, CTRL_C | CTRL_D)) && size().is_some()
 }
 
 /// As many bytes are searched in the time of one call of the host.
