@@ -6,6 +6,7 @@
 pub(crate) const KNOWN: &[(&str, usize, &str)] = &[
     ("host/gateway/src/server/control.rs", 2, "supervised; and an answer, whose asker sees the end of the stream"),
     ("host/gateway/src/server/control/kill.rs", 1, "ends of sessions, whose asker is told of a panic"),
+    ("host/gateway/src/server/control/tenants.rs", 1, "a question to a store, whose panic is as no answer"),
     ("host/gateway/src/server/listener/header_reads.rs", 1, "the header of a proxy's connection, which a panic closes"),
     ("host/gateway/src/server/listener.rs", 2, "a connection, whose panic is caught and logged"),
     ("host/gateway/src/observe/http.rs", 1, "the answer to one request of HTTP, which a panic closes"),

@@ -1,13 +1,15 @@
 //! The request `tenants`: what each tenant has and has used, beside its limits, a line each.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 use whelk_runtime::TenantUsage;
-use whelk_runtime::keyvalue::{Load, StoreUsage};
+use whelk_runtime::keyvalue::{Buckets, Load, StoreUsage};
 
 use super::lines::AnswerLines;
 use super::status::Used;
@@ -17,7 +19,7 @@ use crate::tenant::Tenant;
 
 /// The request.
 pub const TENANTS: &str = "tenants";
-/// How long the key-value store may take to say what it holds.
+/// How long the key-value store may take to say what it holds, for all tenants together.
 const STORE_TIME: Duration = Duration::from_secs(2);
 
 /// Which tenants are listed.
@@ -80,16 +82,16 @@ async fn answer(asked: AskedRequest, mut lines: AnswerLines, newest: CurrentGate
 }
 
 async fn send(filter: &TenantFilter, lines: &mut AnswerLines, newest: &CurrentGateway) -> io::Result<()> {
-    let gateway = newest.current();
-    for tenant in gateway.tenants().all() {
-        if filter.tenant.as_ref().is_none_or(|wanted| wanted == tenant.shared().name()) {
-            lines.add(&entry(&tenant).await).await?;
-        }
+    let mut tenants = newest.current().tenants().all();
+    tenants.retain(|tenant| filter.tenant.as_ref().is_none_or(|wanted| wanted == tenant.shared().name()));
+    let stored = stored(tenants.iter().map(|tenant| tenant.shared().grants().keyvalue.clone())).await;
+    for (tenant, stored) in tenants.iter().zip(stored) {
+        lines.add(&entry(tenant, stored)).await?;
     }
     lines.send_last(&json!({ "done": {} })).await
 }
 
-async fn entry(tenant: &Tenant) -> TenantEntry {
+fn entry(tenant: &Tenant, keyvalue: Option<StoreUsage>) -> TenantEntry {
     let shared = tenant.shared();
     let TenantUsage { sessions, instances, processes, memory, files, cpu_ms } = shared.usage();
     let of = |used: u64, most: u64| Some(Used { used, most: Some(most).filter(|most| *most < u64::MAX) });
@@ -99,7 +101,6 @@ async fn entry(tenant: &Tenant) -> TenantEntry {
         (None, Some(homes)) => Some((homes.total(), homes.most())),
         (None, None) => None,
     };
-    let keyvalue = stored(tenant).await;
     let (received, sent) = tenant.traffic().total();
     TenantEntry {
         tenant: shared.name().to_owned(),
@@ -118,9 +119,49 @@ async fn entry(tenant: &Tenant) -> TenantEntry {
     }
 }
 
-/// What the tenant has in the key-value store, if it may use it and the disk answers.
-async fn stored(tenant: &Tenant) -> Option<StoreUsage> {
-    let buckets = tenant.shared().grants().keyvalue.as_ref()?;
-    let read = async { buckets.usage(buckets.flow().room(Load::read(1, 0)).await).await.ok() };
-    timeout(STORE_TIME, read).await.ok().flatten()
+/// What each tenant has in the key-value store; none without the grant, or if the answer does not come in time. All are
+/// asked at once, so the time is the same however many do not answer.
+async fn stored(all: impl Iterator<Item = Option<Arc<dyn Buckets>>>) -> Vec<Option<StoreUsage>> {
+    let deadline = Instant::now() + STORE_TIME;
+    let (mut stored, mut asked) = (Vec::new(), JoinSet::new());
+    for (at, buckets) in all.enumerate() {
+        stored.push(None);
+        let Some(buckets) = buckets else { continue };
+        asked.spawn(async move {
+            let read = async { buckets.usage(buckets.flow().room(Load::read(1, 0)).await).await.ok() };
+            (at, timeout_at(deadline, read).await.ok().flatten())
+        });
+    }
+    while let Some(answer) = asked.join_next().await {
+        // An error means that the store has panicked.
+        if let Ok((at, usage)) = answer {
+            stored[at] = usage;
+        }
+    }
+    stored
+}
+
+#[cfg(test)]
+mod tests {
+    use whelk_runtime::keyvalue::{Embedded, StoreQuota};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn tenants_whose_operations_wait_delay_the_answer_once_and_hide_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Embedded::open(&folder.path().join("store")).unwrap();
+        let quota = StoreQuota { bytes: 1 << 20, keys: 100 };
+        let tenants: Vec<_> = (0..12).map(|number| store.tenant(&number.to_string(), quota)).collect();
+        // All that a tenant may have in progress, of each but the last.
+        let mut rooms = Vec::new();
+        for tenant in &tenants[..11] {
+            rooms.push(tenant.flow().room(Load::read(1, usize::MAX)).await);
+        }
+        let began = Instant::now();
+        let all = stored(tenants.iter().cloned().map(Some).chain([None])).await;
+        assert!(began.elapsed() < STORE_TIME * 2, "{:?}", began.elapsed());
+        let expected = StoreUsage { bytes: 0, keys: 0, most_bytes: 1 << 20, most_keys: 100 };
+        assert_eq!((&all[..11], &all[11..]), (&[None; 11][..], &[Some(expected), None][..]));
+    }
 }
