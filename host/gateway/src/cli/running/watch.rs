@@ -119,7 +119,9 @@ impl Screen {
                 line = lines.next_line() => line.map_err(failed)?,
                 () = Stop::received(&mut stop) => return Ok(Some("no longer watching".to_owned())),
             };
-            let line = line.ok_or_else(|| failed("the server has closed the connection: it may have stopped"))?;
+            let line = line.ok_or_else(|| {
+                failed("the server has closed the connection: it has stopped, or nothing was read for minutes")
+            })?;
             let parsed = parse(&line)?;
             let shown = match &parsed {
                 _ if self.json => format!("{}\n", escape_json(&line)).into_bytes(),

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use serde::Serialize;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::OwnedWriteHalf;
@@ -11,6 +12,8 @@ use tokio::time::timeout;
 
 /// How many bytes are collected before they are sent.
 const PIECE: usize = 32 << 10;
+/// The kernel's buffer for a client whose answer lasts, bytes. Linux doubles it, and counts about 768 for a short line.
+const KEPT_BUFFER: usize = 16 << 10;
 
 /// Sends the lines of one answer. Memory is bounded by a piece and the longest line.
 pub(crate) struct AnswerLines {
@@ -28,9 +31,11 @@ impl AnswerLines {
     }
 
     /// The client may take this long for each piece from now on, and keeps this place instead of one among those who
-    /// ask.
+    /// ask. The kernel holds less for it, so that a client which takes nothing is noticed sooner.
     pub(super) fn keep(&mut self, place: OwnedSemaphorePermit, time: Duration) {
         (self.time, self.place) = (time, place);
+        // Without effect it is noticed later.
+        let _ = set_socket_send_buffer_size(self.stream.as_ref(), KEPT_BUFFER);
     }
 
     /// Adds a line, which is sent when there are enough of them, or by [`flush`](Self::flush).

@@ -3,7 +3,8 @@
 //! The first line is `{"session": …, "size": …}`, with the entry of the session as in `sessions` and the size of its
 //! terminal. Then each line has one of these: `output_hex` (bytes that were sent, in hexadecimal digits), `size`
 //! (columns and rows from now on), `lost` (so many bytes are left out here: they came faster than they were read). The
-//! last is `{"done": {"exit": …}}`.
+//! last is `{"done": {"exit": …}}`. An empty object says that nothing has happened for a while, so that a client which
+//! takes nothing is noticed at a quiet session, too.
 //!
 //! A session that is watched is never slowed: see `observe/tap.rs`. What one who watches gets is bounded in rate, too,
 //! so that a flood costs a copy in memory and little more.
@@ -17,7 +18,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::Semaphore;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use whelk_runtime::WindowSize;
 
 use super::lines::AnswerLines;
@@ -37,6 +38,9 @@ const MOST_WATCHING: usize = 32;
 const COLLECT: Duration = Duration::from_millis(50);
 /// A watcher who takes nothing for this long is dropped: a stopped one would keep its place for ever.
 const UNREAD_TIME: Duration = Duration::from_secs(60);
+/// How often one who watches a quiet session is sent an empty line. About 40 of them fill the socket of a client that
+/// takes none, which begins [`UNREAD_TIME`].
+const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Most bytes of output in a line.
 const LINE: usize = 16 << 10;
 
@@ -162,7 +166,11 @@ async fn watch(
     lines.add(&WatchLine { session: Some(entry), size: size.map(Into::into), ..WatchLine::default() }).await?;
     lines.flush().await?;
     loop {
-        buffer.changed().await;
+        if timeout(HEARTBEAT, buffer.changed()).await.is_err() {
+            lines.add(&WatchLine::default()).await?;
+            lines.flush().await?;
+            continue;
+        }
         for watched in buffer.take() {
             let line = match watched {
                 Watched::Lost(lost) => {
@@ -201,7 +209,48 @@ pub fn unhex(digits: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    use tokio::net::UnixStream;
+    use tokio::time::Instant;
+    use whelk_runtime::session_pipes;
+
     use super::*;
+    use crate::server::control::attend;
+    use crate::source::Peer;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// Watches a quiet session; `read` gets the client. Returns how long it was watched, an hour at most.
+    async fn watch_for(read: impl AsyncFnOnce(UnixStream)) -> Duration {
+        let table = Arc::new(ConnectionTable::default());
+        let connection = table.register(7, Peer::Unknown, Arc::new(|| ()));
+        let (inbox, _outbox, _side) = session_pipes(1 << 10, Arc::new(|| ()));
+        let _session = connection.row().add_session(0, inbox.handle());
+        let requests = Arc::new(Requests::default().with_watch(&table));
+        let (server, mut client) = UnixStream::pair().unwrap();
+        client.write_all(b"watch {\"id\":\"7.1\"}\n").await.unwrap();
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let began = Instant::now();
+        tokio::select! {
+            () = attend(server, requests, place) => {}
+            _ = timeout(HOUR, read(client)) => {}
+        }
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_who_takes_nothing_of_a_quiet_session_loses_the_place_and_one_who_reads_keeps_it() {
+        let watched = watch_for(async |_stopped| std::future::pending().await).await;
+        assert!(watched >= UNREAD_TIME && watched < Duration::from_secs(600), "{watched:?}");
+        let watched = watch_for(async |client| {
+            let mut lines = BufReader::new(client).lines();
+            assert!(lines.next_line().await.unwrap().unwrap().starts_with("{\"session\":"));
+            while let Some(line) = lines.next_line().await.unwrap() {
+                assert_eq!(serde_json::from_str::<WatchLine>(&line).unwrap(), WatchLine::default());
+            }
+        });
+        assert_eq!(watched.await, HOUR);
+    }
 
     #[test]
     fn bytes_and_their_digits_are_each_others() {
