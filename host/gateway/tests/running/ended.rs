@@ -46,7 +46,8 @@ async fn a_session_is_ended_alone_and_its_client_told_why() {
     assert_eq!(ending(&mut alice).await, (format!("whelk: {told}\n"), "HUP".to_owned(), told));
     // Its own CLOSE is on its way to the server.
     while server.listed(&["sessions"]).len() > 1 {}
-    assert_eq!(server.listed(&["sessions"])[0]["id"], "1.2");
+    let left = server.listed(&["sessions"]);
+    assert_eq!(server.ids([&left[0]["id"]]), ["1.2"]);
     let (status, stdout, stderr) = server.ask(&["kill", "1.1", "9", "7f3a9c21-1.2"]);
     assert_eq!((status, stdout.as_str()), (1, ""));
     for id in ["1.1", "9", "7f3a9c21-1.2"] {
@@ -68,6 +69,8 @@ async fn a_session_is_ended_alone_and_its_client_told_why() {
     let uid = rustix::process::geteuid().as_raw();
     let expected = [("uid", json!(uid)), ("session", json!(1)), ("user", json!("alice")), ("tenant", json!("acme"))];
     expected.iter().for_each(|(name, value)| assert_eq!(record[*name], *value, "{record}"));
+    // As a program has read it.
+    assert!(server.told(&["kill", left[0]["id"].as_str().unwrap()]).starts_with("ended: 1 session\n"));
 }
 
 /// Waits until nothing more of the output of a session is sent: the same number in several answers of the server, which
@@ -75,7 +78,8 @@ async fn a_session_is_ended_alone_and_its_client_told_why() {
 fn stuck(server: &Server, id: &str) {
     let sent = || {
         let all = server.listed(&["sessions"]);
-        all.iter().find(|session| session["id"] == id).and_then(|session| session["sent"].as_u64()).unwrap_or_default()
+        let is_wanted = |session: &&Value| server.ids([&session["id"]]) == [id];
+        all.iter().find(is_wanted).and_then(|session| session["sent"].as_u64()).unwrap_or_default()
     };
     let (mut last, mut equal) = (0, 0);
     while last == 0 || equal < 5 {
@@ -101,9 +105,10 @@ async fn what_does_not_react_is_ended_all_the_same() {
     while server.listed(&["sessions", "--user", "alice"]).len() < 3 {}
     stuck(&server, "3.1");
     let told = server.told(&["kill", "1.1", "2.1", "3.1", "--reason", "enough", "--json"]);
-    let outcome: Value = serde_json::from_str(&told).unwrap();
-    let closing = ["1.1", "2.1", "3.1"];
-    let expected = json!({ "sessions": 3, "connections": 0, "unknown": [], "remaining": [], "closing": closing });
+    let mut outcome: Value = serde_json::from_str(&told).unwrap();
+    let closing = outcome["closing"].take();
+    assert_eq!(server.ids(closing.as_array().unwrap()), ["1.1", "2.1", "3.1"]);
+    let expected = json!({ "sessions": 3, "connections": 0, "unknown": [], "remaining": [], "closing": null });
     assert_eq!(outcome, expected);
     let discarded = server.audited(1, |event| event == "session_unread_discarded");
     let uid = json!(rustix::process::geteuid().as_raw());
@@ -116,7 +121,8 @@ async fn what_does_not_react_is_ended_all_the_same() {
     assert!(left.iter().all(|entry| entry["processes"] == 0 && entry["memory"] == 0), "{left:?}");
     // And the whole connection of one that still reads nothing.
     assert_eq!(server.told(&["kill", "3"]).lines().count(), 1);
-    assert!(server.listed(&["sessions", "--connections"]).iter().all(|entry| entry["id"] != "3"));
+    let left = server.listed(&["sessions", "--connections"]);
+    assert!(!server.ids(left.iter().map(|entry| &entry["id"])).contains(&"3"));
 }
 
 #[tokio::test]

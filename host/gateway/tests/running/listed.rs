@@ -19,7 +19,6 @@ async fn sessions_are_listed_with_who_they_are_and_what_they_use() {
     let listed = server.listed(&["sessions"]);
     let [alice, zoe] = &listed[..] else { panic!("{listed:?}") };
     for (name, value) in [
-        ("id", json!("1.1")),
         ("session", json!(1)),
         ("channel", json!(0)),
         ("user", json!("alice")),
@@ -40,17 +39,17 @@ async fn sessions_are_listed_with_who_they_are_and_what_they_use() {
         alice["connection"].as_str().unwrap().ends_with("-1") && alice["memory"].as_u64() > Some(65_535),
         "{alice}"
     );
-    assert_eq!((&zoe["id"], &zoe["user"]), (&json!("2.1"), &json!("zoe")));
+    assert_eq!((server.ids([&alice["id"], &zoe["id"]]), &zoe["user"]), (vec!["1.1", "2.1"], &json!("zoe")));
     let ids = |arguments: &[&str]| -> Vec<String> {
         let listed = server.listed(&[&["sessions"], arguments].concat());
-        listed.iter().map(|entry| entry["id"].as_str().unwrap().to_owned()).collect()
+        server.ids(listed.iter().map(|entry| &entry["id"])).into_iter().map(str::to_owned).collect()
     };
     assert_eq!(ids(&["--tenant", "acme"]), ["1.1"]);
     assert_eq!(ids(&["--user", "zoe", "--plugin", "script"]), ["2.1"]);
     assert_eq!(ids(&["--connections", "--user", "bob"]), ["3"]);
     assert_eq!(ids(&["--plugin", "absent"]), [""; 0]);
     let table = server.told(&["sessions"]);
-    assert!(table.starts_with("ID ") && table.contains("write \\x1b[2Jstarted"), "{table}");
+    assert!(table.starts_with("ID ") && table.contains("\n1.1 ") && table.contains("write \\x1b[2Jstarted"), "{table}");
     assert!(table.chars().all(|character| character == '\n' || (' '..='~').contains(&character)), "{table:?}");
     assert_eq!(server.told(&["sessions", "--user", "nobody"]), "no sessions\n");
 }

@@ -101,6 +101,14 @@ impl Server {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// The IDs of sessions and connections, in the JSON of this server: without the run, which each begins with.
+    pub(crate) fn ids<'v>(&self, ids: impl IntoIterator<Item = &'v serde_json::Value>) -> Vec<&'v str> {
+        let status: serde_json::Value = serde_json::from_str(&self.told(&["status", "--json"])).unwrap();
+        let run = status["run"].as_str().unwrap();
+        let short = |id: &'v serde_json::Value| id.as_str()?.strip_prefix(run)?.strip_prefix('-');
+        ids.into_iter().map(|id| short(id).unwrap_or_else(|| panic!("{id} is not of the run {run}"))).collect()
+    }
+
     /// The records of the audit `audit.json` with these events, once there are so many: they are written by a thread
     /// of their own, and an answer may come before.
     pub(crate) fn audited(&self, count: usize, is_wanted: impl Fn(&str) -> bool) -> Vec<serde_json::Value> {

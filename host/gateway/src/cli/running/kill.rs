@@ -8,7 +8,7 @@ use super::shown::text;
 use super::{ServerArguments, print_json, unanswered};
 use crate::cli::outcome::{Failure, failed, print};
 use crate::server::control::kill::{KILL, KillOutcome, KillRequest, TIME};
-use crate::server::control::session_id::SessionId;
+use crate::server::control::session_id::{SessionId, without_run};
 use crate::server::control::{ask_within, not_understood};
 
 /// Most names in one request.
@@ -87,7 +87,7 @@ pub(super) fn report(outcome: &KillOutcome) -> String {
         ),
     };
     for id in &outcome.closing {
-        let _ = writeln!(report, "{}: is listed until its client closes the channel", text(Some(id), 40));
+        let _ = writeln!(report, "{}: is listed until its client closes the channel", text(Some(without_run(id)), 40));
     }
     report
 }
@@ -103,7 +103,7 @@ pub(super) fn problems(outcome: &KillOutcome) -> Option<String> {
         let _ = writeln!(lines, "{}: there is no such session or connection", text(Some(id), 40));
     }
     for id in &outcome.remaining {
-        let _ = writeln!(lines, "{}: has been told to end, and has not ended yet", text(Some(id), 40));
+        let _ = writeln!(lines, "{}: has been told to end, and has not ended yet", text(Some(without_run(id)), 40));
     }
     if lines.is_empty() && outcome.sessions + outcome.connections == 0 {
         lines.push_str("nothing matches");

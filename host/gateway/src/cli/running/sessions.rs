@@ -9,6 +9,7 @@ use super::{ServerArguments, print_json, unanswered};
 use crate::cli::inspect::aligned;
 use crate::cli::outcome::{Failure, failed, print};
 use crate::server::control::ask_lines;
+use crate::server::control::session_id::without_run;
 use crate::server::control::sessions::{SESSIONS, SessionEntry, SessionFilter};
 
 /// List the sessions of the running server: who, from where, since when, with which plugin and command, and what each
@@ -114,7 +115,7 @@ pub(super) fn row(entry: &SessionEntry) -> [String; 13] {
     let is_session = entry.session.is_some();
     let of_session = |figure: String| if is_session { figure } else { "-".to_owned() };
     [
-        text(Some(&entry.id), NAME),
+        text(Some(without_run(&entry.id)), NAME),
         text(entry.user.as_deref(), NAME),
         text(entry.tenant.as_deref(), NAME),
         text(Some(&entry.peer), NAME * 2),

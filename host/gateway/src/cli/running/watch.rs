@@ -13,7 +13,7 @@ use super::shown::text;
 use super::{ServerArguments, unanswered};
 use crate::cli::outcome::{Failure, failed, lone_runtime};
 use crate::observe::escape::escape_json;
-use crate::server::control::session_id::SessionId;
+use crate::server::control::session_id::{SessionId, without_run};
 use crate::server::control::sessions::SessionEntry;
 use crate::server::control::watch::{TerminalSize, WATCH, WatchLine, WatchRequest, unhex};
 use crate::server::control::{open_request, read_line};
@@ -173,7 +173,7 @@ impl Screen {
 fn introduction(session: &SessionEntry, size: Option<TerminalSize>) -> String {
     let user = text(session.user.as_deref(), 64);
     let terminal = size.map_or("without a terminal".to_owned(), |size| format!("terminal of {}", of(size)));
-    format!("watching {}, {user}, {terminal}; Ctrl-C ends", text(Some(&session.id), 40))
+    format!("watching {}, {user}, {terminal}; Ctrl-C ends", text(Some(without_run(&session.id)), 40))
 }
 
 fn of(size: TerminalSize) -> String {

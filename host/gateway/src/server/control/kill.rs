@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 use whelk_runtime::SessionHandle;
 
-use super::session_id::SessionId;
+use super::session_id::{self, SessionId};
 use super::{AskedRequest, Requests, error};
 use crate::server::connection_table::ConnectionTable;
 
@@ -209,9 +209,9 @@ impl Ended {
             sleep(SCAN_PAUSE).await;
         }
         outcome.connections = (self.connections.len() - connections.len()) as u64;
-        outcome.remaining.extend(connections.iter().map(u64::to_string));
+        outcome.remaining.extend(connections.iter().map(|connection| session_id::with_run(*connection, None)));
         for ((connection, number), session) in &self.sessions {
-            let id = || format!("{connection}.{number}");
+            let id = || session_id::with_run(*connection, Some(*number));
             match session.progress {
                 Progress::Late => outcome.remaining.push(id()),
                 Progress::Closing => outcome.closing.push(id()),

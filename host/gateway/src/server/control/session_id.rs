@@ -3,10 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use whelk_runtime::event;
+use whelk_runtime::event::{self, ConnectionIdentity};
 
 /// `42.1` is session 1 of connection 42, and `42` the connection. The run of the server may stand before it, as in the
-/// log: `7f3a9c21-42.1`.
+/// log and in JSON: `7f3a9c21-42.1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionId {
     /// The run of the server, if it is named.
@@ -15,6 +15,18 @@ pub struct SessionId {
     pub connection: u64,
     /// The number of the session; none for the connection as a whole.
     pub session: Option<u64>,
+}
+
+/// The ID of a session, or of a connection, with this run of the server: in another run it names nothing, so a program
+/// that uses it late ends nobody else.
+pub(super) fn with_run(connection: u64, session: Option<u64>) -> String {
+    let connection = ConnectionIdentity(connection);
+    session.map_or_else(|| connection.to_string(), |session| format!("{connection}.{session}"))
+}
+
+/// An ID without the run, for people.
+pub(crate) fn without_run(id: &str) -> &str {
+    id.split_once('-').map_or(id, |(_, rest)| rest)
 }
 
 impl SessionId {
@@ -75,6 +87,7 @@ mod tests {
             let id: SessionId = text.parse().unwrap();
             assert_eq!((id.run.as_deref(), id.connection, id.session), (run, connection, session));
             assert_eq!(id.to_string(), text.to_ascii_lowercase());
+            assert_eq!(without_run(&id.to_string()), SessionId { run: None, ..id }.to_string());
         }
         for wrong in ["", "x", "42.", ".1", "42.1.2", "+42", "-42", "42-1", "7f3a9c2-1", "4 2", "99999999999999999999"]
         {

@@ -8,7 +8,7 @@ use serde_json::json;
 use whelk_runtime::event::ConnectionIdentity;
 
 use super::lines::AnswerLines;
-use super::{AskedRequest, Requests, error};
+use super::{AskedRequest, Requests, error, session_id};
 use crate::server::connection_table::{Began, ConnectionInfo, ConnectionTable, SessionInfo};
 
 /// The request.
@@ -37,8 +37,8 @@ pub struct SessionFilter {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SessionEntry {
-    /// By which `whelk kill` and `whelk watch` name it: `42.1` is session 1 of connection 42. Unique in a run of the
-    /// server. `42` for a connection without a session.
+    /// By which `whelk kill` and `whelk watch` name it: `7f3a9c21-42.1` is session 1 of connection 42 in this run of
+    /// the server, and `7f3a9c21-42` a connection without a session.
     pub id: String,
     /// The connection, as in the log and the audit.
     pub connection: String,
@@ -143,7 +143,7 @@ impl SessionEntry {
     pub(super) fn of(connection: &ConnectionInfo, session: &SessionInfo) -> SessionEntry {
         let start = session.start.as_ref();
         SessionEntry {
-            id: format!("{}.{}", connection.connection, session.number),
+            id: session_id::with_run(connection.connection, Some(session.number)),
             session: Some(session.number),
             channel: Some(session.channel),
             plugin: session.plugin.as_ref().map(|(name, _)| name.to_string()),
@@ -166,7 +166,7 @@ impl SessionEntry {
     fn of_connection(connection: &ConnectionInfo) -> SessionEntry {
         let login = connection.login.as_ref();
         SessionEntry {
-            id: connection.connection.to_string(),
+            id: session_id::with_run(connection.connection, None),
             connection: ConnectionIdentity(connection.connection).to_string(),
             session: None,
             channel: None,

@@ -162,13 +162,13 @@ function showButton(cell, name, cells, end) {
   }
   const button = cell.firstElementChild ?? element("button", "End", cell);
   button.type = "button";
-  button.setAttribute("aria-label", `End ${what} ${end} of ${cells[1]}`);
+  button.setAttribute("aria-label", `End ${what} ${cells[0]} of ${cells[1]}`);
   button.onclick = () => confirmEnd(what, end, cells);
 }
 
 function confirmEnd(what, id, cells) {
-  ending = id;
-  set(of("ending-title"), `End ${what} ${id}?`);
+  ending = { id, name: cells[0] };
+  set(of("ending-title"), `End ${what} ${cells[0]}?`);
   set(of("ending-who"), `User ${cells[1]} of tenant ${cells[2]}.`);
   of("reason").value = "";
   of("ending").showModal();
@@ -176,17 +176,18 @@ function confirmEnd(what, id, cells) {
 }
 
 async function endConfirmed() {
-  const id = ending;
+  const asked = ending;
   of("ending").close();
-  if (id === null) return;
+  if (asked === null) return;
+  const { id, name } = asked;
   ending = null;
-  say("outcome", `${id}: is being ended.`);
+  say("outcome", `${name}: is being ended.`);
   try {
     const body = JSON.stringify({ id, reason: of("reason").value });
     const answer = await ask("POST", "end", { body, timeout: END_TIMEOUT });
-    say("outcome", `${id}: ${await answer.text()}`);
+    say("outcome", `${name}: ${await answer.text()}`);
   } catch {
-    say("outcome", `${id}: the console has not answered. The table shows whether it has ended.`);
+    say("outcome", `${name}: the console has not answered. The table shows whether it has ended.`);
   }
 }
 

@@ -12,7 +12,7 @@ use crate::cli::inspect::flat::{PluginRows, plugin_rows};
 use crate::cli::running::shown::{local, text};
 use crate::cli::running::{kill, sessions, status, tenants};
 use crate::server::control::kill::{KILL, KillOutcome, KillRequest, TIME};
-use crate::server::control::session_id::SessionId;
+use crate::server::control::session_id::{SessionId, without_run};
 use crate::server::control::sessions::{SESSIONS, SessionEntry, SessionFilter};
 use crate::server::control::status::{STATUS, ServerStatus};
 use crate::server::control::tenants::{TENANTS, TenantEntry, TenantFilter};
@@ -145,7 +145,7 @@ fn login_table(entries: &[SessionEntry], most: usize) -> PageTable {
         let id = entry.id.split('.').next().unwrap_or_default().to_owned();
         let count = sessions.get(entry.connection.as_str()).copied().unwrap_or_default();
         let cells = vec![
-            text(Some(&id), NAME),
+            text(Some(without_run(&id)), NAME),
             text(entry.user.as_deref(), NAME),
             text(entry.tenant.as_deref(), NAME),
             text(entry.method.as_deref(), NAME),
