@@ -118,7 +118,7 @@ async fn answer(asked: AskedRequest, table: Arc<ConnectionTable>) -> Value {
             Err(reason) => return error(&reason),
         };
         let mut outcome = KillOutcome::default();
-        match request.end(&table, asked.uid, &mut outcome) {
+        match request.end(&table, asked.uid, &mut outcome).await {
             Ok(ended) => ended.wait(&table, request.reason(), asked.uid, &mut outcome).await,
             Err(reason) => return error(&reason),
         }
@@ -133,7 +133,7 @@ impl KillRequest {
     }
 
     /// Asks for the end of everything that is named. The error says which name is none; then nothing is ended.
-    fn end(&self, table: &ConnectionTable, by: u32, outcome: &mut KillOutcome) -> Result<Ended, String> {
+    async fn end(&self, table: &ConnectionTable, by: u32, outcome: &mut KillOutcome) -> Result<Ended, String> {
         let parse = |id: &String| id.parse::<SessionId>().map_err(|reason| format!("{id:?}: {reason}"));
         let ids = self.ids.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
         let mut ended = Ended::default();
@@ -143,6 +143,8 @@ impl KillRequest {
                 let is = |wanted: &Option<String>, has: &String| wanted.as_ref().is_none_or(|wanted| wanted == has);
                 if is(&self.user, &login.user) && is(&self.tenant, &login.tenant) {
                     ended.end_connection(table, connection.connection, self.reason(), by);
+                    // Ten thousand of them would keep a thread busy.
+                    tokio::task::consume_budget().await;
                 }
             }
         }
@@ -200,6 +202,7 @@ impl Ended {
             for (id, session) in &mut self.sessions {
                 session.advance(table, *id, (reason, by), (now, end));
                 is_done &= session.progress.is_final();
+                tokio::task::consume_budget().await;
             }
             if is_done {
                 break;
@@ -261,10 +264,13 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use tokio::time::advance;
     use whelk_runtime::session_pipes;
 
     use super::*;
+    use crate::server::connection_table::LoginInfo;
     use crate::source::Peer;
 
     fn table() -> (Arc<ConnectionTable>, Requests) {
@@ -309,6 +315,30 @@ mod tests {
             advance(POLL_INTERVAL).await;
         }
         assert_eq!(Arc::strong_count(&table), references);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_thousands_leaves_turns_to_others() {
+        let (table, requests) = table();
+        let ended = Arc::new(AtomicUsize::new(0));
+        let register = |number| {
+            let ended = Arc::clone(&ended);
+            let count = Arc::new(move || {
+                ended.fetch_add(1, Ordering::Relaxed);
+            });
+            let connection = table.register(number, Peer::Unknown, count);
+            let (user, tenant) = ("alice".to_owned(), "acme".to_owned());
+            connection.row().logged_in(LoginInfo { user, tenant, method: "none" }, Arc::default());
+            connection
+        };
+        let connections: Vec<_> = (1..=2_000).map(register).collect();
+        let mut asked = Box::pin(requests.answer("kill {\"tenant\":\"acme\"}"));
+        assert!(is_pending(&mut asked).await);
+        // This test had its turn in between.
+        let first = ended.load(Ordering::Relaxed);
+        assert!(first > 0 && first < connections.len(), "{first}");
+        assert_eq!(asked.await["remaining"].as_array().map(Vec::len), Some(connections.len()));
+        assert_eq!(ended.load(Ordering::Relaxed), connections.len());
     }
 
     /// Whether a request is still being answered after everything that can run now has run.
