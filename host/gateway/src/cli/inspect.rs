@@ -4,6 +4,7 @@
 
 mod columns;
 pub(super) mod flat;
+pub(super) mod locale;
 mod programs;
 
 use std::collections::BTreeMap;

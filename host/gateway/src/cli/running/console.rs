@@ -51,6 +51,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
 use super::{ServerArguments, unanswered};
+use crate::cli::inspect::locale;
 use crate::cli::outcome::{Failure, failed, lone_runtime, print, wrong};
 use crate::config;
 use crate::server::control::console::{CONSOLE, ConsoleRequest, ConsoleReserved};
@@ -87,6 +88,7 @@ pub(in crate::cli) struct ConsoleArguments {
 
 pub(in crate::cli) fn console(arguments: ConsoleArguments) -> Result<(), Failure> {
     let ConsoleArguments { server, listen, names, tls_certificate, tls_key, rows } = arguments;
+    locale::assume_utf8();
     let folder = server.folder()?;
     let tls =
         tls_certificate.zip(tls_key).map(|(chain, key)| tls::acceptor(&chain, &key)).transpose().map_err(wrong)?;

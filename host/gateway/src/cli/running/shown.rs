@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::cli::inspect::harmless;
 
@@ -46,15 +47,26 @@ pub(super) fn local(time: &str) -> String {
     time.parse().map_or_else(|_| harmless(time), shown)
 }
 
-/// A text of strangers without control characters, at most `most` characters of it, or `-` if there is none.
+/// A text of strangers without control characters, at most `most` columns of it, or `-` if there is none.
 pub(super) fn text(text: Option<&str>, most: usize) -> String {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return "-".to_owned() };
-    let shown = harmless(text);
-    if shown.chars().count() <= most {
-        return shown;
+    let mut shown = harmless(text);
+    if shown.width() > most {
+        shorten(&mut shown, most.saturating_sub(3));
+        shown.push_str("...");
     }
-    let beginning: String = shown.chars().take(most.saturating_sub(3)).collect();
-    format!("{beginning}...")
+    shown
+}
+
+/// Keeps the beginning that takes at most so many columns.
+fn shorten(text: &mut String, most: usize) {
+    let mut columns = 0;
+    let end = text.char_indices().find(|(_, character)| {
+        columns += character.width().unwrap_or_default();
+        columns > most
+    });
+    let end = end.map(|(at, _)| at);
+    text.truncate(end.unwrap_or(text.len()));
 }
 
 #[cfg(test)]
@@ -76,6 +88,9 @@ mod tests {
         let shown = [None, Some(""), Some("alice"), Some("\u{1b}]0;x\u{7}"), Some("0123456789")];
         let shown = shown.map(|shown| text(shown, 8));
         assert_eq!(shown, ["-", "-", "alice", "\\x1b]...", "01234..."]);
+        let mut wide = "a漢字b".to_owned();
+        shorten(&mut wide, 4);
+        assert_eq!(wide, "a漢");
         assert_eq!(local("no time\u{9b}"), "no time\\u{9b}");
     }
 }

@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::shown::text;
 use super::{ServerArguments, unanswered};
+use crate::cli::inspect::locale;
 use crate::cli::outcome::{Failure, failed, lone_runtime};
 use crate::observe::escape::escape_json;
 use crate::server::control::session_id::{SessionId, without_run};
@@ -50,7 +51,7 @@ pub(in crate::cli) fn watch(arguments: &WatchArguments) -> Result<(), Failure> {
     let stream = open_request(&folder, &format!("{WATCH} {question}")).map_err(unanswered(&folder))?;
     let is_terminal = io::stdout().is_terminal();
     let mut screen = Screen {
-        filter: if is_terminal { ScreenFilter::default() } else { ScreenFilter::plain() },
+        filter: if is_terminal { ScreenFilter::default() } else { ScreenFilter::plain() }.with_utf8(locale::is_utf8()),
         is_terminal,
         json: arguments.json,
         has_shown: false,
@@ -123,6 +124,10 @@ impl Screen {
                 failed("the server has closed the connection: it has stopped, or nothing was read for minutes")
             })?;
             let parsed = parse(&line)?;
+            // Sent while nothing happens.
+            if matches!(&parsed, Ok(line) if *line == WatchLine::default()) {
+                continue;
+            }
             let shown = match &parsed {
                 _ if self.json => format!("{}\n", escape_json(&line)).into_bytes(),
                 Ok(line) => self.shown(line)?,

@@ -1,10 +1,12 @@
 //! The users of a configuration, for people and for programs.
 
 use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr;
 
+use crate::cli::inspect::harmless;
+use crate::cli::inspect::locale::padded;
 use crate::config::{Authentication, Config, KeyFileSetting, LoginPolicy, User};
 use crate::credential::{AuthorizedKey, KeyPath, read_key_file};
-use crate::observe::escape::escape;
 
 /// How a user logs in, as words.
 struct Shown {
@@ -64,16 +66,15 @@ pub(super) fn text(config: &Config) -> String {
             None => format!("authorized_keys {path}"),
         }));
         let password = if has_password { "yes" } else { "no" };
-        let name = escape(name.as_bytes()).to_string();
-        let row =
-            [name, user.tenant.clone(), user.plugin.clone(), methods, password.to_owned(), keys.len().to_string()];
+        let (name, tenant, plugin) = (harmless(name), harmless(&user.tenant), harmless(&user.plugin));
+        let row = [name, tenant, plugin, methods, password.to_owned(), keys.len().to_string()];
         rows.push((row, below));
     }
-    let width = |column: usize| rows.iter().map(|(row, _)| row[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().map(|(row, _)| row[column].width()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..6).map(width).collect();
     let mut text = String::new();
     for (row, below) in &rows {
-        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| padded(cell, *width)).collect();
         text += &format!("{}\n", cells.join("  ").trim_end());
         below.iter().for_each(|line| text += &format!("    {line}\n"));
     }

@@ -9,7 +9,9 @@
 //! DCS, APC, PM, SOS, device attributes and status reports (DA, DSR, DECRQM, DECID, DECREQTPARM, ENQ), window
 //! operations, tab stops, printing, mouse, focus and paste modes, keypad and cursor key modes, key reporting, 132
 //! columns, resets, locks, BEL, 8-bit controls, and everything else that is not named above. Bytes that are not UTF-8
-//! show as U+FFFD.
+//! show as U+FFFD. For an operator's terminal that does not understand UTF-8, all beyond US-ASCII is `?`.
+
+use unicode_width::UnicodeWidthChar;
 
 /// Most bytes of a control sequence that is passed.
 const LONGEST: usize = 64;
@@ -36,6 +38,8 @@ pub(super) struct ScreenFilter {
     columns: u32,
     /// Passes text and line ends alone.
     is_plain: bool,
+    /// The operator's terminal understands UTF-8.
+    is_utf8: bool,
 }
 
 impl Default for ScreenFilter {
@@ -48,6 +52,7 @@ impl Default for ScreenFilter {
             is_hidden: false,
             columns: COLUMNS,
             is_plain: false,
+            is_utf8: true,
         }
     }
 }
@@ -75,6 +80,11 @@ impl ScreenFilter {
     /// For an output that is no terminal: without any control sequence.
     pub(super) fn plain() -> ScreenFilter {
         ScreenFilter { is_plain: true, ..ScreenFilter::default() }
+    }
+
+    /// For a terminal that understands UTF-8, or does not.
+    pub(super) fn with_utf8(self, is_utf8: bool) -> ScreenFilter {
+        ScreenFilter { is_utf8, ..self }
     }
 
     /// The session's terminal has this many columns.
@@ -186,20 +196,19 @@ impl ScreenFilter {
 
     /// A byte of a character beyond ASCII.
     fn beyond_ascii(&mut self, byte: u8, out: &mut Vec<u8>) {
-        const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
         self.character.push(byte);
         match str::from_utf8(&self.character) {
             Ok(text) => {
                 // C1 controls are control sequences to a terminal.
-                if !text.chars().any(char::is_control) {
-                    out.extend_from_slice(text.as_bytes());
-                }
+                text.chars()
+                    .filter(|character| !character.is_control())
+                    .for_each(|character| self.write(character, out));
                 self.character.clear();
             }
             // More bytes are to come.
             Err(error) if error.error_len().is_none() => {}
             Err(_) => {
-                out.extend_from_slice(REPLACEMENT);
+                self.write(char::REPLACEMENT_CHARACTER, out);
                 let is_alone = self.character.len() == 1;
                 self.character.clear();
                 if !is_alone {
@@ -207,6 +216,15 @@ impl ScreenFilter {
                     self.step(byte, out);
                 }
             }
+        }
+    }
+
+    /// Writes a character beyond US-ASCII, or as many `?` as it has columns.
+    fn write(&self, character: char, out: &mut Vec<u8>) {
+        if self.is_utf8 {
+            out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        } else {
+            out.extend(std::iter::repeat_n(b'?', character.width().unwrap_or_default()));
         }
     }
 
@@ -370,6 +388,13 @@ mod tests {
         }
         filter.set_columns(200);
         assert_eq!(filter.pass(b"-\x1b[200b\x1b[201b"), b"-\x1b[200b");
+    }
+
+    #[test]
+    fn a_terminal_without_utf_8_gets_a_mark_for_each_column() {
+        let mut filter = ScreenFilter::default().with_utf8(false);
+        assert_eq!(filter.pass("Zoe\u{308} é 漢 \u{9b}m".as_bytes()), b"Zoe ? ?? m");
+        assert_eq!(filter.pass(b"\xff\x1b[1m"), b"?\x1b[1m");
     }
 
     #[test]
