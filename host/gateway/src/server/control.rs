@@ -4,10 +4,10 @@
 //! is an object on one line; one with only `error` says why the request was refused. The answer to a request for a list
 //! (`lines`) is one object a line, and the last of them is `{"done": …}`: an answer that lacks it was cut off.
 //!
-//! `CONTROL.md` beside the manifest has the fields of the answers that operators' programs read.
+//! `CONTROL.md`, beside `Cargo.toml`, lists the fields of the answers that `whelk` prints with `--json`.
 //!
-//! Only the user who runs the program and root get an answer. Requests are few and small, and no client can hinder the
-//! program: there are limits on their number, size and time.
+//! Only root and the user of the server get an answer. The number of clients at once, the size of a request, and the
+//! time for receiving it, answering it and sending the answer are limited.
 
 pub mod backup;
 mod client;
@@ -259,8 +259,8 @@ impl Control {
         Ok(Control { task: tokio::spawn(supervise("control", start, |_| ())), state: state.clone(), places })
     }
 
-    /// Accepts no more requests, and waits a moment for the answers that are being sent: who has ended the last session
-    /// of a server that drains is told so.
+    /// Accepts no more requests, and waits up to [`LAST_ANSWERS`] for answers that are being sent: an operator whose
+    /// `whelk kill` ends the last session of a server that drains gets one.
     pub async fn finish(&self) {
         self.task.abort();
         let all = u32::try_from(MOST_ASKING).unwrap_or(u32::MAX);

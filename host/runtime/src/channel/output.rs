@@ -406,9 +406,9 @@ impl OutputQueue {
 
     /// Whether the session waits for room, and has it now.
     pub(super) fn take_watched(&mut self) -> bool {
-        let ring = self.watched && self.has_much_room();
-        self.watched &= !ring;
-        ring
+        let wakes = self.watched && self.has_much_room();
+        self.watched &= !wakes;
+        wakes
     }
 
     pub(super) fn has_writable(&self) -> bool {

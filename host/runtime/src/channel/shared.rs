@@ -25,7 +25,8 @@ use crate::session_types::{ChannelEvent, Ending, Exit, Output, SignalName, Windo
 /// that the credit of a keystroke travels with its echo.
 const CREDIT_WORTH_A_WAKE: usize = 16 << 10;
 
-/// Called when the connection's side has something to do and had nothing before. Must be cheap; any thread may call it.
+/// Wakes the connection's task: called when its side has something to do and had nothing before. Must be cheap; any
+/// thread may call it.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// Why an import that waits must return.
@@ -58,7 +59,7 @@ pub(super) struct SessionWakers {
     pub(super) others: Wakers,
 }
 
-/// What a session shows to those who list it.
+/// What the list of sessions has of a session.
 #[derive(Default)]
 pub(super) struct ListedSession {
     /// The plugin that serves it, or served it last, and its generation.
@@ -91,7 +92,7 @@ pub(crate) struct Shared {
     pub(super) stops_output: AtomicBool,
     /// The terminal has not received all input: it goes on when output was taken.
     pub(super) input_waits: AtomicBool,
-    /// What those see who list sessions.
+    /// For the list of sessions.
     pub(super) listed: ListedSession,
 }
 
@@ -174,9 +175,9 @@ impl Shared {
         let mut output = lock(&self.output);
         let drained = output.drain(sink);
         let exit_taken = drained == Drained::Empty && output.has_ended();
-        let ring = output.take_watched();
+        let wakes = output.take_watched();
         self.return_charges(output);
-        if ring {
+        if wakes {
             self.wake_session();
         }
         if self.input_waits.load(Ordering::Relaxed) {

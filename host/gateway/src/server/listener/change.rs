@@ -103,12 +103,12 @@ pub struct ListenerControl {
     state: Mutex<ListenerState>,
 }
 
-/// What a listener listens on, and how many it serves.
+/// The addresses and the limits of a listener, for those who report on the server.
 #[derive(Clone, Debug, Default)]
 pub struct ListenerState {
-    /// The addresses, with the ports that the system chose for 0. None once the server stops.
+    /// The bound addresses, with the ports that the kernel chose for port 0. Empty once the server stops.
     pub addresses: Vec<SocketAddr>,
-    /// The most connections, and the most of them that have not logged in.
+    /// Limits: connections, and connections that have not logged in.
     pub room: (u32, u32),
 }
 
@@ -122,12 +122,12 @@ impl ListenerControl {
         (control, receiver)
     }
 
-    /// What it listens on now.
+    /// Its addresses and limits now.
     pub fn state(&self) -> ListenerState {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// It listens on this from now on.
+    /// Sets what [`state`](Self::state) returns.
     pub(super) fn set_state(&self, state: ListenerState) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
