@@ -5,7 +5,7 @@ use std::str::FromStr;
 use whelk_guest::SignalName;
 
 /// The answer to an unknown command.
-pub(crate) const USAGE: &str = "usage: cat | sink | discard | lines | zeros N | print TEXT | stderr TEXT | env | facts | exit N | signal NAME \
+pub(crate) const USAGE: &str = "usage: cat | sink | discard | lines | zeros N | writes N BYTES | print TEXT | stderr TEXT | env | facts | exit N | signal NAME \
                                 | sleep MS | tick N MS | request NAME TEXT | debug TEXT | trap | spin | alloc BYTES \
                                 | recurse\n";
 
@@ -17,6 +17,8 @@ pub(crate) enum Command<'a> {
     Discard,
     Lines,
     Zeros(u64),
+    /// Writes so many times so many zeros.
+    Writes(u32, usize),
     Print(&'a [u8]),
     Stderr(&'a [u8]),
     Env,
@@ -55,6 +57,7 @@ impl<'a> Command<'a> {
             (b"discard", []) => Self::Discard,
             (b"lines", []) => Self::Lines,
             (b"zeros", [count]) => Self::Zeros(read(count)?),
+            (b"writes", [count, bytes]) => Self::Writes(read(count)?, read(bytes)?),
             (b"env", []) => Self::Env,
             (b"facts", []) => Self::Facts,
             (b"exit", [status]) => Self::Exit(read(status)?),
@@ -81,6 +84,7 @@ mod tests {
     #[test]
     fn numbers_and_names_are_read() {
         assert_eq!(Command::parse(b"zeros 8388608"), Some(Command::Zeros(8_388_608)));
+        assert_eq!(Command::parse(b"writes 100000 16"), Some(Command::Writes(100_000, 16)));
         assert_eq!(Command::parse(b"tick 3 100"), Some(Command::Tick(3, 100)));
         assert_eq!(Command::parse(b"signal TERM"), Some(Command::Signal(SignalName::Term)));
         assert_eq!(Command::parse(b"cat"), Some(Command::Cat));

@@ -10,8 +10,8 @@ mod faults;
 use command::Command;
 use sha2::{Digest, Sha256};
 use whelk_guest::{
-    Ending, Output, Session, TimerHandler, WriteError, connection, env, eprint, exit_signal, finish, log, plugin,
-    print, request, terminal,
+    Ending, Output, Session, TimerHandler, connection, env, eprint, exit_signal, finish, log, plugin, print, request,
+    terminal,
     timers::{self, TimerError},
     write,
 };
@@ -135,11 +135,8 @@ fn start(command: Command<'_>) -> Probe {
         Command::Sink => Probe::Sink { count: 0, digest: Sha256::new() },
         Command::Discard => Probe::Discard { count: 0 },
         Command::Lines => lines(),
-        Command::Zeros(count) => {
-            // An error means that the client has left; `closed` follows.
-            let _ = zeros(count);
-            done(0)
-        }
+        Command::Zeros(count) => zeros(count),
+        Command::Writes(count, bytes) => writes(count, bytes),
         Command::Print(text) => {
             print(text);
             done(0)
@@ -207,16 +204,26 @@ fn timed(set: Result<(), TimerError>, next: Probe) -> Probe {
     }
 }
 
-fn zeros(count: u64) -> Result<(), WriteError> {
+fn zeros(count: u64) -> Probe {
     // Allocated when needed: as a constant it would occupy memory in every session.
     let zeros = vec![0; PIECE];
     let mut left = count;
     while left > 0 {
         let piece = usize::try_from(left).map_or(&zeros[..], |left| &zeros[..left.min(PIECE)]);
-        write(Output::Stdout, piece)?;
+        // An error means that the client has left; `closed` follows.
+        if write(Output::Stdout, piece).is_err() {
+            break;
+        }
         left -= piece.len() as u64;
     }
-    Ok(())
+    done(0)
+}
+
+fn writes(count: u32, bytes: usize) -> Probe {
+    let zeros = vec![0; bytes];
+    // An error means that the client has left; `closed` follows.
+    let _ = (0..count).try_for_each(|_| write(Output::Stdout, &zeros));
+    done(0)
 }
 
 fn hex(bytes: &[u8]) -> String {
