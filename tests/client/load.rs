@@ -2,8 +2,11 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::task::LocalSet;
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::message::mux::{ChannelId, Stream};
 use whelk_ssh::message::request::{Modes, Request};
@@ -19,11 +22,13 @@ pub(crate) enum Kind {
     Handshake,
     /// On one connection: open, `exec`, six bytes of output, exit status, close.
     Session,
-    /// On one connection, in rounds: every session sends 16 bytes and gets them back.
+    /// In rounds: every session of a connection sends 16 bytes and gets them back. Connections have ten sessions at
+    /// most, and do not wait for each other. After `done` come the median and the 99th percentile of the time that it
+    /// takes, in microseconds.
     Echo,
     /// The same with a terminal that echoes the bytes: they are a line, whose end is shown as two bytes.
     Typed,
-    /// Connections whose sessions have each echoed once. A line `again` makes all of them echo once more.
+    /// Connections whose sessions, if any, have each echoed once. A line `again` makes all of them echo once more.
     Idle,
     /// The same with shells that each have read a line, and wait for the next.
     Shells,
@@ -32,6 +37,9 @@ pub(crate) enum Kind {
 /// What a shell of `shells` is sent first: it reads lines, as an interactive one does. It says when it has begun,
 /// because dash reads ahead what comes at the same time.
 const SHELL: &[u8] = b"printf begun; while read -r line; do printf '%s' \"$line\"; done\n";
+
+/// Sessions of one connection in `echo`: as many as OpenSSH's server permits by default.
+const SESSIONS: u32 = 10;
 
 /// The command that echoes its input.
 const CAT: &str = "cat";
@@ -52,6 +60,7 @@ pub(crate) struct Load {
 /// Prints `ready`, waits for a line, does the work, prints `done`, and waits for another line, so that the caller can
 /// measure in between.
 pub(crate) async fn run(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
+    permit_files()?;
     match load.kind {
         Kind::Handshake => {
             cue("ready").await?;
@@ -72,6 +81,12 @@ pub(crate) async fn run(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Res
         Kind::Echo | Kind::Typed => echo(load, wish, key).await,
         Kind::Idle | Kind::Shells => idle(load, wish, key).await,
     }
+}
+
+/// Permits as many connections as the system lets a process have.
+pub(crate) fn permit_files() -> io::Result<()> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).map_err(io::Error::from)
 }
 
 /// Prints a word and waits for a line.
@@ -123,25 +138,52 @@ async fn shell(peer: &mut Peer) -> io::Result<ChannelId> {
     Ok(channel)
 }
 
-/// Rounds in which `at_once` sessions of one connection echo what they are sent.
+/// Rounds in which sessions echo what they are sent, `at_once` of them altogether.
 async fn echo(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
-    let mut peer = Peer::log_in(wish, key).await?;
-    let mut channels = Vec::new();
-    for _ in 0..load.at_once {
-        channels.push(match load.kind {
-            Kind::Typed => typed(&mut peer, &load.command).await?,
-            _ => cat(&mut peer).await?,
-        });
+    let mut connections = Vec::new();
+    let mut missing = load.at_once;
+    while missing > 0 {
+        let mut peer = Peer::log_in(wish, key).await?;
+        let mut channels = Vec::new();
+        for _ in 0..missing.min(SESSIONS) {
+            channels.push(match load.kind {
+                Kind::Typed => typed(&mut peer, &load.command).await?,
+                _ => cat(&mut peer).await?,
+            });
+        }
+        missing -= missing.min(SESSIONS);
+        connections.push((peer, channels));
     }
     let round = match load.kind {
         Kind::Typed => Round { sent: b"fifteen bytes !\r", back: 17 },
         _ => BYTES,
     };
     cue("ready").await?;
-    for _ in 0..load.count {
-        round.run(&mut peer, &channels).await?;
-    }
-    cue("done").await.map(drop)
+    let (everybody, count) = (LocalSet::new(), load.count);
+    let rounds = connections.into_iter().map(|(mut peer, channels)| {
+        everybody.spawn_local(async move {
+            let mut times = Vec::new();
+            for _ in 0..count {
+                times.extend(round.run(&mut peer, &channels).await?);
+            }
+            Ok::<_, io::Error>((peer, times))
+        })
+    });
+    let (rounds, mut times) = (rounds.collect::<Vec<_>>(), Vec::new());
+    let mut peers = Vec::new();
+    everybody
+        .run_until(async {
+            for connection in rounds {
+                let (peer, its_times) = connection.await.map_err(io::Error::other)??;
+                times.extend(its_times);
+                peers.push(peer);
+            }
+            Ok::<_, io::Error>(())
+        })
+        .await?;
+    times.sort_unstable();
+    let percentile = |of: usize| times.get(times.len() * of / 100).map_or(0, Duration::as_nanos) as f64 / 1e3;
+    cue(&format!("done {:.1} {:.1}", percentile(50), percentile(99))).await.map(drop)
 }
 
 /// Opens a session with a terminal that echoes what is typed.
@@ -188,6 +230,7 @@ async fn idle(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
 }
 
 /// What each session of a connection is sent, and how many bytes come back.
+#[derive(Clone, Copy)]
 struct Round {
     sent: &'static [u8],
     back: usize,
@@ -198,17 +241,26 @@ const BYTES: Round = Round { sent: b"sixteen bytes !!", back: 16 };
 const LINE: Round = Round { sent: b"fifteen bytes !\n", back: 15 };
 
 impl Round {
-    async fn run(&self, peer: &mut Peer, channels: &[ChannelId]) -> io::Result<()> {
+    /// Gives the time that each session took, in the order in which they were done.
+    async fn run(self, peer: &mut Peer, channels: &[ChannelId]) -> io::Result<Vec<Duration>> {
+        let (began, mut times) = (Instant::now(), Vec::with_capacity(channels.len()));
+        let mut missing = Vec::with_capacity(channels.len());
         for channel in channels {
             peer.connection.write(*channel, Stream::Data, self.sent);
+            missing.push((*channel, self.back));
         }
-        let mut missing = channels.len() * self.back;
-        while missing > 0 {
-            match peer.happens().await? {
-                Happened::Data(_, Stream::Data, data) => missing = missing.saturating_sub(data.len()),
-                other => return Err(io::Error::other(format!("{other:?}"))),
+        while times.len() < channels.len() {
+            let Happened::Data(channel, Stream::Data, data) = peer.happens().await? else {
+                return Err(io::Error::other(format!("something else than what was sent came back on {channels:?}")));
+            };
+            let Some((_, left)) = missing.iter_mut().find(|(one, _)| *one == channel) else {
+                return Err(io::Error::other(format!("nothing was sent on {channel:?}")));
+            };
+            *left = left.checked_sub(data.len()).ok_or_else(|| io::Error::other("more came back than was sent"))?;
+            if *left == 0 {
+                times.push(began.elapsed());
             }
         }
-        Ok(())
+        Ok(times)
     }
 }

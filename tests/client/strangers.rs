@@ -6,13 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncBufReadExt, BufReader, Interest};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::LocalSet;
 use tokio::time::{interval, sleep};
 
-use crate::load::cue;
+use crate::load::{cue, permit_files};
 
 /// What a dripping client sends, one byte a second: a line that never ends.
 const LINE: &[u8] = b"SSH-2.0-a_client_that_has_a_byte_a_second_to_spare";
@@ -47,8 +46,7 @@ fn add<T: Copy + std::ops::Add<Output = T>>(cell: &Cell<T>, one: T) {
 /// Prints `ready`, waits for a line, opens all, prints `all have come`, and goes on until another line or the end of
 /// standard input.
 pub(crate) async fn run(strangers: Strangers) -> io::Result<()> {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
+    permit_files()?;
     cue("ready").await?;
     let (strangers, tally) = (Rc::new(strangers), Rc::new(Tally::default()));
     let everybody = LocalSet::new();
