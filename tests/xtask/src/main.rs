@@ -22,7 +22,7 @@ cargo xtask <verb>
   test [FILTER]    every test, from unit to interop; brings the foreign clients it needs
   prove [NAME]     the tests against foreign clients and hostile plugins at their full sizes, with the figures
   clients          only brings the foreign clients of the tests
-  bench [PART..]   Whelk beside OpenSSH's sshd or another build: CPU time and memory, as ratios
+  bench [PART..]   Whelk beside other servers or another build: CPU time, latency and memory, as ratios
 
   <verb> --help    more about one of them";
 

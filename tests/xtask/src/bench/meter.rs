@@ -8,13 +8,18 @@ use crate::step::{Outcome, doing};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The kernel counts time in /proc in hundredths of a second on every machine that Rust knows.
 const TICK: Duration = Duration::from_millis(10);
 
 /// How often the memory is looked at while it may grow.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// When memory has not fallen by a hundredth for so long it will not fall any more.
+const SETTLED: Duration = Duration::from_secs(5);
+/// Nobody waits longer for that.
+const NEVER_SETTLED: Duration = Duration::from_secs(60);
 
 /// The meter of one server.
 pub(crate) enum Meter {
@@ -85,6 +90,22 @@ impl Meter {
             let most = looks.join().map_err(|_| "the thread that looks at the memory has panicked".to_owned());
             (done, before.and_then(|before| Ok(most?.saturating_sub(before))))
         })
+    }
+
+    /// The anonymous memory once it does not fall any more, in bytes: a server gives memory back some time after its
+    /// connections have ended.
+    pub(crate) fn settled(&self) -> Outcome<u64> {
+        let began = Instant::now();
+        let (mut least, mut fell) = (self.anonymous()?, began);
+        while fell.elapsed() < SETTLED && began.elapsed() < NEVER_SETTLED {
+            std::thread::sleep(LOOK);
+            let now = self.anonymous()?;
+            if now < least - least / 100 {
+                fell = Instant::now();
+            }
+            least = least.min(now);
+        }
+        self.anonymous()
     }
 
     /// Resident memory of all processes, in bytes.

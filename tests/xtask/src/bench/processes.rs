@@ -33,11 +33,11 @@ pub(crate) type Figures = [f64; 2];
 impl Work {
     pub(crate) const ALL: [Self; 2] = [Self::Starts, Self::Pipe];
 
-    /// The titles of its figures, in the order of [`Figures`].
-    pub(crate) fn titles(self) -> [&'static str; 2] {
+    /// The titles of its figures and their units, in the order of [`Figures`].
+    pub(crate) fn titles(self) -> [(&'static str, &'static str); 2] {
         match self {
-            Self::Starts => ["start to end of `true`, ms", "  its wall time, ms"],
-            Self::Pipe => ["pipe between two processes, s/GB", "  its speed, MB/s"],
+            Self::Starts => [("start to end of `true`", "ms"), ("start to end of `true`: wall time", "ms")],
+            Self::Pipe => [("pipe between two processes", "s/GB"), ("pipe between two processes: speed", "MB/s")],
         }
     }
 

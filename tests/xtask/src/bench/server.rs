@@ -1,4 +1,4 @@
-//! The two servers, each tied to core 0, in a control group of its own where there are such, with the same key behind
+//! The servers, each tied to core 0, in a control group of its own where there are such, with the same key behind
 //! the door.
 
 use super::meter::{self, Meter};
@@ -36,8 +36,26 @@ const FILES: &str = "files";
 pub(crate) enum Kind {
     Whelk,
     Sshd,
+    /// The one of `tests/peer`.
+    Russh,
     /// Another build of Whelk.
     Other,
+}
+
+impl Kind {
+    fn is_whelk(self) -> bool {
+        matches!(self, Self::Whelk | Self::Other)
+    }
+
+    /// Its name in the tables and in the figures.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Whelk => "whelk",
+            Self::Sshd => "sshd",
+            Self::Russh => "russh",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// What the runs share: the programs, a key, the files of both servers.
@@ -46,7 +64,7 @@ pub(crate) struct Place {
     repository: PathBuf,
     whelk: PathBuf,
     sshd: PathBuf,
-    /// Another build of Whelk, to compare with in sshd's place.
+    /// Another build of Whelk, to compare with in the place of other servers.
     other: Option<PathBuf>,
     clients: Clients,
     /// Who we are, and so who logs in to sshd.
@@ -55,17 +73,17 @@ pub(crate) struct Place {
 
 impl Place {
     /// Writes everything that a server needs to start. `processes`: whether the program that starts others will be
-    /// there.
+    /// there. `idle`: how many sessions wait at once.
     pub(crate) fn prepare(
         workspace: &Workspace,
         clients: Clients,
         other: Option<PathBuf>,
-        processes: bool,
+        (processes, idle): (bool, u32),
     ) -> Outcome<Self> {
         let folder = workspace.target.join("bench");
         doing(folder.display(), fs::create_dir_all(&folder))?;
         let user = output(Command::new("id").arg("-un"))?.trim().to_owned();
-        let (repository, whelk, sshd) = (workspace.root.clone(), workspace.program(), clients.program("sshd"));
+        let (repository, whelk, sshd) = (workspace.root.clone(), workspace.program(), clients.program("sshd-10.0"));
         let place = Self { folder, repository, whelk, sshd, other, clients, user };
         for name in ["key", "sshd_key"] {
             if !place.file(name).is_file() {
@@ -92,7 +110,15 @@ impl Place {
              connections_per_user = 1000\nsessions_per_user = 6000\ntenant_sessions = 6000\ntenant_memory = \"64 GiB\"\n",
             key.display().to_string()
         );
-        let config = [user("probe"), user(PROGRAM), processes, files, shell].concat();
+        // The last tenth of the instances is kept for other tenants.
+        let (connections, instances) = (idle + 100, (idle + idle / 8 + 100).max(10_000));
+        let all = connections.max(10_000);
+        let limits = format!(
+            "[limits]\nconnections = {all}\ninstances = {instances}\n[tenants.default.limits]\n\
+             connections_per_user = {connections}\nsessions_per_user = {connections}\n\
+             tenant_sessions = {connections}\ntenant_memory = \"64 GiB\"\n"
+        );
+        let config = [limits, user("probe"), user(PROGRAM), processes, files, shell].concat();
         for kind in [Kind::Whelk, Kind::Other, Kind::Sshd] {
             doing("files", fs::create_dir_all(place.files(kind)))?;
         }
@@ -117,9 +143,9 @@ impl Place {
         self.file("plugins").join("bin")
     }
 
-    /// The server that Whelk is compared with.
-    pub(crate) fn peer(&self) -> Kind {
-        if self.other.is_some() { Kind::Other } else { Kind::Sshd }
+    /// Whelk, and the servers that it is compared with.
+    pub(crate) fn servers(&self) -> &'static [Kind] {
+        if self.other.is_some() { &[Kind::Whelk, Kind::Other] } else { &[Kind::Whelk, Kind::Sshd, Kind::Russh] }
     }
 
     /// A file of the bench.
@@ -161,6 +187,7 @@ impl Place {
             (Kind::Other, Some(other)) => Command::new(other),
             (Kind::Whelk | Kind::Other, _) => Command::new(&self.whelk),
             (Kind::Sshd, _) => Command::new(&self.sshd),
+            (Kind::Russh, _) => Command::new(self.whelk.with_file_name("peer")),
         };
         match kind {
             Kind::Whelk | Kind::Other => {
@@ -168,13 +195,16 @@ impl Place {
                 command.arg("--config").arg(self.file("whelk.toml"));
                 command.arg("--plugins").arg(self.file("plugins")).arg("--state").arg(self.file("state"));
             }
+            Kind::Russh => {
+                command.arg(port.to_string()).args([self.file("sshd_key"), self.file("key.pub")]);
+            }
             Kind::Sshd => {
                 let (key, allowed, home) = (self.file("sshd_key"), self.file("key.pub"), self.file("home"));
                 doing(home.display(), fs::create_dir_all(&home))?;
                 let text = format!(
                     "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\n\
                      UsePAM no\nUseDNS no\nPrintMotd no\nPrintLastLog no\nPermitRootLogin prohibit-password\n\
-                     PasswordAuthentication no\nMaxStartups 1000\nMaxSessions 1000\n\
+                     PasswordAuthentication no\nMaxStartups 1000\nMaxSessions 1000\nPerSourcePenalties no\n\
                      Subsystem sftp internal-sftp -d {}\nSetEnv HOME={}\n",
                     key.display(),
                     allowed.display(),
@@ -190,11 +220,12 @@ impl Place {
     }
 }
 
-/// The command, tied to core 0. The shell moves itself into the group and becomes the program, so that not one
-/// instruction is missed.
+/// The command, tied to core 0, with as many open files as it may have. The shell moves itself into the group and
+/// becomes the program, so that not one instruction is missed.
 pub(crate) fn on_core_0(command: &Command, group: Option<&Path>) -> Command {
     let mut shell = Command::new("sh");
-    let script = r#"if [ -n "$0" ]; then echo $$ > "$0/cgroup.procs" || exit 1; fi; exec taskset --cpu-list 0 "$@""#;
+    let script = r#"if [ -n "$0" ]; then echo $$ > "$0/cgroup.procs" || exit 1; fi
+ulimit -S -n "$(ulimit -H -n)"; exec taskset --cpu-list 0 "$@""#;
     shell.args(["-c", script]).arg(group.unwrap_or(Path::new("")));
     shell.arg(command.get_program()).args(command.get_args());
     shell
@@ -248,11 +279,11 @@ impl Server {
     }
 
     fn run(command: &Command, place: &Place, kind: Kind, port: u16) -> Outcome<Self> {
-        let name = format!("{kind:?}").to_lowercase();
-        let group = meter::group(&name);
+        let name = kind.name();
+        let group = meter::group(name);
         let mut shell = on_core_0(command, group.as_deref());
         shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = doing(&name, shell.spawn())?;
+        let mut child = doing(name, shell.spawn())?;
         let meter = group.map_or(Meter::Tree(child.id()), Meter::Group);
         let log = child.stderr.take().ok_or("stderr was asked to be a pipe")?;
         let user = if kind == Kind::Sshd { place.user.clone() } else { "probe".to_owned() };
@@ -264,7 +295,7 @@ impl Server {
             said.push(line);
             // Whelk compiles its plugins and its first programs while it listens, which is not what is measured.
             let has_said = |text: &&str| said.iter().any(|line| line.contains(text));
-            if has_said(&"listening") && (kind == Kind::Sshd || PREPARED.iter().all(has_said)) {
+            if has_said(&"listening") && (!kind.is_whelk() || PREPARED.iter().all(has_said)) {
                 break;
             }
             if let Some(refused) = said.last().filter(|line| line.contains("plugin refused")) {
@@ -300,7 +331,7 @@ impl Server {
     /// The same work in the words of this server.
     pub(crate) fn says(&self, whelk: String, sshd: String) -> String {
         match self.kind {
-            Kind::Whelk | Kind::Other => whelk,
+            Kind::Whelk | Kind::Other | Kind::Russh => whelk,
             Kind::Sshd => sshd,
         }
     }
@@ -309,7 +340,7 @@ impl Server {
     pub(crate) fn stop(mut self) -> Outcome {
         self.terminate();
         let status = doing("wait", self.child.wait())?;
-        if self.kind != Kind::Sshd && !status.success() {
+        if self.kind.is_whelk() && !status.success() {
             return Err(format!("whelk ended with {status}"));
         }
         Ok(())

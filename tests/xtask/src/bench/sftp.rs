@@ -37,8 +37,8 @@ pub(crate) enum Transfer {
 impl Transfer {
     pub(crate) const ALL: [Self; 4] = [Self::Up, Self::Down, Self::ManyUp, Self::ManyDown];
 
-    /// The titles of its figures, in the order of [`Figures`].
-    pub(crate) fn titles(self, size: u64) -> [String; 3] {
+    /// The titles of its figures and their units, in the order of [`Figures`].
+    pub(crate) fn titles(self, size: u64) -> [(String, &'static str); 3] {
         let what = match self {
             Self::Up => format!("sftp put of {size} MiB"),
             Self::Down => format!("sftp get of {size} MiB"),
@@ -49,7 +49,8 @@ impl Transfer {
             Self::Up | Self::Down => "s/GiB",
             Self::ManyUp | Self::ManyDown => "ms/file",
         };
-        [format!("{what}, {unit}"), format!("  its wall time, {unit}"), "  memory while it runs, MiB".to_owned()]
+        let (wall, memory) = (format!("{what}: wall time"), format!("{what}: memory while it runs"));
+        [(what, unit), (wall, unit), (memory, "MiB")]
     }
 
     fn is_upload(self) -> bool {
@@ -91,7 +92,7 @@ fn source(place: &Place, size: u64) -> PathBuf {
 }
 
 /// Runs a transfer on a server that has just been started.
-pub(crate) fn run(place: &Place, server: &mut Server, transfer: Transfer, size: u64) -> Outcome<Figures> {
+pub(crate) fn run(place: &Place, server: &Server, transfer: Transfer, size: u64) -> Outcome<Figures> {
     let (here, there) = (place.file("sftp-client"), place.files(server.kind()));
     [&here, &there].into_iter().try_for_each(|folder| clear(place, folder))?;
     let (source, name) = (source(place, size), transfer.name());

@@ -24,17 +24,6 @@ impl Shell {
     pub(crate) const ALL: [Self; 5] =
         [Self::Whelk, Self::Dash, Self::Bash, Self::Node(Peer::JustBash), Self::Node(Peer::Wasmsh)];
 
-    /// The head of its column.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Whelk => "whelk",
-            Self::Dash => "sshd, dash",
-            Self::Bash => "sshd, bash",
-            Self::Node(Peer::JustBash) => "just-bash",
-            Self::Node(Peer::Wasmsh) => "wasmsh",
-        }
-    }
-
     fn start(self, place: &Place) -> Outcome<Server> {
         match self {
             Self::Dash => Server::start_sshd(place, Path::new("/bin/dash")),

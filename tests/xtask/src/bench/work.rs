@@ -22,17 +22,20 @@ impl Work {
     pub(crate) const ALL: [Self; 6] =
         [Self::Start, Self::True, Self::Pipeline, Self::Pipe, Self::Builtins, Self::Programs];
 
-    pub(crate) fn titles(self) -> [&'static str; 3] {
-        let first = match self {
-            Self::Start => "shell: session, CPU ms",
-            Self::True => "shell: session with /bin/true, ms",
-            Self::Pipeline => "shell: three stages, CPU ms",
-            Self::Pipe => "shell: 1 GiB through cat, CPU s",
-            Self::Builtins => "shell: 10,000 builtins, CPU ms",
-            Self::Programs => "shell: 1,000 programs, CPU ms",
+    /// The titles of its figures and their units, in the order of [`Figures`].
+    pub(crate) fn titles(self) -> [(String, &'static str); 3] {
+        let what = match self {
+            Self::Start => "shell, session",
+            Self::True => "shell, session with /bin/true",
+            Self::Pipeline => "shell, three stages",
+            Self::Pipe => "shell, 1 GiB through cat",
+            Self::Builtins => "shell, 10,000 builtins",
+            Self::Programs => "shell, 1,000 programs",
         };
-        let second = if self == Self::Pipe { "  wall time, s" } else { "  wall time, ms" };
-        [first, second, "  memory, MiB"]
+        let what = what.to_owned();
+        let unit = if self == Self::Pipe { "s" } else { "ms" };
+        let (wall, memory) = (format!("{what}: wall time"), format!("{what}: memory"));
+        [(what, unit), (wall, unit), (memory, "MiB")]
     }
 
     pub(crate) fn script(self) -> &'static str {
