@@ -7,5 +7,6 @@ pub mod options;
 pub mod printf;
 pub mod regex;
 pub mod report;
+pub mod syntax;
 pub mod time;
 pub mod tty;

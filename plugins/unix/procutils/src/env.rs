@@ -2,7 +2,7 @@
 
 use std::io::{Write, stdout};
 
-use options::{Syntax, Take};
+use unix_common::syntax::{Syntax, Take};
 use whelk_guest::process::Command;
 
 use crate::start::{run, told, without_number};

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, stdin, stdout};
 
-use options::{Syntax, Take};
+use unix_common::syntax::{Refusal, Syntax, Take};
 use whelk_guest::process::{Command, Fd, OpenOptions, Signal, Stdio, put};
 
 /// Lets a command take the place of this program. Returns only when it fails: the status, 126 or 127, after the
@@ -109,7 +109,7 @@ fn append() -> io::Result<Fd> {
 }
 
 /// Tells why a program does not run.
-pub(crate) fn told(refusal: &options::Refusal) -> u8 {
+pub(crate) fn told(refusal: &Refusal) -> u8 {
     refusal.tell();
     refusal.status
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use options::{Syntax, Take};
+use unix_common::syntax::{Syntax, Take};
 use whelk_guest::process::{
     self, Change, Child, Command, Disposition, Event, Signal, Target, next_signal, poll, poll_timeout, set_disposition,
 };

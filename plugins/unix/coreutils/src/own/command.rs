@@ -1,6 +1,6 @@
 //! What our utilities share.
 
-use options::{Given, Syntax};
+use unix_common::syntax::{Given, Syntax};
 
 use crate::utility::Arguments;
 

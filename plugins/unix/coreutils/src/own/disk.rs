@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use options::{Given, Syntax, Take};
+use unix_common::syntax::{Given, Syntax, Take};
 use whelk_guest::space;
 
 use super::command::{failed, parse, worst};

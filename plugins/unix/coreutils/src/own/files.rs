@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write, stdin, stdout};
 use std::path::{Path, PathBuf};
 
-use options::{Syntax, Take};
+use unix_common::syntax::{Given, Syntax, Take};
 
 use super::command::{failed, parse, worst};
 use crate::utility::Arguments;
@@ -300,7 +300,7 @@ pub(super) fn tree(arguments: Arguments) -> i32 {
 }
 
 struct Tree<'a> {
-    given: &'a options::Given,
+    given: &'a Given,
     folders: u32,
     files: u32,
     failed: bool,

@@ -1,7 +1,7 @@
 //! chmod, chown and chgrp. There are no modes and no owners to change: a script is run by its first line, whatever its
 //! mode. What would make no difference succeeds; everything else is an error, since it would not be what was asked for.
 
-use options::{Syntax, Take};
+use unix_common::syntax::{Syntax, Take};
 
 use super::command::{failed, parse, worst};
 use crate::utility::Arguments;

@@ -1,6 +1,6 @@
 //! Who the user is: whoami, id, groups, who. There is one user, whom the variable USER names, and one group.
 
-use options::{Syntax, Take};
+use unix_common::syntax::{Syntax, Take};
 
 use super::command::parse;
 use crate::utility::Arguments;

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use options::{Syntax, Take};
+use unix_common::syntax::{Syntax, Take};
 use unix_common::time::{Moment, days_from_date};
 use whelk_guest::terminal;
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use options::{Syntax, Take};
+use unix_common::syntax::{Syntax, Take};
 use unix_common::time::Moment;
 use uucore::display::Quotable;
 

@@ -1,7 +1,7 @@
-//! Options of command lines as getopt_long(3) of GNU takes them, with its messages.
+//! A program's options as a table, with `--help`, `--version` and the hint after wrong usage.
 //!
 //! ```
-//! use options::{Syntax, Take};
+//! use unix_common::syntax::{Syntax, Take};
 //!
 //! const SYNTAX: Syntax = Syntax {
 //!     name: "head",
@@ -15,6 +15,12 @@
 //! assert!(given.has('q'));
 //! assert_eq!((given.value('n'), given.operands.as_slice()), (Some("5"), ["file".to_owned()].as_slice()));
 //! ```
+
+use crate::options::{Argument, Opt, Order, Word, Words, flag};
+
+/// The options that every program has.
+const HELP: &str = "help";
+const VERSION: &str = "version";
 
 /// What an option takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,25 +102,43 @@ impl Syntax {
     /// # Errors
     /// For wrong usage, and for `--help` and `--version`.
     pub fn parse(&self, words: Vec<String>) -> Result<Given, Refusal> {
+        let letters: Vec<String> = self.options.iter().map(|(letter, ..)| letter.to_string()).collect();
+        let own = self.options.iter().zip(&letters).map(|((_, name, take), letters)| {
+            let argument = match take {
+                Take::Nothing => Argument::None,
+                Take::Value => Argument::Required,
+                Take::Attached => Argument::Optional,
+            };
+            Opt { letters, name, argument }
+        });
+        let known: Vec<Opt<'_>> = own.chain([flag("", HELP), flag("", VERSION)]).collect();
+        let order = if self.stops { Order::OptionsFirst } else { Order::Any };
         let mut given = Given::default();
-        let mut words = words.into_iter();
-        while let Some(word) = words.next() {
-            if word == "--" {
-                break;
-            }
-            if let Some(long) = word.strip_prefix("--") {
-                self.long(long, &mut words, &mut given)?;
-            } else if word.len() > 1 && word.starts_with('-') {
-                self.short(&word[1..], &mut words, &mut given)?;
-            } else {
-                given.operands.push(word);
-                if self.stops {
-                    break;
+        for word in Words::new(&words, &known, order) {
+            match word.map_err(|message| self.refuse(&message))? {
+                Word::Operand(operand) => given.operands.push(operand),
+                Word::Option(found) => {
+                    let is_meant = |(letter, name, _): &&(char, &str, Take)| {
+                        found.letter.map_or_else(|| *name == found.id, |given| given == *letter)
+                    };
+                    match self.options.iter().find(is_meant) {
+                        Some((letter, ..)) => given.options.push((*letter, found.value)),
+                        None => return Err(self.told(found.id)),
+                    }
                 }
             }
         }
-        given.operands.extend(words);
         Ok(given)
+    }
+
+    /// The answer to `--help` or `--version`.
+    fn told(&self, option: &str) -> Refusal {
+        let message = if option == HELP {
+            format!("Usage: {}\n", self.usage)
+        } else {
+            format!("{} (Whelk) {}\n", self.name, env!("CARGO_PKG_VERSION"))
+        };
+        Refusal { message, status: 0 }
     }
 
     /// Wrong usage: a message, and where to find help.
@@ -122,68 +146,6 @@ impl Syntax {
         let Self { name, status, .. } = self;
         let message = format!("{name}: {message}\nTry '{name} --help' for more information.\n");
         Refusal { message, status: *status }
-    }
-
-    fn long(&self, word: &str, words: &mut impl Iterator<Item = String>, given: &mut Given) -> Result<(), Refusal> {
-        let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value.to_owned())));
-        let known = self.options.iter().map(|(letter, long, take)| (*letter, *long, *take));
-        let known = known.chain([('\u{1}', "help", Take::Nothing), ('\u{2}', "version", Take::Nothing)]);
-        let fitting: Vec<_> = known.filter(|(_, long, _)| !long.is_empty() && long.starts_with(name)).collect();
-        let exact = fitting.iter().find(|(_, long, _)| *long == name);
-        let (letter, long, take) = match (exact, fitting.as_slice()) {
-            (Some(found), _) | (None, [found]) => *found,
-            (None, []) => return Err(self.refuse(&format!("unrecognized option '--{word}'"))),
-            (None, several) => {
-                let names: Vec<String> = several.iter().map(|(_, long, _)| format!("'--{long}'")).collect();
-                let message = format!("option '--{word}' is ambiguous; possibilities: {}", names.join(" "));
-                return Err(self.refuse(&message));
-            }
-        };
-        let value = match (take, value) {
-            (Take::Nothing, Some(_)) => {
-                return Err(self.refuse(&format!("option '--{long}' doesn't allow an argument")));
-            }
-            (Take::Value, None) => {
-                let value = words.next();
-                Some(value.ok_or_else(|| self.refuse(&format!("option '--{long}' requires an argument")))?)
-            }
-            (_, value) => value,
-        };
-        match letter {
-            '\u{1}' => Err(Refusal { message: format!("Usage: {}\n", self.usage), status: 0 }),
-            '\u{2}' => {
-                Err(Refusal { message: format!("{} (Whelk) {}\n", self.name, env!("CARGO_PKG_VERSION")), status: 0 })
-            }
-            _ => {
-                given.options.push((letter, value));
-                Ok(())
-            }
-        }
-    }
-
-    fn short(&self, letters: &str, words: &mut impl Iterator<Item = String>, given: &mut Given) -> Result<(), Refusal> {
-        for (place, letter) in letters.char_indices() {
-            let known = self.options.iter().find(|(known, _, _)| *known == letter);
-            let Some((_, _, take)) = known else {
-                return Err(self.refuse(&format!("invalid option -- '{letter}'")));
-            };
-            let rest = &letters[place + letter.len_utf8()..];
-            let attached = (!rest.is_empty()).then(|| rest.to_owned());
-            let value = match take {
-                Take::Nothing => {
-                    given.options.push((letter, None));
-                    continue;
-                }
-                Take::Attached => attached,
-                Take::Value => {
-                    let value = attached.or_else(|| words.next());
-                    Some(value.ok_or_else(|| self.refuse(&format!("option requires an argument -- '{letter}'")))?)
-                }
-            };
-            given.options.push((letter, value));
-            return Ok(());
-        }
-        Ok(())
     }
 }
 
