@@ -54,7 +54,7 @@ Prints the medians, and the ratios of Whelk's figure to that of each other serve
 --plots FOLDER   draws the figures, PART.svg for each part that compares servers
 --read FILE      measures nothing: prints, compares and draws figures that were kept
 --quick          two runs of a twentieth of the work: whether the bench works, not how fast anything is
---built          measures the program and the plugins that are there, without building them
+--built          measures what an earlier run has built
 Needs two cores and, to fetch sshd where it is missing, root on Debian.";
 
 /// What the command line asks for.
@@ -157,12 +157,12 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     let clients = Clients::bring(&workspace)?;
     if !options.built {
         build(&workspace)?;
+        let ours = ["build", "--release", "--package", "whelk-tests", "--bin", "ours"];
+        step(cargo().current_dir(&workspace.root).args(ours))?;
+        let mut peer = cargo();
+        peer.current_dir(workspace.root.join("tests/peer")).args(["build", "--release", "--locked", "--target-dir"]);
+        step(peer.arg(&workspace.target))?;
     }
-    let ours = ["build", "--release", "--package", "whelk-tests", "--bin", "ours"];
-    step(cargo().current_dir(&workspace.root).args(ours))?;
-    let mut peer = cargo();
-    peer.current_dir(workspace.root.join("tests/peer")).args(["build", "--release", "--locked", "--target-dir"]);
-    step(peer.arg(&workspace.target))?;
     let place = Place::prepare(&workspace, clients, other, (options.wants("processes"), options.idle))?;
     let file = options.save.clone().unwrap_or_else(|| place.file("figures.jsonl"));
     let figures = Figures::kept_in(&file, &report::machine(&workspace.root, place.source())?)?;
@@ -181,11 +181,13 @@ fn show(figures: &Figures, earlier: Option<&Figures>, options: &Options<'_>) -> 
     if let Some(earlier) = earlier {
         print!("{}", table::comparison(figures, earlier));
     }
-    println!(
-        "\nsshd runs real programs under a login shell (`head`, `cat`, `printf`) and isolates each connection in\n\
-         processes. russh runs neither plugins nor programs. Whelk runs each session in a sandbox of its own. Memory is\n\
-         Pss_Anon of all processes of the server; the kernel's is not counted."
-    );
+    if figures.has(Kind::Sshd.name(), |_| true) {
+        println!(
+            "\nsshd runs real programs under a login shell (`head`, `cat`, `printf`) and isolates each connection in\n\
+             processes. russh runs neither plugins nor programs. Whelk runs each session in a sandbox of its own. Memory\n\
+             is Pss_Anon of all processes of the server; the kernel's is not counted."
+        );
+    }
     options.plots.as_ref().map_or(Ok(()), |folder| plot::plots(figures, folder))
 }
 

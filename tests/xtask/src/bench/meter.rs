@@ -18,8 +18,10 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// When memory has not fallen by a hundredth for so long it will not fall any more.
 const SETTLED: Duration = Duration::from_secs(5);
-/// Nobody waits longer for that.
+/// Nobody waits longer for that ...
 const NEVER_SETTLED: Duration = Duration::from_secs(60);
+/// ... or for the end of what was killed.
+const ENDED: Duration = Duration::from_secs(10);
 
 /// The meter of one server.
 pub(crate) enum Meter {
@@ -118,11 +120,9 @@ impl Meter {
         let Self::Group(group) = self else { return };
         // The group is empty once the parents of what was ended have taken note.
         let _ = fs::write(group.join("cgroup.kill"), "1");
-        for _ in 0..1000 {
-            if fs::remove_dir(group).is_ok() {
-                break;
-            }
-            std::thread::yield_now();
+        let began = Instant::now();
+        while fs::remove_dir(group).is_err() && began.elapsed() < ENDED {
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 

@@ -81,7 +81,8 @@ pub(crate) fn comparison(now: &Figures, before: &Figures) -> String {
         let (Some(new), Some(old)) = (now.spread(subject, first), before.spread(subject, first)) else { continue };
         found = true;
         text += &format!("{:<TITLE$}{:>10}{:>10}", title(now, subject), number(new.median), number(old.median));
-        text += &format!("{:>10}", number(new.median / old.median));
+        let ratio = if old.median > 0.0 { number(new.median / old.median) } else { "-".to_owned() };
+        text += &format!("{ratio:>10}");
         for peer in ["sshd", "russh"] {
             let ratios = now.ratio(subject, first, peer).zip(before.ratio(subject, first, peer));
             let ratios = ratios.map(|(new, old)| format!("{} {:>8}", number(new.median), number(old.median)));
