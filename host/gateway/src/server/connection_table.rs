@@ -44,6 +44,8 @@ pub struct ConnectionTable {
     rows: Mutex<BTreeMap<u64, Arc<ConnectionRow>>>,
     /// The peak of connections since [`ConnectionTable::take_peak`] was called last.
     peak: AtomicUsize,
+    /// How many there have been.
+    opened: AtomicU64,
     /// Completed logins, and the files they depend on.
     logins: LiveLogins,
     /// Told whenever a connection or a session is gone.
@@ -119,6 +121,7 @@ impl ConnectionTable {
         rows.insert(connection, Arc::clone(&row));
         self.peak.fetch_max(rows.len(), Ordering::Relaxed);
         drop(rows);
+        self.opened.fetch_add(1, Ordering::Relaxed);
         Registration { table: Arc::clone(self), row }
     }
 
@@ -162,6 +165,11 @@ impl ConnectionTable {
             figures.moved.1 += row.sent.load(Ordering::Relaxed);
         }
         figures
+    }
+
+    /// How many connections there have been since the start.
+    pub(crate) fn opened(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed)
     }
 
     /// The peak of connections since the last call, and the current number.

@@ -344,6 +344,11 @@ impl Gateway {
         (self.process.engine.take_peak(), self.process.engine.live())
     }
 
+    /// How many instances have begun since the start.
+    pub(crate) fn instances_started(&self) -> u64 {
+        self.process.engine.instances_started()
+    }
+
     /// Instances of sessions, the memory of all instances in bytes, and open files of plugins, each with its limit.
     pub(crate) fn usage(&self) -> [Amount; 3] {
         self.process.engine.usage()
