@@ -26,8 +26,8 @@ pub(crate) use input::stdin::StdinRead;
 pub(crate) use input::{InputItem, MissingHandlers};
 pub(crate) use lifecycle::{NextAction, Outcome, OutputClosed, Stage};
 pub use output::{Drained, OpenReply, Sink};
-pub use shared::Wake;
 pub(crate) use shared::{Interrupt, Shared};
+pub use shared::{TypedObserver, Wake};
 pub(crate) use transitions::Flow;
 
 use std::sync::Arc;
@@ -98,6 +98,13 @@ impl Inbox {
     /// client sent before it is still delivered, within that second.
     pub fn end(&self, why: Ending) {
         self.shared.update_inbound(|inbound| inbound.request_end(why));
+    }
+
+    /// Has `observer` told of what the client types, as the terminal receives it: only while the modes ICANON and ECHO
+    /// are on, so that nothing is told which is not on the screen. A signal that drops what was typed is told without
+    /// what it drops. The first observer counts.
+    pub fn observe_typed(&self, observer: TypedObserver) {
+        let _ = self.shared.typed_observer.set(observer);
     }
 
     /// Refers to the session for those who list sessions and end them from outside.

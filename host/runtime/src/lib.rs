@@ -82,7 +82,8 @@ pub use authenticator::{
     LoginMethod,
 };
 pub use channel::{
-    Drained, Inbox, OpenReply, Outbox, SessionFigures, SessionHalf, SessionHandle, Sink, Wake, session_pipes,
+    Drained, Inbox, OpenReply, Outbox, SessionFigures, SessionHalf, SessionHandle, Sink, TypedObserver, Wake,
+    session_pipes,
 };
 pub use connection::{ConnectionHalf, ConnectionLink, ConnectionReport, connection_link};
 pub use connection_types::{ClientAnswer, ClientRefusal, ConnectionMessage, ControlRequest, OpenOutcome, OpenVerdict};

@@ -20,6 +20,7 @@ pub(crate) mod usage;
 
 pub use budget::{Amount, Budget};
 pub use declare::{Bytes, Count, DeclaredLimit, Field, GIB, Group, KIB, MIB, Scope, Time, Toggle, Value, count, ms, s};
+pub use rate::TokenBucket;
 pub use resizable::{ResizablePermit, ResizableSemaphore};
 pub use table::Limits;
 pub(crate) use table::ticks;

@@ -68,7 +68,8 @@ pub enum ProgramRequest<'a> {
 
 impl<'a> ProgramRequest<'a> {
     /// `None` for other events.
-    pub(crate) fn of(event: &'a ChannelEvent) -> Option<Self> {
+    #[must_use]
+    pub fn of(event: &'a ChannelEvent) -> Option<Self> {
         match event {
             ChannelEvent::Shell => Some(Self::Shell),
             ChannelEvent::Exec(command) => Some(Self::Exec(command)),

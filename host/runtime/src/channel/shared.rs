@@ -29,6 +29,9 @@ const CREDIT_WORTH_A_WAKE: usize = 16 << 10;
 /// thread may call it.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
+/// Told of what a client types while its terminal edits lines and echoes. Must be cheap and leave the session alone.
+pub type TypedObserver = Arc<dyn Fn(&[u8]) + Send + Sync>;
+
 /// Why an import that waits must return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Interrupt {
@@ -94,6 +97,7 @@ pub(crate) struct Shared {
     pub(super) input_waits: AtomicBool,
     /// For the list of sessions.
     pub(super) listed: ListedSession,
+    pub(super) typed_observer: OnceLock<TypedObserver>,
 }
 
 impl Shared {
@@ -113,6 +117,7 @@ impl Shared {
             stops_output: AtomicBool::new(false),
             input_waits: AtomicBool::new(false),
             listed: ListedSession::default(),
+            typed_observer: OnceLock::new(),
         }
     }
 

@@ -306,8 +306,16 @@ impl Shared {
             }
             let typed = queue.typed();
             let (mut received, mut shown) = self.receive_some(terminal, &typed[..typed.len().min(left)]);
+            let mut dropped = 0;
             if received.taken == 0 {
                 (received, shown) = self.look_ahead(terminal, typed);
+                dropped = received.taken.saturating_sub(1);
+            }
+            if let Some(observe) = self.typed_observer.get()
+                && terminal.echoes_lines()
+                && received.taken > 0
+            {
+                observe(&typed[dropped..received.taken]);
             }
             self.settle(&shown);
             if received.taken == 0 {
@@ -405,5 +413,51 @@ fn name(signal: TerminalSignal) -> SignalName {
         TerminalSignal::Interrupt => SignalName::Int,
         TerminalSignal::Quit => SignalName::Quit,
         TerminalSignal::Suspend => SignalName::Other("TSTP".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::channel::lifecycle::Lifecycle;
+    use crate::channel::{OpenReply, session_pipes};
+
+    /// What is typed with ECHO or ICANON off may be a password, or keys of a program that shows what matters itself.
+    #[test]
+    fn what_is_typed_is_told_only_while_lines_are_edited_and_shown() {
+        let (inbox, _outbox, half) = session_pipes(1 << 10, Arc::new(|| ()));
+        let seen = Arc::<Mutex<Vec<u8>>>::default();
+        let told = Arc::clone(&seen);
+        inbox.observe_typed(Arc::new(move |bytes| told.lock().unwrap().extend_from_slice(bytes)));
+        let shared = half.shared();
+        let accepts = |lifecycle: &mut Lifecycle| {
+            lifecycle.open(OpenReply::Accepted) && lifecycle.begin_program() && lifecycle.accept().is_some()
+        };
+        assert!(shared.lifecycle(accepts));
+        let typed = |modes: &Modes, text: &str| {
+            shared.set_terminal_modes(modes, false);
+            inbox.data(None, text.as_bytes());
+            while shared.inbound(|inbound| read(shared, inbound)).is_some() {}
+            String::from_utf8(std::mem::take(&mut *seen.lock().unwrap())).unwrap()
+        };
+        let cooked = Modes::default();
+        assert_eq!(typed(&cooked, "ls\rab\x7f\n"), "ls\rab\x7f\n");
+        let mut hidden = cooked.clone();
+        hidden.set(Flag::Echo, false);
+        assert_eq!(typed(&hidden, "secret\n"), "");
+        let mut keys = cooked.clone();
+        keys.set(Flag::Icanon, false);
+        assert_eq!(typed(&keys, ":wq\r"), "");
+        let mut raw = cooked.clone();
+        raw.make_raw();
+        assert_eq!(typed(&raw, "x"), "");
+        assert_eq!(typed(&cooked, "exit\x03"), "exit\x03");
+    }
+
+    fn read(shared: &Shared, inbound: &mut Inbound) -> Option<usize> {
+        let mut into = Buffer::default();
+        shared.take_next(inbound, &mut into, PIECE).map(|_| into.len())
     }
 }

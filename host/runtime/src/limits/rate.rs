@@ -11,7 +11,7 @@ const SECOND: u128 = 1_000_000_000;
 /// A token bucket, shared by all that take from it. The owner chooses the unit: bytes, log lines, microseconds of
 /// processor time.
 #[derive(Debug)]
-pub(crate) struct TokenBucket {
+pub struct TokenBucket {
     /// Units a second.
     rate: AtomicU64,
     /// The most units that it ever holds.
@@ -25,7 +25,8 @@ pub(crate) struct TokenBucket {
 
 impl TokenBucket {
     /// A full bucket. A rate or a size of 0 counts as 1.
-    pub(crate) fn new(rate: u64, size: u64, now: Instant) -> Self {
+    #[must_use]
+    pub fn new(rate: u64, size: u64, now: Instant) -> Self {
         let (rate, size) = in_bounds(rate, size);
         let (rate, left, size) = (AtomicU64::new(rate), AtomicI64::new(size), AtomicI64::new(size));
         Self { rate, size, left, filled: AtomicU64::new(0), since: now }
@@ -44,7 +45,7 @@ impl TokenBucket {
     }
 
     /// Takes units, whether they are there or not. Does not refill.
-    pub(crate) fn take(&self, units: u64) {
+    pub fn take(&self, units: u64) {
         self.remove(units);
     }
 
@@ -52,6 +53,13 @@ impl TokenBucket {
     pub(crate) fn limit_debt(&self, units: u64) {
         let least = i64::try_from(units).map_or(i64::MIN, |units| -units);
         self.left.fetch_max(least, Ordering::AcqRel);
+    }
+
+    /// Refills, and says how many units there are.
+    #[must_use]
+    pub fn available(&self, now: Instant) -> u64 {
+        self.fill(now);
+        u64::try_from(self.left.load(Ordering::Acquire)).unwrap_or(0)
     }
 
     /// Takes one unit if there is one.

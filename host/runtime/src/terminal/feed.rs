@@ -39,6 +39,12 @@ impl TerminalFeed {
         !self.waits_for_older && self.discipline.passes_input()
     }
 
+    /// Whether lines are edited here and everything that is typed is shown.
+    pub(crate) fn echoes_lines(&self) -> bool {
+        let modes = self.discipline.modes();
+        modes.has(Flag::Icanon) && modes.has(Flag::Echo)
+    }
+
     /// Whether the stop character holds output.
     pub(crate) fn is_held(&self) -> bool {
         self.discipline.is_held()
