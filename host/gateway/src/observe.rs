@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod escape;
 pub mod event;
+pub(crate) mod hex;
 pub(crate) mod http;
 pub mod logging;
 pub mod metrics;

@@ -14,9 +14,10 @@ use super::{ServerArguments, unanswered};
 use crate::cli::inspect::locale;
 use crate::cli::outcome::{Failure, failed, lone_runtime};
 use crate::observe::escape::escape_json;
+use crate::observe::hex::unhex;
 use crate::server::control::session_id::{SessionId, without_run};
 use crate::server::control::sessions::SessionEntry;
-use crate::server::control::watch::{TerminalSize, WATCH, WatchLine, WatchRequest, unhex};
+use crate::server::control::watch::{TerminalSize, WATCH, WatchLine, WatchRequest};
 use crate::server::control::{open_request, read_line};
 use filter::ScreenFilter;
 
