@@ -16,6 +16,12 @@ pub(crate) const KNOWN: &[(&str, usize, &str)] = &[
     ("host/gateway/src/server/revocation.rs", 2, "supervised; a look, and a judgement, which are made anew"),
     ("host/gateway/src/observe/logging/queue.rs", 1, "the thread that writes the log, whose panic ends the process"),
     ("host/gateway/src/observe/audit.rs", 1, "the thread that writes the audit, whose panic fails the audit"),
+    ("host/gateway/src/observe/recording.rs", 1, "supervised"),
+    (
+        "host/gateway/src/observe/recording/recorder.rs",
+        1,
+        "the end of a session whose recording has failed: after a panic it is held back, and ends with its connection",
+    ),
     ("host/gateway/src/plugins/reload.rs", 1, "supervised"),
     ("host/gateway/src/plugins/reload/demand.rs", 1, "the load of a program, which a panic refuses for now"),
     ("host/gateway/src/plugins/reload/folder.rs", 1, "the end of a drain, which only waits and tells"),

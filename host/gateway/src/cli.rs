@@ -31,6 +31,7 @@ use crate::state::strict_modes::{self, Asked};
 use admin::backup::StoreArguments;
 use admin::doctor::DoctorArguments;
 use admin::init::InitArguments;
+use admin::play::PlayArguments;
 use admin::user::UserVerb;
 use outcome::{Failure, WRONG, failed, print};
 use plugin::PluginVerb;
@@ -175,6 +176,7 @@ enum Verb {
         #[command(flatten)]
         store: StoreArguments,
     },
+    Play(PlayArguments),
     /// Look after plugins.
     #[command(subcommand)]
     Plugin(PluginVerb),
@@ -266,6 +268,10 @@ fn run(verb: Verb, format: Format) -> Result<(), Failure> {
         Verb::Restore { file, store } => admin::backup::restore(&file, &store),
         Verb::User(verb) => admin::user::user(verb),
         Verb::Doctor(arguments) => admin::doctor::doctor(&arguments),
+        Verb::Play(arguments) => {
+            strict_modes::ask(Asked::Nothing);
+            admin::play::play(&arguments)
+        }
         Verb::HashPassword => hash_password::hash_password(),
         Verb::Plugin(verb) => {
             strict_modes::ask(Asked::Nothing);

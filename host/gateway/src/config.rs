@@ -49,6 +49,7 @@ pub use sections::login::patterns::{LONGEST_NAME, UserPattern};
 pub use sections::login::revocation::RevocationConfig;
 use sections::plugins::{Plugins, Visible};
 use sections::tenants::files::PROGRAMS;
+pub use sections::tenants::recording::{RecordingConfig, RecordingFormat};
 use sections::tenants::{Around, TenantConfigs};
 pub use sections::tenants::{DEFAULT_TENANT, TenantConfig, check_tenant_name};
 pub use sections::users::{Authentication, KeyFileSetting, User};
@@ -438,8 +439,8 @@ fn read_people(
             .chain(audit)
             .map(|(what, path)| (what, path.to_owned()))
             .collect();
-        let (plugins, host_keys) = (own.plugins, own.host_keys);
-        let owned = folders::Owned { file: &file, state, plugins, host_keys, keys: &keys, lists };
+        let (plugins, host_keys, recordings) = (own.plugins, own.host_keys, tenants.recordings());
+        let owned = folders::Owned { file: &file, state, plugins, host_keys, keys: &keys, lists, recordings };
         folders::check(&mut tenants.claims, &owned, findings);
     }
     People { tenants: tenants.into_table(), users, authenticators }

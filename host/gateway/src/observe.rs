@@ -8,6 +8,7 @@ pub(crate) mod hex;
 pub(crate) mod http;
 pub mod logging;
 pub mod metrics;
+pub(crate) mod recording;
 pub(crate) mod refusals;
 pub(crate) mod session_summary;
 pub mod strangers;

@@ -23,6 +23,8 @@ use crate::state::strict_modes::{Asked, is_asked, me, quoted};
 
 /// The key that seals compiled code.
 const CACHE_KEY: &str = "cache.key";
+/// The key that seals recordings.
+const RECORDING_KEY: &str = "recording.key";
 /// The folder of compiled code ...
 const CACHE: &str = "cache";
 /// ... and that of tenants' own plugins.
@@ -219,7 +221,11 @@ impl State {
         Self::made(session_folder(&self.folder, tenant))
     }
 
-    fn made(path: PathBuf) -> Result<PathBuf, StateError> {
+    /// A folder two levels below the state folder, created (0700) with the one above it if it does not exist.
+    ///
+    /// # Errors
+    /// As for [`private_folder`](Self::private_folder).
+    pub(crate) fn made(path: PathBuf) -> Result<PathBuf, StateError> {
         for folder in path.parent().into_iter().chain([path.as_path()]) {
             let failed = |error: io::Error| StateError::of(folder, format!("cannot be made: {error}"));
             match DirBuilder::new().mode(0o700).create(folder) {
@@ -270,11 +276,23 @@ impl State {
     /// # Errors
     /// As for the host key.
     pub fn cache_key(&self, fresh: &[u8; 32]) -> Result<[u8; 32], StateError> {
-        if let Some(key) = self.existing_cache_key()? {
+        self.key(CACHE_KEY, fresh)
+    }
+
+    /// The key that seals recordings, made of `fresh` random bytes when it is needed for the first time.
+    ///
+    /// # Errors
+    /// As for the host key.
+    pub fn recording_key(&self, fresh: &[u8; 32]) -> Result<[u8; 32], StateError> {
+        self.key(RECORDING_KEY, fresh)
+    }
+
+    fn key(&self, name: &str, fresh: &[u8; 32]) -> Result<[u8; 32], StateError> {
+        if let Some(key) = self.existing_key(name)? {
             return Ok(key);
         }
         let text: String = fresh.iter().map(|byte| format!("{byte:02x}")).collect();
-        write_new(&self.folder.join(CACHE_KEY), 0o600, &format!("{text}\n"))?;
+        write_new(&self.folder.join(name), 0o600, &format!("{text}\n"))?;
         Ok(*fresh)
     }
 
@@ -283,7 +301,19 @@ impl State {
     /// # Errors
     /// As for the host key.
     pub fn existing_cache_key(&self) -> Result<Option<[u8; 32]>, StateError> {
-        let path = self.folder.join(CACHE_KEY);
+        self.existing_key(CACHE_KEY)
+    }
+
+    /// The key that seals recordings; none before a recording was sealed.
+    ///
+    /// # Errors
+    /// As for the host key.
+    pub fn existing_recording_key(&self) -> Result<Option<[u8; 32]>, StateError> {
+        self.existing_key(RECORDING_KEY)
+    }
+
+    fn existing_key(&self, name: &str) -> Result<Option<[u8; 32]>, StateError> {
+        let path = self.folder.join(name);
         let Some(text) = read_private(&path)? else { return Ok(None) };
         let text = text.trim_end();
         let mut key = [0; 32];

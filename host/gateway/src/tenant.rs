@@ -30,8 +30,8 @@ use whelk_runtime::{
 };
 
 use crate::config::sections::plugins::arguments::{self, ProgramSettings};
-use crate::config::sections::tenants::files::{Server, Serving};
-use crate::config::{self, Grants, Limits, check_tenant_name};
+use crate::config::sections::tenants::files::{PROGRAMS, Server, Serving};
+use crate::config::{self, Grants, Limits, RecordingConfig, check_tenant_name};
 use crate::observe::escape::escape;
 use crate::observe::event::{PluginEvent, emit};
 use crate::plugins::compilers::CurrentCompilers;
@@ -67,6 +67,8 @@ pub struct Tenant {
     traffic: Arc<Traffic>,
     /// The quota of its directory, if it has one.
     quota: Option<Quota>,
+    /// How its sessions are recorded, if they are.
+    recording: Option<RecordingConfig>,
 }
 
 /// Permits for the connections of one tenant that have more to do than one turn: as many as there are worker threads.
@@ -299,6 +301,7 @@ impl Tenants {
                 input: counts.inputs.get_or_make(name, input),
                 traffic: counts.traffic.get_or_make(name, Arc::default),
                 quota: tenant.grants.directory.as_ref().map(grants::quota),
+                recording: tenant.recording.clone(),
             };
             known.insert(name.clone(), Arc::new(tenant));
         }
@@ -393,6 +396,25 @@ impl Tenants {
             Known::Configured(tenants) => tenants.get(tenant)?.connection_plugin.as_deref(),
             Known::Demonstration(_) => None,
         }
+    }
+
+    /// How the sessions of a tenant are recorded, if they are. Those of the demonstration are not.
+    pub(crate) fn recording(&self, tenant: &str) -> Option<&RecordingConfig> {
+        match &self.known {
+            Known::Configured(tenants) => tenants.get(tenant)?.recording.as_ref(),
+            Known::Demonstration(_) => None,
+        }
+    }
+
+    /// Whether a request leads to a program that serves files to a configured tenant's client: sftp or scp.
+    pub(crate) fn serves_files(&self, tenant: &str, request: &ProgramRequest<'_>) -> bool {
+        let Known::Configured(tenants) = &self.known else { return false };
+        tenants.get(tenant).is_some_and(|tenant| match tenant.serving().find(request) {
+            Server::Files(_) => true,
+            Server::Route { plugin, .. } => PROGRAMS.contains(&plugin),
+            Server::Program(name) => PROGRAMS.contains(&name.as_str()),
+            Server::Closed(_) | Server::Plugin => false,
+        })
     }
 
     /// The busy permits of a configured tenant. None in the demonstration, whose tenants are not isolated from each
@@ -585,6 +607,7 @@ impl Demonstration {
             input: Arc::clone(&self.input),
             traffic: self.granter.counts().traffic.get_or_make(&name, Arc::default),
             quota: None,
+            recording: None,
         })
     }
 }

@@ -20,6 +20,8 @@
 //! | `dropped lines` | gateway, `logging` | started again; it tells the number since the start once more |
 //! | `strangers` | gateway, `strangers` | started again: what was counted is kept |
 //! | `scheduling delay` | gateway, `metrics` | started again; without it `/healthz` says that the server hangs |
+//! | `recorded disk` | gateway, `recording` | started again: it only looks how long the disk has not answered |
+//! | `recordings` (thread) | gateway, `recording` | started again; the recording in hand fails, and says so |
 //! | `metrics` (thread) | gateway, `metrics` | started again with the same socket |
 //! | `epoch` (thread) | runtime, `engine` | started again: it has only counters; until then no plugin is charged |
 //! | `reaper` (thread) | runtime, `engine` | started again: what waits is kept, the panic drops what is in hand |

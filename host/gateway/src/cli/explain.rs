@@ -15,6 +15,7 @@ use crate::config::{
 };
 use crate::credential::{AuthorizedKey, MOST_TOLD, read_authorized_keys};
 use crate::observe::escape::escape;
+use crate::observe::recording::recordings_folder;
 use crate::state::plugin_files::is_name;
 use crate::state::{ephemeral_folder, tenant_folder};
 
@@ -112,6 +113,11 @@ impl View<'_> {
         let limits = limits.into_iter().map(|(name, own, hosts)| format!("{name} = {own} (the server's: {hosts})"));
         write_list(text, "limits", limits.collect())?;
         write_list(text, "grants", self.grants(&self.tenant.grants))?;
+        if let Some(recording) = &self.tenant.recording {
+            let made = || recordings_folder(&self.config.state, self.name);
+            let folder = recording.folder.clone().unwrap_or_else(made);
+            writeln!(text, "  recorded  in {}: {recording}", folder.display())?;
+        }
         match start {
             Some(start) => {
                 writeln!(text, "  {}", self.served(start))?;

@@ -40,6 +40,11 @@ impl ServerArguments {
         ServerArguments { config: Some(config.to_owned()), state: None }
     }
 
+    /// The state folder, if the command line names one.
+    pub(super) fn named_folder(&self) -> Result<Option<PathBuf>, Failure> {
+        if self.config.is_none() && self.state.is_none() { Ok(None) } else { self.folder().map(Some) }
+    }
+
     /// The state folder.
     fn folder(&self) -> Result<PathBuf, Failure> {
         running_state(self.config.as_deref(), self.state.clone())

@@ -37,6 +37,8 @@ use crate::state::{Lock, State};
 
 /// How long a stopping server removes ephemeral homes. The next start removes the others.
 const HOMES_SETTLE: Duration = Duration::from_secs(2);
+/// How long a stopping server writes recordings.
+pub(super) const RECORDINGS_SETTLE: Duration = Duration::from_secs(2);
 /// How long a start waits for the state folder, which `whelk backup` and `whelk restore` lock for a moment ...
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 /// ... and how often it tries.
@@ -107,6 +109,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
 
 /// Finishes what goes on after the last connection.
 async fn settle(last: &CurrentGateway, control: Option<&Control>) {
+    last.current().recordings().finish(RECORDINGS_SETTLE).await;
     last.current().settle_homes(HOMES_SETTLE).await;
     if let Some(control) = control {
         control.finish().await;

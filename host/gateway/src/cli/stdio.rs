@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustix::net::{SocketType, sockopt};
 
 use super::outcome::{Failure, failed, wrong};
-use super::serve::{give_up, log_host_keys, log_start, start_log};
+use super::serve::{RECORDINGS_SETTLE, give_up, log_host_keys, log_start, start_log};
 use crate::config::{AuditTarget, Config, LoginPolicy, Overrides, Problem};
 use crate::connection::driver;
 use crate::connection::stream::standard::StandardStream;
@@ -59,6 +59,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
     let served = runtime.block_on(async {
         let gateway = Arc::new(Gateway::new(&config, host_keys, &stopper).map_err(wrong)?);
+        let recorded = Arc::clone(gateway.recordings());
         let _reload = gateway.load(&config, &state, Path::new(THIS_PROGRAM)).await.map_err(wrong)?;
         revocation::start(&CurrentGateway::new(Arc::clone(&gateway)));
         let permit = ConnectionPermit::unlisted(CONNECTION);
@@ -72,6 +73,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
             let connection = driver::run(stream, peer, permit, gateway);
             serve_one(CONNECTION, peer, connection, &stopper, config.limits.drain).await;
         }
+        recorded.finish(RECORDINGS_SETTLE).await;
         Ok(())
     });
     // Does not wait for a password that is still being hashed.

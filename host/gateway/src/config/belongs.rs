@@ -10,7 +10,7 @@ const TOP: &str = "at the top of the file, before the first [table]";
 /// Where the settings of an authenticator belong.
 const AUTHENTICATORS: &str = "in [[authenticators]]";
 
-/// Every setting but the limits and those in `audit`, by the table that it belongs in.
+/// Every setting but the limits and those in `audit` and `recording`, by the table that it belongs in.
 const SETTINGS: [(&str, &[&str]); 17] = [
     (TOP, &["proxies", "penalty_exempt"]),
     (TOP, &["listen", "plugins", "state", "host_key_files", "host_certificates", "banner", "environment_names"]),
@@ -20,7 +20,7 @@ const SETTINGS: [(&str, &[&str]); 17] = [
     ("in [metrics]", &["remote"]),
     ("in [users.NAME]", &["tenant", "plugin", "password", "keys", "authorized_keys", "auth", "principals", "methods"]),
     ("in [tenants.NAME]", &["plugin", "connection_plugin", "plugins", "methods", "routes", "limits", "grants"]),
-    ("in [tenants.NAME]", &["trusted_user_ca_keys", "exec_programs", "programs", "files"]),
+    ("in [tenants.NAME]", &["trusted_user_ca_keys", "exec_programs", "programs", "files", "recording"]),
     ("in [programs.NAME] or [tenants.NAME.programs.NAME]", &["exec", "shell"]),
     ("in [tenants.NAME.routes]", &["subsystem", "exec"]),
     (
@@ -37,10 +37,11 @@ const SETTINGS: [(&str, &[&str]); 17] = [
     ("in [algorithms]", &["key_exchange", "host_key_algorithms", "ciphers", "macs", "compression"]),
 ];
 
-/// The settings in the table `audit`. Whoever writes such a name elsewhere means something else: `size` in another
-/// table is none of the audit.
+/// The settings in the tables `audit` and `recording`. Whoever writes such a name elsewhere means something else:
+/// `size` in another table is none of the audit.
 #[cfg(test)]
-const AUDIT: [&str; 7] = ["to", "file", "size", "keep", "age", "server", "required"];
+const GENERIC: [&str; 12] =
+    ["to", "file", "size", "keep", "age", "server", "required", "format", "input", "hmac", "rate", "folder"];
 
 /// What sshd_config(5) calls otherwise, and what it is here.
 const OF_SSHD: [(&str, &str); 30] = [
@@ -130,11 +131,11 @@ mod tests {
     fn the_settings_are_those_of_the_reference() {
         let reference = crate::config::reference();
         let general = reference.split("[limits]\n#").next().unwrap_or_default();
-        for name in SETTINGS.iter().flat_map(|(_, names)| *names).chain(&AUDIT) {
+        for name in SETTINGS.iter().flat_map(|(_, names)| *names).chain(&GENERIC) {
             let shown = [format!("{name} = "), format!("[{name}"), format!(".{name}]"), format!("{name}.")];
             assert!(shown.iter().any(|shown| general.contains(shown.as_str())), "{name}");
         }
-        let known: BTreeSet<&str> = SETTINGS.iter().flat_map(|(_, names)| *names).chain(&AUDIT).copied().collect();
+        let known: BTreeSet<&str> = SETTINGS.iter().flat_map(|(_, names)| *names).chain(&GENERIC).copied().collect();
         let lines = general.lines().filter_map(|line| line.trim_start_matches(['#', ' ']).split_once(" = "));
         let named =
             lines.map(|(name, _)| name).filter(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));

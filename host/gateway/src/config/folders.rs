@@ -81,6 +81,8 @@ pub(super) struct Owned<'a> {
     pub(super) keys: &'a [UserKeyFile],
     /// Files that decide who logs in, beside those of users, and what they are.
     pub(super) lists: Vec<(&'static str, PathBuf)>,
+    /// Folders of recordings.
+    pub(super) recordings: Vec<PathBuf>,
 }
 
 /// A key file of a user.
@@ -255,6 +257,9 @@ fn operator_paths(owned: &Owned<'_>, findings: &mut Findings) -> OperatorPaths {
     let host_keys = owned.host_keys.iter().filter_map(|path| ResolvedPath::resolve(path).ok());
     let mut others = vec![("the configuration", file), ("the operator's plugin folder", plugins.clone())];
     others.extend(host_keys.map(|place| ("a host key", place)));
+    // One that cannot be resolved has been reported.
+    let recordings = owned.recordings.iter().filter_map(|path| ResolvedPath::resolve(path).ok());
+    others.extend(recordings.map(|place| ("a folder of recordings", place)));
     // One that cannot be read has been reported.
     let lists =
         owned.lists.iter().filter_map(|(what, path)| Some((*what, ResolvedPath::resolve(path).ok()?))).collect();

@@ -223,6 +223,26 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # memory = "16 MiB"
 # sessions_per_user = 10
 #
+#   Records its sessions, as RECORDING.md describes: all but those of sftp and scp. There are no recordings without this
+#   table:
+# [tenants.acme.recording]
+#   The version of asciicast: "v2", or "v3" for asciinema 3:
+# format = "v2"
+#   Whether input is recorded, where the host edits lines and echoes them. What is typed into programs that read keys,
+#   and passwords, never is:
+# input = false
+#   With true a session that cannot be recorded ends: when the disk is full or does not answer for 10 s, the folder is
+#   gone, or the recording is as long as `size`. It is held back while its output is written. With false the log says
+#   that the recording has ended, and what comes too fast is left out of it:
+# required = false
+#   Whether the digests in recordings are sealed with the key of the state folder:
+# hmac = false
+#   The most bytes of one recording, and of output of one session a second ("0 B": as fast as it comes):
+# size = "1 GiB"
+# rate = "16 MiB"
+#   The folder, which exists. Without one whelk makes recordings/acme in its state folder:
+# folder = "recordings/acme"
+#
 # [tenants.acme.grants]
 #   One directory, which holds nothing of anybody else's. "read-only" unless it says otherwise; what it may hold at most is
 #   DIRECTORY, unless it says otherwise. Without a path it is one that whelk makes under its state folder.

@@ -42,7 +42,7 @@ use record::Recorder;
 use sink::AuditSink;
 
 /// The events that are recorded.
-pub const AUDITED: [&str; 37] = [
+pub const AUDITED: [&str; 41] = [
     "server_started",
     "server_reloaded",
     "server_reload_refused",
@@ -73,6 +73,10 @@ pub const AUDITED: [&str; 37] = [
     "session_unread_discarded",
     "session_watch_began",
     "session_watch_ended",
+    "session_recording_began",
+    "session_recording_digest",
+    "session_recording_ended",
+    "session_recording_failed",
     "session_passed_on",
     "session_request_refused",
     "file_used",

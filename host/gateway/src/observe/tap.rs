@@ -73,7 +73,6 @@ impl TapPoint {
     }
 
     /// A tap that had no room has some now.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for taps that must not lose anything"))]
     pub(crate) fn wake(&self) {
         if let Some(wake) = self.wake.get() {
             wake();

@@ -443,7 +443,7 @@ impl SessionRegistration {
     }
 
     /// Where its output passes whoever looks on.
-    pub(crate) fn tap(&self) -> &TapPoint {
+    pub(crate) fn tap(&self) -> &Arc<TapPoint> {
         &self.tap
     }
 

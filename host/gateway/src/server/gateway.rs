@@ -28,6 +28,7 @@ use crate::config::derived::{
 };
 use crate::config::{self, AuthenticatorConfig, Config, EnvironmentNames, Limits, LoginPolicy};
 use crate::observe::escape::escape;
+use crate::observe::recording::Recordings;
 use crate::os_limits;
 use crate::plugins::compilers::CurrentCompilers;
 use crate::plugins::programs::{Place, ProgramFolder};
@@ -107,6 +108,7 @@ struct Process {
     costly_work: [Arc<ResizableSemaphore>; 2],
     /// Every live connection.
     connections: Arc<ConnectionTable>,
+    recordings: Arc<Recordings>,
 }
 
 impl Gateway {
@@ -134,6 +136,7 @@ impl Gateway {
             compression: Arc::new(ResizableSemaphore::new(compressed)),
             costly_work: [(); 2].map(|()| Arc::new(ResizableSemaphore::new(costly))),
             connections: Arc::default(),
+            recordings: Arc::new(Recordings::new(&config.state)),
         };
         Gateway::generation(config, host_keys, files, (Arc::new(process), None))
     }
@@ -155,6 +158,7 @@ impl Gateway {
         files: os_limits::Files,
         (process, before): (Arc<Process>, Option<&Gateway>),
     ) -> Result<Gateway, String> {
+        process.recordings.prepare(config.tenants.values().filter_map(|tenant| tenant.recording.as_ref()))?;
         let own = own_folders(config, &process, before.map(|before| &before.own));
         let granted = authenticator_grants(config, &process.granter)?;
         let before_tenants = before.map(|before| &*before.tenants);
@@ -423,6 +427,11 @@ impl Gateway {
     #[must_use]
     pub fn connections(&self) -> &Arc<ConnectionTable> {
         &self.process.connections
+    }
+
+    /// The recordings of sessions.
+    pub(crate) fn recordings(&self) -> &Arc<Recordings> {
+        &self.process.recordings
     }
 
     /// The key-value store; none if nobody has used one yet. Blocks on the disk.

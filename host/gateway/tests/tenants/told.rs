@@ -3,7 +3,7 @@
 use std::fs;
 
 use whelk::cli::explain::explain;
-use whelk::config::reference;
+use whelk::config::{RecordingConfig, reference};
 use whelk_runtime::ProgramRequest;
 use whelk_ssh::algorithm::Preferences;
 use whelk_ssh::crypto::key::SIGNATURES;
@@ -24,6 +24,7 @@ fn the_tenant_in_the_reference_is_valid() {
     let place = Place::new();
     fs::create_dir_all(place.root.join("tenants/acme/plugins")).unwrap();
     fs::create_dir(place.root.join("data")).unwrap();
+    fs::create_dir_all(place.root.join("recordings/acme")).unwrap();
     for name in ["files", "lfs"] {
         fs::write(place.root.join("plugins").join(name).with_extension("wasm"), "").unwrap();
     }
@@ -32,6 +33,8 @@ fn the_tenant_in_the_reference_is_valid() {
     assert!(tenant.grants.deploy && tenant.grants.topics);
     assert_eq!(tenant.limits.plugins.sessions_per_user, 10);
     assert_eq!(tenant.routes.all().count(), 3);
+    let defaults = RecordingConfig { folder: tenant.recording.as_ref().unwrap().folder.clone(), ..Default::default() };
+    assert_eq!(tenant.recording.as_ref(), Some(&defaults), "the reference shows the defaults");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `whelk watch`: shows the output of a session as it is sent, for reading only.
 
-mod filter;
+pub(in crate::cli) mod filter;
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
@@ -43,7 +43,7 @@ pub(in crate::cli) struct WatchArguments {
 
 /// Undoes what a session may have set: the alternate screen, modes, margins, colours, character set, hidden cursor.
 /// Setting the margins moves the cursor to the top: it goes to the last line, so that nothing is overwritten.
-const RESET: &str = "\x1b[?1049l\x1b[?6l\x1b[?7h\x1b[?12l\x1b[?25h\x1b[?2026l\x1b[4l\x1b[r\x1b[0m\x1b[0 q\x1b(B\x0f\
+pub(in crate::cli) const RESET: &str = "\x1b[?1049l\x1b[?6l\x1b[?7h\x1b[?12l\x1b[?25h\x1b[?2026l\x1b[4l\x1b[r\x1b[0m\x1b[0 q\x1b(B\x0f\
     \x1b[999;1H\r\n";
 
 pub(in crate::cli) fn watch(arguments: &WatchArguments) -> Result<(), Failure> {
@@ -73,20 +73,20 @@ pub(in crate::cli) fn watch(arguments: &WatchArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The signals that end the command at a terminal, which is restored first. Elsewhere they act as usual: a reader of
+/// The signals that end a command at a terminal, which is restored first. Elsewhere they act as usual: a reader of
 /// the output who has stopped would keep the command from seeing them.
-struct Stop {
+pub(in crate::cli) struct Stop {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Stop {
-    fn new() -> io::Result<Stop> {
+    pub(in crate::cli) fn new() -> io::Result<Stop> {
         Ok(Stop { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
     /// Waits for one of them.
-    async fn received(stop: &mut Option<Stop>) {
+    pub(in crate::cli) async fn received(stop: &mut Option<Stop>) {
         let Some(stop) = stop else { return std::future::pending().await };
         tokio::select! {
             _ = stop.interrupt.recv() => {}
@@ -187,7 +187,7 @@ fn of(size: TerminalSize) -> String {
 }
 
 /// Writes to standard output. False if its reader has closed the pipe.
-fn write_out(bytes: &[u8]) -> Result<bool, Failure> {
+pub(in crate::cli) fn write_out(bytes: &[u8]) -> Result<bool, Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(true),

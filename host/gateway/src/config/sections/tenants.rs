@@ -3,6 +3,7 @@
 //! The tenant [`DEFAULT_TENANT`] always exists, configured or not: it has the users without a tenant.
 
 pub(crate) mod files;
+pub(crate) mod recording;
 mod routes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use whelk_runtime::Routes;
 
 use self::files::Serving;
+use self::recording::RecordingConfig;
 use super::grants::{self, DirectoryAccess, Grants, note_hidden, read_mounts};
 use super::limits::Limits;
 use super::login::authorities::{self, Authorities};
@@ -61,6 +63,8 @@ pub struct TenantConfig {
     pub grants: Grants,
     /// The authorities whose certificates its users may have, beside the server's.
     pub authorities: Authorities,
+    /// How its sessions are recorded, if they are.
+    pub recording: Option<RecordingConfig>,
 }
 
 /// What the tenants of a file are read with.
@@ -173,6 +177,7 @@ impl TenantConfig {
             limits: limits.clone(),
             grants,
             authorities,
+            recording: None,
         }
     }
 }
@@ -228,6 +233,11 @@ impl<'a> TenantConfigs<'a> {
     /// The files of the tenants' authorities.
     pub(in crate::config) fn authorities(&self) -> impl Iterator<Item = &Path> {
         self.known.values().filter_map(|known| known.tenant.authorities.file.as_deref())
+    }
+
+    /// The folders of recordings that are named.
+    pub(in crate::config) fn recordings(&self) -> Vec<PathBuf> {
+        self.known.values().filter_map(|known| known.tenant.recording.as_ref()?.folder.clone()).collect()
     }
 
     /// The tenants alone.
@@ -295,6 +305,9 @@ fn read_tenant(item: &Item<'_>, around: &Around<'_>, claims: &mut Vec<Claim>, fi
     }
     if let Some(section) = section.take("limits").and_then(|item| item.section(findings)) {
         tenant.limits = read_limits(section, around.limits, findings);
+    }
+    if let Some(item) = section.take("recording") {
+        tenant.recording = recording::read(&item, around.folder, findings);
     }
     section.finish(findings);
     Known { tenant, own, directory: place }

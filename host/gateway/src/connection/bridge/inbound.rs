@@ -1,6 +1,6 @@
 //! From SSH to the runtime: what each event of the protocol means for a session.
 
-use whelk_runtime::{ChannelEvent, Ending, Pty};
+use whelk_runtime::{ChannelEvent, Ending, ProgramRequest, Pty};
 use whelk_ssh::connection::Event;
 use whelk_ssh::message::mux::{ChannelId, Stream};
 use whelk_ssh::message::request::Request;
@@ -8,12 +8,14 @@ use whelk_ssh::mux::{self, Decline, OpenFailure};
 
 use super::request::{Rejection, to_event};
 use super::session::{self, NO_AUDIT, OpenRefusal};
+use super::user::SessionUser;
 use super::{Bridge, Channel, RefusedChannel, name_of};
 use crate::observe::audit;
 use crate::observe::escape::escape;
 use crate::observe::event::{ConnectionEvent, SessionEvent, emit};
 use crate::observe::refusals;
 use crate::server::connection_table::{StartKind, Started};
+use crate::server::gateway::Gateway;
 
 impl Bridge {
     /// Takes an event of the connection.
@@ -123,6 +125,9 @@ impl Bridge {
         if let Some(start) = event.as_ref().ok().and_then(started) {
             // No more variables follow.
             session.requests.refused_variables.tell(connection, number, user);
+            if let (Some(recording), Some(user), Ok(event)) = (&session.recording, &self.user, &event) {
+                recording.start(&start.command, !serves_files(&self.gateway, user, event));
+            }
             session.registration.asked_to_start(start);
             if let Some(user) = &self.user {
                 session.log_start((connection, number), user, request);
@@ -130,6 +135,9 @@ impl Bridge {
         }
         if let Ok(ChannelEvent::PtyReq(Pty { size, .. }) | ChannelEvent::WindowChange(size)) = &event {
             session.registration.tap().resized(*size);
+        }
+        if let (Ok(ChannelEvent::PtyReq(pty)), Some(recording)) = (&event, &session.recording) {
+            recording.terminal(pty);
         }
         match event {
             Ok(event) => match variable {
@@ -195,6 +203,12 @@ fn started(event: &ChannelEvent) -> Option<Started> {
         ChannelEvent::Subsystem(name) => Some(Started::new(StartKind::Subsystem, name.as_bytes())),
         _ => None,
     }
+}
+
+/// Whether an event leads a user to a program that serves files: sftp or scp.
+fn serves_files(gateway: &Gateway, user: &SessionUser, event: &ChannelEvent) -> bool {
+    let request = ProgramRequest::of(event);
+    request.is_some_and(|request| gateway.tenants().serves_files(&user.identity.tenant, &request))
 }
 
 #[cfg(test)]

@@ -13,8 +13,10 @@ use crate::auth::access::Identity;
 use crate::observe::audit;
 use crate::observe::escape::{Brief, escape};
 use crate::observe::event::{LimitEvent, SessionEvent, emit, emit_throttled};
+use crate::observe::recording::{RecordingSubject, SessionRecording};
 use crate::observe::refusals::Refusals;
 use crate::observe::session_summary::SessionSummary;
+use crate::observe::tap::TapPoint;
 use crate::server::connection_table::{ConnectionRow, SessionRegistration};
 use crate::server::drain::ShutdownPhase;
 use crate::server::gateway::Gateway;
@@ -30,6 +32,8 @@ pub(super) struct SessionChannel {
     pub(super) refusal_log: Refusals,
     /// The session's place in the table of connections.
     pub(super) registration: SessionRegistration,
+    /// After `registration`, whose drop tells it of the end.
+    pub(super) recording: Option<SessionRecording>,
     /// The channel has the type `session`, and none of a plugin's own.
     pub(super) is_session: bool,
     /// How many start requests are still logged.
@@ -195,13 +199,29 @@ pub(super) fn open(
     let registration = row.add_session(channel.0, inbox.handle());
     registration.tap().set_wake(wake);
     let is_session = own.is_none();
+    let session = (registration.number(), channel.0, registration.tap());
+    let recording = if is_session { record(gateway, row.connection(), session, user, &inbox) } else { None };
     let place = Place { connection: row.connection(), channel, session: registration.number() };
     start(gateway, place, user, (half, task), own);
     let (names, by_width) = (gateway.environment_names(), gateway.erases_by_width());
     let requests = RequestLimits::new(limits, names, by_width, &user.identity.restrictions);
     requests.host_variables().for_each(|variable| inbox.event(variable));
     let (refusal_log, starts_to_log) = (Refusals::default(), STARTS);
-    SessionChannel { inbox, outbox, requests, refusal_log, registration, is_session, starts_to_log }
+    SessionChannel { inbox, outbox, requests, refusal_log, registration, recording, is_session, starts_to_log }
+}
+
+/// Records the session if its tenant is recorded.
+fn record(
+    gateway: &Gateway,
+    connection: u64,
+    (session, channel, point): (u64, u32, &Arc<TapPoint>),
+    user: &SessionUser,
+    inbox: &Inbox,
+) -> Option<SessionRecording> {
+    let Identity { user, principal, tenant, .. } = &user.identity;
+    let config = gateway.tenants().recording(tenant)?;
+    let subject = RecordingSubject { connection, channel, session, user, principal, tenant };
+    gateway.recordings().record(config, &subject, (inbox, point))
 }
 
 /// Starts the task of a session, which says through the pipes whether the channel is opened, and holds `permit`.

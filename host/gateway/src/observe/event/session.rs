@@ -86,6 +86,52 @@ whelk_runtime::events! {
             uid: u32,
             lost: u64,
         }
+        /// A session is recorded from now on. `bytes` and `digest` are those of the recording so far.
+        RecordingBegan("session_recording_began", INFO, "whelk::observe::recording", "session is recorded") {
+            connection: u64,
+            channel: u32,
+            session: u64,
+            #[display] user: Escaped<'a>,
+            #[display] tenant: Escaped<'a>,
+            file: &'a str,
+            bytes: u64,
+            digest: &'a str,
+        }
+        /// A recording goes on. Once a minute, if something was recorded since.
+        RecordingDigest("session_recording_digest", DEBUG, "whelk::observe::recording", "session is still recorded") {
+            connection: u64,
+            channel: u32,
+            session: u64,
+            #[display] user: Escaped<'a>,
+            #[display] tenant: Escaped<'a>,
+            file: &'a str,
+            bytes: u64,
+            digest: &'a str,
+        }
+        /// A session that was recorded is over. `lost`: so many bytes of it are not in the recording. `reason`: why the
+        /// recording ended before the session, if it did.
+        RecordingEnded("session_recording_ended", INFO, "whelk::observe::recording", "recording has ended") {
+            connection: u64,
+            channel: u32,
+            session: u64,
+            #[display] user: Escaped<'a>,
+            #[display] tenant: Escaped<'a>,
+            file: &'a str,
+            bytes: u64,
+            digest: &'a str,
+            lost: u64,
+            reason: Option<&'a str>,
+        }
+        /// A session cannot be recorded, or no longer. It ends if it has to be. Once a session.
+        RecordingFailed("session_recording_failed", WARN, "whelk::observe::recording", "session cannot be recorded") {
+            connection: u64,
+            channel: u32,
+            session: u64,
+            #[display] user: Escaped<'a>,
+            #[display] tenant: Escaped<'a>,
+            file: Option<&'a str>,
+            reason: &'a str,
+        }
         /// The plugin of a user was still being compiled after `prepare_wait`: the client is told to try again.
         NotReady("session_not_ready", INFO, "whelk::connection::bridge", "plugin is not ready") {
             connection: u64,

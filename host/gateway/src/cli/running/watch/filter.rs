@@ -1,4 +1,5 @@
-//! What of a session's output is passed to the operator's terminal: text, and the control sequences that only draw.
+//! What of a session's output, live or recorded, is passed to the operator's terminal: text, and the control sequences
+//! that only draw.
 //!
 //! Passed: printable characters; BS, HT, LF, VT, FF, CR, SO, SI; of the escape sequences DECSC, DECRC, IND, NEL, RI,
 //! the choice of a character set (`ESC ( …`, `ESC ) …`); of the control sequences (CSI) those that move the
@@ -24,7 +25,7 @@ const LONG_STRING: usize = 4 << 10;
 
 /// Filters output that comes in pieces.
 #[derive(Debug)]
-pub(super) struct ScreenFilter {
+pub(in crate::cli) struct ScreenFilter {
     state: ParserState,
     /// The control sequence so far, without its `ESC [`.
     sequence: Vec<u8>,
@@ -78,34 +79,34 @@ enum ParserState {
 
 impl ScreenFilter {
     /// For an output that is no terminal: without any control sequence.
-    pub(super) fn plain() -> ScreenFilter {
+    pub(in crate::cli) fn plain() -> ScreenFilter {
         ScreenFilter { is_plain: true, ..ScreenFilter::default() }
     }
 
     /// For a terminal that understands UTF-8, or does not.
-    pub(super) fn with_utf8(self, is_utf8: bool) -> ScreenFilter {
+    pub(in crate::cli) fn with_utf8(self, is_utf8: bool) -> ScreenFilter {
         ScreenFilter { is_utf8, ..self }
     }
 
     /// The session's terminal has this many columns.
-    pub(super) fn set_columns(&mut self, columns: u32) {
+    pub(in crate::cli) fn set_columns(&mut self, columns: u32) {
         self.columns = columns;
     }
 
     /// Output is missing here: what comes next begins anew.
-    pub(super) fn reset(&mut self) {
+    pub(in crate::cli) fn reset(&mut self) {
         self.state = ParserState::Ground;
         self.sequence.clear();
         self.character.clear();
     }
 
     /// Whether a string that is not passed has become so long that it may hide the output. True once for each.
-    pub(super) fn take_hidden(&mut self) -> bool {
+    pub(in crate::cli) fn take_hidden(&mut self) -> bool {
         std::mem::take(&mut self.is_hidden)
     }
 
     /// What of these bytes is passed.
-    pub(super) fn pass(&mut self, bytes: &[u8]) -> Vec<u8> {
+    pub(in crate::cli) fn pass(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut passed = Vec::with_capacity(bytes.len());
         for byte in bytes {
             self.step(*byte, &mut passed);
