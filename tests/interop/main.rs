@@ -42,6 +42,7 @@ mod program_table;
 mod programs;
 mod published;
 mod recipe;
+mod recording;
 mod regress;
 mod reload;
 mod revocation;

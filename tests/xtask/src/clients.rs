@@ -38,7 +38,7 @@ struct Tool {
     package: &'static str,
 }
 
-const TOOLS: [Tool; 17] = [
+const TOOLS: [Tool; 18] = [
     Tool { program: "ssh-keygen", package: "openssh-client" },
     Tool { program: "ssh-keyscan", package: "openssh-client" },
     Tool { program: "curl", package: "curl" },
@@ -56,6 +56,7 @@ const TOOLS: [Tool; 17] = [
     Tool { program: "python3", package: "python3" },
     Tool { program: "chromium", package: "chromium" },
     Tool { program: "valgrind", package: "valgrind" },
+    Tool { program: "asciinema", package: "asciinema" },
 ];
 
 /// What the utilities are compared with, where Debian does not always have it.

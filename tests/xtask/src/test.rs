@@ -26,9 +26,9 @@ cargo xtask test [FILTER]
 
 Brings the foreign clients (OpenSSH 9.2 and 10.0, dbclient, plink, pscp, psftp, curl, AsyncSSH, paramiko, Conch, libssh,
 Net::SSH2, net-ssh, x/crypto, JSch, ssh2, ssh2-sftp-client and russh for node, sshfs, lftp, rclone, FileZilla's fzsftp,
-ssh-audit, tmux, fail2ban-regex, chromium), OpenSSH's sshd and regress scripts, the utilities of Debian that ours are
-compared with (gawk, jq, ripgrep and others), and the toolchains of Python, JavaScript, C and Go (componentize-py,
-componentize-js, jco, zig, clang, go) into target/clients, builds program and plugins, and runs every test of the workspace whose name contains FILTER; then those of the shell's library on this machine, with some cases of
+ssh-audit, tmux, fail2ban-regex, chromium, asciinema), OpenSSH's sshd and regress scripts, the utilities of Debian that
+ours are compared with (gawk, jq, ripgrep and others), and the toolchains of Python, JavaScript, C and Go
+(componentize-py, componentize-js, jco, zig, clang, go) into target/clients, builds program and plugins, and runs every test of the workspace whose name contains FILTER; then those of the shell's library on this machine, with some cases of
 each class of the public suites of shells, and those of the utilities. As root on Debian it installs what is missing; elsewhere it names it and
 fails. Nothing is skipped.
 A test program that prints nothing for ten minutes is killed and has failed.";
