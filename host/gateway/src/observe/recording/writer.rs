@@ -130,7 +130,10 @@ fn write(
 
 /// Adds U+FFFD for a character that is not completed any more. False if there is no room for it.
 fn add_cut(file: &mut RecordingFile, texts: &mut [TextDecoder], at: u64) -> bool {
-    let is_cut = texts.iter_mut().fold(false, |cut, text| text.end() || cut);
+    let mut is_cut = false;
+    for text in texts {
+        is_cut |= text.end();
+    }
     !is_cut || file.add(at, "o", "\u{fffd}")
 }
 
