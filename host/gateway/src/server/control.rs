@@ -259,7 +259,7 @@ impl Control {
         Ok(Control { task: tokio::spawn(supervise("control", start, |_| ())), state: state.clone(), places })
     }
 
-    /// Accepts no more requests, and waits up to [`LAST_ANSWERS`] for answers that are being sent: an operator whose
+    /// Accepts no more requests, and waits up to a second for answers that are being sent: an operator whose
     /// `whelk kill` ends the last session of a server that drains gets one.
     pub async fn finish(&self) {
         self.task.abort();
