@@ -294,8 +294,11 @@ impl Running {
     }
 
     pub(crate) fn kill(&self) {
-        // An error means that it has just ended by itself.
-        let _ = rustix::process::kill_process_group(self.pid, rustix::process::Signal::KILL);
+        let signal = rustix::process::Signal::KILL;
+        if rustix::process::kill_process_group(self.pid, signal).is_err() {
+            // It does not lead a group yet, or has just ended by itself.
+            let _ = rustix::process::kill_process(self.pid, signal);
+        }
     }
 }
 
