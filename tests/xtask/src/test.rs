@@ -106,7 +106,7 @@ fn prepared(workspace: &Workspace, targets: &[&str]) -> Outcome<Command> {
     let clients = Clients::bring(workspace)?;
     build(workspace)?;
     let tests = || {
-        let mut command = cargo();
+        let mut command = cargo_with_signals();
         // Of the whole workspace, so that nothing is compiled anew with other features.
         command.current_dir(&workspace.root).args(["test", "--release", "--workspace", "--no-fail-fast"]).args(targets);
         command
@@ -118,14 +118,20 @@ fn prepared(workspace: &Workspace, targets: &[&str]) -> Outcome<Command> {
     Ok(command)
 }
 
+/// Cargo, with the signals of the keyboard as a terminal starts it. Whoever calls us may ignore them, as a script does
+/// for what it starts in the background, and the shells that tests run cannot trap what was ignored at their start.
+fn cargo_with_signals() -> Command {
+    let mut command = Command::new("env");
+    command.arg("--default-signal=INT,QUIT").arg(cargo().get_program());
+    command
+}
+
 /// Compiles the tests of the shell's library over the processes of this machine, and gives the call that runs them. A
 /// call of its own: their feature asks for others of `libc`, with which all of the workspace would be compiled again.
-/// Whoever calls us may ignore signals of the keyboard, as a script does for what it starts in the background, and a
-/// shell cannot trap what was ignored at its start: so the tests start with the defaults.
 fn shell_tests(workspace: &Workspace) -> Outcome<Command> {
     let tests = || {
-        let mut command = Command::new("env");
-        command.arg("--default-signal=INT,QUIT").arg(cargo().get_program()).current_dir(&workspace.root);
+        let mut command = cargo_with_signals();
+        command.current_dir(&workspace.root);
         command.args(["test", "--release", "--package", "sh", "--features", "native", "--no-fail-fast"]);
         command
     };
