@@ -14,6 +14,8 @@ use whelk_tests::{
 
 use browser::{Browser, Tab};
 
+use crate::watched::{CROWD_LIMITS, idle_crowd};
+
 /// The picture of the README.
 const PICTURE: &str = "tests/interop/console/console.png";
 
@@ -287,17 +289,10 @@ fn another_origin_and_another_name_get_nothing() {
 #[test]
 fn many_sessions_are_shown_as_far_as_there_are_rows() {
     let many = size(50, 1_000);
-    let limits = "[limits]\nsessions_per_user = 10000\nconnections_per_user = 10000\ntenant_sessions = 10000\n\
-                  unauthenticated_per_source = 1000\n";
-    let crowd = "[users.crowd]\nplugin = \"probe\"\nauth = \"none\"\n";
-    let gateway = Setup::default().configuration(&format!("{limits}{crowd}")).start();
-    let (count, most) = (many.to_string(), (many / 2).to_string());
-    let options = ["--load", "idle", "--count", &count];
-    let crowd = options.iter().fold(Call::new(Client::Ours, &gateway, "crowd"), |call, option| call.option(option));
-    let mut crowd = crowd.start_long();
-    crowd.wait_for_output("ready");
-    crowd.type_in(b"go\n");
-    crowd.wait_for_output("done");
+    let user = "[users.crowd]\nplugin = \"probe\"\nauth = \"none\"\n";
+    let gateway = Setup::default().configuration(&format!("{CROWD_LIMITS}{user}")).start();
+    let most = (many / 2).to_string();
+    let crowd = idle_crowd(&gateway, many);
     let console = console(&gateway, &["--rows", &most]);
     let mut browser = Browser::start();
     let tab = opened(&mut browser, &console);

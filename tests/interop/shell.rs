@@ -42,6 +42,19 @@ fn gateway() -> Gateway {
     gateway_with(&[])
 }
 
+/// A gateway with the utilities, once those that are loaded unasked are there.
+fn gateway_with_utilities() -> Gateway {
+    let setup = Setup::default();
+    std::fs::create_dir(setup.folder().join("data")).expect("our own folder");
+    let gateway = setup.configuration(CONFIGURATION).utilities().start();
+    for program in ["sh", "coreutils"] {
+        gateway.wait("the programs", |event: &Event| {
+            (event.message == "program loaded" && event.field("plugin") == program).then_some(())
+        });
+    }
+    gateway
+}
+
 /// A gateway whose users read these files in `/data`.
 fn gateway_with(data: &[(&str, String)]) -> Gateway {
     let setup = Setup::default();
@@ -117,14 +130,7 @@ fn a_command_is_a_script_and_its_status_is_exact_for_each_client() {
 
 #[test]
 fn pipelines_of_the_utilities_end_as_their_last_command_does() {
-    let setup = Setup::default();
-    std::fs::create_dir(setup.folder().join("data")).expect("our own folder");
-    let gateway = setup.configuration(CONFIGURATION).utilities().start();
-    for program in ["sh", "coreutils"] {
-        gateway.wait("the programs", |event: &Event| {
-            (event.message == "program loaded" && event.field("plugin") == program).then_some(())
-        });
-    }
+    let gateway = gateway_with_utilities();
     let sorted = "for i in 1 2 3; do echo $i; done | sort -r | head -1 > x; cat x; exit 5";
     assert_eq!(script(&gateway, "posix", sorted), ran("3\n", "", 5));
     assert_eq!(script(&gateway, "alice", "yes | head -n 1"), ran("y\n", "", 0));

@@ -100,21 +100,29 @@ fn flood(gateway: &Gateway, mib: u64, during: impl FnOnce(&Gateway) -> Option<Ru
     mib as f64 / finished.took.as_secs_f64()
 }
 
-#[test]
-fn many_sessions_are_listed_watched_and_ended() {
-    let many = size(50, 1_000);
-    let limits = "[limits]\nsessions_per_user = 10000\nconnections_per_user = 10000\ntenant_sessions = 10000\n\
-                  unauthenticated_per_source = 1000\n";
-    let users = "[users.crowd]\nplugin = \"probe\"\nauth = \"none\"\ntenant = \"crowd\"\n\
-                 [users.probe]\nplugin = \"probe\"\nauth = \"none\"\ntenant = \"other\"\n[tenants.crowd]\n[tenants.other]\n";
-    let gateway = Setup::default().configuration(&format!("{limits}{users}")).start();
-    let count = many.to_string();
+/// Limits that leave room for many sessions.
+pub(crate) const CROWD_LIMITS: &str = "[limits]\nsessions_per_user = 10000\nconnections_per_user = 10000\n\
+                                       tenant_sessions = 10000\nunauthenticated_per_source = 1000\n";
+
+/// Opens so many sessions of the user `crowd`, which stay idle for as long as this client runs.
+pub(crate) fn idle_crowd(gateway: &Gateway, count: u64) -> Running {
+    let count = count.to_string();
     let options = ["--load", "idle", "--count", &count];
-    let crowd = options.iter().fold(Call::new(Client::Ours, &gateway, "crowd"), |call, option| call.option(option));
+    let crowd = options.iter().fold(Call::new(Client::Ours, gateway, "crowd"), |call, option| call.option(option));
     let mut crowd = crowd.start_long();
     crowd.wait_for_output("ready");
     crowd.type_in(b"go\n");
     crowd.wait_for_output("done");
+    crowd
+}
+
+#[test]
+fn many_sessions_are_listed_watched_and_ended() {
+    let many = size(50, 1_000);
+    let users = "[users.crowd]\nplugin = \"probe\"\nauth = \"none\"\ntenant = \"crowd\"\n\
+                 [users.probe]\nplugin = \"probe\"\nauth = \"none\"\ntenant = \"other\"\n[tenants.crowd]\n[tenants.other]\n";
+    let gateway = Setup::default().configuration(&format!("{CROWD_LIMITS}{users}")).start();
+    let crowd = idle_crowd(&gateway, many);
     let timed = |what: &str, arguments: &[&str]| {
         let began = Instant::now();
         let text = told(&gateway, arguments);

@@ -1,25 +1,12 @@
 //! A home that is full: an error for whoever fills it, and nothing for others.
 
-use whelk_tests::{Call, Client, Event, Gateway, Setup};
+use whelk_tests::{Call, Client};
 
-use super::{CONFIGURATION, ran, script};
-
-/// A gateway with the utilities. The home of the user `other` has 1 MiB.
-fn gateway() -> Gateway {
-    let setup = Setup::default();
-    std::fs::create_dir(setup.folder().join("data")).expect("our own folder");
-    let gateway = setup.configuration(CONFIGURATION).utilities().start();
-    for program in ["sh", "coreutils"] {
-        gateway.wait("the programs", |event: &Event| {
-            (event.message == "program loaded" && event.field("plugin") == program).then_some(())
-        });
-    }
-    gateway
-}
+use super::{gateway_with_utilities, ran, script};
 
 #[test]
 fn a_program_that_fills_its_home_gets_an_error_and_its_neighbours_go_on() {
-    let gateway = gateway();
+    let gateway = gateway_with_utilities();
     // The C library under Rust's knows one error of streams only; the shell has the host's own.
     let full = "yes: standard output: I/O error\nsh: line 1: echo: write error: Disk quota exceeded\n";
     let filled = script(&gateway, "other", "yes > file; echo $?; wc -c < file; echo more >> file; echo $?");
