@@ -21,7 +21,7 @@ use crate::observe::event::{ServerEvent, emit};
 const WAITING: usize = 10_000;
 /// How long the first line waits for others, to be written with them in one system call.
 const LINGER: Duration = Duration::from_millis(5);
-/// So many lines do not wait for others.
+/// As many waiting lines are written at once, without [`LINGER`].
 const PROMPT: usize = 1_000;
 /// The most bytes of one system call, unless a line is longer. An allocation that is not larger is kept.
 const PIECE: usize = 64 << 10;
@@ -70,7 +70,7 @@ impl QueueState {
         self.put - self.taken
     }
 
-    /// Whether the lines that there are do not wait for others.
+    /// Whether what waits is written now, without waiting for more lines.
     fn is_urgent(&self) -> bool {
         self.reopens || self.waiters > 0 || self.untaken() >= PROMPT
     }
