@@ -33,8 +33,8 @@ that address, as OpenMetrics or as text. `/healthz` answers 200 while the server
 connections.
 
 Names, types and labels are stable; labels may get further values. No label has a value that a client chooses: each is
-of a fixed set, or the name of a tenant or of a plugin that is there. Metrics of tenants, and those of plugins in folders
-of tenants, are shown unless `tenants = false`. `service/prometheus` has alerts and a dashboard for Grafana.
+of a fixed set, or the name of a tenant or of a plugin that is there. Metrics of tenants, and those of plugins in
+folders of tenants, are shown unless `tenants = false`. `service/prometheus` has alerts and a dashboard for Grafana.
 
 | metric | type | labels | what it means |
 |---|---|---|---|
