@@ -2,6 +2,8 @@
 //!
 //! Owns the process and the folder. Clients are in `call.rs`.
 
+mod compiled;
+
 use crate::group::MemoryGroup;
 use crate::log::{Event, Log};
 use crate::measure::{LATER, SOON};
@@ -82,8 +84,8 @@ impl Setup {
         self.with_copied_plugins()
     }
 
-    /// Serves the shell and the utilities, too. Without this call they are not there: each gateway would compile them
-    /// at its start.
+    /// Serves the shell and the utilities, too. Without this call they are not there: the first gateway of a test would
+    /// compile them at its start.
     #[must_use]
     pub fn utilities(self) -> Self {
         self.with_programs(&utilities())
@@ -181,6 +183,7 @@ impl Setup {
 
     /// The process, once it listens and its plugins are prepared, its log, and the port.
     fn launch(&self) -> (Running, Log, u16) {
+        compiled::give(&self.plugins, &self.state());
         let process = Running::start(self.command(), Input::Nothing, Output::Read, LATER);
         let log = Log::default();
         let ready = log.wait(&process, "events `listening` and `plugins prepared`", |events| {
@@ -371,6 +374,7 @@ impl Gateway {
         self.ended = true;
         let (status, said) = self.process.wait_soon("end after a signal", |seen| Some((seen.status?, seen.err.text())));
         assert_eq!(status.code(), Some(0), "whelk ended with {status}\n{said}");
+        compiled::take(&self.setup.plugins, &self.setup.state());
         // A plugin may log that it panicked itself.
         let events: Vec<Event> = said.lines().map(Event::parse).collect();
         let panicked = events.iter().find(|event| !event.is_from_plugin() && event.line.contains("panicked"));
