@@ -71,7 +71,7 @@ fn every_client_crosses_every_name_that_it_shares_with_the_server() {
     println!("{}", ours.table());
     servers.end();
     assert!(ours.failures().is_empty(), "{}", ours.failures().join("\n"));
-    report::check_readme(&ours.table());
+    report::check_copy(&ours.table());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The matrix as a table, and the README's copy of it.
+//! The matrix as a table, and the copy of it in `host/ssh/CLIENTS.md`.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use whelk_tests::{provider_has, repository};
 
 use super::run::{Crossed, all};
 
-/// What stands before the README's copy, and behind it.
+/// What stands before the copy, and behind it.
 const MARKS: [&str; 2] = ["<!-- matrix: written by a test, see WHELK_BLESS -->\n", "<!-- end of the matrix -->"];
 
 /// What came of all crossings: the clients by their headings.
@@ -50,17 +50,17 @@ impl Matrix {
     }
 }
 
-/// Compares the README's copy, or with `WHELK_BLESS=1` replaces it.
-pub(super) fn check_readme(table: &str) {
-    let path = repository().join("README.md");
-    let text = std::fs::read_to_string(&path).expect("the repository has one");
-    let (before, rest) = text.split_once(MARKS[0]).expect("the README has a place for the matrix");
+/// Compares the copy, or with `WHELK_BLESS=1` replaces it.
+pub(super) fn check_copy(table: &str) {
+    let path = repository().join("host/ssh/CLIENTS.md");
+    let text = std::fs::read_to_string(&path).expect("the repository has it");
+    let (before, rest) = text.split_once(MARKS[0]).expect("it has a place for the matrix");
     let (copy, after) = rest.split_once(MARKS[1]).expect("the matrix has an end");
     if std::env::var_os("WHELK_BLESS").is_some_and(|value| value == "1") {
         let text = format!("{before}{}{table}{}{after}", MARKS[0], MARKS[1]);
         std::fs::write(&path, text).expect("the repository can be written");
     } else {
         let copy: String = copy.split_inclusive('\n').filter(|row| provider_has(row)).collect();
-        assert_eq!(copy, table, "the README shows another matrix: WHELK_BLESS=1 writes this one");
+        assert_eq!(copy, table, "host/ssh/CLIENTS.md shows another matrix: WHELK_BLESS=1 writes this one");
     }
 }

@@ -34,7 +34,7 @@ use crate::server::connection_table::live_logins::{self, Looked, SLICES, TURNS};
 use crate::server::gateway::Gateway;
 use crate::server::generation::CurrentGateway;
 
-/// Interval between checks of a file. Two checks fit into the two seconds that the README promises.
+/// Interval between checks of a file. Two checks fit into the two seconds that LOGINS.md promises.
 const PERIOD: Duration = Duration::from_millis(800);
 /// How many logins are judged at the same time.
 const JUDGES: usize = 16;
