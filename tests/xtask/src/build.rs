@@ -68,23 +68,28 @@ fn shown(time: Duration) -> String {
     if minutes > 0.0 { format!("{minutes} min {seconds} s") } else { format!("{:.1} s", time.as_secs_f64()) }
 }
 
-/// Everything that is served.
+/// Everything that is served, and the program that serves it.
 pub(crate) fn build(workspace: &Workspace) -> Outcome<BuildTimes> {
     let mut took = BuildTimes::default();
     took.measure("program", || build_program(workspace))?;
-    took.measure("plugins", || build_plugins(workspace))?;
-    took.measure("utilities", || build_utilities(workspace))?;
+    build_served(workspace, &mut took)?;
     Ok(took)
 }
 
+/// What is served, without the program.
+pub(crate) fn build_served(workspace: &Workspace, took: &mut BuildTimes) -> Outcome {
+    took.measure("plugins", || build_plugins(workspace))?;
+    took.measure("utilities", || build_utilities(workspace))
+}
+
 fn build_program(workspace: &Workspace) -> Outcome {
-    add_target(TARGET)?;
     // With the features that the whole workspace asks of shared crates, as its tests have it: else both compile
     // wasmtime.
     step(cargo().current_dir(&workspace.root).args(["build", "--release", "--workspace", "--bin", "whelk"]))
 }
 
 fn build_plugins(workspace: &Workspace) -> Outcome {
+    add_target(TARGET)?;
     let mut plugins = cargo();
     plugins.current_dir(&workspace.root).args(["build", "--profile", "plugin", "--target", TARGET]);
     for plugin in &workspace.plugins {

@@ -1,12 +1,13 @@
 //! `test` and `prove`: every test there is, and the promises at their full sizes.
 
-use crate::build::build;
+use crate::build::{BuildTimes, build_served};
 use crate::clients::Clients;
 use crate::step::{Outcome, doing, line, run as step};
 use crate::workspace::{Workspace, cargo};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::{BTreeSet, VecDeque};
 use std::io::{BufRead, BufReader};
+use std::num::NonZero;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -73,7 +74,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     let filter = at_most_one(arguments)?;
     let workspace = Workspace::find()?;
     let mut all = prepared(&workspace, &[])?;
-    all.args(filter);
+    all.args(filter).env("RUST_TEST_THREADS", threads().to_string());
     let mut shell = shell_tests(&workspace)?;
     shell.args(filter);
     let mut utilities = utility_tests(&workspace)?;
@@ -101,17 +102,25 @@ fn at_most_one(arguments: &[String]) -> Outcome<Option<&String>> {
     }
 }
 
-/// Brings the clients, builds the program and compiles the tests. Gives the call of `cargo test` that runs them.
+/// How many tests run at the same time. Those with real clients wait a third of their time, for clients that start and
+/// for time that must pass: twice as many as there are processors keep these busy.
+fn threads() -> usize {
+    2 * std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// Brings the clients, builds the plugins and compiles the program and the tests. Gives the call of `cargo test` that
+/// runs them.
 fn prepared(workspace: &Workspace, targets: &[&str]) -> Outcome<Command> {
     let clients = Clients::bring(workspace)?;
-    build(workspace)?;
+    build_served(workspace, &mut BuildTimes::default())?;
     let tests = || {
         let mut command = cargo_with_signals();
         // Of the whole workspace, so that nothing is compiled anew with other features.
         command.current_dir(&workspace.root).args(["test", "--release", "--workspace", "--no-fail-fast"]).args(targets);
         command
     };
-    // Apart, since a compiler may be silent for as long as it likes.
+    // Apart, since a compiler may be silent for as long as it likes. It builds the program, too, with the features that
+    // tests ask of shared crates: `cargo build` before it would compile all that depends on these twice.
     step(tests().arg("--no-run"))?;
     let mut command = tests();
     command.env("WHELK_BIN", workspace.program()).env("WHELK_CLIENTS", clients.folder());
