@@ -14,6 +14,7 @@ use whelk_ssh::message::request::{Modes, Request};
 use crate::certified::Authority;
 use crate::peer::{Happened, Peer, Wish};
 use crate::session::{WINDOW, ask, open};
+use crate::starts::Lanes;
 
 /// What is repeated.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -30,8 +31,12 @@ pub(crate) enum Kind {
     Typed,
     /// Connections whose sessions, if any, have each echoed once. A line `again` makes all of them echo once more.
     Idle,
+    /// The same, after 32 KiB have gone through each session and back.
+    Used,
     /// The same with shells that each have read a line, and wait for the next.
     Shells,
+    /// Sessions as above that start at a rate, on several connections; see `starts.rs`.
+    Starts,
 }
 
 /// What a shell of `shells` is sent first: it reads lines, as an interactive one does. It says when it has begun,
@@ -51,6 +56,8 @@ pub(crate) struct Load {
     /// The number of the first login of a handshake.
     pub(crate) first: u32,
     pub(crate) at_once: u32,
+    /// Starts in a second.
+    pub(crate) rate: u32,
     /// The command that prints six bytes.
     pub(crate) command: String,
     /// Gives each login of a handshake a user and a certificate.
@@ -79,7 +86,13 @@ pub(crate) async fn run(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Res
             cue("done").await.map(drop)
         }
         Kind::Echo | Kind::Typed => echo(load, wish, key).await,
-        Kind::Idle | Kind::Shells => idle(load, wish, key).await,
+        Kind::Idle | Kind::Used | Kind::Shells => idle(load, wish, key).await,
+        Kind::Starts => {
+            let lanes = Lanes::connect(load.at_once, wish, key).await?;
+            cue("ready").await?;
+            let outcome = lanes.start(load.count, load.rate, &load.command).await?;
+            cue(&format!("done {outcome}")).await.map(drop)
+        }
     }
 }
 
@@ -202,7 +215,11 @@ async fn typed(peer: &mut Peer, command: &str) -> io::Result<ChannelId> {
 
 /// Connections whose sessions have echoed once and then idle, and echo again on request.
 async fn idle(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
-    let round = if matches!(load.kind, Kind::Shells) { LINE } else { BYTES };
+    let round = match load.kind {
+        Kind::Shells => LINE,
+        Kind::Used => BLOCK,
+        _ => BYTES,
+    };
     cue("ready").await?;
     let mut peers = Vec::new();
     for _ in 0..load.count {
@@ -229,6 +246,18 @@ async fn idle(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
     Ok(())
 }
 
+/// Writes as much as the windows take of what channels have not been sent. Whether that was anything.
+fn write_rest(peer: &mut Peer, unsent: &mut Vec<(ChannelId, &'static [u8])>) -> bool {
+    let mut wrote = false;
+    unsent.retain_mut(|(channel, bytes)| {
+        let took = peer.connection.write(*channel, Stream::Data, bytes);
+        wrote |= took > 0;
+        *bytes = bytes.get(took..).unwrap_or_default();
+        !bytes.is_empty()
+    });
+    wrote
+}
+
 /// What each session of a connection is sent, and how many bytes come back.
 #[derive(Clone, Copy)]
 struct Round {
@@ -238,19 +267,25 @@ struct Round {
 
 const BEGUN: Round = Round { sent: SHELL, back: 5 };
 const BYTES: Round = Round { sent: b"sixteen bytes !!", back: 16 };
+const BLOCK: Round = Round { sent: &[b'x'; 32 << 10], back: 32 << 10 };
 const LINE: Round = Round { sent: b"fifteen bytes !\n", back: 15 };
 
 impl Round {
     /// Gives the time that each session took, in the order in which they were done.
     async fn run(self, peer: &mut Peer, channels: &[ChannelId]) -> io::Result<Vec<Duration>> {
         let (began, mut times) = (Instant::now(), Vec::with_capacity(channels.len()));
-        let mut missing = Vec::with_capacity(channels.len());
-        for channel in channels {
-            peer.connection.write(*channel, Stream::Data, self.sent);
-            missing.push((*channel, self.back));
-        }
+        let mut unsent: Vec<_> = channels.iter().map(|channel| (*channel, self.sent)).collect();
+        let mut missing: Vec<_> = channels.iter().map(|channel| (*channel, self.back)).collect();
         while times.len() < channels.len() {
-            let Happened::Data(channel, Stream::Data, data) = peer.happens().await? else {
+            peer.turn()?;
+            if write_rest(peer, &mut unsent) {
+                continue;
+            }
+            let Some(happened) = peer.next() else {
+                peer.wait().await?;
+                continue;
+            };
+            let Happened::Data(channel, Stream::Data, data) = happened else {
                 return Err(io::Error::other(format!("something else than what was sent came back on {channels:?}")));
             };
             let Some((_, left)) = missing.iter_mut().find(|(one, _)| *one == channel) else {

@@ -9,6 +9,7 @@ mod load;
 mod peer;
 mod session;
 mod siege;
+mod starts;
 mod strangers;
 
 use std::io::{self, Write};
@@ -137,7 +138,7 @@ async fn run(arguments: &Arguments) -> io::Result<u8> {
     let Arguments { count, at_once, rate, .. } = *arguments;
     if let Some(kind) = arguments.load {
         let authority = arguments.authority.as_deref().map(certified::Authority::read).transpose()?;
-        let load = Load { kind, count, first: arguments.first, at_once, command, authority };
+        let load = Load { kind, count, first: arguments.first, at_once, rate, command, authority };
         return load::run(&load, &wish, &key).await.map(|()| 0);
     }
     if let Some(kind) = arguments.siege {

@@ -21,7 +21,6 @@ use whelk_ssh::transport::{self, Party};
 
 /// An event with its data.
 #[derive(Debug)]
-#[expect(dead_code, reason = "what nobody expected is shown whole")]
 pub(crate) enum Happened {
     Opened(ChannelId),
     OpenFailed(ChannelId, u32, String),

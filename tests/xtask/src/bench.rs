@@ -5,6 +5,7 @@
 //! CPU per unit of work, and the ratio of two servers in the same run: absolute figures are those of this machine
 //! today. Some rows compare two loads of Whelk with each other.
 
+mod goals;
 mod load;
 mod meter;
 mod peers;
@@ -16,17 +17,18 @@ mod sftp;
 mod shell;
 mod work;
 
-use crate::build::build;
+use crate::build::{build_with, shown};
 use crate::clients::Clients;
 use crate::step::{Outcome, doing, run as step};
-use crate::workspace::{Workspace, cargo};
+use crate::workspace::{DIST, RELEASE, Workspace, cargo};
 use load::Load;
-use report::{Figure, Figures, Subject, plot, table};
+use report::{Figure, Figures, Subject, markdown, plot, table};
 use rows::{OF_PAIRS, OF_PROCESSES, OF_SHELLS, PARTS, Pair, Row};
 use server::{Kind, Place, Server};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 pub(crate) const HELP: &str = "\
 cargo xtask bench [--runs COUNT] [--idle COUNT] [--mib SIZE] [--shells COUNT] [--save FILE] [--against FILE]
@@ -35,11 +37,13 @@ cargo xtask bench [--runs COUNT] [--idle COUNT] [--mib SIZE] [--shells COUNT] [-
 Measures Whelk, OpenSSH's sshd and a minimal server on russh (tests/peer) in turns, five times (--runs COUNT): server
 CPU (user and system) for each handshake, session, echo, line typed into a terminal, GB down and up with one connection
 and with four, and write of 16 bytes; the time of an echo, alone and beside downloads, as the client sees it (median and
-99th percentile); the memory of COUNT connections and sessions that wait (--idle, 1,000 by default; 10,000 sessions need
-a vm.max_map_count of 131072), and what is kept of it after their end. Then Whelk alone: a terminal that edits lines
-beside a raw one (cooked), and the session of a program beside that of a handler (program). PART is one or more of
-handshake, session, echo, typed, down, up, writes, beside, idle, cooked, program, sftp, processes, shell, shells; all of
-them by default.
+99th percentile); the memory of connections and sessions that wait (--idle COUNT; 1,000 and 10,000 by default, of which
+10,000 are measured twice and need a vm.max_map_count of 131072), and what is kept of it after their end, and once also
+after ten times 1,000 (rounds). Then the slowest of 5,000 sessions that start at a rate of 1,000 a second while their
+plugin is replaced again and again (swap), a terminal that edits lines beside a raw one (cooked), and the session of a
+program beside that of a handler (program).
+PART is one or more of handshake, session, echo, typed, down, up, writes, beside, idle, rounds, swap, cooked, program,
+sftp, processes, shell, shells; all of them by default.
 For sftp OpenSSH's client puts and gets a file of SIZE MiB (128 by default), and ten files of 1 KiB for each of these
 MiB: server CPU, wall time, and how far the memory of the server's processes grows meanwhile.
 For processes one program, compiled for both, runs in a session of Whelk and as a process of this machine: it starts a
@@ -47,21 +51,26 @@ program that does nothing and waits for its end, and writes to another process t
 For shell the tenant's shell is beside dash and bash over sshd and beside just-bash and wasmsh in node: sessions, a
 pipeline, a GiB through a pipe, loops of builtins and of programs: CPU and wall time, and how far the memory of the
 server's processes grows meanwhile. For shells the memory of idle ones (--shells COUNT, 500 by default).
-Prints the medians, and the ratios of Whelk's figure to that of each other server in the same run: median, least, most.
+Prints, as Markdown, the medians, and the ratios of Whelk's figure to that of each other server in the same run: median,
+least, most; then the goals, each with its limit, and which are not met; and how long each part took.
 --save FILE      where each figure is kept, a line of JSON; target/bench/figures.jsonl by default
 --against FILE   also compares with figures that were kept; or, with a program, measures that other build of Whelk, such
                  as that of the last release, in the place of the other servers
 --plots FOLDER   draws the figures, PART.svg for each part that compares servers
 --read FILE      measures nothing: prints, compares and draws figures that were kept
---quick          two runs of a twentieth of the work: whether the bench works, not how fast anything is
+--quick          two runs of a twentieth of the work, of target/release/whelk: whether the bench works, not how fast
+                 anything is. Without it target/dist/whelk is measured, of the profile that releases are built in
 --built          measures what an earlier run has built
 Needs two cores and, to fetch sshd where it is missing, root on Debian.";
+
+/// How many connections and sessions wait by default.
+const IDLE: [u32; 2] = [1000, 10_000];
 
 /// What the command line asks for.
 struct Options<'a> {
     runs: Option<u64>,
-    /// How many connections wait.
-    idle: u32,
+    /// How many connections wait: [`IDLE`] unless it is given.
+    idle: Option<u32>,
     /// The size of transfers in MiB.
     size: u64,
     /// How many shells wait.
@@ -79,7 +88,7 @@ impl Options<'_> {
     fn of(mut arguments: &[String]) -> Outcome<Options<'_>> {
         let mut options = Options {
             runs: None,
-            idle: 1000,
+            idle: None,
             size: sftp::SIZE,
             shells: 500,
             save: None,
@@ -117,7 +126,7 @@ impl Options<'_> {
         };
         match option {
             "--runs" => self.runs = Some(count()?.into()),
-            "--idle" => self.idle = count()?,
+            "--idle" => self.idle = Some(count()?),
             "--mib" => self.size = count()?.into(),
             "--shells" => self.shells = count()?,
             "--save" => self.save = Some(value.into()),
@@ -127,6 +136,27 @@ impl Options<'_> {
             _ => return Err(format!("no option {option:?}: `cargo xtask bench --help` lists them")),
         }
         Ok(())
+    }
+
+    /// How many connections wait, each number in rows of its own, and which of them are not measured here and why.
+    fn crowds(&self) -> Outcome<(Vec<u32>, Vec<String>)> {
+        let (mut crowds, mut notes) = (Vec::new(), Vec::new());
+        for count in self.idle.map_or(IDLE.to_vec(), |count| vec![count]) {
+            let count = if self.quick { count.div_ceil(20) } else { count };
+            match server::lacking(count)? {
+                None => crowds.push(count),
+                Some(_) if !self.wants("idle") => {}
+                Some(reason) => {
+                    notes.push(format!("{count} idle connections and sessions are not measured: {reason}."))
+                }
+            }
+        }
+        if crowds.is_empty() { Err(notes.join(" ")) } else { Ok((crowds, notes)) }
+    }
+
+    /// The profile of the program that is measured.
+    fn profile(&self) -> &'static str {
+        if self.quick { RELEASE } else { DIST }
     }
 
     fn wants(&self, part: &str) -> bool {
@@ -148,46 +178,53 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         if has_figures(file)? { earlier = Some(Figures::read(file)?) } else { other = Some(file.clone()) }
     }
     if let Some(file) = &options.read {
-        return show(&Figures::read(file)?, earlier.as_ref(), &options);
+        return show(&Figures::read(file)?, earlier.as_ref(), &options, &[]);
     }
+    let (crowds, notes) = options.crowds()?;
     if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
         return Err("two cores are needed, one for the server and one for the client".to_owned());
     }
     let workspace = Workspace::find()?;
-    let clients = Clients::bring(&workspace)?;
+    let clients = Clients::bring_openssh_alone(&workspace)?;
     if !options.built {
-        build(&workspace)?;
+        build_with(&workspace, options.profile())?;
         let ours = ["build", "--release", "--package", "whelk-tests", "--bin", "ours"];
         step(cargo().current_dir(&workspace.root).args(ours))?;
         let mut peer = cargo();
         peer.current_dir(workspace.root.join("tests/peer")).args(["build", "--release", "--locked", "--target-dir"]);
         step(peer.arg(&workspace.target))?;
     }
-    let place = Place::prepare(&workspace, clients, other, (options.wants("processes"), options.idle))?;
+    let whelk = workspace.program_of(options.profile());
+    let place = Place::prepare(&workspace, clients, (whelk, other), (options.wants("processes"), &crowds))?;
     let file = options.save.clone().unwrap_or_else(|| place.file("figures.jsonl"));
-    let figures = Figures::kept_in(&file, &report::machine(&workspace.root, place.source())?)?;
+    let figures = Figures::kept_in(&file, &report::machine(&workspace.root, place.source(), options.profile())?)?;
     let runs = options.runs.unwrap_or(if options.quick { 2 } else { 5 });
-    let mut bench = Bench { place: &place, options: &options, runs, figures };
+    let mut bench = Bench { place: &place, options: &options, runs, crowds, figures, took: Vec::new() };
     let measured = bench.measure(&workspace);
     // What there is was worth its time, whatever has failed since.
-    show(&bench.figures, earlier.as_ref(), &options)?;
-    println!("\nCPU time is from {}. The figures are in {}.", place.source(), file.display());
+    show(&bench.figures, earlier.as_ref(), &options, &notes)?;
+    let took = bench.took.iter().map(|(part, took)| format!("{part} {}", shown(*took))).collect::<Vec<_>>();
+    let all = shown(bench.took.iter().map(|(_, took)| *took).sum());
+    print!("{}", markdown::paragraph(&format!("The measurements took {all}: {}.", took.join(", "))));
+    println!("\nThe figures are in {}.", file.display());
     measured
 }
 
-/// Prints, compares and draws.
-fn show(figures: &Figures, earlier: Option<&Figures>, options: &Options<'_>) -> Outcome {
-    print!("{}", table::tables(figures));
+/// Prints, compares and draws. `notes`: what a reader has to know besides.
+fn show(figures: &Figures, earlier: Option<&Figures>, options: &Options<'_>, notes: &[String]) -> Outcome {
+    print!("{}{}", table::tables(figures), markdown::paragraph(&figures.circumstances()));
     if let Some(earlier) = earlier {
         print!("{}", table::comparison(figures, earlier));
     }
     if figures.has(Kind::Sshd.name(), |_| true) {
-        println!(
-            "\nsshd runs real programs under a login shell (`head`, `cat`, `printf`) and isolates each connection in\n\
-             processes. russh runs neither plugins nor programs. Whelk runs each session in a sandbox of its own. Memory\n\
-             is Pss_Anon of all processes of the server; the kernel's is not counted."
-        );
+        let servers = "OpenSSH's sshd runs real programs under a login shell (`head`, `cat`, `printf`) and isolates \
+                       each connection in processes. russh, a minimal server, runs neither plugins nor programs. Whelk runs \
+                       each session in a sandbox of its own. Memory is Pss_Anon of all processes of the server; the \
+                       kernel's is not counted.";
+        print!("{}", markdown::paragraph(servers));
     }
+    notes.iter().for_each(|note| print!("{}", markdown::paragraph(note)));
+    print!("{}", goals::table(figures));
     options.plots.as_ref().map_or(Ok(()), |folder| plot::plots(figures, folder))
 }
 
@@ -197,7 +234,11 @@ struct Bench<'a> {
     options: &'a Options<'a>,
     /// How often everything is measured.
     runs: u64,
+    /// How many connections wait.
+    crowds: Vec<u32>,
     figures: Figures,
+    /// How long each part took.
+    took: Vec<(&'static str, Duration)>,
 }
 
 impl Bench<'_> {
@@ -206,27 +247,38 @@ impl Bench<'_> {
         // The configuration of every server names the program, so it is there before the first one starts.
         let native = if wants("processes") { Some(processes::prepare(workspace, self.place)?) } else { None };
         let scale = |load: Load| if self.options.quick { load.quick() } else { load };
-        let idle = if self.options.quick { self.options.idle.div_ceil(20) } else { self.options.idle };
-        for Row { part, title, load } in rows::rows(idle).into_iter().filter(|row| wants(row.part)) {
+        for Row { part, title, load } in rows::rows(&self.crowds).into_iter().filter(|row| wants(row.part)) {
             let load = scale(load);
             let columns = self.place.servers().iter().filter(|kind| load.suits(**kind));
             let columns: Vec<_> = columns.map(|kind| (*kind, kind.name(), &load)).collect();
-            self.loads(part, &title, &columns)?;
+            self.timed(part, |bench| bench.loads(part, &title, &columns))?;
         }
         for Pair { part, title, first, second } in rows::pairs().into_iter().filter(|pair| wants(pair.part)) {
             let (first, second) = (scale(first), scale(second));
-            self.loads(part, &title, &[(Kind::Whelk, OF_PAIRS[0], &first), (Kind::Whelk, OF_PAIRS[1], &second)])?;
+            let columns = [(Kind::Whelk, OF_PAIRS[0], &first), (Kind::Whelk, OF_PAIRS[1], &second)];
+            self.timed(part, |bench| bench.loads(part, &title, &columns))?;
         }
         if wants("sftp") {
-            self.sftp()?;
+            self.timed("sftp", Self::sftp)?;
         }
         if let Some(native) = native {
-            self.processes(&native)?;
+            self.timed("processes", |bench| bench.processes(&native))?;
         }
         if wants("shell") || wants("shells") {
-            self.shells()?;
+            self.timed("shell and shells", Self::shells)?;
         }
         Ok(())
+    }
+
+    /// Measures a part, or some of it, and how long that takes.
+    fn timed(&mut self, part: &'static str, measure: impl FnOnce(&mut Self) -> Outcome) -> Outcome {
+        let began = Instant::now();
+        let measured = measure(self);
+        match self.took.iter_mut().find(|(known, _)| *known == part) {
+            Some((_, took)) => *took += began.elapsed(),
+            None => self.took.push((part, began.elapsed())),
+        }
+        measured
     }
 
     fn add(&mut self, part: &str, title: &str, unit: &str, server: &str, (run, value): (u64, f64)) -> Outcome {
@@ -238,14 +290,13 @@ impl Bench<'_> {
     /// first, or more, which are left out.
     fn loads(&mut self, part: &str, title: &str, columns: &[(Kind, &str, &Load)]) -> Outcome {
         let Some((_, _, first)) = columns.first() else { return Ok(()) };
-        for run in 1..=self.runs {
+        for run in 1..=self.runs.min(first.most_runs()) {
             for (kind, name, load) in columns {
-                let server = Server::start(self.place, *kind)?;
+                let server = Server::start_with(self.place, *kind, load.setup())?;
                 let values = load::run(self.place, &server, load).and_then(|values| server.stop().map(|()| values));
                 let values = values.map_err(|error| format!("{title}, {name}: {error}"))?;
-                for ((detail, unit), value) in first.meanings().iter().zip(values) {
-                    let title = if detail.is_empty() { title.to_owned() } else { format!("{title}: {detail}") };
-                    self.add(part, &title, unit, name, (run, value))?;
+                for ((title, unit), value) in rows::titles(title, first).iter().zip(values) {
+                    self.add(part, title, unit, name, (run, value))?;
                 }
             }
         }

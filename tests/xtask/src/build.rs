@@ -1,7 +1,7 @@
 //! `build`: the program for this machine and the plugins for WebAssembly.
 
 use crate::step::{Outcome, doing, output, run as step};
-use crate::workspace::{PluginPackage, Utility, Workspace, cargo};
+use crate::workspace::{PluginPackage, RELEASE, Utility, Workspace, cargo};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
@@ -62,7 +62,7 @@ impl fmt::Display for BuildTimes {
 }
 
 /// A time in minutes and seconds.
-fn shown(time: Duration) -> String {
+pub(crate) fn shown(time: Duration) -> String {
     let seconds = time.as_secs_f64().round();
     let (minutes, seconds) = ((seconds / 60.0).floor(), seconds % 60.0);
     if minutes > 0.0 { format!("{minutes} min {seconds} s") } else { format!("{:.1} s", time.as_secs_f64()) }
@@ -70,8 +70,13 @@ fn shown(time: Duration) -> String {
 
 /// Everything that is served, and the program that serves it.
 pub(crate) fn build(workspace: &Workspace) -> Outcome<BuildTimes> {
+    build_with(workspace, RELEASE)
+}
+
+/// The same with the program of this profile.
+pub(crate) fn build_with(workspace: &Workspace, profile: &str) -> Outcome<BuildTimes> {
     let mut took = BuildTimes::default();
-    took.measure("program", || build_program(workspace))?;
+    took.measure("program", || build_program(workspace, profile))?;
     build_served(workspace, &mut took)?;
     Ok(took)
 }
@@ -82,10 +87,11 @@ pub(crate) fn build_served(workspace: &Workspace, took: &mut BuildTimes) -> Outc
     took.measure("utilities", || build_utilities(workspace))
 }
 
-fn build_program(workspace: &Workspace) -> Outcome {
+fn build_program(workspace: &Workspace, profile: &str) -> Outcome {
     // With the features that the whole workspace asks of shared crates, as its tests have it: else both compile
     // wasmtime.
-    step(cargo().current_dir(&workspace.root).args(["build", "--release", "--workspace", "--bin", "whelk"]))
+    let program = ["build", "--profile", profile, "--workspace", "--bin", "whelk"];
+    step(cargo().current_dir(&workspace.root).args(program))
 }
 
 fn build_plugins(workspace: &Workspace) -> Outcome {

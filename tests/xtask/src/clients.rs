@@ -120,6 +120,16 @@ impl Clients {
         Ok(clients)
     }
 
+    /// Brings OpenSSH only.
+    pub(crate) fn bring_openssh_alone(workspace: &Workspace) -> Outcome<Self> {
+        let clients = Self { home: workspace.target.join("clients") };
+        doing(clients.folder().display(), fs::create_dir_all(clients.folder()))?;
+        clients.bring_openssh()?;
+        clients.bring_sshd()?;
+        clients.bring_later_sshd()?;
+        Ok(clients)
+    }
+
     /// Where the programs are, each under its one name.
     pub(crate) fn folder(&self) -> PathBuf {
         self.home.join("bin")

@@ -37,6 +37,11 @@ pub(crate) struct Utility {
     pub(crate) names: Vec<String>,
 }
 
+/// The profile in which the program is served and tested.
+pub(crate) const RELEASE: &str = "release";
+/// The profile of what is given to others: with link-time optimisation, which takes minutes.
+pub(crate) const DIST: &str = "dist";
+
 /// A new call of cargo, the one that runs us.
 pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
@@ -69,7 +74,12 @@ impl Workspace {
 
     /// The built program.
     pub(crate) fn program(&self) -> PathBuf {
-        self.target.join("release/whelk")
+        self.program_of(RELEASE)
+    }
+
+    /// The program as this profile builds it.
+    pub(crate) fn program_of(&self, profile: &str) -> PathBuf {
+        self.target.join(profile).join("whelk")
     }
 }
 

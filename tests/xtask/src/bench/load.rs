@@ -2,8 +2,10 @@
 //! get the same.
 
 mod driver;
+mod memory;
+mod swap;
 
-use super::server::{Kind, Place, Server};
+use super::server::{Cores, Kind, Place, Server, Setup};
 use crate::step::{Outcome, doing, line};
 use driver::KEX;
 pub(crate) use driver::{Driver, on_core_1, ssh};
@@ -21,7 +23,38 @@ const RUNNING: u64 = 1 << 20;
 const DEADLINE: Duration = Duration::from_secs(60);
 /// OpenSSH's server has three processes for a connection with a session: of more than so many, memory is lacking.
 const SSHD_CONNECTIONS: u32 = 2000;
+/// With more than so many, memory is measured in two runs only.
+const FEW_CONNECTIONS: u32 = 2000;
+
+/// The figures of [`Load::Starts`]; the last one if the plugin is replaced.
+const STARTS: [Meaning; 6] = [
+    ("", "ms"),
+    ("p50", "ms"),
+    ("p99", "ms"),
+    ("failed", "sessions"),
+    ("the client's own delay, most", "ms"),
+    ("versions of the plugin", "count"),
+];
+/// Those of [`Load::Rounds`].
+const ROUNDS: [Meaning; 13] = [
+    ("", "%"),
+    ("growth since round 2", "%"),
+    ("before", "MiB"),
+    ("after round 1", "MiB"),
+    ("after round 2", "MiB"),
+    ("after round 3", "MiB"),
+    ("after round 4", "MiB"),
+    ("after round 5", "MiB"),
+    ("after round 6", "MiB"),
+    ("after round 7", "MiB"),
+    ("after round 8", "MiB"),
+    ("after round 9", "MiB"),
+    ("after round 10", "MiB"),
+];
 const KIB: f64 = 1024.0;
+
+/// What a figure is beside the title of its row, if anything, and its unit.
+type Meaning = (&'static str, &'static str);
 
 /// One kind of work, and how much of it.
 pub(crate) enum Load {
@@ -45,6 +78,13 @@ pub(crate) enum Load {
     IdleConnections(u32),
     /// Connections with one session that has echoed 16 bytes and waits.
     IdleSessions(u32),
+    /// The same after 32 KiB.
+    UsedSessions(u32),
+    /// So many of these sessions, which end, ten times.
+    Rounds(u32),
+    /// Sessions that start at 1,000 a second, whether earlier ones have been answered or not. The server is on these
+    /// cores; with `swap` the plugin is replaced meanwhile.
+    Starts { count: u32, cores: Cores, swap: bool },
     /// 16 bytes there and back so many times, while downloads run on eight other connections.
     EchoesBesideDownloads(u32),
     /// A server that nobody calls.
@@ -52,26 +92,53 @@ pub(crate) enum Load {
 }
 
 impl Load {
-    /// The figures that [`run`] gives, in its order: what each is beside the title of the row, if anything, and its
-    /// unit.
-    pub(crate) fn meanings(&self) -> &'static [(&'static str, &'static str)] {
+    /// The figures that [`run`] gives, in its order.
+    pub(crate) fn meanings(&self) -> &'static [Meaning] {
         match self {
             Self::Handshakes { .. } | Self::Sessions(_) | Self::ProgramSessions(_) => &[("", "ms")],
             Self::Echoes { .. } => &[("", "us"), ("p50", "us"), ("p99", "us")],
             Self::Typed { .. } | Self::Writes(_) => &[("", "us")],
             Self::Down { .. } | Self::Up { .. } => &[("", "s/GB"), ("wall time", "s/GB")],
-            Self::IdleConnections(_) | Self::IdleSessions(_) => &[("", "KiB"), ("kept after their end", "KiB")],
+            Self::IdleConnections(_) | Self::IdleSessions(_) | Self::UsedSessions(_) => {
+                &[("", "KiB"), ("kept after their end", "KiB"), ("kept, of all before", "%")]
+            }
+            Self::Rounds(_) => &ROUNDS,
+            Self::Starts { swap, .. } => STARTS.get(..if *swap { 6 } else { 5 }).unwrap_or_default(),
             Self::EchoesBesideDownloads(_) => &[("p50", "us"), ("p99", "us")],
             Self::Nothing => &[("", "MiB")],
         }
     }
 
-    /// Whether it is measured with this server. The one on russh has no terminal and runs no programs.
+    /// Whether it is measured with this server. The one on russh has no terminal, no plugins and no programs. sshd
+    /// gives all back when the processes of a connection end, and cannot start 1,000 sessions a second.
     pub(crate) fn suits(&self, kind: Kind) -> bool {
         match (self, kind) {
-            (Self::Typed { .. } | Self::ProgramSessions(_), Kind::Russh) => false,
+            (Self::Typed { .. } | Self::ProgramSessions(_) | Self::Starts { swap: true, .. }, Kind::Russh) => false,
             (Self::IdleConnections(count) | Self::IdleSessions(count), Kind::Sshd) => *count <= SSHD_CONNECTIONS,
+            (Self::UsedSessions(_) | Self::Rounds(_) | Self::Starts { .. }, Kind::Sshd) => false,
             _ => true,
+        }
+    }
+
+    /// How often it is measured at most: what takes minutes and hardly differs from run to run is not measured each
+    /// time.
+    pub(crate) fn most_runs(&self) -> u64 {
+        match self {
+            Self::Rounds(_) => 1,
+            Self::IdleConnections(count) | Self::IdleSessions(count) if *count > FEW_CONNECTIONS => 2,
+            _ => u64::MAX,
+        }
+    }
+
+    /// How its server is run.
+    pub(crate) fn setup(&self) -> Setup {
+        match self {
+            Self::Starts { cores, .. } => Setup { cores: *cores, ..Setup::default() },
+            Self::IdleConnections(crowd)
+            | Self::IdleSessions(crowd)
+            | Self::UsedSessions(crowd)
+            | Self::Rounds(crowd) => Setup { crowd: *crowd, ..Setup::default() },
+            _ => Setup::default(),
         }
     }
 
@@ -88,8 +155,14 @@ impl Load {
             Self::Up { cipher, connections, bytes } => Self::Up { cipher, connections, bytes: bytes / 20 },
             Self::Writes(count) => Self::Writes(few(count)),
             Self::EchoesBesideDownloads(count) => Self::EchoesBesideDownloads(few(count)),
+            // A version of the plugin takes a second, however much else there is to do.
+            Self::Starts { count, cores, swap } => Self::Starts { count: count.div_ceil(2), cores, swap },
             // Their numbers are in their titles.
-            Self::IdleConnections(_) | Self::IdleSessions(_) | Self::Nothing => self,
+            Self::IdleConnections(_)
+            | Self::IdleSessions(_)
+            | Self::UsedSessions(_)
+            | Self::Rounds(_)
+            | Self::Nothing => self,
         }
     }
 }
@@ -141,8 +214,11 @@ pub(crate) fn run(place: &Place, server: &Server, load: &Load) -> Outcome<Vec<f6
             let [cpu, _] = transfer(server, vec![ssh(place, server, server.user(), FAST_CIPHER, &command)])?;
             Ok(vec![cpu * 1e6 / f64::from(*count)])
         }
-        Load::IdleConnections(count) => idle(place, server, *count, 0),
-        Load::IdleSessions(count) => idle(place, server, *count, 1),
+        Load::IdleConnections(count) => memory::idle(place, server, "idle", (*count, 0)),
+        Load::IdleSessions(count) => memory::idle(place, server, "idle", (*count, 1)),
+        Load::UsedSessions(count) => memory::idle(place, server, "used", (*count, 1)),
+        Load::Rounds(count) => memory::rounds(place, server, *count),
+        Load::Starts { count, swap, .. } => swap::run(place, server, *count, *swap),
         Load::EchoesBesideDownloads(count) => {
             let mut downloads = Downloads::start(place, server)?;
             let times = spend(Driver::start(place, server, "echo", (*count, 1), KEX)?, server)?.times;
@@ -169,20 +245,6 @@ fn spend(mut driver: Driver, server: &Server) -> Outcome<Spent> {
     let after = server.meter().cpu()?;
     driver.end()?;
     Ok(Spent { cpu: after.saturating_sub(before).as_secs_f64(), times })
-}
-
-/// The memory of each of so many connections, with so many sessions, in KiB: while they wait, and what the server keeps
-/// of it after they have ended.
-fn idle(place: &Place, server: &Server, count: u32, sessions: u32) -> Outcome<Vec<f64>> {
-    let mut driver = Driver::start(place, server, "idle", (count, sessions), KEX)?;
-    driver.hear("ready")?;
-    let before = to_float(server.meter().anonymous()?);
-    driver.go_on()?;
-    driver.hear("done")?;
-    let meanwhile = to_float(server.meter().anonymous()?);
-    driver.end()?;
-    let afterwards = to_float(server.meter().settled()?);
-    Ok([meanwhile, afterwards].map(|memory| (memory - before) / KIB / f64::from(count)).into())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of bytes far below 2^53")]

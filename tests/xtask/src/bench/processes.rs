@@ -3,7 +3,7 @@
 
 use super::load::{Driver, ssh};
 use super::meter::{self, Meter};
-use super::server::{Kind, PROCESSES as PROGRAM, Place, Server, WASM, compile, on_core_0};
+use super::server::{Cores, Kind, PROCESSES as PROGRAM, Place, Server, WASM, compile, on_cores};
 use crate::step::{Outcome, doing, run as step};
 use crate::workspace::{Workspace, cargo};
 use std::fs;
@@ -100,7 +100,7 @@ pub(crate) fn of_kernel(native: &Native, work: Work) -> Outcome<Figures> {
     let group = meter::group("native");
     let mut command = Command::new(&native.program);
     command.args(work.role(&native.path.display().to_string()).split(' '));
-    let mut command = on_core_0(&command, group.as_deref());
+    let mut command = on_cores(Cores::First, &command, group.as_deref());
     let group = group.map(Meter::Group);
     let figures = measure(
         &mut command,

@@ -1,5 +1,6 @@
 //! The figures of a run: kept as lines of JSON, and shown as tables and plots.
 
+pub(crate) mod markdown;
 pub(crate) mod plot;
 pub(crate) mod table;
 
@@ -34,6 +35,8 @@ pub(crate) struct Figure {
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     all: Vec<Figure>,
+    /// Where, when and of what they are: see [`machine`].
+    machine: Value,
     /// Where each is written as soon as it is there.
     file: Option<File>,
 }
@@ -60,7 +63,7 @@ impl Figures {
     pub(crate) fn kept_in(file: &Path, machine: &Value) -> Outcome<Self> {
         let mut kept = doing(file.display(), File::create(file))?;
         doing(file.display(), writeln!(kept, "{machine}"))?;
-        Ok(Self { all: Vec::new(), file: Some(kept) })
+        Ok(Self { all: Vec::new(), machine: machine.clone(), file: Some(kept) })
     }
 
     /// From such a file.
@@ -70,9 +73,11 @@ impl Figures {
         for (line, number) in text.lines().zip(1..) {
             let place = || format!("{}, line {number}", file.display());
             let value: Value = serde_json::from_str(line).map_err(|error| format!("{}: {error}", place()))?;
-            if value.get("machine").is_none() {
-                figures.all.push(Figure::read(&value).ok_or_else(|| format!("{}: no figure: {line}", place()))?);
+            if value.get("machine").is_some() {
+                figures.machine = value;
+                continue;
             }
+            figures.all.push(Figure::read(&value).ok_or_else(|| format!("{}: no figure: {line}", place()))?);
         }
         Ok(figures)
     }
@@ -115,12 +120,53 @@ impl Figures {
         Spread::of(self.of(subject, server).map(|figure| figure.value).collect())
     }
 
-    /// One server's figures by another's, each by that of the same run. Where there is nothing to divide by, they have
-    /// no ratio.
+    /// The figures of a server for a subject, each beside another one of the same run.
+    pub(crate) fn of_same_runs(&self, one: (&Subject, &str), other: (&Subject, &str)) -> Vec<(f64, f64)> {
+        let beside = |run| self.of(other.0, other.1).find(|figure| figure.run == run);
+        self.of(one.0, one.1).filter_map(|figure| Some((figure.value, beside(figure.run)?.value))).collect()
+    }
+
+    /// One server's figures by another's, each by that of the same run.
     pub(crate) fn ratio(&self, subject: &Subject, server: &str, by: &str) -> Option<Spread> {
-        let of_run = |run| self.of(subject, by).find(|figure| figure.run == run && figure.value > 0.0);
-        let ratios = self.of(subject, server).filter_map(|figure| Some(figure.value / of_run(figure.run)?.value));
-        Spread::of(ratios.collect())
+        Spread::of(ratios(&self.of_same_runs((subject, server), (subject, by))))
+    }
+
+    /// How often something was measured at most.
+    fn runs(&self) -> u64 {
+        self.all.iter().map(|figure| figure.run).max().unwrap_or_default()
+    }
+
+    /// Where, when and how they were measured, in a sentence.
+    pub(crate) fn circumstances(&self) -> String {
+        let text = |name: &str| self.machine[name].as_str().unwrap_or("unknown").to_owned();
+        let commit =
+            self.machine["commit"].as_str().map_or_else(String::new, |commit| format!(", commit {commit:.12}"));
+        format!(
+            "Measured on {}, {} processors, Linux {}, at {}{commit}: medians of {} alternating runs, server on core 0, \
+             client on core 1, program of profile {}. CPU time is from {}.",
+            text("machine"),
+            self.machine["processors"],
+            text("kernel"),
+            text("time"),
+            self.runs(),
+            text("profile"),
+            text("cpu time"),
+        )
+    }
+}
+
+/// The first of each pair by the second. Where there is nothing to divide by there is no ratio.
+pub(crate) fn ratios(pairs: &[(f64, f64)]) -> Vec<f64> {
+    pairs.iter().filter(|(_, by)| *by > 0.0).map(|(one, by)| one / by).collect()
+}
+
+/// Three digits that count.
+pub(crate) fn number(value: f64) -> String {
+    match value.abs() {
+        100.0.. => format!("{value:.0}"),
+        10.0.. => format!("{value:.1}"),
+        1.0.. => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
     }
 }
 
@@ -133,7 +179,8 @@ impl Figure {
 }
 
 /// The first line of a file of figures: where, when and of what they are. `source`: where the CPU time comes from.
-pub(crate) fn machine(repository: &Path, source: &str) -> Outcome<Value> {
+/// `profile`: how the program was built.
+pub(crate) fn machine(repository: &Path, source: &str, profile: &str) -> Outcome<Value> {
     let processors = doing("/proc/cpuinfo", fs::read_to_string("/proc/cpuinfo"))?;
     let model = processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let said = |program: &str, arguments: &[&str]| {
@@ -142,7 +189,9 @@ pub(crate) fn machine(repository: &Path, source: &str) -> Outcome<Value> {
     };
     Ok(json!({
         "machine": model.map_or("unknown", |(_, name)| name),
+        "processors": std::thread::available_parallelism().map_or(1, usize::from),
         "kernel": said("uname", &["-r"])?,
+        "profile": profile,
         "time": said("date", &["-u", "+%FT%TZ"])?,
         // There is none in a copy of the sources without their history.
         "commit": said("git", &["rev-parse", "HEAD"]).ok(),

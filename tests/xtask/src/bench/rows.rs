@@ -1,10 +1,10 @@
 //! The rows of the tables that compare servers.
 
 use super::load::Load;
-use super::server::Kind;
+use super::server::{Cores, Kind};
 
 /// Every part that the command line can name.
-pub(crate) const PARTS: [&str; 15] = [
+pub(crate) const PARTS: [&str; 17] = [
     "handshake",
     "session",
     "echo",
@@ -14,6 +14,8 @@ pub(crate) const PARTS: [&str; 15] = [
     "writes",
     "beside",
     "idle",
+    "rounds",
+    "swap",
     "cooked",
     "program",
     "sftp",
@@ -32,8 +34,14 @@ pub(crate) struct Row {
     pub(crate) load: Load,
 }
 
-/// The rows, with so many connections that wait.
-pub(crate) fn rows(idle: u32) -> Vec<Row> {
+/// The titles of the figures of a row, and their units.
+pub(crate) fn titles(row: &str, load: &Load) -> Vec<(String, &'static str)> {
+    let title = |detail: &str| if detail.is_empty() { row.to_owned() } else { format!("{row}: {detail}") };
+    load.meanings().iter().map(|(detail, unit)| (title(detail), *unit)).collect()
+}
+
+/// The rows. `idle`: how many connections wait, of which the first number is that of rows that are measured with one.
+pub(crate) fn rows(idle: &[u32]) -> Vec<Row> {
     let row = |part, title: &str, load| Row { part, title: title.to_owned(), load };
     let mut rows = vec![
         row("handshake", "handshake", Load::Handshakes { kex: "curve25519-sha256", count: 500 }),
@@ -57,9 +65,18 @@ pub(crate) fn rows(idle: u32) -> Vec<Row> {
     }
     rows.push(row("writes", "write of 16 bytes", Load::Writes(100_000)));
     rows.push(row("beside", "echo beside 8 downloads", Load::EchoesBesideDownloads(2000)));
-    rows.push(row("idle", &format!("{idle} idle connections"), Load::IdleConnections(idle)));
-    rows.push(row("idle", &format!("{idle} idle sessions"), Load::IdleSessions(idle)));
+    for count in idle {
+        rows.push(row("idle", &format!("{count} idle connections"), Load::IdleConnections(*count)));
+        rows.push(row("idle", &format!("{count} idle sessions"), Load::IdleSessions(*count)));
+    }
+    let few = idle.first().copied().unwrap_or_default();
+    rows.push(row("idle", &format!("{few} idle sessions after 32 KiB"), Load::UsedSessions(few)));
     rows.push(row("idle", "no session, resident", Load::Nothing));
+    rows.push(row("rounds", &format!("kept after 10 x {few} sessions"), Load::Rounds(few)));
+    let starts = |cores, swap| Load::Starts { count: 5000, cores, swap };
+    rows.push(row("swap", "slowest start at 1,000/s", starts(Cores::First, false)));
+    rows.push(row("swap", "slowest start, plugin replaced", starts(Cores::First, true)));
+    rows.push(row("swap", "slowest start, replaced, 2 cores", starts(Cores::Both, true)));
     rows
 }
 
@@ -108,11 +125,16 @@ pub(crate) const OF_PROCESSES: [&str; 2] = ["whelk", "kernel"];
 /// Names of the columns of `shell` and `shells`.
 pub(crate) const OF_SHELLS: [&str; 5] = ["whelk", "dash", "bash", "just-bash", "wasmsh"];
 
+/// Names of the columns of `rounds` and `swap`: servers.
+const OF_WHELK: [&str; 3] = ["whelk", "other", "russh"];
+
 /// All of them.
-pub(crate) const TABLES: [Table; 4] = [
+pub(crate) const TABLES: [Table; 6] = [
     Table { title: "CPU of whelk", parts: &["cooked", "program"], columns: &OF_PAIRS },
     Table { title: "processes", parts: &["processes"], columns: &OF_PROCESSES },
     Table { title: "shells", parts: &["shell", "shells"], columns: &OF_SHELLS },
+    Table { title: "plugin replaced", parts: &["swap"], columns: &OF_WHELK },
+    Table { title: "memory, ten rounds", parts: &["rounds"], columns: &OF_WHELK },
     Table { title: "server CPU", parts: &[], columns: &[] },
 ];
 

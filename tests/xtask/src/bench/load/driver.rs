@@ -7,6 +7,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// The cipher of our own client.
 const SMALL_CIPHER: &str = "chacha20-poly1305@openssh.com";
+/// Session starts in a second ...
+const RATE: &str = "1000";
+/// ... on so many connections in turn, so that a server that is late for half a second still has free channels.
+const CONNECTIONS: u32 = 16;
 /// The key exchange of work that does not measure one.
 pub(super) const KEX: &str = "curve25519-sha256";
 
@@ -33,11 +37,17 @@ type Amount<'a> = ((u32, u32), &'a str);
 
 /// The command of our own client for a load.
 fn ours(place: &Place, server: &Server, user: &str, work: &str, amount: Amount, remote: &str) -> Command {
-    let ((count, width), kex) = amount;
+    let mut command = ours_alone(place, server, work, amount);
+    command.arg(format!("{user}@127.0.0.1")).arg(remote);
+    command
+}
+
+/// The same without user and command.
+fn ours_alone(place: &Place, server: &Server, work: &str, ((count, width), kex): Amount) -> Command {
     let mut command = on_core_1();
     command.arg(place.load()).args(["--load", work, "--count", &count.to_string(), "--at-once", &width.to_string()]);
     command.args(["--kex", kex, "--cipher", SMALL_CIPHER, "--identity"]).arg(place.file("key"));
-    command.args(["-p", &server.port().to_string(), &format!("{user}@127.0.0.1")]).arg(remote);
+    command.args(["-p", &server.port().to_string()]);
     command
 }
 
@@ -64,6 +74,13 @@ impl Driver {
     /// So many sessions of one connection, one after the other, that run this command, which prints six bytes.
     pub(crate) fn start_commands(place: &Place, server: &Server, user: &str, says: &str, count: u32) -> Outcome<Self> {
         Self::of(&mut ours(place, server, user, "session", ((count, 1), KEX), says))
+    }
+
+    /// So many sessions that start at a rate of 1,000 a second.
+    pub(super) fn start_at_rate(place: &Place, server: &Server, count: u32) -> Outcome<Self> {
+        let command = server.says("print 123456".to_owned(), "printf 123456".to_owned());
+        let mut ours = ours_alone(place, server, "starts", ((count, CONNECTIONS), KEX));
+        Self::of(ours.args(["--rate", RATE]).arg(format!("{}@127.0.0.1", server.user())).arg(command))
     }
 
     /// So many sessions, 50 of a connection, each a shell that has read a line and waits for another.

@@ -2,8 +2,7 @@
 //!
 //! Each row has its own scale, since rows have different units: bars compare servers, numbers compare rows.
 
-use super::table::number;
-use super::{Figures, Spread, Subject};
+use super::{Figures, Spread, Subject, number};
 use crate::bench::rows::{SERVERS, TABLES};
 use crate::step::{Outcome, doing};
 use std::fs;

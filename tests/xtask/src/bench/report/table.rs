@@ -1,9 +1,7 @@
-//! Tables of figures, at most 120 columns wide.
+//! Tables of figures.
 
-use super::{Figures, Spread, Subject};
+use super::{Figures, Spread, Subject, markdown, number};
 use crate::bench::rows::{SERVERS, TABLES, Table};
-
-const TITLE: usize = 40;
 
 /// All tables of these figures.
 pub(crate) fn tables(figures: &Figures) -> String {
@@ -21,31 +19,28 @@ fn columns(figures: &Figures, table: &Table) -> Vec<&'static str> {
 fn one(figures: &Figures, table: &Table) -> String {
     let columns = columns(figures, table);
     let Some((first, others)) = columns.split_first() else { return String::new() };
-    let has_ratios = others.len() <= 2;
-    let mut text = format!("\n{:<TITLE$}", format!("{}, medians", table.title));
-    text += &columns.iter().map(|name| format!("{name:>10}")).collect::<String>();
-    if has_ratios {
-        text += &others.iter().map(|name| format!("{:>25}", format!("by {name}, least-most"))).collect::<String>();
-    }
-    text.push('\n');
+    let with_ratios = if others.len() <= 2 { others } else { &[] };
+    let mut heads = vec![format!("{}, medians", table.title)];
+    heads.extend(columns.iter().map(|name| (*name).to_owned()));
+    heads.extend(with_ratios.iter().map(|name| format!("by {name} (range)")));
+    let mut rows = vec![heads];
     for subject in figures.subjects().into_iter().filter(|subject| table.shows(&subject.part)) {
-        text += &format!("{:<TITLE$}", title(figures, subject));
-        for name in &columns {
-            text += &figures
-                .spread(subject, name)
-                .map_or(format!("{:>10}", "-"), |it| format!("{:>10}", number(it.median)));
-        }
-        if has_ratios {
-            text += &others.iter().map(|other| ratio(figures.ratio(subject, first, other))).collect::<String>();
-        }
-        text = text.trim_end().to_owned() + "\n";
+        let median = |name: &&str| figures.spread(subject, name).map(|spread| number(spread.median));
+        let mut row = vec![title(figures, subject)];
+        row.extend(columns.iter().map(|name| median(name).unwrap_or_else(nothing)));
+        row.extend(with_ratios.iter().map(|other| ratio(figures.ratio(subject, first, other))));
+        rows.push(row);
     }
-    text
+    format!("\n{}", markdown::table(&rows))
 }
 
 fn ratio(ratio: Option<Spread>) -> String {
-    let Some(Spread { least, median, most }) = ratio else { return format!("{:>10}{:15}", "-", "") };
-    format!("{:>10} {:<14}", number(median), format!("{}-{}", number(least), number(most)))
+    let shown = |Spread { least, median, most }| format!("{} ({}-{})", number(median), number(least), number(most));
+    ratio.map_or_else(nothing, shown)
+}
+
+fn nothing() -> String {
+    "-".to_owned()
 }
 
 /// The title with its unit; after that of another row that it begins with, only the rest.
@@ -53,50 +48,43 @@ fn title(figures: &Figures, subject: &Subject) -> String {
     let Subject { part, title, unit } = subject;
     match title.split_once(": ") {
         Some((of, rest)) if figures.subjects().iter().any(|other| other.part == *part && other.title == of) => {
-            format!("  {rest}, {unit}")
+            format!("- {rest}, {unit}")
         }
         _ => format!("{title}, {unit}"),
-    }
-}
-
-/// Three digits that count.
-pub(crate) fn number(value: f64) -> String {
-    match value.abs() {
-        100.0.. => format!("{value:.0}"),
-        10.0.. => format!("{value:.1}"),
-        1.0.. => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
     }
 }
 
 /// Figures beside those of an earlier run: medians of Whelk, and the medians of its ratios to the others, which a
 /// machine that is faster or slower today does not change as much.
 pub(crate) fn comparison(now: &Figures, before: &Figures) -> String {
-    let mut text = format!("\n{:<TITLE$}{:>10}{:>10}{:>10}", "beside the earlier figures", "now", "before", "ratio");
-    text += &format!("{:>26}{:>26}\n", "by sshd, now and before", "by russh, now and before");
-    let mut found = false;
+    let heads =
+        ["beside the earlier figures", "now", "before", "ratio", "by sshd: now, before", "by russh: now, before"];
+    let mut rows = vec![heads.map(str::to_owned).to_vec()];
     for subject in now.subjects() {
         let first = TABLES.iter().find(|table| table.shows(&subject.part)).and_then(|table| table.columns.first());
         let first = first.copied().unwrap_or("whelk");
         let (Some(new), Some(old)) = (now.spread(subject, first), before.spread(subject, first)) else { continue };
-        found = true;
-        text += &format!("{:<TITLE$}{:>10}{:>10}", title(now, subject), number(new.median), number(old.median));
-        let ratio = if old.median > 0.0 { number(new.median / old.median) } else { "-".to_owned() };
-        text += &format!("{ratio:>10}");
+        let ratio = if old.median > 0.0 { number(new.median / old.median) } else { nothing() };
+        let mut row = vec![title(now, subject), number(new.median), number(old.median), ratio];
         for peer in ["sshd", "russh"] {
             let ratios = now.ratio(subject, first, peer).zip(before.ratio(subject, first, peer));
-            let ratios = ratios.map(|(new, old)| format!("{} {:>8}", number(new.median), number(old.median)));
-            text += &format!("{:>26}", ratios.unwrap_or_default());
+            let ratios = ratios.map(|(new, old)| format!("{}, {}", number(new.median), number(old.median)));
+            row.push(ratios.unwrap_or_else(nothing));
         }
-        text = text.trim_end().to_owned() + "\n";
+        rows.push(row);
     }
-    if found { text } else { "\nNothing of this was measured earlier.\n".to_owned() }
+    if rows.len() > 1 {
+        format!("\n{}", markdown::table(&rows))
+    } else {
+        "\nNothing of this was measured earlier.\n".to_owned()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::Figure;
     use super::*;
+    use crate::bench::rows::{rows, titles};
 
     fn figures(all: &[(&str, &str, &str, [f64; 3])]) -> Figures {
         let mut figures = Figures::default();
@@ -118,14 +106,34 @@ mod tests {
             ("processes", "pipe", "whelk", [1.0, 1.0, 1.0]),
             ("processes", "pipe", "kernel", [2.0, 0.5, 4.0]),
         ]);
-        let expected = "\n\
-            processes, medians                           whelk    kernel    by kernel, least-most\n\
-            pipe, us                                      1.00      2.00     0.500 0.250-2.00\n\
-            \n\
-            server CPU, medians                          whelk      sshd      by sshd, least-most\n\
-            echo, 1 session, us                           11.0      40.0     0.250 0.250-0.300\n\
-            \x20 p99, us                                      200         -         -\n";
+        let expected = "
+| processes, medians | whelk | kernel |  by kernel (range) |
+|--------------------|------:|-------:|-------------------:|
+| pipe, us           |  1.00 |   2.00 | 0.500 (0.250-2.00) |
+
+| server CPU, medians | whelk | sshd |     by sshd (range) |
+|---------------------|------:|-----:|--------------------:|
+| echo, 1 session, us |  11.0 | 40.0 | 0.250 (0.250-0.300) |
+| - p99, us           |   200 |    - |                   - |
+";
         assert_eq!(tables(&figures), expected);
+    }
+
+    #[test]
+    fn the_tables_of_the_rows_fit_120_columns() {
+        let mut figures = Figures::default();
+        for row in rows(&[1000, 10_000]) {
+            for (title, unit) in titles(&row.title, &row.load) {
+                let subject = Subject { part: row.part.into(), title, unit: unit.into() };
+                for server in ["whelk", "sshd", "russh"] {
+                    let (subject, server) = (subject.clone(), server.to_owned());
+                    figures.add(Figure { subject, server, run: 1, value: 1234.0 }).expect("no file");
+                }
+            }
+        }
+        let text = tables(&figures);
+        assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+        assert!(text.contains("| - p99, us "), "{text}");
     }
 
     #[test]
@@ -137,9 +145,10 @@ mod tests {
             ("up", "upload", "whelk", [1.0; 3]),
         ]);
         let text = comparison(&now, &before);
-        let last =
-            format!("{:<40}{:>10}{:>10}{:>10}{:>26}{:>26}", "echo, us", "8.00", "10.0", "0.800", "", "0.800    0.500");
-        assert_eq!(text.lines().skip(2).collect::<Vec<_>>(), [last]);
+        let last = text.lines().last().expect("a row");
+        let cells: Vec<&str> = last.trim_matches('|').split('|').map(str::trim).collect();
+        assert_eq!(cells, ["echo, us", "8.00", "10.0", "0.800", "-", "0.800, 0.500"]);
+        assert_eq!(text.lines().count(), 4, "{text}");
         assert_eq!(comparison(&now, &Figures::default()), "\nNothing of this was measured earlier.\n");
     }
 }
