@@ -180,7 +180,7 @@ pub(crate) fn table(figures: &Figures) -> String {
     };
     let missed: Vec<_> = verdicts.iter().filter(|verdict| !verdict.met).map(missed).collect();
     let unmeasured: Vec<_> = GOALS.iter().filter(|goal| goal.verdicts(figures).is_empty()).map(Goal::name).collect();
-    let mut text = format!("\n{}\n", lay_out(&rows));
+    let mut text = format!("\n{}", lay_out(&rows));
     text += &paragraph(&if missed.is_empty() {
         "Every goal that was measured is met.".to_owned()
     } else {
