@@ -5,6 +5,7 @@ mod driver;
 mod memory;
 mod swap;
 
+use super::meter::to_float;
 use super::server::{Cores, Kind, Place, Server, Setup};
 use crate::step::{Outcome, doing, line};
 use driver::KEX;
@@ -245,11 +246,6 @@ fn spend(mut driver: Driver, server: &Server) -> Outcome<Spent> {
     let after = server.meter().cpu()?;
     driver.end()?;
     Ok(Spent { cpu: after.saturating_sub(before).as_secs_f64(), times })
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of bytes far below 2^53")]
-fn to_float(count: u64) -> f64 {
-    count as f64
 }
 
 /// The server's CPU seconds for runs of OpenSSH's client at once, their logins included, and how many seconds they

@@ -138,6 +138,12 @@ impl Meter {
     }
 }
 
+/// A count of bytes to reckon with.
+#[expect(clippy::cast_precision_loss, reason = "counts of bytes far below 2^53")]
+pub(crate) fn to_float(count: u64) -> f64 {
+    count as f64
+}
+
 fn cpu_of_group(group: &Path) -> Outcome<Duration> {
     let file = group.join("cpu.stat");
     let text = doing(file.display(), fs::read_to_string(&file))?;

@@ -1,7 +1,7 @@
 //! The memory of connections and sessions that wait, and what a server keeps of it after their end.
 
 use super::driver::{Driver, KEX};
-use super::to_float;
+use crate::bench::meter::to_float;
 use crate::bench::server::{Place, Server};
 use crate::step::Outcome;
 
