@@ -112,14 +112,16 @@ impl Files {
             DescriptorType::RegularFile => {}
             _ => return false,
         }
-        let folder = path.rsplit_once('/').map(|(folder, _)| folder);
-        if matches!(folder, Some("/bin" | "/usr/bin")) {
+        let is_listed = |path: &str| matches!(path.rsplit_once('/'), Some(("/bin" | "/usr/bin", _)));
+        if is_listed(path) {
             return true;
         }
         let first = self
             .open(path, OpenFlags::empty(), DescriptorFlags::READ)
             .and_then(|file| file.read(WEBASSEMBLY.len() as u64, 0).map_err(file_errno));
         first.is_ok_and(|(first, _)| first.starts_with(b"#!") || first == WEBASSEMBLY)
+            // A link to a program that is listed there: its file cannot be read.
+            || self.real_path(path).is_ok_and(|real| is_listed(&real))
     }
 
     pub(super) fn names(&self, path: &str) -> Result<Vec<String>, Errno> {
