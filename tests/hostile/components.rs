@@ -13,7 +13,7 @@ use wit_parser::Resolve;
 pub(crate) fn attacker() -> &'static [u8] {
     static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
     BUILT.get_or_init(|| {
-        build_guest("tests/hostile/attacker", "attacker", &Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile"))
+        build_guest("tests/hostile/attacker", "attacker", &Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests"))
     })
 }
 
@@ -21,7 +21,7 @@ pub(crate) fn attacker() -> &'static [u8] {
 pub(crate) fn spawner() -> &'static [u8] {
     static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
     BUILT.get_or_init(|| {
-        build_guest("tests/hostile/spawner", "spawner", &Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile"))
+        build_guest("tests/hostile/spawner", "spawner", &Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests"))
     })
 }
 

@@ -81,7 +81,7 @@ pub(super) struct Scripts {
 impl Scripts {
     pub(super) fn prepare() -> Self {
         let folder = tempfile::Builder::new().prefix("whelk-").tempdir().expect("a temporary folder");
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("regress");
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
         let plugins = folder.path().join("plugins");
         fs::create_dir(&plugins).expect("our own folder");
         let plugin = build_guest("tests/interop/regress/relay", "relay", &target);
