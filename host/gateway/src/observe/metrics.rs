@@ -2,7 +2,7 @@
 //! `METRICS.md` beside the manifest lists them all, and is written by a test here.
 //!
 //! ```text
-//!  event ──► counters     a match, a read lock and an atomic addition, where the event happens
+//!  event ──► counters     a match, a short search and an atomic addition, where the event happens
 //!  tables ─► figures      read by whoever reads the metrics
 //!        ──► `whelk metrics`, by the control socket
 //!        ──► http         GET /metrics on an address of its own, on a thread of its own
