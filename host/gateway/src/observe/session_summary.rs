@@ -30,11 +30,7 @@ impl SessionSummary<'_> {
             emit(ProcessEvent::Failed { level, connection, channel, tenant, plugin, generation, error, failure });
         }
         let ending = words(report.opened, report.ending, report.error.as_ref());
-        let exit = match &report.exit {
-            Some(Exit::Status(status)) => format!("status {status}"),
-            Some(Exit::Signal { name, .. }) => format!("signal {}", escape(name.as_str().as_bytes())),
-            None => "none".to_owned(),
-        };
+        let exit = report.exit.as_ref().map_or_else(|| "none".to_owned(), exit_words);
         let (cpu_ms, memory) = (report.cpu_ticks, report.peak_memory);
         let (plugin, generation) = (report.plugin.name(), report.plugin.generation());
         let failure = report.error.as_ref().map(|error| self.failure(plugin, error));
@@ -74,6 +70,14 @@ impl SessionSummary<'_> {
                 (Level::INFO, error.for_client())
             }
         }
+    }
+}
+
+/// An exit in words, as the log and recordings have it.
+pub(crate) fn exit_words(exit: &Exit) -> String {
+    match exit {
+        Exit::Status(status) => format!("status {status}"),
+        Exit::Signal { name, .. } => format!("signal {}", escape(name.as_str().as_bytes())),
     }
 }
 

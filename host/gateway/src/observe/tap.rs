@@ -23,7 +23,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use whelk_runtime::{Output, Wake, WindowSize};
+use whelk_runtime::{Exit, Output, Wake, WindowSize};
+
+use crate::observe::session_summary::exit_words;
 
 /// Looks on at the output of one session.
 pub(crate) trait Tap: Send + Sync {
@@ -57,7 +59,7 @@ struct TapState {
     taps: Vec<Arc<dyn Tap>>,
     size: Option<WindowSize>,
     /// The exit that the client was told.
-    exit: Option<String>,
+    exit: Option<Exit>,
     has_ended: bool,
 }
 
@@ -85,7 +87,7 @@ impl TapPoint {
         let mut state = self.state();
         let size = state.size;
         if state.has_ended {
-            let how = state.exit.clone();
+            let how = state.exit.as_ref().map(exit_words);
             drop(state);
             tap.ended(how.as_deref());
         } else {
@@ -115,15 +117,19 @@ impl TapPoint {
     }
 
     /// The client is told this exit.
-    pub(crate) fn exits(&self, how: String) {
-        self.state().exit = Some(how);
+    pub(crate) fn exits(&self, how: &Exit) {
+        self.state().exit = Some(how.clone());
     }
 
     /// The session is over.
     pub(crate) fn end(&self) {
         let mut state = self.state();
         state.has_ended = true;
-        let (taps, how) = (std::mem::take(&mut state.taps), state.exit.clone());
+        let taps = std::mem::take(&mut state.taps);
+        if taps.is_empty() {
+            return;
+        }
+        let how = state.exit.as_ref().map(exit_words);
         drop(state);
         taps.iter().for_each(|tap| tap.ended(how.as_deref()));
     }
@@ -203,7 +209,7 @@ mod tests {
         point.resized(size(100));
         drop(attached);
         point.output(Output::Stderr, b"two");
-        point.exits("status 0".to_owned());
+        point.exits(&Exit::Status(0));
         point.end();
         point.end();
         assert_eq!(first.seen(), ["Stdout one", "100x24"]);

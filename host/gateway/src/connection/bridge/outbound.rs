@@ -9,7 +9,6 @@ use whelk_ssh::mux;
 use super::connection_plugin::MESSAGES;
 use super::session::OpenRefusal;
 use super::{Bridge, Channel, RefusedChannel};
-use crate::observe::escape::escape;
 use crate::observe::tap::TapPoint;
 
 /// Fixed cost of each time that a channel sends, in bytes: a client may take one byte a packet, and each packet is
@@ -85,14 +84,6 @@ impl Bridge {
     }
 }
 
-/// An exit in words, as the log has it.
-fn exit_words(exit: &Exit) -> String {
-    match exit {
-        Exit::Status(status) => format!("status {status}"),
-        Exit::Signal { name, .. } => format!("signal {}", escape(name.as_str().as_bytes())),
-    }
-}
-
 /// Puts the messages of one session into packets, with at most one packet of data.
 struct PacketSink<'c> {
     connection: &'c mut ServerConnection,
@@ -160,7 +151,7 @@ impl Sink for PacketSink<'_> {
     }
 
     fn exit(&mut self, exit: &Exit) {
-        self.tap.exits(exit_words(exit));
+        self.tap.exits(exit);
         if !self.is_session {
             self.connection.send_eof(self.channel);
             return self.connection.close(self.channel);

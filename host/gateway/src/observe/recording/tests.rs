@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::timeout;
-use whelk_runtime::{Inbox, Outbox, Output, SessionHalf, WindowSize, session_pipes};
+use whelk_runtime::{Exit, Inbox, Outbox, Output, SessionHalf, WindowSize, session_pipes};
 
 use super::digest::RecordingKey;
 use super::reader::{CastEvent, CastReader};
@@ -77,7 +77,7 @@ impl Recorded {
 
     /// The only recording, once the session has ended.
     async fn end(&mut self) -> PathBuf {
-        self.point.exits("status 0".to_owned());
+        self.point.exits(&Exit::Status(0));
         self.point.end();
         self.recording = None;
         self.written().await;
