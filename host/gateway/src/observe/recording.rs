@@ -18,6 +18,8 @@ mod buffer;
 mod cast;
 pub(crate) mod digest;
 mod file;
+mod json;
+mod pending;
 pub(crate) mod reader;
 mod recorder;
 #[cfg(test)]

@@ -1,14 +1,12 @@
 //! Lines of asciicast: <https://docs.asciinema.org/manual/asciicast/v2/> and `v3`.
 //!
-//! Decided 2026-11-30: the lines are made here, with `serde_json`. Refused: `castwright` 0.0.8, which writes version 2
-//! alone and no event code that it does not know; `asciicast-rs` 0.2, which only reads; `asciinema` 3, which is a
-//! program.
-
-use std::io::Write;
+//! Decided 2026-11-30: the lines are made here. Refused: `castwright` 0.0.8, which writes version 2 alone and no event
+//! code that it does not know; `asciicast-rs` 0.2, which only reads; `asciinema` 3, which is a program.
 
 use serde::Serialize;
 use whelk_runtime::WindowSize;
 
+use super::pending::PendingLines;
 use crate::config::RecordingFormat;
 
 /// The size in the header of a session without a terminal, which the format requires to have one.
@@ -124,22 +122,21 @@ impl CastLines {
     }
 
     /// Appends the line of an event. `at`: microseconds since the beginning; never less than before.
-    pub(super) fn event(&mut self, out: &mut Vec<u8>, at: u64, code: &str, data: &str) {
+    pub(super) fn event(&mut self, out: &mut PendingLines, at: u64, code: &str, data: &str) {
         let at = at.max(self.last);
         let time = match self.format {
             RecordingFormat::V2 => at,
             RecordingFormat::V3 => at - self.last,
         };
         self.last = at;
-        // Writing to a vector cannot fail.
-        let _ = write!(out, "[{}.{:06}, \"{code}\", ", time / 1_000_000, time % 1_000_000);
-        write_json(out, data);
-        out.extend_from_slice(b"]\n");
+        out.push(format!("[{}.{:06}, \"{code}\", ", time / 1_000_000, time % 1_000_000).as_bytes());
+        out.push_text(data);
+        out.push(b"]\n");
     }
 }
 
 /// Writes a value that has no map with keys other than texts: it cannot fail.
-fn write_json(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+fn write_json(out: &mut Vec<u8>, value: &impl Serialize) {
     let _ = serde_json::to_writer(out, value);
 }
 
@@ -154,8 +151,8 @@ mod tests {
         CastHeader { timestamp: 1_700_000_000, size, term: Some("xterm".to_owned()), command: None, session }
     }
 
-    fn text(bytes: Vec<u8>) -> String {
-        String::from_utf8(bytes).unwrap()
+    fn text(bytes: &[u8]) -> String {
+        String::from_utf8(bytes.to_vec()).unwrap()
     }
 
     #[test]
@@ -168,20 +165,20 @@ mod tests {
             "{{\"version\":2,\"width\":100,\"height\":24,\"timestamp\":1700000000,{title},\
              \"env\":{{\"TERM\":\"xterm\"}},{whelk}}}\n"
         );
-        assert_eq!(text(v2.header(&header())), expected);
+        assert_eq!(text(&v2.header(&header())), expected);
         let mut v3 = CastLines::new(RecordingFormat::V3);
         let expected = format!(
             "{{\"version\":3,\"term\":{{\"cols\":100,\"rows\":24,\"type\":\"xterm\"}},\"timestamp\":1700000000,\
              {title},{whelk}}}\n"
         );
-        assert_eq!(text(v3.header(&header())), expected);
+        assert_eq!(text(&v3.header(&header())), expected);
         let events = |lines: &mut CastLines| {
-            let mut out = Vec::new();
+            let mut out = PendingLines::default();
             lines.event(&mut out, 1_000_001, "o", "\u{1b}[1mé\r\n\"\\\u{7}");
             // The clock does not go back.
             lines.event(&mut out, 900_000, "r", "80x24");
             lines.event(&mut out, 12_500_000, "o", "");
-            text(out)
+            text(out.bytes())
         };
         let first = "[1.000001, \"o\", \"\\u001b[1mé\\r\\n\\\"\\\\\\u0007\"]\n";
         assert_eq!(events(&mut v2), format!("{first}[1.000001, \"r\", \"80x24\"]\n[12.500000, \"o\", \"\"]\n"));
