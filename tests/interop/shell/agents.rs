@@ -90,6 +90,11 @@ fn the_example_of_a_sandbox_does_what_it_says() {
     };
     assert_eq!(alone("printf \"b\\na\\n\" | sort"), ran("a\nb\n", "", 0));
     assert_eq!(alone("echo $LANG; pwd; ls -A"), ran("C.UTF-8\n/\nbin\ndev\ntmp\nusr\n", "", 0));
+    let substituted = "bash -c 'cat -n <(echo one) file <(echo two)'";
+    assert_eq!(
+        alone(&format!("echo kept > file; {substituted}")),
+        ran("     1\tone\n     2\tkept\n     3\ttwo\n", "", 0)
+    );
     // A link to a program of the table runs it.
     let linked = "ln -s /usr/bin/basename . && ln -s bin/wc wc && ./basename a/b && ./wc -c </dev/null";
     assert_eq!(alone(linked), ran("b\n0\n", "", 0));

@@ -3,6 +3,7 @@
 //! WASI has neither modes nor owners. What shows them shows what `ls -l` of uutils shows there (`-r-xr-xr-x somebody
 //! somegroup`), and what changes them says that it cannot.
 
+pub(crate) mod cat;
 mod command;
 mod dd;
 mod disk;
