@@ -106,7 +106,7 @@ fn a_port_in_use_is_named() {
 
 #[test]
 fn a_host_key_that_others_can_read_is_refused_by_name() {
-    let gateway = Gateway::demonstration();
+    let gateway = Setup::default().fresh().start();
     let state = gateway.folder().join("state");
     let files = std::fs::read_dir(&state).expect("a state folder was made").filter_map(Result::ok);
     let keys: Vec<PathBuf> = files.map(|file| file.path()).filter(|path| is_private_key(path)).collect();
@@ -134,7 +134,7 @@ fn is_private_key(path: &std::path::Path) -> bool {
 
 #[test]
 fn a_host_key_survives_a_restart() {
-    let first = Gateway::demonstration();
+    let first = Setup::default().fresh().start();
     let fingerprint = first.fingerprint();
     let state = first.folder().join("state");
     let setup = Setup::default();

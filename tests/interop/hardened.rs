@@ -26,7 +26,7 @@ fn files_plugin() -> &'static Path {
 
 /// A server for a tenant with a directory, key-value and a plugin folder, without these system calls.
 fn without(error: &str, calls: &str) -> Gateway {
-    let setup = Setup::default().under(&[env!("CARGO_BIN_EXE_without"), error, calls]);
+    let setup = Setup::default().fresh().under(&[env!("CARGO_BIN_EXE_without"), error, calls]);
     let root = setup.folder().canonicalize().expect("our own folder");
     for folder in ["acme/home", "acme/plugins", "operators"] {
         std::fs::create_dir_all(root.join(folder)).expect("our own folder");

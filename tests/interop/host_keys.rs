@@ -88,7 +88,7 @@ fn stored(gateway: &Gateway) -> Vec<String> {
 
 #[test]
 fn ssh_keyscan_shows_all_host_keys_that_the_first_start_makes() {
-    let gateway = Gateway::demonstration();
+    let gateway = Setup::default().fresh().start();
     let mut command = Command::new(client_program("ssh-keyscan"));
     command.args(["-p", &gateway.port().to_string(), "127.0.0.1"]);
     let finished = run(command);

@@ -2,7 +2,7 @@
 //!
 //! Owns the process and the folder. Clients are in `call.rs`.
 
-mod compiled;
+mod reused;
 
 use crate::group::MemoryGroup;
 use crate::log::{Event, Log};
@@ -34,6 +34,8 @@ pub struct Setup {
     filter: String,
     /// The form of the log.
     form: &'static str,
+    /// It takes nothing over from earlier gateways.
+    fresh: bool,
 }
 
 /// The default, and where each connection comes from as soon as it is there.
@@ -44,7 +46,7 @@ impl Default for Setup {
         let folder = tempfile::Builder::new().prefix("whelk-").tempdir().expect("a temporary folder");
         let (listen, wrapper, options) = ("127.0.0.1:0".to_owned(), Vec::new(), Vec::new());
         let (plugins, filter) = (shipped_plugins(), FILTER.to_owned());
-        Self { folder, plugins, listen, configuration: None, wrapper, options, filter, form: "json" }
+        Self { folder, plugins, listen, configuration: None, wrapper, options, filter, form: "json", fresh: false }
     }
 }
 
@@ -154,6 +156,13 @@ impl Setup {
         self
     }
 
+    /// Has it make its own host keys and compile its plugins itself, as at the first start of a server.
+    #[must_use]
+    pub fn fresh(mut self) -> Self {
+        self.fresh = true;
+        self
+    }
+
     fn command(&self) -> Command {
         let mut command = match self.wrapper.split_first() {
             None => Command::new(program()),
@@ -183,7 +192,9 @@ impl Setup {
 
     /// The process, once it listens and its plugins are prepared, its log, and the port.
     fn launch(&self) -> (Running, Log, u16) {
-        compiled::give(&self.plugins, &self.state());
+        if !self.fresh {
+            reused::give(&self.plugins, &self.state());
+        }
         let process = Running::start(self.command(), Input::Nothing, Output::Read, LATER);
         let log = Log::default();
         let ready = log.wait(&process, "events `listening` and `plugins prepared`", |events| {
@@ -374,7 +385,11 @@ impl Gateway {
         self.ended = true;
         let (status, said) = self.process.wait_soon("end after a signal", |seen| Some((seen.status?, seen.err.text())));
         assert_eq!(status.code(), Some(0), "whelk ended with {status}\n{said}");
-        compiled::take(&self.setup.plugins, &self.setup.state());
+        reused::take_code(&self.setup.plugins, &self.setup.state());
+        // A configuration may have others, or fewer.
+        if self.setup.configuration.is_none() {
+            reused::take_host_keys(&self.setup.state());
+        }
         // A plugin may log that it panicked itself.
         let events: Vec<Event> = said.lines().map(Event::parse).collect();
         let panicked = events.iter().find(|event| !event.is_from_plugin() && event.line.contains("panicked"));
