@@ -44,8 +44,8 @@ pub(crate) fn titles(row: &str, load: &Load) -> Vec<(String, &'static str)> {
 pub(crate) fn rows(idle: &[u32]) -> Vec<Row> {
     let row = |part, title: &str, load| Row { part, title: title.to_owned(), load };
     let mut rows = vec![
-        row("handshake", "handshake", Load::Handshakes { kex: "curve25519-sha256", count: 500 }),
-        row("handshake", "handshake, ML-KEM", Load::Handshakes { kex: "mlkem768x25519-sha256", count: 500 }),
+        row("handshake", "handshake", Load::Handshakes { kex: "curve25519-sha256", count: 300 }),
+        row("handshake", "handshake, ML-KEM", Load::Handshakes { kex: "mlkem768x25519-sha256", count: 300 }),
         row("session", "session", Load::Sessions(500)),
     ];
     for (width, count) in [(1, 5000), (8, 2000), (100, 200), (1000, 50)] {
