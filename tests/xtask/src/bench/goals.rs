@@ -266,8 +266,8 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "| session                        |       1/30 x sshd |  0.033 | 0.017-0.033 |    yes |",
-                "| slowest start, plugin replaced | 5 ms, in each run |   5.50 |   4.00-5.50 | **no** |",
+                "| session                        |       1/30 x sshd | 0.0333 | 0.0167-0.0333 |    yes |",
+                "| slowest start, plugin replaced | 5 ms, in each run |   5.50 |     4.00-5.50 | **no** |",
             ]
         );
         let missed = "slowest start, plugin replaced: 5.50 (least 4.00, most 5.50), 5 ms, in each run.";

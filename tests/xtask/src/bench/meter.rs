@@ -63,13 +63,11 @@ impl Meter {
     pub(crate) fn anonymous(&self) -> Outcome<u64> {
         let memory = |pid: &u32| {
             let file = format!("/proc/{pid}/smaps_rollup");
-            let has_ended = fs::read(&file).is_err_and(|error| {
-                matches!(
-                    rustix::io::Errno::from_io_error(&error),
-                    Some(rustix::io::Errno::SRCH | rustix::io::Errno::NOENT)
-                )
-            });
-            if has_ended { Ok(0) } else { kib(&file, "Pss_Anon:") }
+            match fs::read_to_string(&file) {
+                Ok(text) => kib_in(&file, &text, "Pss_Anon:"),
+                Err(error) if has_ended(&error) => Ok(0),
+                Err(error) => Err(format!("{file}: {error}")),
+            }
         };
         self.processes()?.iter().map(memory).sum()
     }
@@ -153,10 +151,19 @@ fn cpu_of_group(group: &Path) -> Outcome<Duration> {
 }
 
 fn kib(file: &str, name: &str) -> Outcome<u64> {
-    let text = doing(file, fs::read_to_string(file))?;
+    kib_in(file, &doing(file, fs::read_to_string(file))?, name)
+}
+
+/// The number of this name in the text of a file, in bytes.
+fn kib_in(file: &str, text: &str, name: &str) -> Outcome<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name)).ok_or(format!("{file}: no {name}"))?;
     let count = line.split_whitespace().next().and_then(|count| count.parse::<u64>().ok());
     count.map(|count| count * 1024).ok_or(format!("{file}: {name} is no number"))
+}
+
+/// Whether a file in /proc cannot be read because its process has ended: before it was opened, or since.
+fn has_ended(error: &std::io::Error) -> bool {
+    matches!(rustix::io::Errno::from_io_error(error), Some(rustix::io::Errno::SRCH | rustix::io::Errno::NOENT))
 }
 
 struct Process {

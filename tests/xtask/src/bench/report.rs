@@ -166,7 +166,9 @@ pub(crate) fn number(value: f64) -> String {
         100.0.. => format!("{value:.0}"),
         10.0.. => format!("{value:.1}"),
         1.0.. => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
+        0.1.. => format!("{value:.3}"),
+        0.0 => "0".to_owned(),
+        _ => format!("{value:.4}"),
     }
 }
 

@@ -125,9 +125,9 @@ mod tests {
         for row in rows(&[1000, 10_000]) {
             for (title, unit) in titles(&row.title, &row.load) {
                 let subject = Subject { part: row.part.into(), title, unit: unit.into() };
-                for server in ["whelk", "sshd", "russh"] {
+                for (server, value) in [("whelk", 12.0), ("sshd", 1234.0), ("russh", 1234.0)] {
                     let (subject, server) = (subject.clone(), server.to_owned());
-                    figures.add(Figure { subject, server, run: 1, value: 1234.0 }).expect("no file");
+                    figures.add(Figure { subject, server, run: 1, value }).expect("no file");
                 }
             }
         }
