@@ -386,8 +386,9 @@ impl Gateway {
         let (status, said) = self.process.wait_soon("end after a signal", |seen| Some((seen.status?, seen.err.text())));
         assert_eq!(status.code(), Some(0), "whelk ended with {status}\n{said}");
         reused::take_code(&self.setup.plugins, &self.setup.state());
-        // A configuration may have others, or fewer.
-        if self.setup.configuration.is_none() {
+        // A configuration may name others.
+        let text = self.setup.configuration.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
+        if text.is_none_or(|text| !text.contains("host_key")) {
             reused::take_host_keys(&self.setup.state());
         }
         // A plugin may log that it panicked itself.

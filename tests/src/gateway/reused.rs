@@ -2,8 +2,8 @@
 //!
 //! Hundreds of gateways serve the same plugins, each with a state folder of its own. Compiling those plugins and making
 //! an RSA key for each of them takes longer than the tests do. In one test program each plugin is therefore compiled by
-//! the first gateway that serves it, and the first demonstration makes the host keys. The later gateways find both in
-//! their state folder, as after a restart.
+//! the first gateway that serves it, and the first gateway makes the host keys. The later ones find both in their state
+//! folder, as after a restart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, OpenOptions};
