@@ -157,8 +157,10 @@ async fn what_is_not_recorded_is_followed_by_what_is() {
     assert_eq!(recorded.point.room(1_000), 1_000);
     recorded.output(b"files");
     recorded.start("");
-    assert_eq!(recorded.point.room(5), 0, "until the file is there");
-    recorded.woken().await;
+    // None until the file is there, which may be by now.
+    if recorded.point.room(5) == 0 {
+        recorded.woken().await;
+    }
     assert_eq!(recorded.point.room(5), 5);
     recorded.output(b"shell");
     assert_eq!(events(&recorded.end().await), [event("o", "shell")]);
