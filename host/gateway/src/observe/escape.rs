@@ -17,6 +17,9 @@ pub struct Escaped<'b>(pub &'b [u8]);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (Some(text), false) = (plain_text(self.0), self.0.contains(&b'\\')) {
+            return f.write_str(text);
+        }
         for chunk in self.0.utf8_chunks() {
             for character in chunk.valid().chars() {
                 match character {
@@ -80,6 +83,12 @@ pub fn escape_lines(text: &str) -> String {
         }
     }
     escaped
+}
+
+/// The text of bytes that are printable ASCII, as nearly all names and lines are.
+pub(super) fn plain_text(bytes: &[u8]) -> Option<&str> {
+    let is_plain = bytes.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    if is_plain { str::from_utf8(bytes).ok() } else { None }
 }
 
 /// The beginning of bytes, at most `most` of them.

@@ -30,7 +30,7 @@ use file::LineWriter;
 pub(crate) use file::{LineFile, LineSink};
 use queue::LogQueue;
 
-use crate::observe::escape::{Form, escape, write_harmless};
+use crate::observe::escape::{Form, escape, plain_text, write_harmless};
 use crate::observe::event::{ServerEvent, emit};
 use crate::observe::strangers;
 
@@ -252,7 +252,12 @@ struct HarmlessLine<W> {
 
 impl<W: Write> Write for HarmlessLine<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let text = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(line));
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        if text.len() < line.len() && plain_text(text).is_some() {
+            self.out.write_all(line)?;
+            return Ok(line.len());
+        }
+        let text = String::from_utf8_lossy(text);
         let mut harmless = String::with_capacity(line.len());
         for character in text.chars() {
             write_harmless(&mut harmless, character, self.form).map_err(io::Error::other)?;
@@ -272,7 +277,7 @@ struct TextFields;
 
 impl<'w> FormatFields<'w> for TextFields {
     fn format_fields<R: RecordFields>(&self, out: Writer<'w>, fields: R) -> fmt::Result {
-        let mut text = TextVisitor { out, first: true, result: Ok(()) };
+        let mut text = TextVisitor { out, first: true, shown: String::new(), result: Ok(()) };
         fields.record(&mut text);
         text.result
     }
@@ -281,6 +286,8 @@ impl<'w> FormatFields<'w> for TextFields {
 struct TextVisitor<'w> {
     out: Writer<'w>,
     first: bool,
+    /// The text of a value, whose memory is used again.
+    shown: String,
     result: fmt::Result,
 }
 
@@ -293,10 +300,12 @@ impl TextVisitor<'_> {
         if name == "message" {
             return self.out.write_str(value);
         }
+        self.out.write_str(name)?;
         if !value.is_empty() && value.chars().all(|c| c != '"' && c != '=' && !c.is_whitespace()) {
-            return write!(self.out, "{name}={value}");
+            self.out.write_char('=')?;
+            return self.out.write_str(value);
         }
-        write!(self.out, "{name}=\"{}\"", value.replace('"', "\\\""))
+        write!(self.out, "=\"{}\"", value.replace('"', "\\\""))
     }
 }
 
@@ -306,7 +315,13 @@ impl Visit for TextVisitor<'_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.record_str(field, &format!("{value:?}"));
+        use fmt::Write;
+        let mut shown = std::mem::take(&mut self.shown);
+        shown.clear();
+        // Only what is shown may fail: then the rest of it is missing.
+        let _ = write!(shown, "{value:?}");
+        self.record_str(field, &shown);
+        self.shown = shown;
     }
 }
 

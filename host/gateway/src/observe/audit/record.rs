@@ -194,9 +194,17 @@ fn write_json(out: &mut String, character: char) {
     let _ = write_harmless(out, character, Form::Json);
 }
 
+/// Whether each character of a text is one byte in JSON, as in nearly all texts.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'))
+}
+
 /// The bytes that a character takes there.
 fn width(character: char) -> usize {
-    if character.is_ascii_alphanumeric() {
+    if let '"' | '\\' = character {
+        return 2;
+    }
+    if let ' '..='~' = character {
         return 1;
     }
     let mut written = String::new();
@@ -235,6 +243,9 @@ impl Line {
     }
 
     fn text(&mut self, name: &str, text: &str) {
+        if text.len() <= self.longest_value && is_plain(text) {
+            return self.quoted(name, text);
+        }
         let (mut kept, mut length) = (0, 0);
         for character in text.chars() {
             length += width(character);
@@ -263,8 +274,10 @@ impl Line {
 
     fn quoted(&mut self, name: &str, text: &str) {
         let _ = write!(self.text, ",\"{name}\":\"");
-        for character in text.chars() {
-            write_json(&mut self.text, character);
+        if is_plain(text) {
+            self.text.push_str(text);
+        } else {
+            text.chars().for_each(|character| write_json(&mut self.text, character));
         }
         self.text.push('"');
     }

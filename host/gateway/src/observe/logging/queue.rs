@@ -289,7 +289,9 @@ fn whole_lines(lines: &[u8]) -> usize {
 }
 
 fn line_feeds(lines: &[u8]) -> usize {
-    lines.iter().filter(|byte| **byte == b'\n').count()
+    // Sums of a byte each, which the compiler adds with vector instructions.
+    let count = |piece: &[u8]| piece.iter().fold(0_u8, |sum, byte| sum.wrapping_add(u8::from(*byte == b'\n')));
+    lines.chunks(255).map(|piece| usize::from(count(piece))).sum()
 }
 
 #[cfg(test)]
