@@ -185,7 +185,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         return Err("two cores are needed, one for the server and one for the client".to_owned());
     }
     let workspace = Workspace::find()?;
-    let clients = Clients::bring_openssh_alone(&workspace)?;
+    let clients = Clients::bring_for_bench(&workspace, options.wants("shell") || options.wants("shells"))?;
     if !options.built {
         build_with(&workspace, options.profile())?;
         let ours = ["build", "--release", "--package", "whelk-tests", "--bin", "ours"];

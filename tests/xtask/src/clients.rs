@@ -120,8 +120,11 @@ impl Clients {
         Ok(clients)
     }
 
-    /// Brings OpenSSH only.
-    pub(crate) fn bring_openssh_alone(workspace: &Workspace) -> Outcome<Self> {
+    /// Brings what the bench needs: OpenSSH, and if shells are measured node, in which two of them run.
+    pub(crate) fn bring_for_bench(workspace: &Workspace, shells: bool) -> Outcome<Self> {
+        if shells {
+            install(&packages(NODE.iter()))?;
+        }
         let clients = Self { home: workspace.target.join("clients") };
         doing(clients.folder().display(), fs::create_dir_all(clients.folder()))?;
         clients.bring_openssh()?;
@@ -400,14 +403,13 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
     folders.map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
+/// The packages of the tools that are not in PATH.
+fn packages<'a>(tools: impl Iterator<Item = &'a Tool>) -> Vec<&'a str> {
+    tools.filter(|tool| find(tool.program).is_none()).map(|tool| tool.package).collect()
+}
+
 fn install_tools() -> Outcome {
-    let mut packages: Vec<&str> = TOOLS
-        .iter()
-        .chain(&ORACLES)
-        .chain(&NODE)
-        .filter(|tool| find(tool.program).is_none())
-        .map(|tool| tool.package)
-        .collect();
+    let mut packages = packages(TOOLS.iter().chain(&ORACLES).chain(&NODE));
     // Debian's python3 comes without what `python3 -m venv` needs.
     if output(Command::new("python3").args(["-c", "import ensurepip, venv"])).is_err() {
         packages.push("python3-venv");
