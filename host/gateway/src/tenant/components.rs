@@ -14,6 +14,7 @@ use whelk_runtime::{Error, Fallback, Lookup, Plugin, ProgramTable, Published, Re
 
 use crate::observe::escape::escape;
 use crate::observe::event::{PluginEvent, emit};
+use crate::observe::hex::hex;
 use crate::plugins::compilers::{Compilers, CurrentCompilers};
 
 /// How many refusals of one tenant are remembered.
@@ -201,10 +202,6 @@ pub(super) fn too_many(most: usize) -> Unrunnable {
 
 fn internal_error() -> Unrunnable {
     Unrunnable::not_yet("internal error; try again later")
-}
-
-fn hex(digest: &[u8; 32]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Nothing panics while it holds one of these locks.

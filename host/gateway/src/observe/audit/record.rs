@@ -10,6 +10,7 @@ use whelk_runtime::event::{self, ConnectionIdentity, FieldValue};
 
 use crate::observe::escape::{Form, cut, write_harmless};
 use crate::observe::event::{ConnectionEvent, Event, LoginEvent, SessionEvent};
+use crate::observe::hex::hex;
 
 /// The version of the schema. It changes when a field of every record changes its name or meaning.
 pub(super) const VERSION: u32 = 1;
@@ -287,11 +288,7 @@ impl Line {
             return self.text(name, text);
         }
         let kept = cut(bytes, self.longest_value / 2);
-        let _ = write!(self.text, ",\"{name}_hex\":\"");
-        for byte in kept {
-            let _ = write!(self.text, "{byte:02x}");
-        }
-        self.text.push('"');
+        let _ = write!(self.text, ",\"{name}_hex\":\"{}\"", hex(kept));
         self.cut(name, bytes, kept.len());
     }
 
@@ -299,11 +296,8 @@ impl Line {
     fn cut(&mut self, name: &str, value: &[u8], kept: usize) {
         let left_out = value.len() - kept;
         if left_out > 0 {
-            let _ = write!(self.text, ",\"{name}_cut\":{left_out},\"{name}_sha256\":\"");
-            for byte in Sha256::digest(value) {
-                let _ = write!(self.text, "{byte:02x}");
-            }
-            self.text.push('"');
+            let digest = hex(&Sha256::digest(value));
+            let _ = write!(self.text, ",\"{name}_cut\":{left_out},\"{name}_sha256\":\"{digest}\"");
         }
     }
 

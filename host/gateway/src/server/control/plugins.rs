@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use whelk_runtime::{Listed, Plugin};
 
+use crate::observe::hex::hex;
 use crate::plugins::programs::ProgramFolder;
 use crate::plugins::reload::{PluginFolder, View};
 use crate::state::plugin_files::programs::ProgramName;
@@ -26,7 +27,7 @@ fn folder(folder: &PluginFolder) -> Value {
     let for_s = |since: Instant| since.elapsed().as_secs();
     let pending = state.pending.iter().map(|(file, pending)| {
         // null: it is being read.
-        let digest = pending.digest.map(|digest| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        let digest = pending.digest.map(|digest| hex(&digest));
         json!({ "file": file, "digest": digest, "for_s": for_s(pending.since) })
     });
     let gone = state.removals.gone().map(|(file, since)| json!({ "file": file, "for_s": for_s(since) }));
