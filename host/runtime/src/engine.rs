@@ -19,6 +19,13 @@
 //! are fewer slots than all instances together may have memories, because most plugins have one memory: `places` counts
 //! them.
 //!
+//! Decided 2026-11-30: what `keep_resident` keeps of a memory or table are its first bytes, which are cleared. Refused:
+//! wasmtime's `pagemap_scan`, which clears the pages that were written, wherever they are. A page that the kernel has
+//! swapped out, or is moving at that moment, is not among those that the scan finds, and the next instance would read
+//! it (wasmtime's pull request 14357). Refused with it: an engine with few places whose pages stay. A session of a
+//! small plugin writes seven pages: one of its stack, two of data and the last of its heap, a megabyte apart, one of a
+//! table, and two of its fiber.
+//!
 //! Decided 2026-11-28: the memory of an instance returns to the system when it ends. Keeping 128 KiB of each resident,
 //! as before, left 240 MiB behind after 10,000 sessions, and the saving (3 of the 150 us of a session) was no longer
 //! measurable.
@@ -245,7 +252,7 @@ fn config(settings: &EngineSettings, places: Places) -> Config {
         .max_core_instance_size(4 << 20)
         .linear_memory_keep_resident(limits.keep_resident)
         .table_keep_resident(limits.keep_resident)
-        .pagemap_scan(Enabled::Auto)
+        .pagemap_scan(Enabled::No)
         // Without a batch: in a batch the memories of the last sessions would stay, full, until others end.
         .decommit_batch_size(1);
     let mut config = Config::new();
