@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::limits::usage::{ProcessUsage, thread_time};
+use crate::limits::usage::{Moment, ProcessUsage};
 
 /// One tick, in nanoseconds.
 const TICK: u64 = 1_000_000;
@@ -57,8 +57,8 @@ pub(crate) struct Meter {
     ticked: AtomicBool,
     /// The thread's processor time is read.
     exact: AtomicBool,
-    /// Its value when the plugin was last resumed or charged, in nanoseconds.
-    since: AtomicU64,
+    /// When the plugin was last resumed or charged: the two parts of a [`Moment`].
+    since: [AtomicU64; 2],
     /// The session's bucket, over all its instances.
     usage: Arc<ProcessUsage>,
     /// An empty bucket makes the process wait only while others want the processor.
@@ -74,7 +74,7 @@ impl Meter {
             billed: AtomicU64::new(0),
             ticked: AtomicBool::new(false),
             exact: AtomicBool::new(false),
-            since: AtomicU64::new(0),
+            since: [AtomicU64::new(0), AtomicU64::new(0)],
             usage,
             is_weight,
         }
@@ -120,8 +120,13 @@ impl Meter {
         self.ticked.store(false, Ordering::Relaxed);
         self.billed.store(epoch, Ordering::Relaxed);
         if self.exact.load(Ordering::Relaxed) {
-            self.since.store(now_on_thread(), Ordering::Relaxed);
+            self.measure_from(Moment::now());
         }
+    }
+
+    fn measure_from(&self, Moment { wall, used }: Moment) {
+        self.since[0].store(wall, Ordering::Relaxed);
+        self.since[1].store(used, Ordering::Relaxed);
     }
 
     /// The call stops running, for now or for good.
@@ -148,8 +153,9 @@ impl Meter {
     fn bill(&self, epoch: u64) {
         let ticks = epoch - self.billed.swap(epoch, Ordering::Relaxed);
         let used = if self.exact.load(Ordering::Relaxed) {
-            let now = now_on_thread();
-            let used = now.saturating_sub(self.since.swap(now, Ordering::Relaxed));
+            let [wall, used] = self.since.each_ref().map(|part| part.load(Ordering::Relaxed));
+            let used = Moment { wall, used }.elapsed();
+            self.measure_from(Moment::now());
             // The thread was preempted: otherwise a call that meets two ticks has used most of the time between them.
             if ticks > 1 && used < TICK / 2 {
                 self.set_exact(false);
@@ -158,7 +164,7 @@ impl Meter {
         } else {
             if ticks > 1 {
                 self.set_exact(true);
-                self.since.store(now_on_thread(), Ordering::Relaxed);
+                self.measure_from(Moment::now());
             }
             TICK
         };
@@ -170,13 +176,10 @@ impl Meter {
     }
 }
 
-fn now_on_thread() -> u64 {
-    u64::try_from(thread_time().as_nanos()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::usage::thread_time;
 
     fn meter() -> Meter {
         Meter::new(Arc::default(), false)

@@ -1,6 +1,8 @@
 //! What a session has used, counted while it runs, and what it is charged for: the processor time of its instances
 //! and of what the host does for them elsewhere.
 
+mod thread_clock;
+
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -9,12 +11,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
 use crate::limits::budget::Budget;
 use crate::limits::rate::TokenBucket;
 use crate::limits::{Limits, ticks};
+pub(crate) use thread_clock::{Moment, thread_time};
 
 /// Processor time of all guests of this process since its start, nanoseconds.
 static ALL_GUESTS: AtomicU64 = AtomicU64::new(0);
@@ -191,24 +193,23 @@ impl ProcessUsage {
         self.session.bucket.limit_debt(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// Charges what the calling thread uses until the value is dropped. Two system calls, 0.4 µs each: for work that
-    /// takes longer.
+    /// Charges what the calling thread uses until the value is dropped.
     pub(crate) fn working(&self) -> Working<'_> {
-        Working { usage: self, since: thread_time(), _thread: PhantomData }
+        Working { usage: self, since: Moment::now(), _thread: PhantomData }
     }
 }
 
 /// The processor time of one thread is being charged.
 pub(crate) struct Working<'u> {
     usage: &'u ProcessUsage,
-    since: Duration,
+    since: Moment,
     /// It has to be dropped on the thread that it measures.
     _thread: PhantomData<*const ()>,
 }
 
 impl Drop for Working<'_> {
     fn drop(&mut self) {
-        self.usage.charge(thread_time().saturating_sub(self.since), Instant::now());
+        self.usage.charge(Duration::from_nanos(self.since.elapsed()), Instant::now());
     }
 }
 
@@ -251,11 +252,6 @@ impl<T> Drop for ChargedDrop<T> {
         let _working = self.usage.working();
         drop(self.value.take());
     }
-}
-
-/// The processor time that the calling thread has used so far.
-pub(crate) fn thread_time() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 #[cfg(test)]
