@@ -7,6 +7,7 @@
 //! when nobody read stderr. Lines for which the queue has no room, and those that a full disk has no room for, are
 //! dropped and counted. The end of the process waits for those in the queue, but not for long ([`finish`]).
 
+mod clock;
 pub(crate) mod file;
 mod filter;
 mod queue;
@@ -26,6 +27,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 use whelk_ssh::crypto::random::{Random, SystemRandom};
 
+use clock::LineClock;
 use file::LineWriter;
 pub(crate) use file::{LineFile, LineSink};
 use queue::LogQueue;
@@ -223,6 +225,7 @@ where
 {
     // A log that cannot be written is no reason to fail, and reporting it to standard error could panic.
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).log_internal_errors(false);
+    let builder = builder.with_timer(LineClock);
     match format {
         Format::Text => {
             Box::new(builder.fmt_fields(TextFields).with_writer(Harmless { out, form: Form::Text }).finish())

@@ -5,7 +5,8 @@
 //!
 //! Decided 2026-11-30: a buffer behind a lock, and a thread that sleeps and writes what has come together in
 //! [`LINGER`]. Refused: the thread of tracing-appender, which spins before it sleeps and makes a system call for each
-//! line. It took a sixth of the CPU time of a short session.
+//! line. It took a sixth of the CPU time of a short session. While many lines come the thread sleeps for
+//! [`BUSY_LINGER`], and the first of them does not wake it: that took another twentieth.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -21,6 +22,10 @@ use crate::observe::event::{ServerEvent, emit};
 const WAITING: usize = 10_000;
 /// How long the first line waits for others, to be written with them in one system call.
 const LINGER: Duration = Duration::from_millis(5);
+/// The same while there are at least [`BUSY`] lines at a time: fewer system calls, and nobody has to wake the thread.
+const BUSY_LINGER: Duration = Duration::from_millis(20);
+/// So many lines written at once are many.
+const BUSY: usize = 20;
 /// As many waiting lines are written at once, without [`LINGER`].
 const PROMPT: usize = 1_000;
 /// The most bytes of one system call, unless a line is longer. An allocation that is not larger is kept.
@@ -58,6 +63,8 @@ struct QueueState {
     dropped: usize,
     /// The thread that writes waits for the first line.
     is_idle: bool,
+    /// It has taken many lines the last time, and expects more.
+    is_busy: bool,
     /// How many wait until lines are written.
     waiters: usize,
     /// Whether to reopen the destination.
@@ -68,6 +75,11 @@ impl QueueState {
     /// How many lines the thread that writes has not taken.
     fn untaken(&self) -> usize {
         self.put - self.taken
+    }
+
+    /// Whether there is nothing to do for the thread that writes.
+    fn has_nothing(&self) -> bool {
+        self.lines.is_empty() && !self.reopens
     }
 
     /// Whether what waits is written now, without waiting for more lines.
@@ -86,13 +98,20 @@ impl Shared {
     /// whether to reopen the destination.
     fn take(&self, lines: &mut Vec<u8>) -> bool {
         let mut state = self.state();
-        state.is_idle = true;
-        let has_nothing = |state: &mut QueueState| state.lines.is_empty() && !state.reopens;
-        state = self.more.wait_while(state, has_nothing).unwrap_or_else(PoisonError::into_inner);
-        state.is_idle = false;
-        let waits = |state: &mut QueueState| !state.is_urgent();
-        let waited = self.more.wait_timeout_while(state, LINGER, waits);
-        state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let linger = |state, time| {
+            let waited = self.more.wait_timeout_while(state, time, |state: &mut QueueState| !state.is_urgent());
+            waited.unwrap_or_else(PoisonError::into_inner).0
+        };
+        if std::mem::take(&mut state.is_busy) {
+            state = linger(state, BUSY_LINGER);
+        }
+        if state.has_nothing() {
+            state.is_idle = true;
+            state = self.more.wait_while(state, |state| state.has_nothing()).unwrap_or_else(PoisonError::into_inner);
+            state.is_idle = false;
+            state = linger(state, LINGER);
+        }
+        state.is_busy = state.untaken() >= BUSY;
         std::mem::swap(&mut state.lines, lines);
         state.taken = state.put;
         std::mem::take(&mut state.reopens)
@@ -418,6 +437,24 @@ mod tests {
         assert_eq!(lines.recv().as_deref(), Ok("reopened"));
         queue.writer().write_all(b"new\n").unwrap();
         assert_eq!(lines.recv().as_deref(), Ok("new\n"));
+    }
+
+    #[test]
+    fn nothing_is_lost_that_comes_after_many_lines() {
+        let (tell, lines) = channel();
+        let disk = Disk { has_room: Arc::new(AtomicBool::new(true)), lines: tell };
+        let queue = LogQueue::start(disk, lost_line, || unreachable!("nothing panics")).unwrap();
+        for round in 0..3 {
+            let mut state = queue.shared.state();
+            (0..BUSY).for_each(|_| state.lines.extend(b"many\n"));
+            state.put += BUSY;
+            drop(state);
+            assert!(queue.wait_written(Duration::from_secs(60)));
+            assert_eq!(lines.try_iter().filter(|line| line == "many\n").count(), BUSY, "{round}");
+            // The thread expects more of them, or waits for the first line again.
+            queue.writer().write_all(b"one\n").unwrap();
+            assert_eq!(lines.recv().as_deref(), Ok("one\n"));
+        }
     }
 
     #[test]
