@@ -186,6 +186,11 @@ impl Tenant {
     /// The same once it is known, or after `prepare_wait`. Waits for this name alone, and for no folder after the one
     /// that has it. Has a program loaded.
     async fn settled(&self, name: &str) -> Lookup {
+        // Mostly it is known, and needs no deadline.
+        let now = self.lookup_plugin(name);
+        if let Lookup::Found(_) = now {
+            return now;
+        }
         let all = async {
             let mut found = Vec::new();
             for plugins in self.folders(name) {
