@@ -50,6 +50,7 @@ impl Routes {
         let (route, plugin) = match *start {
             ProgramRequest::Shell => None,
             ProgramRequest::Subsystem(name) => self.subsystems.get_key_value(name),
+            ProgramRequest::Exec(_) if self.commands.is_empty() => None,
             ProgramRequest::Exec(command) => {
                 // Looks at no more words than a route can have: a command may be long.
                 let sent: Vec<&str> = words(command).take(self.longest).collect();

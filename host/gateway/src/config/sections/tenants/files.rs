@@ -101,7 +101,9 @@ impl<'a> Serving<'a> {
         if let Some((route, plugin)) = own {
             return Server::Route { route, plugin };
         }
-        if let Some((_, program)) = ROUTES.find(request).filter(|_| self.files) {
+        if self.files
+            && let Some((_, program)) = ROUTES.find(request)
+        {
             return Server::Files(program);
         }
         let Some(name) = name.filter(|_| self.exec_programs || is_internal) else { return Server::Plugin };
