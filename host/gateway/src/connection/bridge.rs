@@ -111,6 +111,7 @@ impl Bridge {
     /// A turn of the connection's task begins at this time.
     pub(crate) fn begin_turn(&mut self, now: Instant) {
         self.now = now;
+        self.channels.begin_turn();
     }
 
     /// The connection's row in the table of connections.

@@ -12,6 +12,7 @@
 //! by itself.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 use std::sync::Arc;
 
 use whelk_ssh::message::mux::ChannelId;
@@ -27,21 +28,32 @@ pub(crate) struct Channels<C> {
     queue: VecDeque<ChannelId>,
     /// Channels that wait for room in the connection's output.
     parked: VecDeque<ChannelId>,
+    /// Empty: memory for those that were woken.
+    woken: Vec<Ticket>,
     /// The serial number of the latest channel.
     serial: u64,
+    /// The number of the current turn of the connection.
+    turn: u64,
+    /// The latest turn in which a channel has received data.
+    fed_turn: u64,
+    /// How many channels have received data in it and were not woken since.
+    fed: usize,
 }
 
 struct Entry<C> {
     serial: u64,
     /// Whether the channel is in `queue` or `parked`.
     queued: bool,
+    /// The latest turn in which the channel has received data.
+    fed: u64,
     channel: C,
 }
 
 impl<C> Default for Channels<C> {
     fn default() -> Channels<C> {
         let (queue, parked) = (VecDeque::new(), VecDeque::new());
-        Channels { table: BTreeMap::new(), ready: Arc::default(), queue, parked, serial: 0 }
+        let (table, ready) = (BTreeMap::new(), Arc::default());
+        Channels { table, ready, queue, parked, woken: Vec::new(), serial: 0, turn: 0, fed_turn: 0, fed: 0 }
     }
 }
 
@@ -52,11 +64,28 @@ impl<C> Channels<C> {
         self.serial += 1;
         let (ticket, ready) = (Ticket { channel: id, serial: self.serial }, Arc::clone(&self.ready));
         let channel = make(Arc::new(move || ready.push(ticket)));
-        self.table.insert(id, Entry { serial: ticket.serial, queued: false, channel });
+        self.table.insert(id, Entry { serial: ticket.serial, queued: false, fed: 0, channel });
     }
 
     pub(crate) fn get_mut(&mut self, id: ChannelId) -> Option<&mut C> {
         self.table.get_mut(&id).map(|entry| &mut entry.channel)
+    }
+
+    /// A turn of the connection begins.
+    pub(crate) fn begin_turn(&mut self) {
+        self.turn += 1;
+    }
+
+    /// The channel that receives data in this turn, if it is there.
+    pub(crate) fn feed(&mut self, id: ChannelId) -> Option<&mut C> {
+        let entry = self.table.get_mut(&id)?;
+        if mem::replace(&mut self.fed_turn, self.turn) < self.turn {
+            self.fed = 0;
+        }
+        if mem::replace(&mut entry.fed, self.turn) < self.turn {
+            self.fed += 1;
+        }
+        Some(&mut entry.channel)
     }
 
     pub(crate) fn remove(&mut self, id: ChannelId) -> Option<C> {
@@ -65,7 +94,7 @@ impl<C> Channels<C> {
 
     /// Removes all channels.
     pub(crate) fn take_all(&mut self) -> impl Iterator<Item = C> {
-        std::mem::take(&mut self.table).into_values().map(|entry| entry.channel)
+        mem::take(&mut self.table).into_values().map(|entry| entry.channel)
     }
 
     /// All channels.
@@ -85,14 +114,16 @@ impl<C> Channels<C> {
     }
 
     /// Waits until a channel has been woken, or the connection's task by its [`waker`](Channels::waker). Cancel safe.
+    ///
+    /// Channels that have received data in the same turn are expected to be woken together, and get a moment for that.
     pub(crate) async fn woken(&self) {
-        self.ready.filled().await;
+        self.ready.filled(self.fed).await;
     }
 
     /// Puts a channel at the end of the queue, unless it is queued or parked.
     pub(crate) fn queue(&mut self, id: ChannelId) {
         if let Some(entry) = self.table.get_mut(&id)
-            && !std::mem::replace(&mut entry.queued, true)
+            && !mem::replace(&mut entry.queued, true)
         {
             self.queue.push_back(id);
         }
@@ -108,11 +139,15 @@ impl<C> Channels<C> {
 
     /// Queues the channels that were woken.
     pub(crate) fn queue_woken(&mut self) {
-        for ticket in self.ready.take() {
+        let mut tickets = mem::take(&mut self.woken);
+        self.ready.take(&mut tickets);
+        self.fed = self.fed.saturating_sub(tickets.len());
+        for ticket in tickets.drain(..) {
             if self.table.get(&ticket.channel).is_some_and(|entry| entry.serial == ticket.serial) {
                 self.queue(ticket.channel);
             }
         }
+        self.woken = tickets;
     }
 
     /// Queues the parked channels: the connection's output has room.
@@ -162,6 +197,22 @@ mod tests {
         assert_eq!(order(&mut channels), [ONE, TWO]);
         channels.queue(TWO);
         assert_eq!(order(&mut channels), [TWO], "a turn makes room for the next");
+    }
+
+    #[test]
+    fn channels_that_have_received_data_in_one_turn_are_expected_together() {
+        let mut channels = channels([ONE, TWO]);
+        // The first turn feeds both, and only one answers before the next.
+        for (fed, woken, expected) in [(vec![ONE, TWO, ONE], ONE, 1), (vec![TWO], TWO, 0), (vec![], ONE, 0)] {
+            channels.begin_turn();
+            for id in &fed {
+                channels.feed(*id).unwrap();
+            }
+            channels.get_mut(woken).unwrap()();
+            channels.queue_woken();
+            assert_eq!(channels.fed, expected, "{fed:?}");
+        }
+        assert!(channels.feed(ChannelId(3)).is_none());
     }
 
     #[test]

@@ -40,9 +40,8 @@ impl Bridge {
                     Stream::Data => None,
                     Stream::Extended(kind) => Some(kind),
                 };
-                let now = self.now;
-                if let Some(session) = self.session(channel) {
-                    session.registration.counters().add_received(data.len(), now);
+                if let Some(Channel::Session(session)) = self.channels.feed(channel) {
+                    session.registration.counters().add_received(data.len(), self.now);
                     session.inbox.data(extended, data);
                 }
             }
