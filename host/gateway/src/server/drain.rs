@@ -137,10 +137,16 @@ impl Drain {
         self.0.borrow().ends.map(|ends| ends.saturating_duration_since(Instant::now()))
     }
 
+    /// Whether the phase or the notices may have changed since [`stage`](Drain::stage) was called last. Cheap.
+    pub(crate) fn may_have_changed(&self) -> bool {
+        // An error means that the `Stopper` is gone: then nothing changes any more.
+        self.0.has_changed().unwrap_or(false)
+    }
+
     /// The current phase; and the number of the latest notice with how long sessions had then, if it is later than
     /// number `seen`.
-    pub(crate) fn stage(&self, seen: u32) -> (ShutdownPhase, Option<(u32, Duration)>) {
-        let Stage { phase, notices, left, .. } = *self.0.borrow();
+    pub(crate) fn stage(&mut self, seen: u32) -> (ShutdownPhase, Option<(u32, Duration)>) {
+        let Stage { phase, notices, left, .. } = *self.0.borrow_and_update();
         (phase, (notices > seen).then_some((notices, left)))
     }
 

@@ -1,6 +1,9 @@
 //! A connection's part in the shutdown of the server: its terminals are told how long they have, and it ends.
 
+use std::future::{Future, poll_fn};
 use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep_until;
@@ -23,33 +26,55 @@ pub(super) struct Shutdown {
     phase: ShutdownPhase,
     /// The number of notices that its terminals were shown.
     notices: u32,
+    /// Wakes this task when the shutdown advances.
+    wait: Option<(Pin<Box<dyn Future<Output = ()> + Send>>, Waker)>,
 }
 
 impl Shutdown {
     /// For a connection that is accepted now.
     pub(super) fn new(drain: Drain, now: Instant) -> Shutdown {
-        let begun = now + LOGIN_TIME;
-        Shutdown { drain, begun, is_beginning: false, phase: ShutdownPhase::Serving, notices: 0 }
+        let (begun, phase) = (now + LOGIN_TIME, drain.phase());
+        Shutdown { drain, begun, is_beginning: false, phase, notices: 0, wait: None }
     }
 
     /// Waits until the shutdown has advanced since the last [`check`](Shutdown::check). Cancel safe.
+    ///
+    /// One wait serves for all calls until then: a connection waits after every turn, and to register it with the
+    /// server's shutdown each time took locks that all connections share.
     pub(super) async fn advanced(&mut self) {
-        let advanced = self.drain.advanced(self.phase, self.notices);
         if self.is_beginning {
+            let begun = self.begun.into();
             tokio::select! {
-                () = advanced => {}
-                () = sleep_until(self.begun.into()) => {}
+                () = poll_fn(|context| self.poll_advanced(context)) => {}
+                () = sleep_until(begun) => {}
             }
         } else {
-            advanced.await;
+            poll_fn(|context| self.poll_advanced(context)).await;
         }
+    }
+
+    fn poll_advanced(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.drain.may_have_changed() {
+            return Poll::Ready(());
+        }
+        if self.wait.as_ref().is_some_and(|(_, task)| task.will_wake(context.waker())) {
+            return Poll::Pending;
+        }
+        let (mut drain, phase, notices) = (self.drain.clone(), self.phase, self.notices);
+        let mut advanced = Box::pin(async move { drain.advanced(phase, notices).await });
+        let polled = advanced.as_mut().poll(context);
+        self.wait = Some((advanced, context.waker().clone()));
+        polled
     }
 
     /// Shows a new notice on the connection's terminals. Ends the connection if the server stops: at the deadline;
     /// before that without a session, unless it has just begun.
     pub(super) fn check(&mut self, bridge: &Bridge, now: Instant) -> Result<(), End> {
+        if self.phase == ShutdownPhase::Serving && !self.drain.may_have_changed() {
+            return Ok(());
+        }
         let (phase, notice_given) = self.drain.stage(self.notices);
-        self.phase = phase;
+        (self.phase, self.wait) = (phase, None);
         if let Some((number, left)) = notice_given {
             self.notices = number;
             bridge.tell_terminals(&notice(left));
