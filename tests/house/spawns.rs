@@ -11,7 +11,7 @@ pub(crate) const KNOWN: &[(&str, usize, &str)] = &[
     ("host/gateway/src/server/listener.rs", 2, "a connection, whose panic is caught and logged"),
     ("host/gateway/src/observe/http.rs", 1, "the answer to one request of HTTP, which a panic closes"),
     ("host/gateway/src/cli/running/console.rs", 1, "the thread that reads Enter: without it SIGUSR1 is left"),
-    ("host/gateway/src/cli/serve.rs", 7, "five supervised; one that warns once; and reloads, whose panics are caught"),
+    ("host/gateway/src/cli/serve.rs", 8, "six supervised; one that warns once; and reloads, whose panics are caught"),
     ("host/gateway/src/server/reload.rs", 1, "what warns once after a reload"),
     ("host/gateway/src/server/revocation.rs", 2, "supervised; a look, and a judgement, which are made anew"),
     ("host/gateway/src/observe/logging/queue.rs", 1, "the thread that writes the log, whose panic ends the process"),

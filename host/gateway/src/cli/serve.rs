@@ -96,15 +96,25 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
             let reloader = Reloader::new((file, overrides), (config, state), parts, manager);
             tokio::spawn(reloader.run(requests));
         }
-        let serve =
-            listener.serve(&stopper, move |stream, peer, permit| driver::run(stream, peer, permit, newest.current()));
-        let served = guard_future("listener", serve).await;
+        let served = accept(listener, stopper.clone(), newest).await;
         settle(&last, control.as_ref()).await;
-        served.map_err(|_| failed("the task that accepts connections has panicked; exiting"))
+        served
     });
     // A password that is still being hashed is no reason to wait.
     runtime.shutdown_background();
     served
+}
+
+/// Serves connections until the server stops. They are accepted on a worker: each begins and ends with a message
+/// between its task and the one that accepts, which on the main thread would switch between threads.
+async fn accept(listener: Listener, stopper: Stopper, newest: CurrentGateway) -> Result<(), Failure> {
+    let accepted = tokio::spawn(async move {
+        let serve = move |stream, peer, permit| driver::run(stream, peer, permit, newest.current());
+        guard_future("listener", listener.serve(&stopper, serve)).await
+    });
+    // Both are panics, the outer one of what catches the inner.
+    let ended = accepted.await.ok().and_then(Result::ok);
+    ended.ok_or_else(|| failed("the task that accepts connections has panicked; exiting"))
 }
 
 /// Finishes what goes on after the last connection.
