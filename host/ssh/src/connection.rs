@@ -21,7 +21,6 @@ use crate::crypto::hash::ExchangeHash;
 use crate::crypto::key::{Presence, PublicKey};
 use crate::crypto::random::Random;
 use crate::error::{Error, Violation};
-use crate::message::auth::number::USERAUTH_REQUEST;
 use crate::message::mux::number::{
     CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_EXTENDED_DATA, CHANNEL_REQUEST, CHANNEL_WINDOW_ADJUST,
     GLOBAL_REQUEST,
@@ -286,12 +285,7 @@ impl<A: Machine> Connection<A> {
                 Ok(())
             }
             Layer::Kex => self.transport.handle_kex(packet, now),
-            Layer::Auth => {
-                if number == USERAUTH_REQUEST {
-                    self.transport.authentication_requested();
-                }
-                self.handle_auth(packet, on)
-            }
+            Layer::Auth => self.handle_auth(packet, on),
             Layer::Mux => {
                 if matches!(number, CHANNEL_DATA | CHANNEL_EXTENDED_DATA) {
                     self.transport.data_moved();
@@ -467,6 +461,7 @@ impl<A: Machine> Connection<A> {
     /// Turns what is owed into packets while the output has room.
     fn put_owed(&mut self) {
         if self.auth.owes() {
+            self.transport.write_owed();
             self.auth.write_owed(&mut self.transport);
         }
         if self.auth.stage() == auth::AuthStage::Open {

@@ -320,6 +320,7 @@ impl Transport {
 
     /// A message was handled. EXT_INFO may only follow NEWKEYS directly. RFC 8308 §2.4.
     pub(crate) fn passed(&mut self, number: u8) {
+        self.extensions.passed(number);
         if number != NEWKEYS {
             self.ext_info = ExtInfo::Closed;
         }
@@ -361,10 +362,10 @@ impl Transport {
         Ok(None)
     }
 
-    /// The client has made an authentication request: repeats the signature algorithms before the first answer, if the
-    /// client has asked for that. OpenSSH PROTOCOL, EXT_INFO during user authentication.
-    pub(crate) fn authentication_requested(&mut self) {
-        if std::mem::take(&mut self.extensions.in_auth) && self.role() == Role::Server {
+    /// Repeats the signature algorithms before the first answer to an authentication request, if the client has asked
+    /// for that. OpenSSH PROTOCOL, EXT_INFO during user authentication.
+    pub(crate) fn write_owed(&mut self) {
+        if self.extensions.take_owed() {
             self.outgoing.seal(&extensions::of_server_in_auth(&mut Vec::new()));
         }
     }

@@ -1,6 +1,9 @@
 //! RFC 8308: what each side says about itself in EXT_INFO.
 
+use std::mem;
+
 use crate::crypto::key::SIGNATURES;
+use crate::message::auth::number::USERAUTH_REQUEST;
 use crate::message::transport::TransportMessage;
 use crate::wire::{Malformed, Reader, Rest, Wire};
 
@@ -28,11 +31,24 @@ pub(super) enum ExtInfo {
 /// The peer's extensions that change what we do.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(super) struct Extensions {
-    /// The peer accepts an EXT_INFO during authentication.
+    /// The peer accepts an EXT_INFO during authentication, and has got none.
     pub(super) in_auth: bool,
+    /// It gets one before the next answer to an authentication request.
+    owed: bool,
 }
 
 impl Extensions {
+    /// A message was handled: a client gets its second EXT_INFO with the answer to its first authentication request.
+    /// Alone it would cost a write, and wake the client for nothing.
+    pub(super) fn passed(&mut self, number: u8) {
+        self.owed |= number == USERAUTH_REQUEST && mem::take(&mut self.in_auth);
+    }
+
+    /// Whether the second EXT_INFO is due now. True once.
+    pub(super) fn take_owed(&mut self) -> bool {
+        mem::take(&mut self.owed)
+    }
+
     /// Reads the body of EXT_INFO, RFC 8308 §2.3. Unknown extensions, and unknown versions, are skipped.
     ///
     /// # Errors
@@ -84,14 +100,17 @@ mod tests {
 
     #[test]
     fn each_side_reads_the_others_extensions() {
-        assert_eq!(read(of_client(&mut Vec::new())), Ok(Extensions { in_auth: true }));
+        assert_eq!(read(of_client(&mut Vec::new())), Ok(Extensions { in_auth: true, owed: false }));
         assert_eq!(read(of_server(&mut Vec::new())), Ok(Extensions::default()));
     }
 
     #[test]
     fn another_version_of_an_extension_is_not_understood() {
         assert_eq!(read(encode(&[(IN_AUTH, b"1")], &mut Vec::new())), Ok(Extensions::default()));
-        assert_eq!(read(encode(&[(b"x", b""), (IN_AUTH, b"0")], &mut Vec::new())), Ok(Extensions { in_auth: true }));
+        assert_eq!(
+            read(encode(&[(b"x", b""), (IN_AUTH, b"0")], &mut Vec::new())),
+            Ok(Extensions { in_auth: true, owed: false })
+        );
     }
 
     /// K11.
