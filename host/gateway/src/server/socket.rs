@@ -2,6 +2,7 @@
 //! there.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use rustix::net::sockopt;
@@ -30,29 +31,29 @@ impl TcpKeepalive {
         }
     }
 
-    fn set(&self, stream: &TcpStream) -> io::Result<()> {
-        let asks = !self.idle.is_zero();
-        sockopt::set_socket_keepalive(stream, asks)?;
+    fn set(&self, socket: impl AsFd) -> io::Result<()> {
+        let (socket, asks) = (socket.as_fd(), !self.idle.is_zero());
+        sockopt::set_socket_keepalive(socket, asks)?;
         if asks {
-            sockopt::set_tcp_keepidle(stream, self.idle)?;
-            sockopt::set_tcp_keepintvl(stream, self.interval)?;
-            sockopt::set_tcp_keepcnt(stream, self.probes)?;
+            sockopt::set_tcp_keepidle(socket, self.idle)?;
+            sockopt::set_tcp_keepintvl(socket, self.interval)?;
+            sockopt::set_tcp_keepcnt(socket, self.probes)?;
         }
         Ok(())
     }
 }
 
-/// Prepares an accepted socket: keystrokes go out at once, and the kernel finds peers that are gone.
+/// Prepares a listening socket: on the connections that it accepts from now on keystrokes go out at once, and the
+/// kernel finds peers that are gone. tcp(7): they inherit these options, so that no connection costs five system calls.
 ///
 /// A peer whose kernel acknowledges is alive, however long it takes nothing. So there is no TCP_USER_TIMEOUT: it ends a
 /// living peer whose window is shut. A peer that is gone owes an acknowledgement, and then retransmission ends
 /// (tcp_retries2, about 15 minutes), or the line is quiet, and then keepalive finds it.
-pub(crate) fn prepare(stream: &TcpStream, keepalive: TcpKeepalive) {
-    // A failure means that the peer has gone, which reading will tell.
-    if let Err(error) = stream.set_nodelay(true) {
-        emit(ConnectionEvent::NoDelayFailed { error: &error });
+pub(crate) fn prepare(listening: impl AsFd, keepalive: TcpKeepalive) {
+    if let Err(error) = sockopt::set_tcp_nodelay(&listening, true) {
+        emit(ConnectionEvent::NoDelayFailed { error: &io::Error::from(error) });
     }
-    if let Err(error) = keepalive.set(stream) {
+    if let Err(error) = keepalive.set(&listening) {
         emit(ConnectionEvent::KeepaliveFailed { error: &error });
     }
 }
@@ -69,18 +70,19 @@ mod tests {
 
     use super::*;
 
-    async fn pair() -> (TcpStream, TcpStream) {
+    /// The accepted side of a connection to a socket that is prepared with these limits.
+    async fn accepted(limits: &Limits) -> TcpStream {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        prepare(&listener, TcpKeepalive::new(limits));
         let address = listener.local_addr().unwrap();
-        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
-        (client.unwrap(), accepted.unwrap().0)
+        let (_client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        accepted.unwrap().0
     }
 
     /// O6, F7: what sshd has, with a shorter idle time than the kernel's two hours.
     #[tokio::test]
     async fn a_silent_peer_gets_keepalives_after_ten_minutes_and_a_slow_one_is_kept() {
-        let (_client, accepted) = pair().await;
-        prepare(&accepted, TcpKeepalive::new(&Limits::default()));
+        let accepted = accepted(&Limits::default()).await;
         assert!(sockopt::socket_keepalive(&accepted).unwrap());
         assert_eq!(sockopt::tcp_keepidle(&accepted).unwrap(), Duration::from_secs(600));
         assert_eq!(sockopt::tcp_keepintvl(&accepted).unwrap(), Duration::from_secs(75));
@@ -91,8 +93,7 @@ mod tests {
 
     #[tokio::test]
     async fn zero_disables_keepalives() {
-        let (_client, accepted) = pair().await;
-        prepare(&accepted, TcpKeepalive::new(&Limits { tcp_keepalive: Duration::ZERO, ..Limits::default() }));
+        let accepted = accepted(&Limits { tcp_keepalive: Duration::ZERO, ..Limits::default() }).await;
         assert!(!sockopt::socket_keepalive(&accepted).unwrap());
     }
 }

@@ -22,7 +22,7 @@ use super::lingering::Lingering;
 use super::proxy_header::ConnectedBy;
 use super::waiting::Waiting;
 use crate::observe::event::{ConnectionEvent, emit, emit_throttled};
-use crate::server::socket::{TcpKeepalive, prepare};
+use crate::server::socket::prepare;
 
 /// The pause after the process or the system has run out of something.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
@@ -43,7 +43,6 @@ pub(super) struct Acceptor {
     gate: Gate,
     waiting: Waiting,
     lingering: Lingering,
-    keepalive: TcpKeepalive,
     /// How long connections may go on once the program stops.
     drain: Duration,
     /// The most connections, and the most of them that have not logged in.
@@ -60,6 +59,7 @@ impl Acceptor {
     /// Needs a tokio runtime.
     pub(super) fn new(sockets: Vec<BoundSocket>, settings: ListenerSettings) -> Acceptor {
         let ListenerSettings { bounds, exempt, proxies, keepalive, wait, drain } = settings;
+        sockets.iter().for_each(|bound| prepare(&bound.socket, keepalive));
         Acceptor {
             sockets,
             taken_over: VecDeque::new(),
@@ -69,7 +69,6 @@ impl Acceptor {
             gate: Gate::new(bounds, exempt),
             waiting: Waiting::new(wait),
             lingering: Lingering::default(),
-            keepalive,
             drain,
             count: 0,
             spare: spare(),
@@ -112,7 +111,8 @@ impl Acceptor {
         self.room = bounds.room();
         self.gate.change(bounds, exempt);
         self.waiting.set_grace(wait);
-        (self.proxies, self.keepalive, self.drain) = (proxies, keepalive, drain);
+        self.sockets.iter().for_each(|bound| prepare(&bound.socket, keepalive));
+        (self.proxies, self.drain) = (proxies, drain);
     }
 
     /// The next connection to serve. Never fails. Cancel safe.
@@ -163,7 +163,7 @@ impl Acceptor {
             // The gate counts only connections that are kept here, so one is always found.
             let Some((stream, peer)) = self.waiting.take(permit.connection()) else { continue };
             let Some(refusal) = self.gate.penalty(peer.ip(), Instant::now()) else {
-                return Some(self.prepared(stream, peer, permit));
+                return Some(accepted(stream, peer, permit));
             };
             self.log.refused(peer, refusal.cause(), format_args!("{refusal}"));
             self.lingering.tell(stream, refusal.line(), Instant::now());
@@ -225,19 +225,13 @@ impl Acceptor {
             }
         }
         match admission {
-            Admission::Serve(permit) => Some(self.prepared(stream, peer, permit)),
+            Admission::Serve(permit) => Some(accepted(stream, peer, permit)),
             Admission::Wait => {
                 self.log.waits(peer);
                 self.waiting.insert(number, stream, peer, now);
                 None
             }
         }
-    }
-
-    fn prepared(&self, stream: TcpStream, peer: SocketAddr, mut permit: ConnectionPermit) -> Accepted {
-        permit.has_peer(peer.ip());
-        prepare(&stream, self.keepalive);
-        (stream, peer, permit)
     }
 
     /// After an error of `accept`: most concern one connection that is gone already, accept(2). Others happen again at
@@ -262,6 +256,12 @@ impl Acceptor {
         }
         self.backoff = Some(Instant::now() + ACCEPT_BACKOFF);
     }
+}
+
+/// A connection that is served.
+fn accepted(stream: TcpStream, peer: SocketAddr, mut permit: ConnectionPermit) -> Accepted {
+    permit.has_peer(peer.ip());
+    (stream, peer, permit)
 }
 
 /// Why a proxy's connection is refused, in a word.
@@ -355,6 +355,7 @@ mod tests {
 
     use crate::config::Limits;
     use crate::credential::AddressList;
+    use crate::server::socket::TcpKeepalive;
 
     use super::super::gate::{Bounds, Fault, SOURCE_LINE};
     use super::*;
