@@ -174,8 +174,18 @@ pub(crate) struct FoundKey {
 /// As for [`read_authorized_keys`].
 pub(crate) fn find_in_file(path: &KeyPath, key: &Verified, all: bool) -> Result<FoundKey, FileFault> {
     let Some((text, stamp)) = read_text(path)? else { return Ok(FoundKey::default()) };
-    let restricts = all && lines(&text).any(|line| restricts(String::from_utf8_lossy(line).trim()));
-    Ok(FoundKey { lines: find_lines(&text, key), restricts, stamp: Some(stamp) })
+    Ok(find_in_text(&text, stamp, key, all))
+}
+
+/// The same without waiting for the disk. None if that is not possible, or the file cannot be used.
+pub(crate) fn find_in_cached_file(path: &KeyPath, key: &Verified, all: bool) -> Option<FoundKey> {
+    let (bytes, facts) = path.read_cached()?;
+    Some(find_in_text(&text_of(path, bytes).ok()?, FileStamp::of(&facts), key, all))
+}
+
+fn find_in_text(text: &[u8], stamp: FileStamp, key: &Verified, all: bool) -> FoundKey {
+    let restricts = all && lines(text).any(|line| restricts(String::from_utf8_lossy(line).trim()));
+    FoundKey { lines: find_lines(text, key), restricts, stamp: Some(stamp) }
 }
 
 /// A line of a key file that holds the key in question: its number, counted from 1, and what it says.
@@ -211,14 +221,19 @@ fn find_lines(bytes: &[u8], key: &Verified) -> Vec<FoundLine> {
 fn read_text(path: &KeyPath) -> Result<Option<(Vec<u8>, FileStamp)>, FileFault> {
     let Some((file, facts)) = path.open(MOST_BYTES)? else { return Ok(None) };
     let stamp = FileStamp::of(&facts);
-    let mut bytes = path.contents(file, MOST_BYTES)?;
+    let bytes = path.contents(file, facts.len(), MOST_BYTES)?;
+    Ok(Some((text_of(path, bytes)?, stamp)))
+}
+
+/// What was read of a key file without a byte order mark.
+fn text_of(path: &KeyPath, mut bytes: Vec<u8>) -> Result<Vec<u8>, FileFault> {
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err(format!("{path} is UTF-16 text: save it as UTF-8").into());
     }
     if bytes.starts_with(BYTE_ORDER_MARK) {
         bytes.drain(..BYTE_ORDER_MARK.len());
     }
-    Ok(Some((bytes, stamp)))
+    Ok(bytes)
 }
 
 fn parse_file(bytes: &[u8]) -> KeyFile {

@@ -3,6 +3,8 @@
 //! Those of the operator may be links. Those below a home directory are written by its user, so no path leads out of
 //! the home: `cap-std` resolves them by openat2(2), and step by step where containers refuse that call.
 
+mod cached;
+
 use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -22,6 +24,9 @@ use crate::state::strict_modes::{Writers, me};
 /// A file that was changed less than this time ago may change again within the same tick of the file system's clock,
 /// and keep its stamp.
 const SETTLED: Duration = Duration::from_secs(2);
+/// Room behind the contents of a file, with less of which the standard library first reads a few bytes to see whether
+/// there are any.
+const END: usize = 32;
 /// Without NONBLOCK, opening a FIFO would wait for a writer.
 const FLAGS: OFlags = OFlags::NONBLOCK.union(OFlags::NOCTTY);
 
@@ -143,12 +148,15 @@ impl KeyPath {
         Ok(Some((file, facts)))
     }
 
-    /// The contents of an open file. What was added beyond `most` bytes since it was opened is left out.
+    /// The contents of an open file, which had this size. What was added beyond `most` bytes since it was opened is
+    /// left out.
     ///
     /// # Errors
     /// As for [`open`](Self::open).
-    pub(super) fn contents(&self, file: File, most: u64) -> Result<Vec<u8>, FileFault> {
-        let mut bytes = Vec::new();
+    pub(super) fn contents(&self, file: File, size: u64, most: u64) -> Result<Vec<u8>, FileFault> {
+        // With room for all of it one call reads it, and another finds the end.
+        let room = usize::try_from(size.min(most)).unwrap_or(0).saturating_add(END);
+        let mut bytes = Vec::with_capacity(room);
         let read = file.take(most).read_to_end(&mut bytes);
         read.map_err(|error| FileFault::of(format!("{self} cannot be read: {error}"), &error))?;
         Ok(bytes)

@@ -71,7 +71,7 @@ impl RevokedKeys {
         }
         *loaded = None;
         let (at, is_settled) = (Instant::now(), stamp.is_settled());
-        let bytes = self.path.contents(opened, MOST_BYTES)?;
+        let bytes = self.path.contents(opened, facts.len(), MOST_BYTES)?;
         let list = RevokedList::parse(&bytes).map_err(|what| format!("{}{what}", self.path))?;
         let list = Arc::new(list);
         *loaded = Some(Loaded { stamp, is_settled, at, list: Arc::clone(&list) });

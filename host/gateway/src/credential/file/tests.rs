@@ -23,8 +23,8 @@ fn set_mode(path: &Path, mode: u32) {
 
 /// What the file says, or why it is not used.
 fn read(path: &KeyPath) -> Result<Option<String>, String> {
-    let Some((file, _)) = path.open(MOST)? else { return Ok(None) };
-    Ok(Some(String::from_utf8(path.contents(file, MOST)?).unwrap()))
+    let Some((file, facts)) = path.open(MOST)? else { return Ok(None) };
+    Ok(Some(String::from_utf8(path.contents(file, facts.len(), MOST)?).unwrap()))
 }
 
 #[test]
@@ -131,4 +131,37 @@ fn errors_that_say_nothing_of_the_file_are_told_from_those_that_do() {
     for errno in [Errno::NOENT, Errno::ACCESS, Errno::PERM, Errno::NOTDIR, Errno::LOOP, Errno::NXIO] {
         assert!(!of(errno), "{errno}");
     }
+}
+
+#[test]
+fn what_is_read_without_waiting_is_what_the_file_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("keys");
+    let path = KeyPath::named(&place);
+    assert!(path.read_cached().is_none(), "it is not there");
+    fs::write(&place, "keys").unwrap();
+    set_mode(&place, 0o600);
+    let reads = |path: &KeyPath| path.read_cached().map(|(bytes, facts)| (bytes, FileStamp::of(&facts)));
+    // Of other file systems nothing is read so.
+    let is_local = cached::is_local(File::open(&place).unwrap());
+    assert_eq!(reads(&path), is_local.then(|| (b"keys".to_vec(), path.stamp().unwrap())));
+    // By another name it is the same, unless the time at which the link was followed has to be noted.
+    let link = folder.path().join("link");
+    symlink("keys", &link).unwrap();
+    let followed = reads(&KeyPath::named(&link));
+    assert!(followed.is_none() || followed == reads(&path));
+    // What is refused, or takes long, is left to those who say why, or may wait.
+    set_mode(&place, 0o620);
+    assert!(path.read_cached().is_none(), "others may write to it");
+    set_mode(&place, 0o600);
+    set_mode(folder.path(), 0o770);
+    assert!(path.read_cached().is_none(), "others may write to its folder");
+    set_mode(folder.path(), 0o700);
+    assert_eq!(path.read_cached().is_some(), is_local);
+    fs::write(&place, vec![b'#'; (64 << 10) + 1]).unwrap();
+    assert!(path.read_cached().is_none(), "it is large");
+    assert!(KeyPath::named(folder.path()).read_cached().is_none(), "it is a folder");
+    let (home, below) = home();
+    fs::write(home.path().join("home/.ssh/authorized_keys"), "keys").unwrap();
+    assert!(below.read_cached().is_none(), "in a home");
 }

@@ -7,7 +7,7 @@ use super::shown::{Entry, GrantedKey, KeyRefusal, ShownKey};
 use super::sources::{KeyOwner, KeySources, UserKeys};
 use crate::auth::proof::{SeenFile, ShownCredential};
 use crate::config::Authorities;
-use crate::credential::{AuthorizedKey, FileFault, FoundKey, KeyPath, RevokedList, find_in_file};
+use crate::credential::{AuthorizedKey, FileFault, FoundKey, KeyPath, RevokedList, find_in_cached_file, find_in_file};
 use crate::observe::escape::{cut, escape};
 use crate::observe::event::{LoginEvent, emit_throttled};
 use crate::observe::strangers::{self, About};
@@ -204,8 +204,12 @@ impl Lookup<'_> {
         }
     }
 
-    /// Looks for the key, or the authority of the certificate, in a file.
+    /// Looks for the key, or the authority of the certificate, in a file: at once if it is in memory, else on a thread
+    /// that may wait for the disk.
     async fn find(&self, file: &KeyPath, all: bool) -> Result<Result<FoundKey, FileFault>, KeyRefusal> {
+        if let Some(found) = find_in_cached_file(file, self.shown.listed_key(), all) {
+            return Ok(Ok(found));
+        }
         let (path, key) = (file.clone(), self.shown.listed_key().clone());
         self.sources.readers.read(file, move || find_in_file(&path, &key, all)).await
     }
