@@ -204,14 +204,20 @@ impl Engine {
         self.shared.totals.change(files, memory, output);
     }
 
-    /// The most linear memories of one instance.
-    pub(crate) fn memories(&self) -> usize {
-        count(self.shared.settings.limits.memories)
+    /// The most linear memories and tables of one instance.
+    pub(crate) fn memories_and_tables(&self) -> (usize, usize) {
+        let limits = &self.shared.settings.limits;
+        (count(limits.memories), count(limits.tables))
     }
 
-    /// Takes room for one instance of the tenant with this budget, with this many memories.
-    pub(crate) fn slot(&self, purpose: Purpose, memories: usize, budget: &Arc<Budget>) -> Result<Slot, Error> {
-        self.shared.taken.take(purpose, memories, budget)
+    /// Takes room for one instance of the tenant with this budget, with this many memories and tables.
+    pub(crate) fn slot(
+        &self,
+        purpose: Purpose,
+        (memories, tables): (usize, usize),
+        budget: &Arc<Budget>,
+    ) -> Result<Slot, Error> {
+        self.shared.taken.take(purpose, places::needed(memories, tables), budget)
     }
 }
 
@@ -237,7 +243,8 @@ fn config(settings: &EngineSettings, places: Places) -> Config {
     pool.total_component_instances(all(1))
         .total_core_instances(all(count(limits.core_instances)))
         .total_memories(number(places.all_memories()))
-        .total_tables(all(count(limits.tables)))
+        // As many as the places that instances take have room for.
+        .total_tables(number(places.all_memories().saturating_mul(places::TABLES_OF_MEMORY)))
         // A store keeps its stack until it is dropped.
         .total_stacks(all(1))
         .max_memory_size(limits.memory_slot)

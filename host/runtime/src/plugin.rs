@@ -57,8 +57,8 @@ struct Parts {
     needs: BTreeSet<Grant>,
     /// Bytes of compiled code.
     code: usize,
-    /// Linear memories of one instance.
-    memories: usize,
+    /// Linear memories and tables of one instance.
+    memories_and_tables: (usize, usize),
     live: Arc<Live>,
     /// Set when it is published.
     standing: OnceLock<Standing>,
@@ -121,7 +121,7 @@ impl Plugin {
             imports,
             needs,
             code: image.end.addr() - image.start.addr(),
-            memories: memories_of(component).unwrap_or_else(|| engine.memories()),
+            memories_and_tables: memories_and_tables(component).unwrap_or_else(|| engine.memories_and_tables()),
             live: Arc::default(),
             standing: OnceLock::new(),
         };
@@ -197,9 +197,9 @@ impl Plugin {
         self.parts.code
     }
 
-    /// Linear memories of one instance.
-    pub(crate) fn memories(&self) -> usize {
-        self.parts.memories
+    /// Linear memories and tables of one instance.
+    pub(crate) fn memories_and_tables(&self) -> (usize, usize) {
+        self.parts.memories_and_tables
     }
 
     /// Its optional handlers, in the order of the interfaces' names.
@@ -338,10 +338,10 @@ impl Standing {
     }
 }
 
-/// How many linear memories an instance has. `None` if it imports a core module, which nothing provides.
-fn memories_of(component: &Component) -> Option<usize> {
+/// How many linear memories and tables an instance has. `None` if it imports a core module, which nothing provides.
+fn memories_and_tables(component: &Component) -> Option<(usize, usize)> {
     let required = component.resources_required()?;
-    usize::try_from(required.num_memories).ok()
+    Some((usize::try_from(required.num_memories).ok()?, usize::try_from(required.num_tables).ok()?))
 }
 
 /// The grants that these imports need.

@@ -72,7 +72,7 @@ pub(super) fn make(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(Pro
     let (engine, limits, budget) = (plugin.engine(), tenant.limits(), tenant.budget());
     let totals = engine.totals();
     // The slot in the pool, held until the store is dropped.
-    let slot = engine.slot(purpose, plugin.memories(), budget)?;
+    let slot = engine.slot(purpose, plugin.memories_and_tables(), budget)?;
     // The log and the charges of the imports.
     let log = Arc::new(LogBook::new(plugin.shared_name(), facts, Arc::clone(tenant)));
     let charges = Charges::new(&log, totals, usage);
