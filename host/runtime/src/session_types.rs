@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::iter;
 use std::sync::Arc;
 
 /// An event of the channel, in the client's order. All but [`HostVariable`](ChannelEvent::HostVariable),
@@ -268,7 +269,7 @@ pub enum Output {
 /// share the facts.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
-    names: Arc<BTreeMap<String, String>>,
+    packed: Arc<PackedFacts>,
     channel: u32,
     /// Those of a channel of a plugin's own type.
     own: Option<Arc<OwnType>>,
@@ -281,11 +282,39 @@ struct OwnType {
     payload: String,
 }
 
+/// Names and values in the order of the names, as one text: every connection has some twenty of them.
+#[derive(Debug, Default)]
+struct PackedFacts {
+    text: Box<str>,
+    /// Where each name and each value ends.
+    ends: Box<[(usize, usize)]>,
+}
+
+impl PackedFacts {
+    fn of(facts: &BTreeMap<String, String>) -> Self {
+        let (mut text, mut ends) = (String::new(), Vec::with_capacity(facts.len()));
+        for (name, value) in facts {
+            let [name_end, value_end] = [name, value].map(|part| {
+                text.push_str(part);
+                text.len()
+            });
+            ends.push((name_end, value_end));
+        }
+        Self { text: text.into(), ends: ends.into() }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let part = |from: usize, to: usize| self.text.get(from..to).unwrap_or_default();
+        let starts = iter::once(0).chain(self.ends.iter().map(|(_, value)| *value));
+        starts.zip(&self.ends).map(move |(start, (name, value))| (part(start, *name), part(*name, *value)))
+    }
+}
+
 impl Facts {
     /// The same facts for another channel of the connection. The number appears in log lines only.
     #[must_use]
     pub fn on_channel(&self, channel: u32) -> Self {
-        Self { names: Arc::clone(&self.names), channel, own: None }
+        Self { packed: Arc::clone(&self.packed), channel, own: None }
     }
 
     /// The same for a channel of a plugin's own type: the facts `channel-type` and `channel-payload` are added, and no
@@ -315,12 +344,12 @@ impl Facts {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         let own = || self.own().find(|(own, _)| *own == name).map(|(_, value)| value);
-        self.names.get(name).map(String::as_str).or_else(own)
+        self.packed.iter().find(|(fact, _)| *fact == name).map(|(_, value)| value).or_else(own)
     }
 
     /// All of them: those of the connection in the order of their names, then those of the channel.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.names.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(self.own())
+        self.packed.iter().chain(self.own())
     }
 
     /// The number of the connection, for the log: the fact `connection-id`.
@@ -342,7 +371,24 @@ impl Facts {
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Facts {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(facts: I) -> Self {
-        let names = facts.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        Self { names: Arc::new(names), channel: 0, own: None }
+        let facts = facts.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { packed: Arc::new(PackedFacts::of(&facts)), channel: 0, own: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_are_found_by_name_and_listed_in_the_order_of_their_names() {
+        let facts: Facts = [("user", "first"), ("", "é"), ("address", ""), ("user", "alice")].into_iter().collect();
+        let expected = [("", "é"), ("address", ""), ("user", "alice")];
+        assert_eq!(facts.iter().collect::<Vec<_>>(), expected);
+        assert!(expected.iter().all(|(name, value)| facts.get(name) == Some(value)));
+        assert_eq!((facts.get("use"), facts.account(), facts.connection()), (None, "alice", None));
+        let own = facts.on_channel(7).of_type("x@example.org", b"\x01");
+        assert_eq!((own.get("channel-payload"), own.channel(), own.iter().count()), (Some("01"), 7, 5));
+        assert_eq!((Facts::default().iter().count(), Facts::default().get("")), (0, None));
     }
 }
