@@ -98,7 +98,11 @@ pub(super) fn link<T: HasChannel>(linker: &mut Linker<T>) -> wasmtime::Result<()
     channel.func_wrap_async(
         "write",
         |store: Context<'_, T>, (to, data): (wit::Output, WasmList<u8>)| -> Waits<'_, _> {
-            Box::new(async move { Ok((write(store, to.into(), &data).await,)) })
+            let to = to.into();
+            match write_at_once(&store, to, &data) {
+                Ok(written) => Box::new(std::future::ready(Ok((written,)))),
+                Err(sent) => Box::new(async move { Ok((write(store, to, &data, sent).await,)) }),
+            }
         },
     )?;
     channel.func_wrap("send-eof", |store: Context<'_, T>, ()| {
@@ -304,21 +308,63 @@ impl From<OutputClosed> for WriteError {
     }
 }
 
-async fn write<T: HasChannel>(store: Context<'_, T>, to: Output, data: &WasmList<u8>) -> Result<(), WriteError> {
-    if store.data().channel().is_of_child() {
-        return write_descriptor(store, to, data).await;
-    }
+/// Writes without waiting. The error is how many bytes were written before it has to wait. Most writes end here: the
+/// future of one that waits takes so much of the fiber's stack that each session would touch a page more.
+#[inline(never)]
+fn write_at_once<T: HasChannel>(
+    store: &Context<'_, T>,
+    to: Output,
+    data: &WasmList<u8>,
+) -> Result<Result<(), WriteError>, usize> {
     let channel = store.data().channel();
+    if channel.is_of_child() {
+        return Err(0);
+    }
     let (pipes, charges) = (&channel.pipes, &channel.output);
-    if pipes.open_output()? == Flow::Held {
-        if data.len() > pipes.room_for_output(channel.limits().held_output) {
-            return Err(WriteError::Closed);
+    match pipes.open_output() {
+        Err(why) => return Ok(Err(why.into())),
+        Ok(Flow::Held) if data.len() > pipes.room_for_output(channel.limits().held_output) => {
+            return Ok(Err(WriteError::Closed));
         }
-        pipes.hold(to, data.as_le_slice(&store).to_vec());
-        return Ok(());
+        Ok(Flow::Held) => {
+            pipes.hold(to, data.as_le_slice(store).to_vec());
+            return Ok(Ok(()));
+        }
+        Ok(Flow::Open) => {}
     }
     let budget = channel.charges.tenant().budget();
     let mut sent = 0;
+    while sent < data.len() {
+        let room = pipes.room().min(data.len() - sent);
+        if room == 0 {
+            return Err(sent);
+        }
+        let Ok(space) = free_space(budget, charges, room) else { return Err(sent) };
+        sent += push(channel, to, &data.as_le_slice(store)[sent..], space);
+    }
+    Ok(Ok(()))
+}
+
+/// Queues as many of the bytes as there is room for. Returns how many.
+fn push(channel: &Channel, to: Output, bytes: &[u8], space: Space<'_>) -> usize {
+    let taken = channel.pipes.push(to, bytes, space);
+    channel.charges.tenant().budget().output_rate.take(u64::try_from(taken).unwrap_or(u64::MAX));
+    channel.output.relieve();
+    taken
+}
+
+/// Writes what is left behind the first `sent` bytes.
+async fn write<T: HasChannel>(
+    store: Context<'_, T>,
+    to: Output,
+    data: &WasmList<u8>,
+    mut sent: usize,
+) -> Result<(), WriteError> {
+    let channel = store.data().channel();
+    if channel.is_of_child() {
+        return write_descriptor(store, to, data).await;
+    }
+    let (pipes, budget) = (&channel.pipes, channel.charges.tenant().budget());
     while sent < data.len() {
         let room = pipes.room().min(data.len() - sent);
         if room == 0 {
@@ -326,17 +372,14 @@ async fn write<T: HasChannel>(store: Context<'_, T>, to: Output, data: &WasmList
             wait(channel, |_| (channel.interrupt().is_none() && pipes.has_room_or_watches()).then_some(())).await?;
             continue;
         }
-        let space = match free_space(budget, charges, room) {
+        let space = match free_space(budget, &channel.output, room) {
             Ok(space) => space,
             Err(total) => {
                 channel.charges.log().log_exhausted(total);
                 wait_for_space(channel, room).await?
             }
         };
-        let taken = pipes.push(to, &data.as_le_slice(&store)[sent..], space);
-        budget.output_rate.take(u64::try_from(taken).unwrap_or(u64::MAX));
-        sent += taken;
-        charges.relieve();
+        sent += push(channel, to, &data.as_le_slice(&store)[sent..], space);
     }
     Ok(())
 }
