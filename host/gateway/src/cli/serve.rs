@@ -173,6 +173,8 @@ fn start_tasks(newest: &CurrentGateway, reload: &Reload, config: &Config) {
     tokio::spawn(async move {
         prepared.await;
         checking.warn_of_missing_grants(&named).await;
+        // What the start alone has used. A panic in it leaves that.
+        let _ = tokio::task::spawn_blocking(os_limits::trim_heap).await;
     });
 }
 
