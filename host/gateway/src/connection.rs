@@ -32,6 +32,25 @@
 //!
 //! A client's window grows again when the plugin has taken its bytes: the driver never waits for a guest, and a guest
 //! that reads nothing costs one window of memory.
+//!
+//! # The memory of an idle connection
+//!
+//! A connection with one session of `probe` that has echoed 16 bytes, two seconds later, in KiB of anonymous memory a
+//! connection (/proc/PID/smaps by mapping; the heap by where it was allocated, 2026-11-30):
+//!
+//! | where | before | now | what changed |
+//! |---|---|---|---|
+//! | the task: its future and the driver | 24.6 | 4.0 | boxed: each function around them held their size once more |
+//! | the future of the session, with its process | 7.8 | 4.0 | the process and each call boxed |
+//! | the input buffer | 4.0 | 0 | it was released, and taken again by the next look at a silent socket |
+//! | channel and rows in tables | 4.2 | 1.2 | boxed: a map has room for eleven from the first on |
+//! | facts | 3.0 | 0.8 | one text instead of forty |
+//! | wasmtime's instances, store and component | 13.5 | 13.5 | |
+//! | other heap, and what lies free between | 10 | 10 | |
+//! | the stack of the fiber | 8 | 8 | 4.4 of them were used; a write that need not wait uses less now |
+//! | linear memory | 16 | 8 | in `probe`: stack, variables and heap share their pages |
+//! | a table | 4 | 4 | |
+//! | **together** | **95** | **54** | |
 
 pub(crate) mod acknowledgement;
 pub(crate) mod blocking_work;

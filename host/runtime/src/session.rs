@@ -195,7 +195,7 @@ impl Session {
     /// Makes the first process and answers the channel open.
     async fn begin(&mut self, half: &mut SessionHalf) -> Option<NextProcess> {
         let home = Arc::clone(self.router.home());
-        match self.open(&home, half).await {
+        match Box::pin(self.open(&home, half)).await {
             Ok(mut process) => {
                 half.shared().answer_open(OpenReply::Accepted);
                 self.opened = true;
@@ -267,8 +267,9 @@ impl Session {
         LogBook::new(plugin.shared_name(), &self.facts, Arc::clone(&self.tenant))
     }
 
-    /// Makes a process of the plugin and asks it whether it takes the session.
-    async fn open(&mut self, plugin: &Arc<Plugin>, half: &mut SessionHalf) -> Result<Process, OpenFailure> {
+    /// Makes a process of the plugin and asks it whether it takes the session. Boxed: each function that has it would
+    /// add its size to that of the session.
+    async fn open(&mut self, plugin: &Arc<Plugin>, half: &mut SessionHalf) -> Result<Box<Process>, OpenFailure> {
         let trial = Trial::begin(plugin, &self.tenant, &self.facts).map_err(Stop::Failed)?;
         trial.plugin().check_grants(&self.tenant).map_err(Stop::Failed)?;
         self.processes.runs(trial.plugin());
@@ -286,7 +287,7 @@ impl Session {
             process: process.as_ref(),
         };
         // Boxed: it is large and soon over, and every session would carry its size for ever.
-        let mut process = Box::pin(Process::start(trial, &context)).await?;
+        let mut process = Box::new(Box::pin(Process::start(trial, &context)).await?);
         match process.open(half).await {
             Ok(true) => Ok(process),
             Ok(false) => {
@@ -306,7 +307,7 @@ impl Session {
     /// lasts.
     async fn serve(
         &mut self,
-        mut process: Process,
+        mut process: Box<Process>,
         mut request: Option<StartRequest>,
         half: &mut SessionHalf,
     ) -> Option<NextProcess> {
@@ -356,7 +357,7 @@ impl Session {
     }
 
     /// Ends the process and with it the session: tells the client how, and the process why.
-    async fn end_process(&mut self, mut process: Process, how: ProcessEnd, half: &mut SessionHalf) {
+    async fn end_process(&mut self, mut process: Box<Process>, how: ProcessEnd, half: &mut SessionHalf) {
         let pipes = Arc::clone(half.shared());
         if self.children.are_left() {
             return Box::pin(self.end_with_children(process, how, &pipes)).await;
@@ -410,7 +411,7 @@ impl Session {
     /// every case: also if no other takes over after all, because the plugin that the session should go to is not ready
     /// (then the session ends), or cannot be started or refuses (then it ends, or waits without a process). Returns
     /// what the next process gets.
-    async fn end_for_hand_over(&mut self, mut process: Process, half: &mut SessionHalf) -> HandOverState {
+    async fn end_for_hand_over(&mut self, mut process: Box<Process>, half: &mut SessionHalf) -> HandOverState {
         half.shared().close_for_hand_over();
         let closed = process.close(half, Ending::Routed).await;
         self.processes.set_error(closed.err().and_then(Stop::error));
@@ -435,11 +436,11 @@ impl Session {
             Ok(plugin) => {
                 self.log_hand_over(&plugin);
                 self.processes.hand_over_to(&plugin);
-                self.open(&plugin, half).await
+                Box::pin(self.open(&plugin, half)).await
             }
         };
         match opened {
-            Ok(mut process) => match process.replay(half, hand_over).await {
+            Ok(mut process) => match Box::pin(process.replay(half, hand_over)).await {
                 Ok(()) => self.serve(process, Some(request), half).await,
                 Err(stop) => {
                     pipes.refuse_program();

@@ -33,7 +33,7 @@ fn the_future_of_a_session_is_small() {
     let tenant = Tenant::new("tests", Limits::default(), Grants::default());
     let session = guests::bare().session(Facts::default(), &tenant, &guests::nothing_else(), side);
     let size = size_of_val(&session);
-    assert!(size < 4 << 10, "{size} bytes");
+    assert!(size < 1 << 10, "{size} bytes");
 }
 
 #[test]

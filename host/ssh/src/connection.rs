@@ -486,6 +486,11 @@ impl<A: Machine> Connection<A> {
     pub fn release_buffers(&mut self) -> bool {
         self.transport.release_buffers()
     }
+
+    /// How many bytes of memory the buffers take, of which a compressed connection has more.
+    pub fn buffer_memory(&self) -> usize {
+        self.transport.buffer_memory()
+    }
 }
 
 /// What the server's application has to answer before the next packet is handled.

@@ -140,10 +140,8 @@ impl Transport {
 
     /// The server's host key that the application has to trust or refuse. Client only.
     pub(crate) fn host_key_offered(&self) -> Option<&PublicKey> {
-        match &self.kex {
-            Kex::AwaitTrust(step) => Some(step.host_key()),
-            _ => None,
-        }
+        let Kex::AwaitTrust(step) = &self.kex else { return None };
+        Some(step.host_key())
     }
 
     /// Our host keys. Empty for a client.
@@ -162,10 +160,8 @@ impl Transport {
 
     /// The costly key exchange that the application has to compute. Server only.
     pub(crate) fn to_agree(&self) -> Option<&CostlyExchange> {
-        match &self.kex {
-            Kex::AwaitAgreement(step) => Some(step.exchange()),
-            _ => None,
-        }
+        let Kex::AwaitAgreement(step) = &self.kex else { return None };
+        Some(step.exchange())
     }
 
     /// The signature that one of our host keys has to make. Server only.
@@ -654,6 +650,11 @@ impl Transport {
     pub(crate) fn release_buffers(&mut self) -> bool {
         let input = self.incoming.release_buffers();
         self.outgoing.release_buffers() && input
+    }
+
+    /// How many bytes of memory the buffers take.
+    pub(crate) fn buffer_memory(&self) -> usize {
+        self.incoming.input.memory() + self.outgoing.memory()
     }
 }
 

@@ -109,6 +109,9 @@ struct Driver<S> {
     /// Whether the stream has taken less than it was given: wait until it takes more.
     write_blocked: bool,
     buffers: BufferRelease,
+    /// The stream may have something to read. While the buffers are released, nothing is read otherwise: a read takes
+    /// a buffer, whether something is there or not.
+    readable: bool,
     /// Bytes moved since the last yield, plus [`TURN_COST`] for each turn.
     work_since_yield: usize,
     keepalive: Keepalive,
@@ -132,50 +135,54 @@ struct Driver<S> {
 /// Serves one connection until it is over. `peer` is what limits per source count, and what the log and plugins are
 /// told.
 pub async fn run<S: ByteStream>(stream: S, peer: impl Into<Peer>, permit: ConnectionPermit, gateway: Arc<Gateway>) {
-    let peer = peer.into();
-    let now = Instant::now();
-    let number = permit.connection();
-    let local = stream.local_address().map(|address| address.to_string()).unwrap_or_default();
-    emit(ConnectionEvent::Opened { connection: number, peer });
-    let origin = Origin { connection: number, peer: peer.to_string(), local };
-    let random = Box::new(SystemRandom::new());
-    let (login, compression_permit) = (Login::new(number, peer, gateway.access()), gateway.offer_compression());
-    let protocol = gateway.protocol(compression_permit.is_some());
-    let mut connection = ServerConnection::accepted(protocol, gateway.authentication(), random, now);
-    connection.judge_touch();
-    let limits = gateway.limits();
-    let keepalive = Keepalive::new(limits.keepalive, limits.keepalive_count, now);
-    let large_packet_grace = limits.large_packet_grace;
-    let mut driver = Driver {
-        bridge: Bridge::new(gateway.clone(), number, peer),
-        shutdown: Shutdown::new(gateway.drain(), now),
-        gateway,
-        stream,
-        connection,
-        permit,
-        user_permit: None,
-        busy_permits: None,
-        compression_permit,
-        login,
-        write_blocked: false,
-        buffers: BufferRelease::Busy,
-        work_since_yield: 0,
-        keepalive,
-        acknowledge_at: None,
-        large: LargePackets::default(),
-        agreement: BlockingWork::default(),
-        signature: BlockingWork::default(),
-        proofs: BlockingWork::default(),
-        large_packet_grace,
-        timer: DeadlineTimer::new(),
-        origin,
-        told_negotiated: false,
-    };
+    let mut driver = Driver::accepted(stream, peer.into(), permit, gateway);
     let Err(end) = driver.serve().await;
-    driver.finish(end).await;
+    Box::pin(driver.finish(end)).await;
 }
 
 impl<S: ByteStream> Driver<S> {
+    /// Boxed: the future of a connection would hold its size once for each function that it is passed to.
+    fn accepted(stream: S, peer: Peer, permit: ConnectionPermit, gateway: Arc<Gateway>) -> Box<Self> {
+        let (now, number) = (Instant::now(), permit.connection());
+        let local = stream.local_address().map(|address| address.to_string()).unwrap_or_default();
+        emit(ConnectionEvent::Opened { connection: number, peer });
+        let origin = Origin { connection: number, peer: peer.to_string(), local };
+        let random = Box::new(SystemRandom::new());
+        let (login, compression_permit) = (Login::new(number, peer, gateway.access()), gateway.offer_compression());
+        let protocol = gateway.protocol(compression_permit.is_some());
+        let mut connection = ServerConnection::accepted(protocol, gateway.authentication(), random, now);
+        connection.judge_touch();
+        let limits = gateway.limits();
+        let keepalive = Keepalive::new(limits.keepalive, limits.keepalive_count, now);
+        let large_packet_grace = limits.large_packet_grace;
+        Box::new(Driver {
+            bridge: Bridge::new(gateway.clone(), number, peer),
+            shutdown: Shutdown::new(gateway.drain(), now),
+            gateway,
+            stream,
+            connection,
+            permit,
+            user_permit: None,
+            busy_permits: None,
+            compression_permit,
+            login,
+            write_blocked: false,
+            buffers: BufferRelease::Busy,
+            readable: true,
+            work_since_yield: 0,
+            keepalive,
+            acknowledge_at: None,
+            large: LargePackets::default(),
+            agreement: BlockingWork::default(),
+            signature: BlockingWork::default(),
+            proofs: BlockingWork::default(),
+            large_packet_grace,
+            timer: DeadlineTimer::new(),
+            origin,
+            told_negotiated: false,
+        })
+    }
+
     /// Takes turns until the connection is over.
     async fn serve(&mut self) -> Result<Infallible, End> {
         loop {
@@ -245,7 +252,12 @@ impl<S: ByteStream> Driver<S> {
     fn read(&mut self, now: Instant) -> Result<(Progress, usize), End> {
         let (mut budget, mut read) = (TURN_BYTES, 0);
         let mut progress = self.receive(now)?;
-        while budget > 0 && self.connection.wants_input() {
+        let is_released = matches!(self.buffers, BufferRelease::Done);
+        let may_read = !is_released || std::mem::take(&mut self.readable);
+        if is_released && may_read {
+            self.buffers = BufferRelease::Busy;
+        }
+        while budget > 0 && may_read && self.connection.wants_input() {
             let space = self.connection.input();
             let wanted = space.len();
             match self.stream.try_read(space) {
@@ -371,6 +383,7 @@ impl<S: ByteStream> Driver<S> {
                     self.connection.sent(count);
                     self.bridge.row().add_sent(count);
                     self.work_since_yield += count;
+                    self.buffers = BufferRelease::Busy;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.write_blocked = true;
@@ -444,7 +457,10 @@ impl<S: ByteStream> Driver<S> {
             // The next turn checks it.
             () = self.shutdown.advanced() => Ok(()),
             () = self.bridge.has_output() => Ok(()),
-            ready = self.stream.ready(wanted), if wanted.any() => ready.map_err(End::Lost),
+            ready = self.stream.ready(wanted), if wanted.any() => {
+                self.readable = true;
+                ready.map_err(End::Lost)
+            }
         }
     }
 
@@ -488,6 +504,7 @@ impl<S: ByteStream> Driver<S> {
         match self.buffers {
             BufferRelease::Due(due) if due <= now => {
                 self.buffers = if self.connection.release_buffers() {
+                    self.readable = false;
                     BufferRelease::Done
                 } else {
                     BufferRelease::Due(now + BUFFER_RELEASE_DELAY)
@@ -549,7 +566,7 @@ impl<S: ByteStream> Driver<S> {
     }
 
     /// Ends the sessions and sends DISCONNECT, as far as the peer reads it.
-    async fn finish(mut self, end: End) {
+    async fn finish(mut self: Box<Self>, end: End) {
         self.user_permit = None;
         self.bridge.row().close();
         let end = end.reclassified(|error| self.login.reclassify_timeout(&self.connection, error));

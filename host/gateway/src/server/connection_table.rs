@@ -279,8 +279,8 @@ pub(crate) struct ConnectionRow {
     traffic: OnceLock<Arc<Traffic>>,
     received: AtomicU64,
     sent: AtomicU64,
-    /// By channel.
-    sessions: Mutex<BTreeMap<u32, SessionRow>>,
+    /// By channel. Boxed: the map has room for eleven from the first one on.
+    sessions: Mutex<BTreeMap<u32, Box<SessionRow>>>,
     /// The number of sessions that it has had.
     opened: AtomicU64,
     /// Why its end was asked for, or empty if it came by itself.
@@ -355,7 +355,7 @@ impl ConnectionRow {
         let number = self.opened.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         let row = SessionRow::new(number, handle, self.traffic.get().cloned());
         let (counters, tap) = (Arc::clone(&row.counters), Arc::clone(&row.tap));
-        lock(&self.sessions).insert(channel, row);
+        lock(&self.sessions).insert(channel, Box::new(row));
         SessionRegistration { row: Arc::clone(self), channel, number, counters, tap }
     }
 

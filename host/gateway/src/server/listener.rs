@@ -130,7 +130,9 @@ impl Listener {
                 never = liveness.answer() => match never {},
                 (stream, peer, permit) = acceptor.accept() => {
                     let (handle, number) = (Arc::clone(&handle), permit.connection());
-                    tasks.spawn(contained(number, peer.into(), async move { handle(stream, peer, permit).await }));
+                    // Boxed: the task would hold its size several times.
+                    let connection = async move { Box::pin(handle(stream, peer, permit)).await };
+                    tasks.spawn(contained(number, peer.into(), connection));
                 }
             }
         }

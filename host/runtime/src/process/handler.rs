@@ -101,7 +101,7 @@ impl Handler<'_> {
     /// Handles events, a program request first if there is one, until the session has to decide.
     pub(super) async fn run(mut self, request: Option<&ChannelEvent>) -> Pause {
         if let Some(request) = request
-            && let Err(stop) = self.start_program(request).await
+            && let Err(stop) = Box::pin(self.start_program(request)).await
         {
             return self.stopped(stop);
         }
@@ -126,7 +126,8 @@ impl Handler<'_> {
                 Step::Input(InputItem::ChannelEvent(event)) if self.is_first_program_request(&event) => {
                     return Pause::ProgramRequest(event);
                 }
-                step => self.handle_step(step).await,
+                // Boxed: a call is large and soon over, and most sessions wait most of the time.
+                step => Box::pin(self.handle_step(step)).await,
             };
             if let Err(stop) = taken {
                 return self.stopped(stop);

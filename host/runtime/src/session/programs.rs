@@ -37,7 +37,7 @@ impl Session {
     /// Ends the first process, which has started others, and with it the session. First its instance is gone, and with
     /// it its ends of pipes; then the others end, and what they have written is sent. Without a terminal they may end
     /// by themselves first, since nobody hangs up: sshd, too, waits then for whoever holds the session's output.
-    pub(super) async fn end_with_children(&mut self, mut process: Process, how: ProcessEnd, pipes: &Shared) {
+    pub(super) async fn end_with_children(&mut self, mut process: Box<Process>, how: ProcessEnd, pipes: &Shared) {
         let terminal = process.has_terminal();
         process.end().await;
         self.children.lose_parent();

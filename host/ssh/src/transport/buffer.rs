@@ -96,6 +96,11 @@ impl Input {
         self.end - self.start
     }
 
+    /// How many bytes of memory it takes.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Releases the memory if the buffer is empty. Returns whether there is nothing more to release.
     pub(super) fn release_buffers(&mut self) -> bool {
         if self.start == self.end {

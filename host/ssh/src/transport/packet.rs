@@ -434,6 +434,11 @@ impl Outgoing {
         }
     }
 
+    /// How many bytes of memory the buffer takes.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Releases the memory if the buffer is empty. Returns whether there is nothing more to release.
     pub(super) fn release_buffers(&mut self) -> bool {
         if let Some(compressor) = &mut self.compressor {

@@ -247,7 +247,8 @@ async fn run(gateway: &Gateway, place: Place, user: &SessionUser, half: SessionH
     // On a channel of a plugin's own type nothing can be printed. The drop of `half` says that it is not opened.
     let prints = own.is_none();
     let found = tokio::select! {
-        found = gateway.tenants().settled(name, plugin) => found,
+        // Boxed, as `find` below: both are soon over, and the session would carry their size for ever.
+        found = Box::pin(gateway.tenants().settled(name, plugin)) => found,
         // The client has gone. The drop of `half` says that the channel is not opened.
         () = half.until_ended() => return,
     };
@@ -255,16 +256,16 @@ async fn run(gateway: &Gateway, place: Place, user: &SessionUser, half: SessionH
         let (tenant, plugin) = (escape(name.as_bytes()), escape(plugin.as_bytes()));
         emit(SessionEvent::NotReady { connection, channel: channel.0, tenant, plugin, reason: &told.text });
         if prints {
-            notice(half, &format!("{}\r\n", told.text), Exit::Status(told.status)).await;
+            Box::pin(notice(half, &format!("{}\r\n", told.text), Exit::Status(told.status))).await;
         }
         return;
     }
-    let tenant = gateway.tenants().find(name).await;
+    let tenant = Box::pin(gateway.tenants().find(name)).await;
     let Some((tenant, plugin)) = tenant.zip(found.found()) else {
         let (tenant, plugin) = (escape(name.as_bytes()), escape(plugin.as_bytes()));
         emit(SessionEvent::WithoutPlugin { connection, channel: channel.0, tenant, plugin });
         if prints {
-            notice(half, &gateway.no_such_plugin(), Exit::Status(1)).await;
+            Box::pin(notice(half, &gateway.no_such_plugin(), Exit::Status(1))).await;
         }
         return;
     };

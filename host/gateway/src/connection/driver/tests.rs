@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::net::TcpStream;
 use whelk_runtime::limits::ResizableSemaphore;
 use whelk_ssh::connection::{Client, ClientQuestion, Settings};
 use whelk_ssh::crypto::key::HostKey;
@@ -14,7 +15,7 @@ use whelk_ssh::crypto::random::SystemRandom;
 use whelk_ssh::mux;
 use whelk_ssh::transport::{self, Party};
 
-use super::run;
+use super::{BUFFER_RELEASE_DELAY, BufferRelease, Driver, run};
 use crate::connection::bridge::fixture;
 use crate::connection::stream::polled::Polled;
 use crate::server::listener::ConnectionPermit;
@@ -63,4 +64,38 @@ async fn an_rsa_signature_waits_for_a_slot() {
     }
     drop(taken);
     assert_eq!(tokio::time::timeout(Duration::from_secs(60), signed).await.unwrap(), "ssh-rsa");
+}
+
+#[tokio::test]
+async fn the_future_of_a_connection_is_small() {
+    let (_folder, gateway) = fixture::with_host_key(HostKey::generate().unwrap());
+    let (_ours, theirs) = duplex(1);
+    let served = run(Polled::new(theirs), Peer::Unknown, ConnectionPermit::unlisted(1), Arc::new(gateway));
+    let sizes = (size_of_val(&served), size_of::<Driver<TcpStream>>());
+    // Each connection has both for as long as it lasts, and the future once more in what contains its panic.
+    assert!(sizes.0 < 2 << 10 && sizes.1 < 2560, "{sizes:?} bytes");
+}
+
+#[tokio::test]
+async fn released_buffers_take_no_memory_until_there_is_something_to_read() {
+    let (_folder, gateway) = fixture::with_host_key(HostKey::generate().unwrap());
+    let (mut ours, theirs) = duplex(64 << 10);
+    let (peer, permit) = (Peer::Unknown, ConnectionPermit::unlisted(1));
+    let mut driver = Driver::accepted(Polled::new(theirs), peer, permit, Arc::new(gateway));
+    for identifies in [false, true] {
+        if identifies {
+            ours.write_all(b"SSH-2.0-test\r\n").await.unwrap();
+        }
+        // The turns until it waits for the release of its buffers.
+        while driver.connection.peer_identification().is_some() != identifies
+            || !matches!(driver.buffers, BufferRelease::Due(_))
+        {
+            let served = tokio::time::timeout(Duration::from_millis(1), driver.serve()).await;
+            assert!(served.is_err(), "the connection has ended");
+        }
+        assert!(driver.connection.buffer_memory() > 0);
+        let later = Instant::now() + BUFFER_RELEASE_DELAY * 2;
+        assert!(driver.timeout(later).is_ok() && driver.turn(later).is_ok());
+        assert_eq!(driver.connection.buffer_memory(), 0);
+    }
 }
