@@ -14,7 +14,8 @@
 //! | Poly1305 alone: aws-lc / `poly1305` | 0.08 / 0.97 us | 0.31 / 1.17 us | 7.6 / 7.5 us |
 //!
 //! Chosen: these crates for packets of [`LEAST`] bytes and more, where the processor has AVX-512 and the build has
-//! `--cfg chacha20_avx512` in its RUSTFLAGS, which `chacha20` 0.10 requires; the provider for everything else. Refused:
+//! `--cfg chacha20_avx512`, which `chacha20` 0.10 requires and `.cargo/config.toml` gives (RUSTFLAGS in the environment
+//! replace it); the provider for everything else. Refused:
 //! working through a packet in pieces of 1, 2 or 4 KiB, ChaCha20 and Poly1305 in turn (no difference: a packet stays in
 //! the cache); `graviola` 0.4 and the RFC 8439 construction of the providers (the tag of OpenSSH's construction cannot
 //! be had from them); the functions of AWS-LC behind the provider, called one by one (as slow as the provider, and
