@@ -9,6 +9,7 @@
 mod by_hand;
 mod guest;
 #[path = "../../../tests/client/peer.rs"]
+#[expect(dead_code, reason = "what nobody expected is shown whole")]
 mod peer;
 #[path = "../../../tests/client/visit.rs"]
 mod visit;

@@ -6,6 +6,7 @@
 
 mod guest;
 #[path = "../../../tests/client/peer.rs"]
+#[expect(dead_code, reason = "what nobody expected is shown whole")]
 mod peer;
 #[expect(unreachable_pub, reason = "other tests have it from their library")]
 #[path = "../../../tests/src/script.rs"]

@@ -3,6 +3,7 @@
 
 mod guest;
 #[path = "../../../tests/client/peer.rs"]
+#[expect(dead_code, reason = "what nobody expected is shown whole")]
 mod peer;
 #[path = "../../../tests/client/visit.rs"]
 mod visit;

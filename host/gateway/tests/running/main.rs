@@ -7,6 +7,7 @@ mod ended;
 mod guest;
 mod listed;
 #[path = "../../../../tests/client/peer.rs"]
+#[expect(dead_code, reason = "what nobody expected is shown whole")]
 mod peer;
 mod server;
 #[path = "../../../../tests/client/visit.rs"]
