@@ -27,7 +27,14 @@ pub(super) struct Shutdown {
     /// The number of notices that its terminals were shown.
     notices: u32,
     /// Wakes this task when the shutdown advances.
-    wait: Option<(Pin<Box<dyn Future<Output = ()> + Send>>, Waker)>,
+    wait: Option<Wait>,
+}
+
+/// A wait for the shutdown, and the task that it wakes.
+struct Wait {
+    /// Held, since its drop would end the wait.
+    _advanced: Pin<Box<dyn Future<Output = ()> + Send>>,
+    task: Waker,
 }
 
 impl Shutdown {
@@ -57,13 +64,13 @@ impl Shutdown {
         if self.drain.may_have_changed() {
             return Poll::Ready(());
         }
-        if self.wait.as_ref().is_some_and(|(_, task)| task.will_wake(context.waker())) {
+        if self.wait.as_ref().is_some_and(|wait| wait.task.will_wake(context.waker())) {
             return Poll::Pending;
         }
         let (mut drain, phase, notices) = (self.drain.clone(), self.phase, self.notices);
         let mut advanced = Box::pin(async move { drain.advanced(phase, notices).await });
         let polled = advanced.as_mut().poll(context);
-        self.wait = Some((advanced, context.waker().clone()));
+        self.wait = Some(Wait { _advanced: advanced, task: context.waker().clone() });
         polled
     }
 
