@@ -20,7 +20,7 @@
 //! | [`plugins`] | the plugin folders: watched, loaded, replaced and removed while the server runs; the way of a file |
 //! | [`observe`] | the events, each a typed value; the log, the audit and the metrics, which are made from them |
 //!
-//! `PERFORMANCE.md` beside the manifest says where the time of a packet and of a handshake goes.
+//! `PERFORMANCE.md` beside the manifest says how fast it is, and where the time of a packet and of a handshake goes.
 
 pub mod auth;
 pub mod cli;
