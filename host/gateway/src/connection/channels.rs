@@ -35,9 +35,9 @@ pub(crate) struct Channels<C> {
     /// The number of the current turn of the connection.
     turn: u64,
     /// The latest turn in which a channel has received data.
-    fed_turn: u64,
+    data_turn: u64,
     /// How many channels have received data in it and were not woken since.
-    fed: usize,
+    expected: usize,
 }
 
 struct Entry<C> {
@@ -45,7 +45,7 @@ struct Entry<C> {
     /// Whether the channel is in `queue` or `parked`.
     queued: bool,
     /// The latest turn in which the channel has received data.
-    fed: u64,
+    data_turn: u64,
     channel: C,
 }
 
@@ -53,7 +53,7 @@ impl<C> Default for Channels<C> {
     fn default() -> Channels<C> {
         let (queue, parked) = (VecDeque::new(), VecDeque::new());
         let (table, ready) = (BTreeMap::new(), Arc::default());
-        Channels { table, ready, queue, parked, woken: Vec::new(), serial: 0, turn: 0, fed_turn: 0, fed: 0 }
+        Channels { table, ready, queue, parked, woken: Vec::new(), serial: 0, turn: 0, data_turn: 0, expected: 0 }
     }
 }
 
@@ -64,7 +64,7 @@ impl<C> Channels<C> {
         self.serial += 1;
         let (ticket, ready) = (Ticket { channel: id, serial: self.serial }, Arc::clone(&self.ready));
         let channel = make(Arc::new(move || ready.push(ticket)));
-        self.table.insert(id, Entry { serial: ticket.serial, queued: false, fed: 0, channel });
+        self.table.insert(id, Entry { serial: ticket.serial, queued: false, data_turn: 0, channel });
     }
 
     pub(crate) fn get_mut(&mut self, id: ChannelId) -> Option<&mut C> {
@@ -77,13 +77,13 @@ impl<C> Channels<C> {
     }
 
     /// The channel that receives data in this turn, if it is there.
-    pub(crate) fn feed(&mut self, id: ChannelId) -> Option<&mut C> {
+    pub(crate) fn receives(&mut self, id: ChannelId) -> Option<&mut C> {
         let entry = self.table.get_mut(&id)?;
-        if mem::replace(&mut self.fed_turn, self.turn) < self.turn {
-            self.fed = 0;
+        if mem::replace(&mut self.data_turn, self.turn) < self.turn {
+            self.expected = 0;
         }
-        if mem::replace(&mut entry.fed, self.turn) < self.turn {
-            self.fed += 1;
+        if mem::replace(&mut entry.data_turn, self.turn) < self.turn {
+            self.expected += 1;
         }
         Some(&mut entry.channel)
     }
@@ -117,7 +117,7 @@ impl<C> Channels<C> {
     ///
     /// Channels that have received data in the same turn are expected to be woken together, and get a moment for that.
     pub(crate) async fn woken(&self) {
-        self.ready.filled(self.fed).await;
+        self.ready.filled(self.expected).await;
     }
 
     /// Puts a channel at the end of the queue, unless it is queued or parked.
@@ -141,7 +141,7 @@ impl<C> Channels<C> {
     pub(crate) fn queue_woken(&mut self) {
         let mut tickets = mem::take(&mut self.woken);
         self.ready.take(&mut tickets);
-        self.fed = self.fed.saturating_sub(tickets.len());
+        self.expected = self.expected.saturating_sub(tickets.len());
         for ticket in tickets.drain(..) {
             if self.table.get(&ticket.channel).is_some_and(|entry| entry.serial == ticket.serial) {
                 self.queue(ticket.channel);
@@ -202,17 +202,17 @@ mod tests {
     #[test]
     fn channels_that_have_received_data_in_one_turn_are_expected_together() {
         let mut channels = channels([ONE, TWO]);
-        // The first turn feeds both, and only one answers before the next.
-        for (fed, woken, expected) in [(vec![ONE, TWO, ONE], ONE, 1), (vec![TWO], TWO, 0), (vec![], ONE, 0)] {
+        // Both receive data in the first turn, and only one answers before the next.
+        for (receiving, woken, expected) in [(vec![ONE, TWO, ONE], ONE, 1), (vec![TWO], TWO, 0), (vec![], ONE, 0)] {
             channels.begin_turn();
-            for id in &fed {
-                channels.feed(*id).unwrap();
+            for id in &receiving {
+                channels.receives(*id).unwrap();
             }
             channels.get_mut(woken).unwrap()();
             channels.queue_woken();
-            assert_eq!(channels.fed, expected, "{fed:?}");
+            assert_eq!(channels.expected, expected, "{receiving:?}");
         }
-        assert!(channels.feed(ChannelId(3)).is_none());
+        assert!(channels.receives(ChannelId(3)).is_none());
     }
 
     #[test]

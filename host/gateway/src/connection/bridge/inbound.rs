@@ -40,7 +40,7 @@ impl Bridge {
                     Stream::Data => None,
                     Stream::Extended(kind) => Some(kind),
                 };
-                if let Some(Channel::Session(session)) = self.channels.feed(channel) {
+                if let Some(Channel::Session(session)) = self.channels.receives(channel) {
                     session.registration.counters().add_received(data.len(), self.now);
                     session.inbox.data(extended, data);
                 }
