@@ -29,6 +29,7 @@ fn anonymous() -> usize {
 
 #[test]
 fn the_future_of_a_session_is_small() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let (_inbox, _outbox, side) = session_pipes(1024, Arc::new(|| {}));
     let tenant = Tenant::new("tests", Limits::default(), Grants::default());
     let session = guests::bare().session(Facts::default(), &tenant, &guests::nothing_else(), side);
@@ -39,12 +40,19 @@ fn the_future_of_a_session_is_small() {
 #[test]
 fn an_engine_for_ten_thousand_sessions_takes_little_memory_until_they_start() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = anonymous();
-    let engine = Engine::new(&EngineSettings::of(&Limits::default())).unwrap();
-    let plugin = Plugin::load(&engine, "bare", &guests::wasm("bare")).unwrap();
-    let grown = anonymous() - before;
-    println!("engine of {} and {}: {grown} KiB", engine.capacity(), plugin.name());
-    assert!(grown < 14 << 10, "{grown} KiB");
+    let mut engines = Vec::new();
+    // The allocator keeps what compilation used. The first that finds enough of it free shows what an engine takes.
+    let smallest = (0..4).map(|_| {
+        let before = anonymous();
+        let engine = Engine::new(&EngineSettings::of(&Limits::default())).unwrap();
+        let plugin = Plugin::load(&engine, "bare", &guests::wasm("bare")).unwrap();
+        let grown = anonymous().saturating_sub(before);
+        println!("engine of {} and {}: {grown} KiB", engine.capacity(), plugin.name());
+        engines.push((engine, plugin));
+        grown
+    });
+    let smallest = smallest.min().unwrap();
+    assert!((1 << 10..12 << 10).contains(&smallest), "{smallest} KiB");
 }
 
 #[test]
@@ -71,9 +79,8 @@ fn an_idle_session_is_small_and_keeps_no_large_buffer() {
         }
         let large = (anonymous() - before) / 1000;
         println!("idle: {small} KiB after 16 bytes, {large} KiB after 32 KiB");
-        // 49: what a session has for processes took it from 45.
-        assert!(small <= 50, "{small} KiB after 16 bytes");
-        assert!(large <= 84, "{large} KiB after 32 KiB");
+        assert!(small <= 46, "{small} KiB after 16 bytes");
+        assert!(large <= 80, "{large} KiB after 32 KiB");
     });
 }
 
