@@ -22,16 +22,18 @@ pub(super) enum Unfit {
 
 impl Presented {
     /// Reads a key or certificate for signatures of `algorithm`, as the client names it. A key must be in its canonical
-    /// encoding: PK_OK repeats it, and logs are searched for its fingerprint.
+    /// encoding: PK_OK repeats it, and logs are searched for its fingerprint. `signed`: the caller verifies a signature
+    /// of the key next.
     ///
     /// # Errors
     /// [`Unfit`].
-    pub(super) fn read(algorithm: &[u8], blob: &[u8]) -> Result<Presented, Unfit> {
+    pub(super) fn read(algorithm: &[u8], blob: &[u8], signed: bool) -> Result<Presented, Unfit> {
         if Certificate::is_certificate(blob) {
             return Presented::read_certificate(algorithm, blob);
         }
         let makes = |key: &PublicKey| key.signatures().iter().any(|name| name.as_bytes() == algorithm);
-        match PublicKey::from_blob(blob) {
+        let read = if signed { PublicKey::from_blob_to_verify } else { PublicKey::from_blob };
+        match read(blob) {
             Ok(key) if makes(&key) && key.blob() == blob => Ok(Presented::Key(key)),
             Ok(key) if !makes(&key) && key.algorithm().as_bytes() == algorithm => Err(Unfit::Unusable),
             Err(KeyError::RsaSize(_)) => Err(Unfit::Unusable),

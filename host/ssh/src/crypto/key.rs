@@ -3,8 +3,8 @@
 //!
 //! One file an algorithm. [`PublicKey`] and [`HostKey`] hide which one a key has: a new algorithm is a file, a variant
 //! of the two enums (`Kind`, `Secret`) and its names in [`SIGNATURES`], and touches no caller. The provider signs and
-//! verifies, but for Ed25519, which `ed25519-dalek` verifies by its strict rule; `ssh-key`, `pkcs8`, `pkcs1` and `sec1`
-//! read files. Who may use a key is not decided here.
+//! verifies; `ed25519.rs` says how strictly. `ssh-key`, `pkcs8`, `pkcs1` and `sec1` read files. Who may use a key is
+//! not decided here.
 
 mod certificate;
 mod ecdsa;

@@ -93,7 +93,7 @@ impl Rules<'_> {
         signature: Option<&[u8]>,
     ) -> Result<Question, Cow<'static, str>> {
         let OfferedKey { algorithm, blob, bound } = *offered;
-        let shown = match Presented::read(algorithm, blob) {
+        let shown = match Presented::read(algorithm, blob, signature.is_some()) {
             Ok(shown) => shown,
             Err(Unfit::Malformed) => return Err(NOT_SUPPORTED.into()),
             Err(Unfit::Certificate(error)) => return Err(format!("its certificate is refused: {error}").into()),

@@ -1,5 +1,7 @@
 //! Public keys: the blob of RFC 4253 §6.6, the line of an OpenSSH `.pub` file, and verification.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 use ssh_key::Fingerprint;
 
@@ -15,8 +17,8 @@ use crate::crypto::string;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PublicKey {
     kind: Kind,
-    /// The key blob: `string` algorithm, then what the algorithm defines.
-    blob: Box<[u8]>,
+    /// The key blob: `string` algorithm, then what the algorithm defines. Shared: a login makes several copies.
+    blob: Arc<[u8]>,
 }
 
 /// What verifies, by algorithm: a file each.
@@ -30,6 +32,19 @@ pub(super) enum Kind {
     Rsa(RsaPublic),
     /// OpenSSH `PROTOCOL.u2f`.
     Sk(SkPublic),
+}
+
+impl Kind {
+    /// The algorithm name at the start of the blob.
+    fn algorithm(&self) -> &'static str {
+        match self {
+            // The type of the keys is the name of no signature that we verify.
+            Kind::Rsa(_) => rsa::NAME,
+            Kind::Ed25519(_) => ed25519::NAME,
+            Kind::Ecdsa(key) => key.curve().name(),
+            Kind::Sk(key) => key.name(),
+        }
+    }
 }
 
 /// Every signature algorithm that we verify of users' keys, best first, in the order of OpenSSH.
@@ -66,6 +81,19 @@ impl PublicKey {
     /// [`KeyError::Unsupported`], [`KeyError::Truncated`], [`KeyError::Malformed`], [`KeyError::RsaSize`] or
     /// [`KeyError::Weak`].
     pub fn from_blob(blob: &[u8]) -> Result<PublicKey, KeyError> {
+        let key = PublicKey::from_blob_to_verify(blob)?;
+        if let Kind::Ed25519(key) = &key.kind {
+            key.check_curve()?;
+        }
+        Ok(key)
+    }
+
+    /// Reads a key blob as [`PublicKey::from_blob`] does, for a caller that verifies a signature of the key before
+    /// anything else: whether an Ed25519 key is a point of its curve is found then, and not twice.
+    ///
+    /// # Errors
+    /// As [`PublicKey::from_blob`].
+    pub(crate) fn from_blob_to_verify(blob: &[u8]) -> Result<PublicKey, KeyError> {
         let mut rest = blob;
         let name = string::take(&mut rest).ok_or(KeyError::Truncated)?;
         let is = |other: &str| other.as_bytes() == name;
@@ -86,22 +114,25 @@ impl PublicKey {
                 return Err(KeyError::Unsupported(shown.escape_ascii().to_string()));
             }
         };
-        Ok(PublicKey::new(kind))
+        Ok(PublicKey::with_capacity(kind, blob.len()))
     }
 
     /// The key with its blob.
     pub(super) fn new(kind: Kind) -> PublicKey {
-        let mut key = PublicKey { kind, blob: Box::default() };
-        let mut blob = Vec::new();
-        string::put(&mut blob, key.algorithm().as_bytes());
-        match &key.kind {
+        PublicKey::with_capacity(kind, 0)
+    }
+
+    /// The same, with room for a blob of so many bytes.
+    fn with_capacity(kind: Kind, room: usize) -> PublicKey {
+        let mut blob = Vec::with_capacity(room);
+        string::put(&mut blob, kind.algorithm().as_bytes());
+        match &kind {
             Kind::Ed25519(key) => key.write(&mut blob),
             Kind::Ecdsa(key) => key.write(&mut blob),
             Kind::Rsa(key) => key.write(&mut blob),
             Kind::Sk(key) => key.write(&mut blob),
         }
-        key.blob = blob.into();
-        key
+        PublicKey { kind, blob: blob.into() }
     }
 
     /// Whether it is an RSA key.
@@ -158,13 +189,7 @@ impl PublicKey {
     /// The algorithm name at the start of the blob. Signature algorithms may differ: [`PublicKey::signatures`].
     #[must_use]
     pub fn algorithm(&self) -> &'static str {
-        match &self.kind {
-            // The type of the keys is the name of no signature that we verify.
-            Kind::Rsa(_) => rsa::NAME,
-            Kind::Ed25519(_) => ed25519::NAME,
-            Kind::Ecdsa(key) => key.curve().name(),
-            Kind::Sk(key) => key.name(),
-        }
+        self.kind.algorithm()
     }
 
     /// The fingerprint as OpenSSH prints it: `SHA256:` and 43 characters of base64.

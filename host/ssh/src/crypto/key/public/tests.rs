@@ -98,7 +98,7 @@ fn the_name_of_another_algorithm_is_repeated_escaped_and_cut() {
 
 #[test]
 fn points_of_small_order_are_not_keys() {
-    // The eight points of the torsion subgroup, and the two other encodings that a decoder may accept.
+    // The eight points of the torsion subgroup, and the six other encodings that a decoder may accept.
     for point in [
         "0100000000000000000000000000000000000000000000000000000000000000",
         "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
@@ -110,6 +110,10 @@ fn points_of_small_order_are_not_keys() {
         "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
         "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
         "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+        "0100000000000000000000000000000000000000000000000000000000000080",
     ] {
         assert_eq!(PublicKey::from_blob(&blob(b"ssh-ed25519", &hex(point))), Err(KeyError::Weak), "{point}");
     }
