@@ -19,7 +19,7 @@ mod cast;
 pub(crate) mod digest;
 mod file;
 mod json;
-mod pending;
+mod queue;
 pub(crate) mod reader;
 mod recorder;
 #[cfg(test)]
@@ -44,7 +44,8 @@ use whelk_ssh::crypto::random::{Random, SystemRandom};
 use self::cast::{CastHeader, SessionName};
 use self::digest::RecordingKey;
 use self::file::{RecordingPlan, safe_name};
-use self::recorder::{RecordedSession, RecorderParts, RecorderTap, SessionRecorder, WriteQueue};
+use self::queue::WriteQueue;
+use self::recorder::{RecordedSession, RecorderParts, RecorderTap, SessionRecorder};
 use crate::config::RecordingConfig;
 use crate::observe::tap::{AttachedTap, TapPoint};
 use crate::state::State;
@@ -63,7 +64,7 @@ pub(crate) struct Recordings {
     /// The state folder.
     state: PathBuf,
     /// That of the thread, once a tenant is recorded.
-    queue: OnceLock<Arc<WriteQueue>>,
+    queue: OnceLock<Arc<WriteQueue<SessionRecorder>>>,
     /// Once a tenant's recordings are sealed.
     key: OnceLock<Arc<RecordingKey>>,
 }
@@ -180,7 +181,7 @@ impl Recordings {
 }
 
 /// Ends recordings that wait for a disk which does not answer.
-async fn watch_disk(queue: Arc<WriteQueue>) -> Infallible {
+async fn watch_disk(queue: Arc<WriteQueue<SessionRecorder>>) -> Infallible {
     loop {
         sleep(LOOK).await;
         for recorder in queue.stuck(SLOW) {

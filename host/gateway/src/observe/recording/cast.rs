@@ -6,7 +6,7 @@
 use serde::Serialize;
 use whelk_runtime::WindowSize;
 
-use super::pending::PendingLines;
+use super::json::PendingLines;
 use crate::config::RecordingFormat;
 
 /// The size in the header of a session without a terminal, which the format requires to have one.

@@ -13,7 +13,7 @@ use rustix::fs::{FallocateFlags, OFlags, fallocate};
 
 use super::cast::{CastHeader, CastLines};
 use super::digest::{self, RecordingEnd, RecordingKey, RunningDigest};
-use super::pending::PendingLines;
+use super::json::PendingLines;
 use crate::config::RecordingFormat;
 use crate::state::State;
 

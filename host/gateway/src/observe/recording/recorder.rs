@@ -1,6 +1,6 @@
-//! The tap that records one session, and the queue between those and the thread that writes.
+//! The tap that records one session.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use whelk_runtime::limits::TokenBucket;
@@ -9,11 +9,10 @@ use whelk_runtime::{Output, SessionHandle, WindowSize};
 use super::buffer::{CAPACITY, PieceBuffer};
 use super::cast::CastHeader;
 use super::file::{RecordingFile, RecordingPlan};
+use super::queue::WriteQueue;
 use super::text::TextDecoder;
 use crate::observe::tap::{Tap, TapPoint};
 
-/// How long output is collected before it is written, unless much of it waits.
-const COLLECT: Duration = Duration::from_millis(20);
 /// A session that is held back gets no less than this many bytes at a time.
 const WORTHWHILE: usize = 4 << 10;
 /// A buffer with less than this many bytes is exchanged for one with no more memory.
@@ -48,7 +47,7 @@ pub(super) struct SessionRecorder {
     pub(super) slot: Mutex<FileSlot>,
     point: Weak<TapPoint>,
     handle: SessionHandle,
-    queue: Arc<WriteQueue>,
+    queue: Arc<WriteQueue<SessionRecorder>>,
 }
 
 struct RecorderState {
@@ -123,7 +122,11 @@ pub(super) struct RecorderParts {
 }
 
 impl SessionRecorder {
-    pub(super) fn new(parts: RecorderParts, point: &Arc<TapPoint>, queue: &Arc<WriteQueue>) -> Arc<SessionRecorder> {
+    pub(super) fn new(
+        parts: RecorderParts,
+        point: &Arc<TapPoint>,
+        queue: &Arc<WriteQueue<SessionRecorder>>,
+    ) -> Arc<SessionRecorder> {
         let RecorderParts { session, is_required, rate, plan, header, handle } = parts;
         let now = tokio::time::Instant::now();
         Arc::new(SessionRecorder {
@@ -376,106 +379,5 @@ impl Tap for RecorderTap {
         if state.phase != RecorderPhase::Waiting && state.phase != RecorderPhase::Paused {
             recorder.queue_for_writing(&mut state, true);
         }
-    }
-}
-
-/// Recorders that have something to write.
-pub(super) struct WriteQueue {
-    state: Mutex<QueueState>,
-    /// Wakes the thread that writes.
-    more: Condvar,
-    /// Runs the ends of sessions.
-    runtime: tokio::runtime::Handle,
-}
-
-#[derive(Default)]
-struct QueueState {
-    ready: Vec<Arc<SessionRecorder>>,
-    /// Something should not wait any longer.
-    is_urgent: bool,
-    /// What the thread writes after the current one.
-    in_hand: Vec<Arc<SessionRecorder>>,
-    /// What it writes, and since when.
-    current: Option<(Arc<SessionRecorder>, Instant)>,
-}
-
-impl WriteQueue {
-    pub(super) fn new(runtime: tokio::runtime::Handle) -> WriteQueue {
-        WriteQueue { state: Mutex::default(), more: Condvar::new(), runtime }
-    }
-
-    fn put(&self, recorder: Arc<SessionRecorder>, is_urgent: bool) {
-        let mut state = self.lock();
-        state.ready.push(recorder);
-        let wakes = state.ready.len() == 1 || (is_urgent && !state.is_urgent);
-        state.is_urgent |= is_urgent;
-        drop(state);
-        if wakes {
-            self.more.notify_one();
-        }
-    }
-
-    fn hurry(&self) {
-        let was_urgent = std::mem::replace(&mut self.lock().is_urgent, true);
-        if !was_urgent {
-            self.more.notify_one();
-        }
-    }
-
-    /// Waits for recorders with something to write, at most until then, and takes them in hand.
-    pub(super) fn collect(&self, until: Option<Instant>) {
-        let mut state = self.lock();
-        while state.ready.is_empty() {
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            state = match left {
-                None => self.more.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(left) if left.is_zero() => return,
-                Some(left) => self.more.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
-            };
-        }
-        let waited = self.more.wait_timeout_while(state, COLLECT, |state| !state.is_urgent);
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        state.is_urgent = false;
-        state.in_hand = std::mem::take(&mut state.ready);
-        state.in_hand.reverse();
-    }
-
-    /// The next of those in hand, which is being written from now on.
-    pub(super) fn next(&self) -> Option<Arc<SessionRecorder>> {
-        let mut state = self.lock();
-        let next = state.in_hand.pop();
-        state.current = next.clone().map(|next| (next, Instant::now()));
-        next
-    }
-
-    /// This one is being written from now on, though it was not in hand.
-    pub(super) fn work_on(&self, recorder: &Arc<SessionRecorder>) {
-        self.lock().current = Some((Arc::clone(recorder), Instant::now()));
-    }
-
-    /// Nothing is being written.
-    pub(super) fn rest(&self) {
-        self.lock().current = None;
-    }
-
-    /// Whether nothing waits and nothing is being written.
-    pub(super) fn is_idle(&self) -> bool {
-        let state = self.lock();
-        state.ready.is_empty() && state.in_hand.is_empty() && state.current.is_none()
-    }
-
-    /// The recorders that wait for a disk which has not answered for this long.
-    pub(super) fn stuck(&self, longest: Duration) -> Vec<Arc<SessionRecorder>> {
-        let state = self.lock();
-        match &state.current {
-            Some((current, since)) if since.elapsed() > longest => {
-                [current].into_iter().chain(&state.in_hand).chain(&state.ready).cloned().collect()
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, QueueState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

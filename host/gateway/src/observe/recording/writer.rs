@@ -10,7 +10,8 @@ use whelk_runtime::supervise::catch;
 use super::buffer::{PieceBuffer, PieceKind};
 use super::digest::RecordingEnd;
 use super::file::RecordingFile;
-use super::recorder::{FileSlot, RecordedSession, RecorderWork, SessionRecorder, WriteQueue};
+use super::queue::WriteQueue;
+use super::recorder::{FileSlot, RecordedSession, RecorderWork, SessionRecorder};
 use super::text::TextDecoder;
 use crate::observe::escape::escape;
 use crate::observe::event::{SessionEvent, emit};
@@ -22,7 +23,7 @@ const FULL: &str = "the recording is as long as `size` allows";
 type DueDigests = BTreeMap<(Instant, u64, u64), Arc<SessionRecorder>>;
 
 /// Writes for ever. The digest of a recording that something was added to is recorded once in each `period`.
-pub(super) fn run(queue: &WriteQueue, period: Duration) {
+pub(super) fn run(queue: &WriteQueue<SessionRecorder>, period: Duration) {
     let (mut due, mut events) = (DueDigests::new(), PieceBuffer::default());
     loop {
         queue.collect(due.first_key_value().map(|((at, ..), _)| *at));
