@@ -49,7 +49,7 @@ pub use sections::login::patterns::{LONGEST_NAME, UserPattern};
 pub use sections::login::revocation::RevocationConfig;
 use sections::plugins::{Plugins, Visible};
 use sections::tenants::files::PROGRAMS;
-pub use sections::tenants::recording::{RecordingConfig, RecordingFormat};
+pub use sections::tenants::recording::{RecordingConfig, RecordingFormat, RecordingHash};
 use sections::tenants::{Around, TenantConfigs};
 pub use sections::tenants::{DEFAULT_TENANT, TenantConfig, check_tenant_name};
 pub use sections::users::{Authentication, KeyFileSetting, User};

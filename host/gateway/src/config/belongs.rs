@@ -40,8 +40,8 @@ const SETTINGS: [(&str, &[&str]); 17] = [
 /// The settings in the tables `audit` and `recording`. Whoever writes such a name elsewhere means something else:
 /// `size` in another table is none of the audit.
 #[cfg(test)]
-const GENERIC: [&str; 12] =
-    ["to", "file", "size", "keep", "age", "server", "required", "format", "input", "hmac", "rate", "folder"];
+const GENERIC: [&str; 13] =
+    ["to", "file", "size", "keep", "age", "server", "required", "format", "hash", "input", "hmac", "rate", "folder"];
 
 /// What sshd_config(5) calls otherwise, and what it is here.
 const OF_SSHD: [(&str, &str); 30] = [

@@ -228,6 +228,9 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # [tenants.acme.recording]
 #   The version of asciicast: "v2", or "v3" for asciinema 3:
 # format = "v2"
+#   The hash of the digests in recordings and in the audit: "blake3", or "sha256", which takes several times as long
+#   (b3sum and sha256sum show them):
+# hash = "blake3"
 #   Whether input is recorded, where the host edits lines and echoes them. What is typed into programs that read keys,
 #   and passwords, never is:
 # input = false

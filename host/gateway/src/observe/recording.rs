@@ -10,8 +10,8 @@
 //! A recording begins when its client starts something, or with the first output. What sftp and scp do is not recorded:
 //! it is in the audit, by the name of each file.
 //!
-//! Decided 2026-11-30: the digest is the SHA-256 of the file so far, and not a chain of the digests of lines: whoever
-//! has the file and the audit needs no program of ours to compare them. A seal is an HMAC of that digest, so that what
+//! Decided 2026-11-30: the digest is that of the file so far, and not a chain of the digests of lines: whoever has the
+//! file and the audit needs no program of ours to compare them. A seal is an HMAC of that digest, so that what
 //! is recorded is hashed once. Refused: a digest in each line, which makes short lines three times as long.
 
 mod buffer;
@@ -147,13 +147,22 @@ impl Recordings {
             principal: names(principal),
             tenant: names(tenant),
             terminal: false,
+            hash: config.hash.name(),
             hmac,
         };
         let parts = RecorderParts {
             session: RecordedSession { connection, channel, session, user: names(user), tenant: names(tenant) },
             is_required: config.required,
             rate: config.rate,
-            plan: RecordingPlan { folder, is_private, name, format: config.format, key, size: config.size },
+            plan: RecordingPlan {
+                folder,
+                is_private,
+                name,
+                format: config.format,
+                hash: config.hash,
+                key,
+                size: config.size,
+            },
             header: CastHeader { timestamp: now.as_second(), session: of, ..CastHeader::default() },
             handle: inbox.handle(),
         };

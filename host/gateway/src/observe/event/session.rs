@@ -95,6 +95,7 @@ whelk_runtime::events! {
             #[display] tenant: Escaped<'a>,
             file: &'a str,
             bytes: u64,
+            hash: &'a str,
             digest: &'a str,
         }
         /// A recording goes on. Once a minute, if something was recorded since.
@@ -106,6 +107,7 @@ whelk_runtime::events! {
             #[display] tenant: Escaped<'a>,
             file: &'a str,
             bytes: u64,
+            hash: &'a str,
             digest: &'a str,
         }
         /// A session that was recorded is over. `lost`: so many bytes of it are not in the recording. `reason`: why the
@@ -118,6 +120,7 @@ whelk_runtime::events! {
             #[display] tenant: Escaped<'a>,
             file: &'a str,
             bytes: u64,
+            hash: &'a str,
             digest: &'a str,
             lost: u64,
             reason: Option<&'a str>,

@@ -37,6 +37,8 @@ pub(super) struct SessionName {
     pub(super) tenant: String,
     /// Whether the client has a terminal.
     pub(super) terminal: bool,
+    /// What the digests are made with.
+    pub(super) hash: &'static str,
     /// Whether the digests are sealed with a key.
     pub(super) hmac: bool,
 }
@@ -158,7 +160,7 @@ mod tests {
     #[test]
     fn lines_are_of_the_chosen_version() {
         let whelk = "\"whelk\":{\"connection\":\"7f-4\",\"session\":2,\"user\":\"a\",\"principal\":\"\",\
-                     \"tenant\":\"\",\"terminal\":false,\"hmac\":false}";
+                     \"tenant\":\"\",\"terminal\":false,\"hash\":\"\",\"hmac\":false}";
         let title = "\"title\":\"a of tenant , session 7f-4.2\"";
         let mut v2 = CastLines::new(RecordingFormat::V2);
         let expected = format!(

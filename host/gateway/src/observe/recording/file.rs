@@ -14,7 +14,7 @@ use rustix::fs::{FallocateFlags, OFlags, fallocate};
 use super::cast::{CastHeader, CastLines};
 use super::digest::{self, RecordingEnd, RecordingKey, RunningDigest};
 use super::json::PendingLines;
-use crate::config::RecordingFormat;
+use crate::config::{RecordingFormat, RecordingHash};
 use crate::state::State;
 
 /// Room that is kept below the size of a recording for its last lines.
@@ -49,6 +49,7 @@ pub(super) struct RecordingPlan {
     /// Without its ending.
     pub(super) name: String,
     pub(super) format: RecordingFormat,
+    pub(super) hash: RecordingHash,
     pub(super) key: Option<Arc<RecordingKey>>,
     /// Most bytes.
     pub(super) size: u64,
@@ -68,7 +69,7 @@ impl RecordingFile {
         let mut recording = RecordingFile {
             path,
             identity: (facts.dev(), facts.ino()),
-            digest: RunningDigest::default(),
+            digest: RunningDigest::new(plan.hash),
             lines,
             pending: PendingLines::default(),
             reserved: 0,
@@ -79,8 +80,7 @@ impl RecordingFile {
             // The error is told; a file that cannot be removed stays, without a whole line.
             let _ = std::fs::remove_file(&recording.path);
         })?;
-        recording.pending.push(&first);
-        recording.digest = recording.pending.written();
+        recording.digest.update(&first);
         Ok(recording)
     }
 
@@ -97,11 +97,11 @@ impl RecordingFile {
     /// room for it within the size; then nothing changes.
     #[must_use]
     pub(super) fn add(&mut self, at: u64, code: &str, data: &str) -> bool {
-        let (mark, lines) = (self.pending.mark(), self.lines.clone());
+        let (length, lines) = (self.pending.bytes().len(), self.lines.clone());
         self.lines.event(&mut self.pending, at, code, data);
-        let fits = self.pending.end() <= self.size.saturating_sub(RESERVE);
+        let fits = self.end() <= self.size.saturating_sub(RESERVE);
         if !fits {
-            self.pending.return_to(mark);
+            self.pending.truncate(length);
             self.lines = lines;
         }
         fits
@@ -113,10 +113,10 @@ impl RecordingFile {
             return Ok(());
         }
         let written = self.append();
-        match written {
-            Ok(()) => self.digest = self.pending.written(),
-            Err(_) => self.pending.failed(&self.digest),
+        if written.is_ok() {
+            self.digest.update(self.pending.bytes());
         }
+        self.pending.clear();
         written
     }
 
@@ -135,9 +135,14 @@ impl RecordingFile {
         Ok(())
     }
 
+    /// How many bytes the file has with the events that were added.
+    fn end(&self) -> u64 {
+        self.digest.bytes() + self.pending.bytes().len() as u64
+    }
+
     fn append(&mut self) -> io::Result<()> {
         let mut file = self.open()?;
-        let (written, end) = (self.digest.bytes(), self.pending.end());
+        let (written, end) = (self.digest.bytes(), self.end());
         if self.pending.bytes().len() >= FAST && end > self.reserved {
             self.reserved = (end + AHEAD).min(self.size);
             // Some file systems cannot, and then writing costs more. A full disk is noticed when it is written to.
@@ -182,7 +187,8 @@ mod tests {
 
     fn plan(folder: &Path) -> RecordingPlan {
         let (folder, name, format) = (folder.to_owned(), "x".to_owned(), RecordingFormat::V2);
-        RecordingPlan { folder, is_private: false, name, format, key: None, size: 64 << 10 }
+        let hash = RecordingHash::Blake3;
+        RecordingPlan { folder, is_private: false, name, format, hash, key: None, size: 64 << 10 }
     }
 
     fn made(folder: &Path) -> RecordingFile {

@@ -51,6 +51,9 @@ struct CastTerminal {
 pub(super) struct RecordedName {
     #[serde(default)]
     pub(super) hmac: bool,
+    /// What the digests are made with, unless they are SHA-256.
+    #[serde(default)]
+    pub(super) hash: Option<String>,
 }
 
 /// One event.

@@ -13,7 +13,7 @@ use super::digest::RecordingKey;
 use super::reader::{CastEvent, CastReader};
 use super::verify::verify;
 use super::*;
-use crate::config::RecordingFormat;
+use crate::config::{RecordingFormat, RecordingHash};
 
 /// Longer than anything here takes.
 const LATER: Duration = Duration::from_secs(30);
@@ -122,8 +122,8 @@ fn event(code: &str, data: &str) -> (String, String) {
 
 #[tokio::test]
 async fn what_a_session_sends_is_in_its_recording_in_that_order() {
-    for format in [RecordingFormat::V2, RecordingFormat::V3] {
-        let mut recorded = Recorded::new(&RecordingConfig { format, hmac: true, ..RecordingConfig::default() });
+    for (format, hash) in [(RecordingFormat::V2, RecordingHash::Blake3), (RecordingFormat::V3, RecordingHash::Sha256)] {
+        let mut recorded = Recorded::new(&RecordingConfig { format, hash, hmac: true, ..RecordingConfig::default() });
         let size = |columns| WindowSize { columns, rows: 30, ..WindowSize::default() };
         recorded.point.resized(size(90));
         recorded.start("ls -l");
@@ -137,6 +137,7 @@ async fn what_a_session_sends_is_in_its_recording_in_that_order() {
         let (header, _) = text.split_once('\n').unwrap();
         let header: serde_json::Value = serde_json::from_str(header).unwrap();
         assert_eq!((&header["command"], &header["whelk"]["user"]), (&"ls -l".into(), &"../a\u{1b}".into()));
+        assert_eq!(header["whelk"]["hash"], hash.name());
         assert_eq!(CastReader::open(&file).unwrap().1.size(), (90, 30));
         let expected = [event("r", "100x30"), event("o", "é"), event("o", "\u{fffd}\u{1b}]52;c;eA==\u{7}")];
         assert_eq!(events(&file), expected);
@@ -303,7 +304,13 @@ async fn a_session_that_need_not_be_recorded_goes_on_without_its_recording() {
 
 #[tokio::test]
 async fn a_change_anywhere_is_found() {
-    let mut recorded = Recorded::new(&RecordingConfig::default());
+    for hash in [RecordingHash::Blake3, RecordingHash::Sha256] {
+        let mut recorded = Recorded::new(&RecordingConfig { hash, ..RecordingConfig::default() });
+        find_every_change(&mut recorded).await;
+    }
+}
+
+async fn find_every_change(recorded: &mut Recorded) {
     recorded.start("ls");
     (0..5).for_each(|number| recorded.output(format!("line {number}\n").as_bytes()));
     let file = recorded.end().await;
@@ -334,7 +341,7 @@ async fn a_recording_that_was_made_anew_is_found_by_the_audit() {
     let audit = recorded.folder.path().join("audit.log");
     let (text, name) = (fs::read_to_string(&file).unwrap(), file.display().to_string());
     let of = |text: &str, event: &str| {
-        let mut digest = super::digest::RunningDigest::default();
+        let mut digest = super::digest::RunningDigest::new(RecordingHash::Blake3);
         digest.update(text.as_bytes());
         let (bytes, digest) = (digest.bytes(), digest.hex());
         format!(
@@ -363,4 +370,29 @@ async fn a_recording_that_was_made_anew_is_found_by_the_audit() {
     assert!(verify(&file, None, &audits).is_ok());
     fs::rename(&file, file.with_extension("moved")).unwrap();
     assert!(said(verify(&file.with_extension("moved"), None, &audits)).contains("the audit has no record"));
+}
+
+#[test]
+fn a_recording_that_names_no_hash_has_sha_256_and_one_that_names_another_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, key) = (folder.path().join("old.cast"), RecordingKey::new([1; 32]));
+    let lines = "{\"version\":2,\"width\":80,\"height\":24,\"timestamp\":1700000000,\"title\":\"t\",\"whelk\":{\
+                 \"connection\":\"7f-4\",\"session\":2,\"user\":\"a\",\"principal\":\"a\",\"tenant\":\"acme\",\
+                 \"terminal\":false,\"hmac\":true}}\n[0.000001, \"o\", \"hi\\n\"]\n";
+    // By sha256sum, and by another implementation of HMAC.
+    let sha256 = "ee0454eef97dc363530fe2f721da8226c672ca84196d198872a64fdbf17b1d28";
+    let hmac = "5a35d706f0b58d22251cb7a65f009308662a946d833ba69ec38f65927101042f";
+    let data = format!(
+        "{{\"bytes\":210,\"sha256\":\"{sha256}\",\"hmac\":\"{hmac}\",\"end\":{{\"exit\":\"status 0\",\"lost\":0}}}}"
+    );
+    let record = format!("[0.000002, \"h\", {}]\n", serde_json::to_string(&data).unwrap());
+    let whole = format!("{lines}{record}");
+    fs::write(&file, &whole).unwrap();
+    let found = verify(&file, Some(&key), &[]).unwrap().join("\n");
+    assert!(found.contains("complete, 1 digests fit") && found.contains("the seals are of the key"), "{found}");
+    for (name, problem) in [("blake3", "what precedes this line was changed"), ("md5", "names the hash \"md5\"")] {
+        fs::write(&file, whole.replace("\"hmac\":true", &format!("\"hmac\":true,\"hash\":\"{name}\""))).unwrap();
+        let said = verify(&file, Some(&key), &[]).unwrap_err().join("\n");
+        assert!(said.contains(problem), "{name}: {said}");
+    }
 }

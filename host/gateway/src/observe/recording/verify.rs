@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::digest::{self, DigestRecord, RecordingEnd, RecordingKey, RunningDigest};
 use super::reader::CastReader;
+use crate::config::RecordingHash;
 
 /// The events of the audit about recordings begin with this.
 const AUDITED: &str = "session_recording_";
@@ -61,8 +62,13 @@ pub(crate) fn verify(file: &Path, key: Option<&RecordingKey>, audits: &[PathBuf]
     audited.reverse();
     let (mut reader, introduction) = CastReader::open(file).map_err(whole)?;
     let is_sealed = introduction.whelk.as_ref().is_some_and(|whelk| whelk.hmac);
+    // Recordings of before there was a choice name none.
+    let named = introduction.whelk.and_then(|whelk| whelk.hash).unwrap_or_else(|| "sha256".to_owned());
+    let hash = RecordingHash::of_name(&named).ok_or_else(|| {
+        whole(reader.wrong(&format!("names the hash {named:?}: \"blake3\" and \"sha256\" can be verified")))
+    })?;
     let mut verification = Verification {
-        digest: RunningDigest::default(),
+        digest: RunningDigest::new(hash),
         key,
         audited,
         records: 0,
@@ -100,14 +106,13 @@ impl Verification<'_> {
         let Ok(record) = serde_json::from_str::<DigestRecord>(&event.data) else {
             return self.problems.push(reader.wrong("is no record of a digest"));
         };
-        if record.bytes != self.digest.bytes() || record.sha256 != self.digest.hex() {
+        if !self.digest.fits(&record) {
             return self.problems.push(reader.wrong("what precedes this line was changed"));
         }
-        if let Some(key) = self.key {
-            let value = self.digest.value();
-            if !record.hmac.is_some_and(|seal| key.has_sealed(record.bytes, &value, &seal)) {
-                return self.problems.push(reader.wrong("the seal is not one of this key"));
-            }
+        if let Some(key) = self.key
+            && !record.hmac.is_some_and(|seal| key.has_sealed(&self.digest, &seal))
+        {
+            return self.problems.push(reader.wrong("the seal is not one of this key"));
         }
         self.records += 1;
         self.end = record.end;

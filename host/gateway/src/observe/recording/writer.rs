@@ -203,12 +203,15 @@ enum Told<'a> {
 fn tell(recorder: &SessionRecorder, file: &RecordingFile, what: Told<'_>) {
     let RecordedSession { connection, channel, session, ref user, ref tenant } = recorder.session;
     let (user, tenant) = (escape(user.as_bytes()), escape(tenant.as_bytes()));
-    let (path, digest, bytes) = (file.path().display().to_string(), file.digest().hex(), file.digest().bytes());
+    let (path, digest) = (file.path().display().to_string(), file.digest().hex());
+    let (hash, bytes) = (file.digest().hash().name(), file.digest().bytes());
     let (file, digest) = (&*path, &*digest);
     emit(match what {
-        Told::Began => SessionEvent::RecordingBegan { connection, channel, session, user, tenant, file, bytes, digest },
+        Told::Began => {
+            SessionEvent::RecordingBegan { connection, channel, session, user, tenant, file, bytes, hash, digest }
+        }
         Told::Continued => {
-            SessionEvent::RecordingDigest { connection, channel, session, user, tenant, file, bytes, digest }
+            SessionEvent::RecordingDigest { connection, channel, session, user, tenant, file, bytes, hash, digest }
         }
         Told::Ended { lost, reason } => SessionEvent::RecordingEnded {
             connection,
@@ -218,6 +221,7 @@ fn tell(recorder: &SessionRecorder, file: &RecordingFile, what: Told<'_>) {
             tenant,
             file,
             bytes,
+            hash,
             digest,
             lost,
             reason,

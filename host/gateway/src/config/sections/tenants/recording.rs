@@ -16,6 +16,8 @@ use crate::state::strict_modes::Writers;
 pub struct RecordingConfig {
     /// The format of the files.
     pub format: RecordingFormat,
+    /// What their digests are made with.
+    pub hash: RecordingHash,
     /// Whether input is recorded where a terminal edits and echoes lines.
     pub input: bool,
     /// Whether a session that cannot be recorded ends.
@@ -39,10 +41,37 @@ pub enum RecordingFormat {
     V3,
 }
 
+/// A hash function for the digests of recordings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordingHash {
+    /// BLAKE3 with 256 bits, which `b3sum` shows.
+    Blake3,
+    /// SHA-256, which `sha256sum` shows.
+    Sha256,
+}
+
+impl RecordingHash {
+    /// Its name in the configuration, in recordings and in the audit.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            RecordingHash::Blake3 => "blake3",
+            RecordingHash::Sha256 => "sha256",
+        }
+    }
+
+    /// The function of this name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<RecordingHash> {
+        [RecordingHash::Blake3, RecordingHash::Sha256].into_iter().find(|hash| hash.name() == name)
+    }
+}
+
 impl Default for RecordingConfig {
     fn default() -> RecordingConfig {
         RecordingConfig {
             format: RecordingFormat::V2,
+            hash: RecordingHash::Blake3,
             input: false,
             required: false,
             hmac: false,
@@ -66,6 +95,9 @@ impl fmt::Display for RecordingConfig {
         }
         if self.input {
             f.write_str(", with input")?;
+        }
+        if self.hash == RecordingHash::Sha256 {
+            f.write_str(", with SHA-256")?;
         }
         if self.hmac {
             f.write_str(", sealed")?;
@@ -93,6 +125,9 @@ pub(in crate::config) fn read(table: &Item<'_>, folder: &Path, findings: &mut Fi
     let mut config = RecordingConfig::default();
     if let Some(format) = section.take("format").and_then(|item| findings.keep(&item, format(item.value))) {
         config.format = format;
+    }
+    if let Some(hash) = section.take("hash").and_then(|item| findings.keep(&item, hash(item.value))) {
+        config.hash = hash;
     }
     let switches = [("input", &mut config.input), ("required", &mut config.required), ("hmac", &mut config.hmac)];
     for (name, switch) in switches {
@@ -123,6 +158,11 @@ fn format(value: &DeValue<'_>) -> Result<RecordingFormat, String> {
         "v3" => Ok(RecordingFormat::V3),
         other => Err(format!("must be \"v2\" or \"v3\", is {other:?}")),
     }
+}
+
+fn hash(value: &DeValue<'_>) -> Result<RecordingHash, String> {
+    let name = text(value)?;
+    RecordingHash::of_name(name).ok_or_else(|| format!("must be \"blake3\" or \"sha256\", is {name:?}"))
 }
 
 /// Checks that a folder exists, and that nobody but the operator may change what is in it.
@@ -163,10 +203,11 @@ mod tests {
         let plain = read_text("", folder.path()).unwrap();
         assert_eq!(plain, RecordingConfig::default());
         assert_eq!(plain.to_string(), "asciicast v2, at most 1 GiB each, 16 MiB of output a second");
-        let text = "format = \"v3\"\ninput = true\nrequired = true\nhmac = true\nsize = \"1 MiB\"\nrate = \"0 B\"\n\
-                    folder = \"casts\"";
+        let text = "format = \"v3\"\nhash = \"sha256\"\ninput = true\nrequired = true\nhmac = true\nsize = \"1 MiB\"\n\
+                    rate = \"0 B\"\nfolder = \"casts\"";
         let all = RecordingConfig {
             format: RecordingFormat::V3,
+            hash: RecordingHash::Sha256,
             input: true,
             required: true,
             hmac: true,
@@ -174,7 +215,7 @@ mod tests {
             rate: 0,
             folder: Some(casts),
         };
-        assert_eq!(all.to_string(), "asciicast v3, at most 1 MiB each, with input, sealed, required");
+        assert_eq!(all.to_string(), "asciicast v3, at most 1 MiB each, with input, with SHA-256, sealed, required");
         assert_eq!(read_text(text, folder.path()), Ok(all));
     }
 
@@ -187,6 +228,7 @@ mod tests {
         fs::write(folder.path().join("file"), "").unwrap();
         for (text, problem) in [
             ("format = \"v1\"", "w.toml:2: recording.format: must be \"v2\" or \"v3\", is \"v1\""),
+            ("hash = \"md5\"", "w.toml:2: recording.hash: must be \"blake3\" or \"sha256\", is \"md5\""),
             ("required = 1", "w.toml:2: recording.required: must be true or false"),
             ("size = \"1 KiB\"", "w.toml:2: recording.size: must be from \"64 KiB\" to"),
             ("folder = \"nowhere\"", "w.toml:2: recording.folder: "),
