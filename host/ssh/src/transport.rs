@@ -55,6 +55,8 @@ impl Packet {
 /// The most key exchanges before the login. sshd allows one, but clients that exchange keys every few packets start a
 /// second one before they log in.
 const EXCHANGES_BEFORE_LOGIN: u64 = 10;
+/// Room for a KEXINIT with all algorithms.
+const KEXINIT_ROOM: usize = 1024;
 
 /// The transport of one connection.
 pub(crate) struct Transport {
@@ -362,7 +364,7 @@ impl Transport {
     /// for that. OpenSSH PROTOCOL, EXT_INFO during user authentication.
     pub(crate) fn write_owed(&mut self) {
         if self.extensions.take_owed() {
-            self.outgoing.seal(&extensions::of_server_in_auth(&mut Vec::new()));
+            self.outgoing.seal(&extensions::of_server_in_auth());
         }
     }
 
@@ -437,7 +439,7 @@ impl Transport {
         let preferences = &self.settings.preferences;
         let host_keys = self.settings.party.host_key_algorithms(preferences);
         let offer = preferences.offer(self.role(), &host_keys, !self.keyed());
-        let mut ours = Vec::new();
+        let mut ours = Vec::with_capacity(KEXINIT_ROOM);
         offer.message(cookie).encode(&mut ours);
         self.outgoing.seal_kexinit(&Encoded(&ours));
         self.kex = Kex::ExpectKexInit(ExpectKexInit::new(ours));
@@ -557,10 +559,9 @@ impl Transport {
         self.outgoing.rekey(sealer, self.strict);
         self.outgoing.restart_compression(self.authenticated && agreed.is_compressed(self.role()));
         if is_first && agreed.ext_info {
-            let mut body = Vec::new();
             self.outgoing.seal(&match self.role() {
-                Role::Server => extensions::of_server(&mut body),
-                Role::Client => extensions::of_client(&mut body),
+                Role::Server => extensions::of_server(),
+                Role::Client => extensions::of_client(),
             });
         }
         self.kex = Kex::ExpectNewKeys(Box::new(ExpectNewKeys { opener, agreed }));

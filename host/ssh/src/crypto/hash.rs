@@ -143,6 +143,10 @@ pub fn derive(
     letter: u8,
     len: usize,
 ) -> Zeroizing<Vec<u8>> {
+    if len == 0 {
+        // The IV and the MAC key of a cipher that has none.
+        return Zeroizing::default();
+    }
     let mut start = Hasher::new(function);
     start.update(secret.encoded());
     start.update(hash);

@@ -1,6 +1,7 @@
 //! RFC 8308: what each side says about itself in EXT_INFO.
 
 use std::mem;
+use std::sync::LazyLock;
 
 use crate::crypto::key::SIGNATURES;
 use crate::message::auth::number::USERAUTH_REQUEST;
@@ -64,29 +65,48 @@ impl Extensions {
     }
 }
 
+/// What an EXT_INFO says, the same on every connection.
+struct Said {
+    count: u32,
+    body: Vec<u8>,
+}
+
+static OF_SERVER: LazyLock<Said> = LazyLock::new(|| {
+    Said::new(&[(SERVER_SIG_ALGS, SIGNATURES.join(",").as_bytes()), (HOST_BOUND, VERSION), (PING, VERSION)])
+});
+static OF_SERVER_IN_AUTH: LazyLock<Said> =
+    LazyLock::new(|| Said::new(&[(SERVER_SIG_ALGS, SIGNATURES.join(",").as_bytes())]));
+static OF_CLIENT: LazyLock<Said> = LazyLock::new(|| Said::new(&[(IN_AUTH, VERSION)]));
+
 /// The EXT_INFO of a server, its first packet under the first keys.
-pub(super) fn of_server(body: &mut Vec<u8>) -> TransportMessage<'_> {
-    encode(&[(SERVER_SIG_ALGS, SIGNATURES.join(",").as_bytes()), (HOST_BOUND, VERSION), (PING, VERSION)], body)
+pub(super) fn of_server() -> TransportMessage<'static> {
+    OF_SERVER.message()
 }
 
 /// The EXT_INFO of a server during authentication.
-pub(super) fn of_server_in_auth(body: &mut Vec<u8>) -> TransportMessage<'_> {
-    encode(&[(SERVER_SIG_ALGS, SIGNATURES.join(",").as_bytes())], body)
+pub(super) fn of_server_in_auth() -> TransportMessage<'static> {
+    OF_SERVER_IN_AUTH.message()
 }
 
 /// The EXT_INFO of a client, its first packet under the first keys.
-pub(super) fn of_client(body: &mut Vec<u8>) -> TransportMessage<'_> {
-    encode(&[(IN_AUTH, VERSION)], body)
+pub(super) fn of_client() -> TransportMessage<'static> {
+    OF_CLIENT.message()
 }
 
-fn encode<'b>(extensions: &[(&[u8], &[u8])], body: &'b mut Vec<u8>) -> TransportMessage<'b> {
-    let mut count = 0;
-    for (name, value) in extensions {
-        name.write(body);
-        value.write(body);
-        count += 1;
+impl Said {
+    fn new(extensions: &[(&[u8], &[u8])]) -> Said {
+        let mut said = Said { count: 0, body: Vec::new() };
+        for (name, value) in extensions {
+            name.write(&mut said.body);
+            value.write(&mut said.body);
+            said.count += 1;
+        }
+        said
     }
-    TransportMessage::ExtInfo { count, extensions: Rest(body) }
+
+    fn message(&self) -> TransportMessage<'_> {
+        TransportMessage::ExtInfo { count: self.count, extensions: Rest(&self.body) }
+    }
 }
 
 #[cfg(test)]
@@ -100,15 +120,15 @@ mod tests {
 
     #[test]
     fn each_side_reads_the_others_extensions() {
-        assert_eq!(read(of_client(&mut Vec::new())), Ok(Extensions { in_auth: true, owed: false }));
-        assert_eq!(read(of_server(&mut Vec::new())), Ok(Extensions::default()));
+        assert_eq!(read(of_client()), Ok(Extensions { in_auth: true, owed: false }));
+        assert_eq!(read(of_server()), Ok(Extensions::default()));
     }
 
     #[test]
     fn another_version_of_an_extension_is_not_understood() {
-        assert_eq!(read(encode(&[(IN_AUTH, b"1")], &mut Vec::new())), Ok(Extensions::default()));
+        assert_eq!(read(Said::new(&[(IN_AUTH, b"1")]).message()), Ok(Extensions::default()));
         assert_eq!(
-            read(encode(&[(b"x", b""), (IN_AUTH, b"0")], &mut Vec::new())),
+            read(Said::new(&[(b"x", b""), (IN_AUTH, b"0")]).message()),
             Ok(Extensions { in_auth: true, owed: false })
         );
     }

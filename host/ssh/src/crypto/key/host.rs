@@ -152,7 +152,7 @@ impl HostKey {
         if !self.public.signatures().contains(&algorithm) {
             return Err(SignFailed);
         }
-        let mut blob = Vec::new();
+        let mut blob = Vec::with_capacity(SIGNATURE_ROOM);
         string::put(&mut blob, algorithm.as_bytes());
         match &self.secret {
             Secret::Ed25519(secret) => secret.sign(data, &mut blob),
@@ -172,6 +172,8 @@ impl fmt::Debug for HostKey {
     }
 }
 
+/// Room for the signature blob of any key but an RSA key.
+const SIGNATURE_ROOM: usize = 192;
 /// The first and last lines of a private key in OpenSSH's format.
 const BEGIN: &str = "-----BEGIN OPENSSH PRIVATE KEY-----";
 const END: &str = "-----END OPENSSH PRIVATE KEY-----";
