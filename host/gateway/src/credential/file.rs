@@ -4,6 +4,7 @@
 //! the home: `cap-std` resolves them by openat2(2), and step by step where containers refuse that call.
 
 mod cached;
+mod mounts;
 
 use std::fmt;
 use std::fs::{File, Metadata};
@@ -24,9 +25,8 @@ use crate::state::strict_modes::{Writers, me};
 /// A file that was changed less than this time ago may change again within the same tick of the file system's clock,
 /// and keep its stamp.
 const SETTLED: Duration = Duration::from_secs(2);
-/// Room behind the contents of a file, with less of which the standard library first reads a few bytes to see whether
-/// there are any.
-const END: usize = 32;
+/// Spare capacity behind the contents. With less, `read_to_end` first reads into a small buffer to probe for the end.
+const READ_SLACK: usize = 32;
 /// Without NONBLOCK, opening a FIFO would wait for a writer.
 const FLAGS: OFlags = OFlags::NONBLOCK.union(OFlags::NOCTTY);
 
@@ -121,7 +121,9 @@ impl KeyPath {
                 let flags = OFlags::RDONLY | OFlags::CLOEXEC | FLAGS;
                 let opened =
                     rustix::fs::open(&**path, flags, Mode::empty()).map_err(|error| unreadable(error.into()))?;
-                (None, File::from(opened))
+                let file = File::from(opened);
+                mounts::remember(&file);
+                (None, file)
             }
             KeyPath::InHome { home, file } => {
                 let opened = match open_below(home, file, FLAGS) {
@@ -155,7 +157,7 @@ impl KeyPath {
     /// As for [`open`](Self::open).
     pub(super) fn contents(&self, file: File, size: u64, most: u64) -> Result<Vec<u8>, FileFault> {
         // With room for all of it one call reads it, and another finds the end.
-        let room = usize::try_from(size.min(most)).unwrap_or(0).saturating_add(END);
+        let room = usize::try_from(size.min(most)).unwrap_or(0).saturating_add(READ_SLACK);
         let mut bytes = Vec::with_capacity(room);
         let read = file.take(most).read_to_end(&mut bytes);
         read.map_err(|error| FileFault::of(format!("{self} cannot be read: {error}"), &error))?;

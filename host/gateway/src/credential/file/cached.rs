@@ -2,38 +2,50 @@
 //!
 //! A login reads its user's key file, as a rule the same as the one before it. On a thread that may wait for the disk
 //! this costs two switches between threads, more than the work itself. So it is first tried in place, with calls that
-//! fail instead of waiting: openat2(2) with `RESOLVE_CACHED`, preadv2(2) with `RWF_NOWAIT`. Only on file systems whose
-//! open files never wait for a network or another program, and without writing the time of access.
+//! fail instead of waiting: openat2(2) with `RESOLVE_CACHED`, preadv2(2) with `RWF_NOWAIT`.
+//!
+//! What no flag forbids is kept away from otherwise. A file system may ask a network or another program when a file is
+//! opened, and even when its type is asked for. So only a thread that may wait looks at the type, and remembers the
+//! mount ([`mounts`]). Here a path is opened with `O_PATH`, which the file system does not see, and for reading only if
+//! its mount is one of those. And a read that sets the file's time of access may wait for the journal: such a read is
+//! left to the other threads.
+//!
+//! A program that decides about each opened file (fanotify(7), such as a scanner for viruses) is still waited for.
 
 use std::fs::{File, Metadata};
 use std::io::IoSliceMut;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, fstatfs, openat2, readlink};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Statx, openat2, readlink};
 use rustix::io::{ReadWriteFlags, preadv2};
 
+use super::mounts::{self, facts_of};
 use super::{FLAGS, KeyPath};
 use crate::state::strict_modes::Writers;
 
-/// The types of file systems on local disks and in memory, statfs(2): ext2 to ext4, XFS, Btrfs, F2FS, tmpfs.
-const LOCAL: [u32; 5] = [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0x0102_1994];
 /// Larger files take long enough to search that a thread of connections should not do it.
-const MOST: u64 = 64 << 10;
+const MAX_BYTES: u64 = 64 << 10;
 
 impl KeyPath {
     /// The contents of the file and its metadata from before they were read, if they can be had at once and the file
     /// passes the checks of [`open`](Self::open). `None` says nothing about the file.
     pub(in crate::credential) fn read_cached(&self) -> Option<(Vec<u8>, Metadata)> {
         let KeyPath::Named(path) = self else { return None };
-        let file = File::from(open_cached(path, OFlags::RDONLY | OFlags::NOATIME | FLAGS)?);
-        let facts = file.metadata().ok().filter(|facts| facts.is_file() && facts.len() <= MOST)?;
+        let (place, found) = find_cached(path, OFlags::PATH)?;
+        if !mounts::is_read_without_a_trace(&found)? {
+            return None;
+        }
+        let file = File::from(open_found(&place)?);
+        let facts = file.metadata().ok().filter(|facts| facts.is_file() && facts.len() <= MAX_BYTES)?;
         Writers::Operator.check(path, facts.mode(), facts.uid()).ok()?;
         let real = readlink(format!("/proc/self/fd/{}", file.as_raw_fd()), Vec::new()).ok()?.into_string().ok()?;
         let folder = Path::new(&real).parent()?;
-        let folder_facts = fstat(open_cached(folder, OFlags::PATH | OFlags::DIRECTORY)?).ok()?;
-        Writers::Operator.check_folder(folder, folder_facts.st_mode, folder_facts.st_uid).ok()?;
+        let (_, found) = find_cached(folder, OFlags::PATH | OFlags::DIRECTORY)?;
+        // What is known of a folder on another file system may be old.
+        mounts::find(&found)?;
+        Writers::Operator.check_folder(folder, u32::from(found.stx_mode), found.stx_uid).ok()?;
         // One byte more than there is: a file that has grown is left to others.
         let size = usize::try_from(facts.len()).ok()?;
         let mut bytes = vec![0; size + 1];
@@ -43,13 +55,15 @@ impl KeyPath {
     }
 }
 
-/// Opens what is in the kernel's cache of names, on a local file system.
-fn open_cached(path: &Path, flags: OFlags) -> Option<OwnedFd> {
-    let opened = openat2(CWD, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::CACHED).ok()?;
-    is_local(&opened).then_some(opened)
+/// Finds what is in the kernel's cache of names, and asks no file system for it.
+fn find_cached(path: &Path, flags: OFlags) -> Option<(OwnedFd, Statx)> {
+    let place = openat2(CWD, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::CACHED).ok()?;
+    let found = facts_of(&place)?;
+    Some((place, found))
 }
 
-/// Whether a file is on a local file system.
-pub(super) fn is_local(file: impl AsFd) -> bool {
-    fstatfs(file).is_ok_and(|system| u32::try_from(system.f_type).is_ok_and(|kind| LOCAL.contains(&kind)))
+/// Opens for reading what was found on a local file system.
+fn open_found(place: &OwnedFd) -> Option<OwnedFd> {
+    let place = format!("/proc/self/fd/{}", place.as_raw_fd());
+    rustix::fs::open(place, OFlags::RDONLY | OFlags::CLOEXEC | FLAGS, Mode::empty()).ok()
 }

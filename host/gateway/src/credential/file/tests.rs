@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::mpsc;
 
+use rustix::fs::{StatVfsMountFlags, fstatfs, fstatvfs};
+
 use super::*;
 
 const MOST: u64 = 1 << 10;
@@ -133,6 +135,18 @@ fn errors_that_say_nothing_of_the_file_are_told_from_those_that_do() {
     }
 }
 
+/// Sets the time of access of a file to after its last change, as if it had been read since.
+fn set_accessed(place: &Path) {
+    let times = fs::FileTimes::new().set_accessed(SystemTime::now() + Duration::from_secs(5));
+    File::options().append(true).open(place).unwrap().set_times(times).unwrap();
+}
+
+/// What is read without waiting. While somebody mounts something, no name is found in the kernel's cache.
+fn read_cached(path: &KeyPath) -> Option<(Vec<u8>, FileStamp)> {
+    let read = (0..1000).find_map(|_| path.read_cached());
+    read.map(|(bytes, facts)| (bytes, FileStamp::of(&facts)))
+}
+
 #[test]
 fn what_is_read_without_waiting_is_what_the_file_says() {
     let folder = tempfile::tempdir().unwrap();
@@ -141,15 +155,24 @@ fn what_is_read_without_waiting_is_what_the_file_says() {
     assert!(path.read_cached().is_none(), "it is not there");
     fs::write(&place, "keys").unwrap();
     set_mode(&place, 0o600);
-    let reads = |path: &KeyPath| path.read_cached().map(|(bytes, facts)| (bytes, FileStamp::of(&facts)));
-    // Of other file systems nothing is read so.
-    let is_local = cached::is_local(File::open(&place).unwrap());
-    assert_eq!(reads(&path), is_local.then(|| (b"keys".to_vec(), path.stamp().unwrap())));
+    set_accessed(&place);
+    let file = File::open(&place).unwrap();
+    let kind = u32::try_from(fstatfs(&file).unwrap().f_type).unwrap();
+    let flags = fstatvfs(&file).unwrap().f_flag;
+    let is_possible =
+        mounts::LOCAL.contains(&kind) && flags.intersects(StatVfsMountFlags::RELATIME | StatVfsMountFlags::NOATIME);
+    if !is_possible {
+        println!("{} is not on a disk whose reads can refuse to wait", place.display());
+    }
+    // The reader that may wait has found out what the mount is.
+    path.open(MOST).unwrap().unwrap();
+    let expected = is_possible.then(|| (b"keys".to_vec(), path.stamp().unwrap()));
+    assert_eq!(read_cached(&path), expected);
     // By another name it is the same, unless the time at which the link was followed has to be noted.
     let link = folder.path().join("link");
     symlink("keys", &link).unwrap();
-    let followed = reads(&KeyPath::named(&link));
-    assert!(followed.is_none() || followed == reads(&path));
+    let followed = read_cached(&KeyPath::named(&link));
+    assert!(followed.is_none() || followed == read_cached(&path));
     // What is refused, or takes long, is left to those who say why, or may wait.
     set_mode(&place, 0o620);
     assert!(path.read_cached().is_none(), "others may write to it");
@@ -157,11 +180,29 @@ fn what_is_read_without_waiting_is_what_the_file_says() {
     set_mode(folder.path(), 0o770);
     assert!(path.read_cached().is_none(), "others may write to its folder");
     set_mode(folder.path(), 0o700);
-    assert_eq!(path.read_cached().is_some(), is_local);
+    assert_eq!(read_cached(&path).is_some(), is_possible);
     fs::write(&place, vec![b'#'; (64 << 10) + 1]).unwrap();
+    set_accessed(&place);
     assert!(path.read_cached().is_none(), "it is large");
     assert!(KeyPath::named(folder.path()).read_cached().is_none(), "it is a folder");
     let (home, below) = home();
     fs::write(home.path().join("home/.ssh/authorized_keys"), "keys").unwrap();
     assert!(below.read_cached().is_none(), "in a home");
+}
+
+#[test]
+fn a_read_that_notes_its_time_is_left_to_those_who_may_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("keys");
+    let path = KeyPath::named(&place);
+    fs::write(&place, "keys").unwrap();
+    path.open(MOST).unwrap().unwrap();
+    let flags = fstatvfs(File::open(&place).unwrap()).unwrap().f_flag;
+    let days = |count: u64| SystemTime::now() - Duration::from_secs(count * 86_400);
+    for accessed in [days(0), days(2)] {
+        let times = fs::FileTimes::new().set_accessed(accessed);
+        File::options().append(true).open(&place).unwrap().set_times(times).unwrap();
+        let read = read_cached(&path);
+        assert!(read.is_none() || flags.contains(StatVfsMountFlags::NOATIME), "{accessed:?}");
+    }
 }
