@@ -65,7 +65,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, log: Output<'_>)
         let permit = ConnectionPermit::unlisted(CONNECTION);
         let peer = peer(&input);
         if let Some(stream) = tcp(&input, &output).map_err(failed)? {
-            socket::prepare(&stream, TcpKeepalive::new(&config.limits));
+            socket::set_tcp_options(&stream, TcpKeepalive::new(&config.limits));
             let connection = driver::run(stream, peer, permit, gateway);
             serve_one(CONNECTION, peer, connection, &stopper, config.limits.drain).await;
         } else {

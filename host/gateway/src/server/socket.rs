@@ -43,17 +43,18 @@ impl TcpKeepalive {
     }
 }
 
-/// Prepares a listening socket: on the connections that it accepts from now on keystrokes go out at once, and the
-/// kernel finds peers that are gone. tcp(7): they inherit these options, so that no connection costs five system calls.
+/// Sets the options of a connection: keystrokes go out at once, and the kernel finds peers that are gone. tcp(7):
+/// connections inherit the options that their listening socket has when they are made, which saves five system calls
+/// for each.
 ///
 /// A peer whose kernel acknowledges is alive, however long it takes nothing. So there is no TCP_USER_TIMEOUT: it ends a
 /// living peer whose window is shut. A peer that is gone owes an acknowledgement, and then retransmission ends
 /// (tcp_retries2, about 15 minutes), or the line is quiet, and then keepalive finds it.
-pub(crate) fn prepare(listening: impl AsFd, keepalive: TcpKeepalive) {
-    if let Err(error) = sockopt::set_tcp_nodelay(&listening, true) {
+pub(crate) fn set_tcp_options(socket: impl AsFd, keepalive: TcpKeepalive) {
+    if let Err(error) = sockopt::set_tcp_nodelay(&socket, true) {
         emit(ConnectionEvent::NoDelayFailed { error: &io::Error::from(error) });
     }
-    if let Err(error) = keepalive.set(&listening) {
+    if let Err(error) = keepalive.set(&socket) {
         emit(ConnectionEvent::KeepaliveFailed { error: &error });
     }
 }
@@ -70,10 +71,10 @@ mod tests {
 
     use super::*;
 
-    /// The accepted side of a connection to a socket that is prepared with these limits.
+    /// The accepted side of a connection to a socket that has the options of these limits.
     async fn accepted(limits: &Limits) -> TcpStream {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        prepare(&listener, TcpKeepalive::new(limits));
+        set_tcp_options(&listener, TcpKeepalive::new(limits));
         let address = listener.local_addr().unwrap();
         let (_client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
         accepted.unwrap().0

@@ -22,7 +22,7 @@ use super::lingering::Lingering;
 use super::proxy_header::ConnectedBy;
 use super::waiting::Waiting;
 use crate::observe::event::{ConnectionEvent, emit, emit_throttled};
-use crate::server::socket::prepare;
+use crate::server::socket::{TcpKeepalive, set_tcp_options};
 
 /// The pause after the process or the system has run out of something.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
@@ -35,8 +35,11 @@ pub(super) type Accepted = (TcpStream, SocketAddr, ConnectionPermit);
 /// The accepting sockets.
 pub(super) struct Acceptor {
     sockets: Vec<BoundSocket>,
-    /// Connections from the queues of sockets that were closed.
+    /// Connections from the queues of sockets that were closed, or were bound before this program set their options.
     taken_over: VecDeque<(TcpStream, SocketAddr)>,
+    /// Connections that were made before their socket had its options may still be in the queues.
+    has_early: bool,
+    keepalive: TcpKeepalive,
     proxies: Proxies,
     /// Reads the headers of connections from proxies.
     headers: HeaderReads,
@@ -59,10 +62,12 @@ impl Acceptor {
     /// Needs a tokio runtime.
     pub(super) fn new(sockets: Vec<BoundSocket>, settings: ListenerSettings) -> Acceptor {
         let ListenerSettings { bounds, exempt, proxies, keepalive, wait, drain } = settings;
-        sockets.iter().for_each(|bound| prepare(&bound.socket, keepalive));
+        sockets.iter().for_each(|bound| set_tcp_options(&bound.socket, keepalive));
         Acceptor {
             sockets,
             taken_over: VecDeque::new(),
+            has_early: true,
+            keepalive,
             proxies,
             headers: HeaderReads::default(),
             room: bounds.room(),
@@ -99,10 +104,10 @@ impl Acceptor {
         if let Some(addresses) = addresses {
             let stays = |socket: &BoundSocket| addresses.contains(&socket.address);
             let (kept, gone): (Vec<_>, Vec<_>) = self.sockets.drain(..).partition(stays);
-            for BoundSocket { socket, .. } in gone {
-                self.taken_over.extend(take_queue(socket));
-            }
+            // Nobody else would ever accept them.
+            self.taken_over.extend(gone.iter().flat_map(|bound| take_queue(&bound.socket)));
             self.sockets = kept;
+            self.has_early |= !added.is_empty();
             self.sockets.extend(added);
             // In the order of the configuration.
             self.sockets.sort_by_key(|socket| addresses.iter().position(|address| *address == socket.address));
@@ -111,13 +116,25 @@ impl Acceptor {
         self.room = bounds.room();
         self.gate.change(bounds, exempt);
         self.waiting.set_grace(wait);
-        self.sockets.iter().for_each(|bound| prepare(&bound.socket, keepalive));
-        (self.proxies, self.drain) = (proxies, drain);
+        self.sockets.iter().for_each(|bound| set_tcp_options(&bound.socket, keepalive));
+        (self.proxies, self.drain, self.keepalive) = (proxies, drain, keepalive);
+    }
+
+    /// Gives their options to connections that were made before their socket had them.
+    fn take_early(&mut self) {
+        self.has_early = false;
+        for (stream, peer) in self.sockets.iter().flat_map(|bound| take_queue(&bound.socket)) {
+            set_tcp_options(&stream, self.keepalive);
+            self.taken_over.push_back((stream, peer));
+        }
     }
 
     /// The next connection to serve. Never fails. Cancel safe.
     pub(super) async fn accept(&mut self) -> Accepted {
         loop {
+            if self.has_early {
+                self.take_early();
+            }
             if let Some(accepted) = self.serve_waiting() {
                 return accepted;
             }
@@ -355,7 +372,6 @@ mod tests {
 
     use crate::config::Limits;
     use crate::credential::AddressList;
-    use crate::server::socket::TcpKeepalive;
 
     use super::super::gate::{Bounds, Fault, SOURCE_LINE};
     use super::*;
@@ -380,6 +396,22 @@ mod tests {
         let (bounds, keepalive) = (Bounds::new(limits, 100, 100), TcpKeepalive::new(limits));
         let proxies = Proxies { addresses: proxies, grace: Duration::from_secs(5) };
         ListenerSettings { bounds, exempt: Vec::new(), proxies, keepalive, wait: WAIT, drain: WAIT }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_made_before_the_socket_had_its_options_gets_them() {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let (_early, peer) = client(address).await;
+        let mut acceptor = Acceptor::new(vec![BoundSocket { address, socket }], settings(&Limits::default(), None));
+        let (stream, served, _permit) = acceptor.accept().await;
+        assert_eq!(served, peer);
+        assert!(stream.nodelay().unwrap());
+        assert!(rustix::net::sockopt::socket_keepalive(&stream).unwrap());
+        let (_late, peer) = client(address).await;
+        let (stream, served, _permit) = acceptor.accept().await;
+        assert_eq!(served, peer);
+        assert!(stream.nodelay().unwrap());
     }
 
     /// A connected client.

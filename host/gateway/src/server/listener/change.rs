@@ -6,6 +6,7 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -73,11 +74,11 @@ pub struct ListenerChange {
     pub(super) done: Option<oneshot::Sender<()>>,
 }
 
-/// Closes a socket, and returns the connections that the kernel has accepted for it: nobody else ever would.
-pub(super) fn take_queue(socket: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+/// Accepts all connections in the queue of a socket.
+pub(super) fn take_queue(socket: &TcpListener) -> Vec<(TcpStream, SocketAddr)> {
     let mut queue = Vec::new();
-    // Not by tokio, which yields after a number of them. The socket stays nonblocking.
-    let Ok(socket) = socket.into_std() else { return queue };
+    // Not by tokio, which yields after a number of them. The socket is nonblocking by this descriptor too.
+    let Ok(socket) = socket.as_fd().try_clone_to_owned().map(std::net::TcpListener::from) else { return queue };
     loop {
         match socket.accept() {
             Ok((stream, peer)) => {
@@ -173,11 +174,11 @@ mod tests {
         let address = socket.local_addr().unwrap();
         // More than tokio takes without yielding.
         let clients: Vec<_> = (0..150).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
-        let mut taken: Vec<_> = take_queue(socket).into_iter().map(|(_, peer)| peer).collect();
+        let mut taken: Vec<_> = take_queue(&socket).into_iter().map(|(_, peer)| peer).collect();
         let mut connected: Vec<_> = clients.iter().map(|client| client.local_addr().unwrap()).collect();
         taken.sort();
         connected.sort();
         assert_eq!(taken, connected);
-        assert!(std::net::TcpStream::connect(address).is_err(), "it is closed");
+        assert_eq!(take_queue(&socket).len(), 0);
     }
 }
