@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use tokio::task::unconstrained;
 use tokio::time::sleep_until;
 
 use crate::connection::bridge::Bridge;
@@ -46,8 +47,8 @@ impl Shutdown {
 
     /// Waits until the shutdown has advanced since the last [`check`](Shutdown::check). Cancel safe.
     ///
-    /// One wait serves for all calls until then: a connection waits after every turn, and to register it with the
-    /// server's shutdown each time took locks that all connections share.
+    /// One wait serves for all calls until then: a connection waits after every turn, and registering each time would
+    /// take locks that all connections share.
     pub(super) async fn advanced(&mut self) {
         if self.is_beginning {
             let begun = self.begun.into();
@@ -68,7 +69,8 @@ impl Shutdown {
             return Poll::Pending;
         }
         let (mut drain, phase, notices) = (self.drain.clone(), self.phase, self.notices);
-        let mut advanced = Box::pin(async move { drain.advanced(phase, notices).await });
+        // Within tokio's budget: without any left, a wait is pending and registered nowhere.
+        let mut advanced = Box::pin(unconstrained(async move { drain.advanced(phase, notices).await }));
         let polled = advanced.as_mut().poll(context);
         self.wait = Some(Wait { _advanced: advanced, task: context.waker().clone() });
         polled
