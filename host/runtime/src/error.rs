@@ -80,9 +80,9 @@ pub enum Room {
         /// How many more there are, kept for first processes of tenants that have few.
         kept: usize,
     },
-    /// Memories of instances, each of which takes two mappings.
+    /// Memory slots: an instance takes one for each memory, or for three tables, whichever is more.
     Memories {
-        /// How many memories an instance of the plugin has.
+        /// How many an instance of the plugin takes.
         needs: usize,
         /// How many are free.
         free: usize,
@@ -102,8 +102,9 @@ impl fmt::Display for Room {
             ),
             Self::Memories { needs, free, most } => write!(
                 f,
-                "an instance of it has {needs} memories, and of the {most} that all instances may have {free} are free: raise \
-                 vm.max_map_count, of which each takes four mappings, or lower `instances`"
+                "an instance of it takes {needs} memory slots (one for each memory, or for three tables), and of the {most} of all \
+                 instances {free} are free: raise vm.max_map_count, of which each takes four mappings, or lower \
+                 `instances`"
             ),
         }
     }

@@ -83,7 +83,7 @@ impl Places {
     }
 }
 
-/// How many places of memories an instance takes that has so many memories and tables.
+/// The memory slots that an instance takes: one for each memory, or for three tables, whichever is more.
 pub(super) fn needed(memories: usize, tables: usize) -> usize {
     memories.max(tables.div_ceil(TABLES_OF_MEMORY))
 }

@@ -272,8 +272,8 @@ async fn places_are_counted_in_the_mappings_of_the_memories_that_a_plugin_has() 
     let (recorder, report) = start(&three).end().await;
     assert_eq!(recorder.heard, [Heard::Full]);
     let words = report.error.unwrap().to_string();
-    let known = "an instance of it has 3 memories, and of the 3 that all instances may have 1 are free: raise vm.max_map_count, of which \
-                 each takes four mappings, or lower `instances`";
+    let known = "an instance of it takes 3 memory slots (one for each memory, or for three tables), and of the 3 of all instances 1 \
+                 are free: raise vm.max_map_count, of which each takes four mappings, or lower `instances`";
     assert_eq!(words, known);
     start(&one).until(opened).await;
 }
