@@ -176,7 +176,7 @@ fn a_file_that_changes_while_it_is_read_is_never_half_old_and_half_new() {
             }
         });
         let (mut done, mut reloads) = (0, 0);
-        while reloads < 40 || writes.load(Ordering::Relaxed) <= 40 {
+        while reloads < 40 || (writes.load(Ordering::Relaxed) <= 40 && !writer.is_finished()) {
             reloads += 1;
             let (status, out, errors) = server.reload();
             match status {
