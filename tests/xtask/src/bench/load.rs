@@ -5,7 +5,7 @@ mod driver;
 mod memory;
 mod swap;
 
-use super::meter::to_float;
+use super::meter::{KIB, to_float};
 use super::server::{Cores, Kind, Place, Server, Setup};
 use crate::step::{Outcome, doing, line};
 use driver::KEX;
@@ -52,7 +52,6 @@ const ROUNDS: [Meaning; 13] = [
     ("after round 9", "MiB"),
     ("after round 10", "MiB"),
 ];
-const KIB: f64 = 1024.0;
 
 /// What a figure is beside the title of its row, if anything, and its unit.
 type Meaning = (&'static str, &'static str);

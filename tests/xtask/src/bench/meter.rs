@@ -136,6 +136,9 @@ impl Meter {
     }
 }
 
+/// Bytes in a KiB.
+pub(crate) const KIB: f64 = 1024.0;
+
 /// A count of bytes to reckon with.
 #[expect(clippy::cast_precision_loss, reason = "counts of bytes far below 2^53")]
 pub(crate) fn to_float(count: u64) -> f64 {

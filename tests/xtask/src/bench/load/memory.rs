@@ -1,11 +1,10 @@
 //! The memory of connections and sessions that wait, and what a server keeps of it after their end.
 
 use super::driver::{Driver, KEX};
-use crate::bench::meter::to_float;
+use crate::bench::meter::{KIB, to_float};
 use crate::bench::server::{Place, Server};
 use crate::step::Outcome;
 
-const KIB: f64 = 1024.0;
 const MIB: f64 = 1_048_576.0;
 
 /// How many times sessions are started and ended.
