@@ -8,7 +8,7 @@
 //! 3. let the bridge put what sessions send into packets, one channel after the other
 //! 4. put what the protocol owes (replies, window adjustments, EOF, CLOSE) into packets
 //! 5. write the packets to the stream, all at once
-//! 6. acknowledge what was read, if the client waits for that
+//! 6. acknowledge what was read, if the client waits for that; decide for how many bytes the next read waits
 //! 7. end the connection, if an operator has asked for that or the server stops
 //!
 //! An answer of step 2 lets the protocol go on with what was read, so both steps repeat until nothing is answered at
@@ -30,6 +30,7 @@
 
 mod finish;
 mod negotiated;
+mod read_batching;
 mod shutdown;
 
 use std::convert::Infallible;
@@ -47,6 +48,7 @@ use whelk_ssh::crypto::agreement::Agreed;
 use whelk_ssh::crypto::random::SystemRandom;
 use whelk_ssh::error::Error;
 
+use read_batching::ReadBatching;
 use shutdown::Shutdown;
 
 use crate::auth::access::Decision;
@@ -111,6 +113,7 @@ struct Driver<S> {
     /// Bytes moved since the last yield, plus [`TURN_COST`] for each turn.
     work_since_yield: usize,
     keepalive: Keepalive,
+    batching: ReadBatching,
     /// When to acknowledge what was read, unless something is sent before.
     acknowledge_at: Option<Instant>,
     large: LargePackets,
@@ -167,6 +170,7 @@ impl<S: ByteStream> Driver<S> {
             readable: true,
             work_since_yield: 0,
             keepalive,
+            batching: ReadBatching::new(now),
             acknowledge_at: None,
             large: LargePackets::default(),
             agreement: BlockingWork::default(),
@@ -233,6 +237,7 @@ impl<S: ByteStream> Driver<S> {
         self.write()?;
         // 6.
         self.acknowledge(read, written, now);
+        self.batch_reads(read, now);
         if was_full && self.connection.can_write() {
             // Whatever waited for room in the output (sessions, owed replies, packets that were not handled) can go on.
             // Nothing else may wake the driver: the stream may have taken everything.
@@ -312,6 +317,16 @@ impl<S: ByteStream> Driver<S> {
                 self.acknowledge_at = None;
                 self.stream.acknowledge();
             }
+        }
+    }
+
+    /// After a turn that has read: lets the kernel wait for more bytes at once, or for fewer.
+    fn batch_reads(&mut self, read: usize, now: Instant) {
+        if S::HAS_READ_THRESHOLD
+            && read > 0
+            && let Some(bytes) = self.batching.received(read, now)
+        {
+            self.stream.set_read_threshold(bytes);
         }
     }
 
@@ -478,16 +493,22 @@ impl<S: ByteStream> Driver<S> {
             .chain(keepalive)
             .chain(large)
             .chain(self.acknowledge_at)
+            .chain(self.batching.deadline())
             .min()
     }
 
-    /// Checks all deadlines: of the protocol, of large packets, of acknowledgements, of a silent peer, of idle buffers.
+    /// Checks all deadlines: of the protocol, of large packets, of acknowledgements, of batched reads, of a silent
+    /// peer, of idle buffers.
     fn timeout(&mut self, now: Instant) -> Result<(), End> {
         self.connection.handle_timeout(now)?;
         self.large.check(now, self.large_packet_grace)?;
         if self.acknowledge_at.is_some_and(|due| due <= now) {
             self.acknowledge_at = None;
             self.stream.acknowledge();
+        }
+        if let Some(bytes) = self.batching.timeout(now) {
+            // The kernel tells at once of what is there.
+            self.stream.set_read_threshold(bytes);
         }
         if !self.connection.wants_input() {
             // A peer from which nothing is read is not silent.

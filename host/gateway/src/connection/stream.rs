@@ -24,6 +24,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {
     /// Whether [`acknowledge`](ByteStream::acknowledge) has an effect.
     const ACKNOWLEDGES: bool;
+    /// Whether [`set_read_threshold`](ByteStream::set_read_threshold) has an effect.
+    const HAS_READ_THRESHOLD: bool = false;
 
     /// Reads what is there into `space`, without waiting. Returns how many bytes, 0 at the end of the stream.
     ///
@@ -54,6 +56,12 @@ pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {
 
     /// Acknowledges what was read now, instead of when the kernel sees fit.
     fn acknowledge(&self) {}
+
+    /// From now on the stream becomes readable when so many bytes are there, or its end. Above 1, bytes that are fewer
+    /// may be there unnoticed.
+    fn set_read_threshold(&self, bytes: usize) {
+        let _ = bytes;
+    }
 
     /// The address and port that the client has connected to, if the stream is a socket.
     fn local_address(&self) -> Option<SocketAddr> {

@@ -1,8 +1,8 @@
-//! Options of a connection's socket: when to send, when to acknowledge, and when to ask whether the peer is still
-//! there.
+//! Options of a connection's socket: when to send, when to acknowledge, when to tell of input, and when to ask whether
+//! the peer is still there.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
 use rustix::net::sockopt;
@@ -63,6 +63,19 @@ pub(crate) fn set_tcp_options(socket: impl AsFd, keepalive: TcpKeepalive) {
 pub(crate) fn acknowledge(stream: &TcpStream) {
     // Only slower if it does not work.
     let _ = sockopt::set_tcp_quickack(stream, true);
+}
+
+/// Lets the kernel tell of a stream's input only when so many bytes are there, or its end: SO_RCVLOWAT, socket(7). It
+/// tells of fewer when the receive window is used up. If so many are there already, it tells of them at once.
+pub(crate) fn set_read_threshold(stream: &TcpStream, bytes: usize) {
+    let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    let Ok(size) = libc::socklen_t::try_from(size_of_val(&value)) else { return };
+    #[expect(unsafe_code, reason = "neither rustix nor socket2 has this option")]
+    // SAFETY: the descriptor is open while `stream` is borrowed, and the kernel reads `size` bytes of `value`.
+    let _ = unsafe {
+        // An error changes nothing: the kernel tells of every byte, as before.
+        libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVLOWAT, (&raw const value).cast(), size)
+    };
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ const HANG_UP: Interest = Interest::PRIORITY.add(Interest::ERROR);
 
 impl ByteStream for TcpStream {
     const ACKNOWLEDGES: bool = true;
+    const HAS_READ_THRESHOLD: bool = true;
 
     fn try_read(&mut self, space: &mut [u8]) -> io::Result<usize> {
         let room = space.len();
@@ -56,6 +57,10 @@ impl ByteStream for TcpStream {
 
     fn acknowledge(&self) {
         socket::acknowledge(self);
+    }
+
+    fn set_read_threshold(&self, bytes: usize) {
+        socket::set_read_threshold(self, bytes);
     }
 
     fn local_address(&self) -> Option<SocketAddr> {
@@ -166,6 +171,33 @@ mod tests {
         }
         ByteStream::ready(&mut accepted, WRITABLE).await.unwrap();
         assert_eq!(ByteStream::try_write(&mut accepted, b"x").unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_stream_with_a_threshold_is_readable_when_so_much_is_there_or_its_end() {
+        let (mut client, mut accepted) = pair().await;
+        let mut space = [0; 64];
+        // A new stream may be taken for ready.
+        assert!(ByteStream::try_read(&mut accepted, &mut space).is_err());
+        ByteStream::set_read_threshold(&accepted, 16);
+        client.write_all(&[1; 15]).await.unwrap();
+        // The kernel tells of what is there when it is to tell of less.
+        assert!(!is_ready(&mut accepted, READABLE));
+        ByteStream::set_read_threshold(&accepted, 1);
+        ByteStream::ready(&mut accepted, READABLE).await.unwrap();
+        assert_eq!(ByteStream::try_read(&mut accepted, &mut space).unwrap(), 15);
+        ByteStream::set_read_threshold(&accepted, 16);
+        for piece in [15, 1] {
+            client.write_all(&[2; 15][..piece]).await.unwrap();
+        }
+        ByteStream::ready(&mut accepted, READABLE).await.unwrap();
+        assert_eq!(ByteStream::try_read(&mut accepted, &mut space).unwrap(), 16);
+        client.write_all(&[3; 4]).await.unwrap();
+        drop(client);
+        ByteStream::ready(&mut accepted, READABLE).await.unwrap();
+        assert_eq!(ByteStream::try_read(&mut accepted, &mut space).unwrap(), 4);
+        ByteStream::ready(&mut accepted, READABLE).await.unwrap();
+        assert_eq!(ByteStream::try_read(&mut accepted, &mut space).unwrap(), 0);
     }
 
     /// A client whose attempt is being decided may send more than we take, and go away.
