@@ -28,6 +28,7 @@ pub(crate) use lifecycle::{NextAction, Outcome, OutputClosed, Stage};
 pub use output::{Drained, OpenReply, Sink};
 pub(crate) use shared::{Interrupt, Shared};
 pub use shared::{TypedObserver, Wake};
+pub use spare::release_spare_buffers;
 pub(crate) use transitions::Flow;
 
 use std::sync::Arc;

@@ -83,7 +83,7 @@ pub use authenticator::{
 };
 pub use channel::{
     Drained, Inbox, OpenReply, Outbox, SessionFigures, SessionHalf, SessionHandle, Sink, TypedObserver, Wake,
-    session_pipes,
+    release_spare_buffers, session_pipes,
 };
 pub use connection::{ConnectionHalf, ConnectionLink, ConnectionReport, connection_link};
 pub use connection_types::{ClientAnswer, ClientRefusal, ConnectionMessage, ControlRequest, OpenOutcome, OpenVerdict};

@@ -46,6 +46,8 @@ pub struct ConnectionTable {
     peak: AtomicUsize,
     /// How many there have been.
     opened: AtomicU64,
+    /// Bytes of large buffers that connections have released.
+    released: AtomicU64,
     /// Completed logins, and the files they depend on.
     logins: LiveLogins,
     /// Told whenever a connection or a session is gone.
@@ -170,6 +172,16 @@ impl ConnectionTable {
     /// How many connections there have been since the start.
     pub(crate) fn opened(&self) -> u64 {
         self.opened.load(Ordering::Relaxed)
+    }
+
+    /// A connection has released large buffers of so many bytes.
+    pub(crate) fn add_released(&self, bytes: usize) {
+        self.released.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Bytes of large buffers that connections have released since the start.
+    pub(crate) fn released(&self) -> u64 {
+        self.released.load(Ordering::Relaxed)
     }
 
     /// The peak of connections since the last call, and the current number.

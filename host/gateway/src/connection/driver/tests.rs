@@ -88,12 +88,13 @@ async fn released_buffers_take_no_memory_until_there_is_something_to_read() {
         }
         // The turns until it waits for the release of its buffers.
         while driver.connection.peer_identification().is_some() != identifies
-            || !matches!(driver.buffers, BufferRelease::Due(_))
+            || matches!(driver.buffers, BufferRelease::Busy)
         {
             let served = tokio::time::timeout(Duration::from_millis(1), driver.serve()).await;
             assert!(served.is_err(), "the connection has ended");
         }
-        assert!(driver.connection.buffer_memory() > 0);
+        // On a machine that is busy they may have been released meanwhile.
+        assert_eq!(driver.connection.buffer_memory() > 0, matches!(driver.buffers, BufferRelease::Due(_)));
         let later = Instant::now() + BUFFER_RELEASE_DELAY * 2;
         assert!(driver.timeout(later).is_ok() && driver.turn(later).is_ok());
         assert_eq!(driver.connection.buffer_memory(), 0);
