@@ -80,8 +80,8 @@ pub(crate) struct Bridge {
 
 /// The connection's side of a channel, by its kind.
 enum Channel {
-    /// RFC 4254 §6. Boxed: the table of channels has room for several from the first one on.
-    Session(Box<SessionChannel>),
+    /// RFC 4254 §6.
+    Session(SessionChannel),
 }
 
 /// What a client is told of a channel that is not opened. RFC 4254 §5.1.

@@ -21,7 +21,8 @@ use crate::connection::ready::{Ready, Ticket};
 
 /// All channels of a connection.
 pub(crate) struct Channels<C> {
-    table: BTreeMap<ChannelId, Entry<C>>,
+    /// Boxed: the map has room for eleven from the first one on.
+    table: BTreeMap<ChannelId, Box<Entry<C>>>,
     /// Filled by whoever produces a channel's output.
     ready: Arc<Ready>,
     /// Channels that have something to send, in order.
@@ -64,7 +65,8 @@ impl<C> Channels<C> {
         self.serial += 1;
         let (ticket, ready) = (Ticket { channel: id, serial: self.serial }, Arc::clone(&self.ready));
         let channel = make(Arc::new(move || ready.push(ticket)));
-        self.table.insert(id, Entry { serial: ticket.serial, queued: false, data_turn: 0, channel });
+        let entry = Entry { serial: ticket.serial, queued: false, data_turn: 0, channel };
+        self.table.insert(id, Box::new(entry));
     }
 
     pub(crate) fn get_mut(&mut self, id: ChannelId) -> Option<&mut C> {

@@ -130,7 +130,7 @@ impl Bridge {
         emit(ConnectionEvent::OwnChannel { connection, channel: channel.0, kind, plugin, opened_by });
         let (gateway, row) = (&self.gateway, self.registration.row());
         self.channels.insert(channel, |wake| {
-            Channel::Session(Box::new(session::open(gateway, row, channel, user, permit, wake, Some(own))))
+            Channel::Session(session::open(gateway, row, channel, user, permit, wake, Some(own)))
         });
     }
 }

@@ -90,7 +90,7 @@ impl Bridge {
         };
         match permit {
             Ok(permit) => self.channels.insert(channel, |wake| {
-                Channel::Session(Box::new(session::open(gateway, row, channel, &user, permit, wake, None)))
+                Channel::Session(session::open(gateway, row, channel, &user, permit, wake, None))
             }),
             Err(refusal) => {
                 let (failure, text) = refusal.failure();

@@ -38,8 +38,8 @@ struct LoginState {
 
 struct LiveLogin {
     login: Arc<AcceptedLogin>,
-    /// The files that had a say when it was judged last.
-    files: BTreeSet<KeyPath>,
+    /// The files that had a say when it was judged last. A set would have room for eleven.
+    files: Box<[KeyPath]>,
     /// The number of the `Access` that has judged it last.
     judged_by: u64,
 }
@@ -80,11 +80,11 @@ impl LiveLogins {
     pub(crate) fn add(&self, connection: u64, login: AcceptedLogin, judged_by: u64) {
         let mut state = self.state();
         let mut is_pending = state.newest.as_ref().is_some_and(|newest| judged_by < newest.number());
-        let mut files = BTreeSet::new();
         for (path, stamp) in login.files() {
             is_pending |= state.watch(connection, path, *stamp);
-            files.insert(path.clone());
         }
+        let files: BTreeSet<&KeyPath> = login.files().map(|(path, _)| path).collect();
+        let files = files.into_iter().cloned().collect();
         if is_pending {
             state.pending.push(connection);
         }
@@ -117,9 +117,9 @@ impl LiveLogins {
         let mut state = self.state();
         let Some(live) = state.logins.get_mut(&connection) else { return };
         live.judged_by = live.judged_by.max(by);
-        let now: BTreeSet<KeyPath> = files.iter().map(|(path, _)| path.clone()).collect();
-        let before = std::mem::replace(&mut live.files, now.clone());
-        for path in before.difference(&now) {
+        let now: BTreeSet<&KeyPath> = files.iter().map(|(path, _)| path).collect();
+        let before = std::mem::replace(&mut live.files, now.iter().copied().cloned().collect());
+        for path in before.iter().filter(|path| !now.contains(path)) {
             state.unwatch(connection, path);
         }
         let mut is_pending = false;
