@@ -12,6 +12,7 @@
 
 pub(crate) mod cache;
 mod child;
+mod code_file;
 mod failure;
 pub(crate) mod loader;
 mod names;
@@ -34,6 +35,7 @@ pub use settings::CompileSettings;
 
 use crate::error::Error;
 use crate::plugin::compile::requirements::InstanceLimits;
+use code_file::CodeFile;
 use failure::{Inherited, reason, too_large};
 
 /// Most bytes of the child's standard error that are kept.
@@ -55,16 +57,44 @@ pub struct Compiler {
 
 /// Machine code that may be mapped: it comes from our own compiler or carries our seal. Made in two places, here and in
 /// `cache.rs`.
-pub(crate) struct Compiled(Vec<u8>);
+pub(crate) struct Compiled(Code);
+
+/// Where it is.
+enum Code {
+    Memory(Vec<u8>),
+    /// In a file without a name.
+    File(CodeFile),
+}
 
 impl Compiled {
     /// Only for code of which the caller knows where it comes from: whatever is in it will be run.
     pub(crate) fn trusted(code: Vec<u8>) -> Self {
-        Self(code)
+        Self(Code::Memory(code))
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
+    /// The same for code that was copied to a file of its own.
+    fn in_file(code: CodeFile) -> Self {
+        Self(Code::File(code))
+    }
+
+    fn code(&self) -> &Code {
         &self.0
+    }
+
+    /// The code, if it is in memory.
+    fn bytes(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Code::Memory(code) => Some(code),
+            Code::File(_) => None,
+        }
+    }
+
+    #[cfg(test)]
+    fn into_bytes(self) -> io::Result<Vec<u8>> {
+        match self.0 {
+            Code::Memory(code) => Ok(code),
+            Code::File(file) => file.read(),
+        }
     }
 }
 

@@ -3,13 +3,13 @@
 //!
 //! A file is named after what was compiled and by what; its seal (HMAC-SHA256) covers that name and the code, so that a
 //! file cannot be passed off as another. The folder is the owner's alone (0700). What is cached is never served from
-//! the file itself: it is read, held against the seal and mapped from memory, so that a change of the file after that
-//! changes nothing.
+//! the file itself: a copy is held against the seal while it is made, and mapped, so that a change of the file after
+//! that changes nothing. `code_file` says where that copy is.
 
 use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{Hash, Hasher};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,13 +21,18 @@ use sha2::{Digest, Sha256};
 
 use crate::engine::Engine;
 use crate::event::{LogEvent, emit};
+use crate::plugin::compile::code_file::{CodeFile, MAPPED_FROM};
 use crate::plugin::compile::{Compiled, preview1};
 
 /// What a file begins with; the number changes when the form does.
 const MAGIC: &[u8; 8] = b"whelk\0c1";
 const SEAL: usize = 32;
+/// How many bytes come before the code.
+const HEAD: usize = MAGIC.len() + SEAL;
 /// The names of whole files end like this, those of files being written do not.
 const SUFFIX: &str = ".code";
+/// How many bytes are read at once.
+const PIECE: usize = 128 << 10;
 
 /// The key of the seal. Whoever has it can make code that is run.
 #[derive(Clone)]
@@ -43,6 +48,8 @@ pub struct Cache {
     most: u64,
     /// Nothing is written or deleted: other processes own the folder.
     read_only: bool,
+    /// Code of at least so many bytes is mapped from a file.
+    mapped_from: usize,
     /// Numbers the files that are being written.
     writes: AtomicU64,
 }
@@ -72,7 +79,8 @@ impl Cache {
     /// The folder that another process has opened or will open: for reading. It need not exist.
     #[must_use]
     pub fn read_only(folder: PathBuf, key: CacheKey, engine: &Engine, most: u64) -> Self {
-        Self { folder, key, engine: fingerprint(engine), most, read_only: true, writes: AtomicU64::new(0) }
+        let (engine, writes) = (fingerprint(engine), AtomicU64::new(0));
+        Self { folder, key, engine, most, read_only: true, mapped_from: MAPPED_FROM, writes }
     }
 
     /// Whether nothing is written.
@@ -85,7 +93,7 @@ impl Cache {
         let name = self.name(digest);
         let path = self.folder.join(&name);
         match self.read(&name, &path) {
-            Ok(code) => Some(Compiled::trusted(code)),
+            Ok(code) => Some(code),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
                 self.discard(digest, &error.to_string());
@@ -104,16 +112,25 @@ impl Cache {
         }
     }
 
+    /// The same code in a file from which it is mapped, if it is large and there can be one.
+    pub(crate) fn unloaded(&self, code: &Compiled) -> Option<Compiled> {
+        let bytes = code.bytes()?;
+        if self.read_only || bytes.len() < self.mapped_from {
+            return None;
+        }
+        let len = u64::try_from(bytes.len()).ok()?;
+        // Without room for the file it stays in memory.
+        CodeFile::create(&self.folder, len, |file| file.write_all(bytes)).ok().map(Compiled::in_file)
+    }
+
     /// Keeps the code of the file with this digest, whole and on disk or not at all. Does nothing if the folder is only
     /// read.
     pub(crate) fn keep(&self, digest: &[u8; 32], code: &Compiled) -> io::Result<()> {
-        if self.read_only {
-            return Ok(());
-        }
+        let Some(code) = code.bytes().filter(|_| !self.read_only) else { return Ok(()) };
         let name = self.name(digest);
         let number = self.writes.fetch_add(1, Ordering::Relaxed);
         let temporary = self.folder.join(format!("{name}.{number}.new"));
-        let written = self.write(&name, &temporary, code.bytes());
+        let written = self.write(&name, &temporary, code);
         if written.is_err() {
             // The error is told; a rest that cannot be removed goes at the next start.
             let _ = fs::remove_file(&temporary);
@@ -126,21 +143,22 @@ impl Cache {
         format!("{}-{}{SUFFIX}", hex(digest), self.engine)
     }
 
-    fn read(&self, name: &str, path: &Path) -> io::Result<Vec<u8>> {
+    fn read(&self, name: &str, path: &Path) -> io::Result<Compiled> {
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
         let file = OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path)?;
-        if !file.metadata()?.is_file() {
+        let facts = file.metadata()?;
+        if !facts.is_file() {
             return Err(io::Error::other("it is no file"));
         }
-        let mut head = [0; MAGIC.len() + SEAL];
-        let mut reader = &file;
-        reader.read_exact(&mut head).map_err(|_| io::Error::other("it is cut off"))?;
-        let (magic, seal) = head.split_at(MAGIC.len());
-        let mut code = Vec::new();
-        reader.take(self.most).read_to_end(&mut code)?;
-        if magic != MAGIC || self.seal(name, &code).verify_slice(seal).is_err() {
-            return Err(io::Error::other("it does not carry the seal of this server"));
-        }
+        let len = facts.len().min(self.most).saturating_sub(HEAD as u64);
+        let code = match self.copy_to_file(name, &file, len) {
+            Some(code) => Compiled::in_file(code),
+            None => {
+                let mut code = Vec::new();
+                self.copy(name, &file, &mut code)?;
+                Compiled::trusted(code)
+            }
+        };
         if !self.read_only {
             // The oldest go first; an error costs nothing but that order.
             let _ = file.set_modified(SystemTime::now());
@@ -148,23 +166,55 @@ impl Cache {
         Ok(code)
     }
 
+    /// Copies large code to a file from which it can be mapped. None if it is small, or if that fails for any reason.
+    fn copy_to_file(&self, name: &str, file: &File, len: u64) -> Option<CodeFile> {
+        if self.read_only || len < u64::try_from(self.mapped_from).unwrap_or(u64::MAX) {
+            return None;
+        }
+        CodeFile::create(&self.folder, len, |to| self.copy(name, file, to)).ok()
+    }
+
+    /// Copies the code of a file, and holds what is copied against the file's seal. After an error the copy is worth
+    /// nothing.
+    fn copy(&self, name: &str, mut file: &File, to: &mut dyn Write) -> io::Result<()> {
+        let mut head = [0; HEAD];
+        file.seek(SeekFrom::Start(0))?;
+        file.read_exact(&mut head).map_err(|_| io::Error::other("it is cut off"))?;
+        let (magic, seal) = head.split_at(MAGIC.len());
+        let (mut sealed, mut code, mut piece) = (self.seal(name), file.take(self.most), vec![0; PIECE]);
+        loop {
+            let read = match code.read(&mut piece) {
+                Ok(0) => break,
+                Ok(read) => piece.get(..read).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            sealed.update(read);
+            to.write_all(read)?;
+        }
+        if magic != MAGIC || sealed.verify_slice(seal).is_err() {
+            return Err(io::Error::other("it does not carry the seal of this server"));
+        }
+        Ok(())
+    }
+
     fn write(&self, name: &str, temporary: &Path, code: &[u8]) -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary)?;
         file.write_all(MAGIC)?;
-        file.write_all(&self.seal(name, code).finalize().into_bytes())?;
+        file.write_all(&self.seal(name).chain_update(code).finalize().into_bytes())?;
         file.write_all(code)?;
         file.sync_all()?;
         fs::rename(temporary, self.folder.join(name))?;
         File::open(&self.folder)?.sync_all()
     }
 
-    fn seal(&self, name: &str, code: &[u8]) -> Hmac<Sha256> {
+    /// The seal of a file with this name. The code has to follow.
+    fn seal(&self, name: &str) -> Hmac<Sha256> {
         let mut seal = Hmac::<Sha256>::new_from_slice(&self.key.0).expect("HMAC takes a key of any length");
         seal.update(MAGIC);
         // A name has no zero in it, so no other name and code make the same octets.
         seal.update(name.as_bytes());
         seal.update(&[0]);
-        seal.update(code);
         seal
     }
 
@@ -259,7 +309,7 @@ mod tests {
     }
 
     fn found(cache: &Cache, digest: [u8; 32]) -> Option<Vec<u8>> {
-        cache.load(&digest).map(|code| code.bytes().to_vec())
+        cache.load(&digest).map(|code| code.into_bytes().unwrap())
     }
 
     #[test]
@@ -295,6 +345,43 @@ mod tests {
         }
         fs::write(&path, &whole).unwrap();
         assert_eq!(found(&cache, DIGEST).as_deref(), Some(CODE));
+    }
+
+    #[test]
+    fn large_code_is_copied_to_a_file_without_a_name_and_what_is_damaged_is_not() {
+        let place = place();
+        let cache = Cache { mapped_from: CODE.len(), ..place.open(1, 1 << 20) };
+        let compiled = code(CODE);
+        let unloaded = cache.unloaded(&compiled).unwrap();
+        assert!(unloaded.bytes().is_none());
+        assert_eq!(unloaded.into_bytes().unwrap(), CODE);
+        cache.keep(&DIGEST, &compiled).unwrap();
+        let loaded = cache.load(&DIGEST).unwrap();
+        assert!(loaded.bytes().is_none());
+        // A change of what has a name changes nothing.
+        let path = place.files().remove(0);
+        assert_eq!(place.files().len(), 1);
+        fs::write(&path, "other").unwrap();
+        assert_eq!(loaded.into_bytes().unwrap(), CODE);
+        assert_eq!(found(&cache, DIGEST), None);
+        assert!(!path.exists());
+        // Smaller code stays in memory.
+        let cache = Cache { mapped_from: CODE.len() + 1, ..cache };
+        assert!(cache.unloaded(&compiled).is_none());
+        cache.keep(&DIGEST, &compiled).unwrap();
+        assert_eq!(cache.load(&DIGEST).unwrap().bytes(), Some(CODE));
+    }
+
+    #[test]
+    fn without_a_folder_for_the_copy_code_is_read_into_memory() {
+        let place = place();
+        let cache = place.open(1, 1 << 20);
+        cache.keep(&DIGEST, &code(CODE)).unwrap();
+        let path = place.files().remove(0);
+        let elsewhere = Cache { folder: place.folder.path().join("absent"), mapped_from: 0, ..cache };
+        let name = elsewhere.name(&DIGEST);
+        assert_eq!(elsewhere.read(&name, &path).unwrap().bytes(), Some(CODE));
+        assert!(elsewhere.unloaded(&code(CODE)).is_none());
     }
 
     #[test]

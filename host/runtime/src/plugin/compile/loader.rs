@@ -14,7 +14,7 @@ use crate::limits::budget::Charge;
 use crate::plugin::compile::cache::Cache;
 use crate::plugin::compile::requirements::{InstanceLimits, check_component};
 use crate::plugin::compile::slots::CompileSlots;
-use crate::plugin::compile::{Compiled, Compiler};
+use crate::plugin::compile::{Code, Compiled, Compiler};
 use crate::plugin::refusal::pool_refusal;
 use crate::plugin::{Contents, Format, Plugin, check_bytes, not_compiled};
 use crate::tenant::Tenant;
@@ -151,7 +151,8 @@ impl Loader {
         let compiled = terms.slots.run(terms.tenant, source.size(), compile).await?;
         let (engine, cache) = (self.engine.clone(), self.cache.clone());
         off_the_path(move || {
-            let mapped = map(&engine, &compiled);
+            let unloaded = cache.as_ref().and_then(|cache| cache.unloaded(&compiled));
+            let mapped = map(&engine, unloaded.as_ref().unwrap_or(&compiled));
             // A refusal for the pool's size is cached, too: the file is refused again without compiling, until a limit
             // is raised.
             let is_kept = mapped.as_ref().err().is_none_or(|error| pool_refusal(error).is_some());
@@ -193,12 +194,24 @@ fn not_mapped(error: &wasmtime::Error) -> Error {
 /// Maps machine code into this process.
 #[expect(unsafe_code, reason = "whatever the bytes say will be run: they come from our own child or carry our seal")]
 fn map(engine: &Engine, compiled: &Compiled) -> wasmtime::Result<Component> {
+    let engine = engine.wasmtime();
     // SAFETY: a `Compiled` comes from our own compiler, or from a file with the seal of this server's key over name and
-    // code. The engine itself checks that it was made for this engine.
-    unsafe { Component::deserialize(engine.wasmtime(), compiled.bytes()) }
+    // code. If it is in a file of its own, nothing changes that file any more, which has no name. The engine itself
+    // checks that it was made for this engine.
+    match compiled.code() {
+        Code::Memory(code) => unsafe { Component::deserialize(engine, code) },
+        Code::File(file) => {
+            let mapped = unsafe { Component::deserialize_file(engine, file.path()) };
+            // Where files cannot be executed, or there is no /proc. Another error comes again.
+            mapped.or_else(|_| unsafe { Component::deserialize(engine, file.read()?) })
+        }
+    }
 }
 
 /// Runs blocking work on a thread where it delays nobody.
 async fn off_the_path<R: Send + 'static>(work: impl FnOnce() -> Result<R, Error> + Send + 'static) -> Result<R, Error> {
     spawn_blocking(work).await.unwrap_or_else(|error| Err(Error::host(&wasmtime::Error::new(error))))
 }
+
+#[cfg(test)]
+mod tests;
