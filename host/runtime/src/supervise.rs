@@ -23,7 +23,7 @@
 //! | `recorded disk` | gateway, `recording` | started again: it only looks how long the disk has not answered |
 //! | `recordings` (thread) | gateway, `recording` | started again; the recording in hand fails, and says so |
 //! | `metrics` (thread) | gateway, `metrics` | started again with the same socket |
-//! | `epoch` (thread) | runtime, `engine` | started again: it has only counters; until then no plugin is charged |
+//! | `epoch` (thread) | runtime, `engine` | started again: it has only counters; until then no plugin is stopped |
 //! | `reaper` (thread) | runtime, `engine` | started again: what waits is kept, the panic drops what is in hand |
 //! | `folder reaper` (thread) | runtime, `grants` | started again: what is in hand is left to the next start |
 //! | `keyvalue` (thread) | runtime, `grants` | started again: the current group fails and is not committed |

@@ -1,9 +1,12 @@
-//! The epoch ticker: one thread that increments the epoch every millisecond while any plugin runs, and sleeps while
-//! none does.
+//! The epoch ticker: one thread that increments the epoch while any plugin runs, and sleeps while none does. At a tick
+//! a plugin that computes lets others run, and is killed if its time is used up.
 //!
-//! Processor time is charged to the plugin that a tick finds running, so ticks must be unpredictable: a plugin that
-//! started the clock, ran for nine tenths of a millisecond and waited would never be charged. So the first tick after a
-//! sleep comes at a random moment of its millisecond, and the intervals vary slightly.
+//! A tick comes every millisecond while there are plugins that compute, and otherwise every four: plugins that only
+//! answer what comes in return long before a tick. Each tick wakes the thread, which takes about 16 us of a processor.
+//! One that begins to compute then meets its first tick after 5 ms at most and the second after 5 more.
+//!
+//! Ticks are unpredictable, so that no plugin can run between them and never let others run: the first after a sleep
+//! comes at a random moment of its millisecond, and the intervals vary slightly.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
@@ -16,8 +19,11 @@ use wasmtime::EngineWeak;
 use crate::error::Error;
 use crate::supervise::{Fault, supervise_thread};
 
-/// One epoch, in nanoseconds, on average.
+/// The interval of ticks while a plugin computes, in nanoseconds, on average.
 const TICK: u64 = 1_000_000;
+
+/// How often that interval doubles while none does.
+const DOUBLINGS: u32 = 2;
 
 /// Stack of the thread, in bytes: enough to report a panic.
 const STACK: usize = 256 << 10;
@@ -39,6 +45,8 @@ struct Count {
     ended_in: AtomicU64,
     /// Something has run since the last tick.
     active: AtomicBool,
+    /// The last tick has found a plugin that computes.
+    computes: AtomicBool,
     /// The thread sleeps until it is woken.
     asleep: AtomicBool,
     /// The engine was dropped.
@@ -58,6 +66,11 @@ impl Ticker {
     /// The current epoch.
     pub(crate) fn epoch(&self) -> u64 {
         self.state.epoch.load(Ordering::Acquire)
+    }
+
+    /// A tick has found a plugin that computes for so long that the next tick may find it, too.
+    pub(crate) fn finds_computing(&self) {
+        self.state.computes.store(true, Ordering::Relaxed);
     }
 
     /// Ends the epoch of all that run now, before its tick, unless that was done since the last tick: each running
@@ -95,21 +108,25 @@ impl Drop for Ticker {
 /// The random intervals of ticks, which a plugin cannot predict from what it observes.
 struct Rhythm {
     state: u64,
+    /// How often the interval has doubled.
+    doublings: u32,
 }
 
 impl Rhythm {
     fn new() -> Self {
         // Zero is the one state that would never change.
-        Self { state: RandomState::new().build_hasher().finish() | 1 }
+        Self { state: RandomState::new().build_hasher().finish() | 1, doublings: 0 }
     }
 
-    /// The time to the next tick. After a sleep it is any part of an interval.
-    fn next(&mut self, slept: bool) -> Duration {
+    /// The time to the next tick. After a sleep it is any part of an interval. `computes`: the last tick has found a
+    /// plugin that computes.
+    fn next(&mut self, slept: bool, computes: bool) -> Duration {
+        self.doublings = if slept || computes { 0 } else { (self.doublings + 1).min(DOUBLINGS) };
         self.state ^= self.state << 13;
         self.state ^= self.state >> 7;
         self.state ^= self.state << 17;
         let nanoseconds = if slept { self.state % TICK } else { TICK * 3 / 4 + self.state % (TICK / 2) };
-        Duration::from_nanos(nanoseconds)
+        Duration::from_nanos(nanoseconds << self.doublings)
     }
 }
 
@@ -126,7 +143,7 @@ fn tick(count: &Count, engine: &EngineWeak) {
                 thread::park();
             }
         }
-        thread::sleep(rhythm.next(idle));
+        thread::sleep(rhythm.next(idle, count.computes.swap(false, Ordering::Relaxed)));
         let Some(engine) = engine.upgrade() else { return };
         count.fault.point();
         count.epoch.fetch_add(1, Ordering::AcqRel);
@@ -158,12 +175,12 @@ mod tests {
     #[test]
     fn a_tick_is_a_millisecond_on_average_and_after_a_sleep_any_part_of_one() {
         let mut rhythm = Rhythm::new();
-        let mut ticks = |slept| (0..100_000).map(|_| rhythm.next(slept)).collect::<Vec<_>>();
-        let (regular, first) = (ticks(false), ticks(true));
+        let mut ticks = |slept, computes| (0..100_000).map(|_| rhythm.next(slept, computes)).collect::<Vec<_>>();
+        let (regular, first) = (ticks(false, true), ticks(true, false));
         let mean = |ticks: &[Duration]| ticks.iter().sum::<Duration>().as_micros() / 100_000;
         assert!((990..=1010).contains(&mean(&regular)) && (490..=510).contains(&mean(&first)));
         assert!(regular.iter().all(|tick| (750..1250).contains(&tick.as_micros())));
-        // Of plugins that run for nine tenths of an interval, a tenth is not charged.
+        // Of plugins that run for nine tenths of an interval, a tick misses one in ten.
         let missed = first.iter().filter(|tick| tick.as_micros() >= 900).count();
         assert!((9_000..=11_000).contains(&missed), "{missed}");
     }
@@ -184,6 +201,30 @@ mod tests {
         let before = ticker.epoch();
         let _running = ticker.run();
         wait_for(|| ticker.epoch() > before);
+    }
+
+    #[test]
+    fn ticks_come_slower_while_no_plugin_computes() {
+        let mut rhythm = Rhythm::new();
+        for _ in 0..1_000 {
+            for (computes, longest) in [(true, 1_250), (false, 2_500), (false, 5_000), (false, 5_000), (true, 1_250)] {
+                let tick = rhythm.next(false, computes).as_micros();
+                assert!((longest * 3 / 5..longest).contains(&tick), "{tick} of at most {longest}");
+            }
+            rhythm.next(false, false);
+            assert!(rhythm.next(true, false).as_micros() < 1_000);
+        }
+    }
+
+    #[test]
+    fn a_plugin_that_computes_is_forgotten_at_each_tick() {
+        let engine = wasmtime::Engine::default();
+        let ticker = Ticker::start(&engine).unwrap();
+        let _running = ticker.run();
+        for _ in 0..3 {
+            ticker.finds_computing();
+            wait_for(|| !ticker.state.computes.load(Ordering::Relaxed));
+        }
     }
 
     #[test]

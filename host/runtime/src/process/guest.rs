@@ -128,12 +128,7 @@ impl Guest {
             grace: tenant.limits().grace,
         };
         limits.meter.begin(ticks(tenant.limits().cpu_start), engine.ticker().epoch());
-        // Most of the work is the host's, which no tick interrupts: it fills the memory with the plugin's data
-        // segments.
-        limits.meter.set_exact(true);
-        let made = limits.instantiate(plugin, store.get()).await;
-        limits.meter.set_exact(false);
-        match made {
+        match limits.instantiate(plugin, store.get()).await {
             Ok(functions) => {
                 tell_started(plugin, context, began.elapsed());
                 Ok((Self { store, limits }, functions))
@@ -259,7 +254,7 @@ impl CallLimits {
             let epoch = ticker.epoch();
             self.meter.resume(epoch);
             let polled = catch(|| call.as_mut().poll(context));
-            self.meter.pause(ticker.epoch());
+            self.meter.pause();
             drop(running);
             if ticker.epoch() != epoch {
                 turn.end_later();

@@ -6,7 +6,7 @@ use tokio::sync::oneshot::Receiver;
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::channel::Shared;
-use crate::engine::{Engine, Purpose, Slot};
+use crate::engine::{Engine, Purpose, Slot, Ticker};
 use crate::error::Error;
 use crate::grants::{OpenCount, Temporary};
 use crate::host::{
@@ -118,7 +118,7 @@ pub(super) fn make(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(Pro
             // Its one call lasts as long as it does: here charges end of what it has dropped since the last tick.
             store.data_mut().tidy();
         }
-        let tick = counted.tick(ticker.epoch());
+        let tick = tick(&counted, &ticker);
         let stopped = entry.as_ref().filter(|process| process.is_stopped());
         Ok(match (tick, stopped) {
             (Tick::Spent, _) => UpdateDeadline::Interrupt,
@@ -134,6 +134,15 @@ pub(super) fn make(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(Pro
         })
     });
     Ok((ProcessStore { whole: Some((store, slot)), engine: engine.clone() }, meter))
+}
+
+/// What a call does at this tick. The ticker is told if it computes.
+fn tick(meter: &Meter, ticker: &Ticker) -> Tick {
+    let tick = meter.tick(ticker.epoch());
+    if meter.computes() {
+        ticker.finds_computing();
+    }
+    tick
 }
 
 impl ProcessStore {

@@ -24,8 +24,7 @@ pub struct Report {
     /// The processes that it had before, one after the other, by routes and hand-overs. Mostly none.
     pub before: Vec<ProcessReport>,
     /// Processor time used, in ticks of 1 ms: that of the plugins, of the making and ending of their instances, and
-    /// of what the host did for them on other threads. Calls shorter than a tick count one when a tick finds them
-    /// running.
+    /// of what the host did for them on other threads.
     pub cpu_ticks: u64,
     /// The most linear memory that it had at one time, bytes.
     pub peak_memory: usize,

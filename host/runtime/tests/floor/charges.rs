@@ -61,7 +61,7 @@ fn measure(session: impl Future<Output = Report>) -> (u64, u64) {
     })
 }
 
-/// Charges by ticks are right on average, and the clock of a busy machine is late at times.
+/// Part of what a session's thread uses is not the session's own.
 fn assert_charged((charged, used): (u64, u64)) {
     println!("charged {charged} ms of {used} ms");
     assert!(used >= 20, "too little work to tell: {used} ms");

@@ -32,7 +32,10 @@ pub(crate) struct Moment {
 impl Moment {
     /// Work begins now.
     pub(crate) fn now() -> Self {
-        let wall = wall();
+        Self::at(wall())
+    }
+
+    fn at(wall: u64) -> Self {
         match LAST.get() {
             Some(last) if wall.saturating_sub(last.wall) < FRESH => Self { wall, used: last.used },
             _ => Self::read(wall),
@@ -49,7 +52,16 @@ impl Moment {
 
     /// What the thread has used since, nanoseconds.
     pub(crate) fn elapsed(self) -> u64 {
+        self.elapsed_at(wall())
+    }
+
+    /// The same, and the moment at which more work begins.
+    pub(crate) fn next(self) -> (u64, Self) {
         let now = wall();
+        (self.elapsed_at(now), Self::at(now))
+    }
+
+    fn elapsed_at(self, now: u64) -> u64 {
         let elapsed = now.saturating_sub(self.wall);
         if elapsed < SHORT { elapsed } else { elapsed.min(Self::read(now).used.saturating_sub(self.used)) }
     }
