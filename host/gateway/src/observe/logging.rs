@@ -11,26 +11,24 @@ mod clock;
 pub(crate) mod file;
 mod filter;
 mod queue;
+mod text;
 
 use std::convert::Infallible;
-use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::time::interval;
-use tracing::field::{Field, Visit};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::field::RecordFields;
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FormatFields, MakeWriter};
+use tracing_subscriber::fmt::MakeWriter;
 use whelk_ssh::crypto::random::{Random, SystemRandom};
 
 use clock::LineClock;
 use file::LineWriter;
 pub(crate) use file::{LineFile, LineSink};
 use queue::LogQueue;
+use text::TextLine;
 
 use crate::observe::escape::{Form, escape, plain_text, write_harmless};
 use crate::observe::event::{ServerEvent, emit};
@@ -225,12 +223,14 @@ where
 {
     // A log that cannot be written is no reason to fail, and reporting it to standard error could panic.
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).log_internal_errors(false);
-    let builder = builder.with_timer(LineClock);
     match format {
         Format::Text => {
-            Box::new(builder.fmt_fields(TextFields).with_writer(Harmless { out, form: Form::Text }).finish())
+            Box::new(builder.event_format(TextLine).with_writer(Harmless { out, form: Form::Text }).finish())
         }
-        Format::Json => Box::new(builder.json().with_writer(Harmless { out, form: Form::Json }).finish()),
+        Format::Json => {
+            let builder = builder.with_timer(LineClock).json();
+            Box::new(builder.with_writer(Harmless { out, form: Form::Json }).finish())
+        }
     }
 }
 
@@ -272,59 +272,6 @@ impl<W: Write> Write for HarmlessLine<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
-    }
-}
-
-/// The fields of a line of text: the message, then `name=value`, in quotes where a value could be taken for two.
-struct TextFields;
-
-impl<'w> FormatFields<'w> for TextFields {
-    fn format_fields<R: RecordFields>(&self, out: Writer<'w>, fields: R) -> fmt::Result {
-        let mut text = TextVisitor { out, first: true, shown: String::new(), result: Ok(()) };
-        fields.record(&mut text);
-        text.result
-    }
-}
-
-struct TextVisitor<'w> {
-    out: Writer<'w>,
-    first: bool,
-    /// The text of a value, whose memory is used again.
-    shown: String,
-    result: fmt::Result,
-}
-
-impl TextVisitor<'_> {
-    fn write(&mut self, name: &str, value: &str) -> fmt::Result {
-        if !self.first {
-            self.out.write_char(' ')?;
-        }
-        self.first = false;
-        if name == "message" {
-            return self.out.write_str(value);
-        }
-        self.out.write_str(name)?;
-        if !value.is_empty() && value.chars().all(|c| c != '"' && c != '=' && !c.is_whitespace()) {
-            self.out.write_char('=')?;
-            return self.out.write_str(value);
-        }
-        write!(self.out, "=\"{}\"", value.replace('"', "\\\""))
-    }
-}
-
-impl Visit for TextVisitor<'_> {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.result = self.result.and_then(|()| self.write(field.name(), value));
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        use fmt::Write;
-        let mut shown = std::mem::take(&mut self.shown);
-        shown.clear();
-        // Only what is shown may fail: then the rest of it is missing.
-        let _ = write!(shown, "{value:?}");
-        self.record_str(field, &shown);
-        self.shown = shown;
     }
 }
 

@@ -31,7 +31,14 @@ fn write_time(out: &mut Writer<'_>, second: u64, micros: u32) -> fmt::Result {
             *text = second_now.unwrap_or(Timestamp::MAX).strftime("%Y-%m-%dT%H:%M:%S").to_string();
             *last = second;
         }
-        write!(out, "{text}.{micros:06}Z")
+        out.write_str(text)?;
+        // Six digits, with zeros in front.
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(1_000_000 + micros.min(999_999)).get(1..).unwrap_or_default();
+        for part in [".", digits, "Z"] {
+            out.write_str(part)?;
+        }
+        Ok(())
     })
 }
 
