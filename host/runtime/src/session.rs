@@ -226,10 +226,8 @@ impl Session {
         }
         let (plugin, stall) = (self.processes.plugin(), self.tenant.limits().output_stall);
         let owner = Arc::new(Owner {
-            connection: self.facts.connection(),
-            channel: self.facts.channel(),
-            tenant: self.tenant.name().into(),
-            user: self.facts.get("user").unwrap_or_default().to_owned(),
+            facts: self.facts.clone(),
+            tenant: self.tenant.shared_name(),
             plugin: plugin.shared_name(),
         });
         let shared: Arc<dyn Finished> = Arc::clone(half.shared()) as _;

@@ -1,6 +1,7 @@
 //! The types that a session and its connection share: events of the channel, output streams, exits. They depend on
 //! neither wasmtime nor the protocol crate.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::iter;
@@ -303,6 +304,22 @@ impl PackedFacts {
         Self { text: text.into(), ends: ends.into() }
     }
 
+    /// The value of a name.
+    fn get(&self, name: &str) -> Option<&str> {
+        let (mut from, mut to) = (0, self.ends.len());
+        while from < to {
+            let middle = from.midpoint(to);
+            let begin = middle.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |(_, value)| *value);
+            let (name_end, value_end) = *self.ends.get(middle)?;
+            match self.text.get(begin..name_end)?.cmp(name) {
+                Ordering::Less => from = middle + 1,
+                Ordering::Greater => to = middle,
+                Ordering::Equal => return self.text.get(name_end..value_end),
+            }
+        }
+        None
+    }
+
     fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let part = |from: usize, to: usize| self.text.get(from..to).unwrap_or_default();
         let starts = iter::once(0).chain(self.ends.iter().map(|(_, value)| *value));
@@ -344,7 +361,7 @@ impl Facts {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         let own = || self.own().find(|(own, _)| *own == name).map(|(_, value)| value);
-        self.packed.iter().find(|(fact, _)| *fact == name).map(|(_, value)| value).or_else(own)
+        self.packed.get(name).or_else(own)
     }
 
     /// All of them: those of the connection in the order of their names, then those of the channel.

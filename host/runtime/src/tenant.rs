@@ -116,6 +116,11 @@ impl Tenant {
         self.budget.change(&self.limits);
     }
 
+    /// Its name, shared.
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -18,9 +18,7 @@ use crate::tenant::Tenant;
 /// The log of one session. Shared with the plugin's standard streams, which end here too.
 pub(crate) struct LogBook {
     plugin: Arc<str>,
-    connection: Option<u64>,
-    channel: u32,
-    user: String,
+    facts: Facts,
     tenant: Arc<Tenant>,
     lines: Allowance,
     /// That of file events, so that neither kind of line crowds the other out.
@@ -68,9 +66,7 @@ impl LogBook {
         let now = Instant::now();
         Self {
             plugin,
-            connection: facts.connection(),
-            channel: facts.channel(),
-            user: facts.get("user").unwrap_or_default().to_owned(),
+            facts: facts.clone(),
             lines: Allowance::full(tenant.limits(), now),
             files: Allowance::full(tenant.limits(), now),
             refusals: Throttle::first(REFUSALS),
@@ -106,7 +102,7 @@ impl LogBook {
         }
         let FileEvent { operation, path, to, bytes, read, refused } = *event;
         let (tenant, plugin, connection, channel) = self.speaker();
-        let user = &*printable(&self.user, USER);
+        let user = &*self.user();
         let shown = |path: &str| match allowed {
             Some(_) => printable_end(path, self.tenant.limits().log_line),
             None => String::new(),
@@ -164,8 +160,13 @@ impl LogBook {
         }
     }
 
+    /// The name of the user, as the log shows it.
+    fn user(&self) -> String {
+        printable(self.facts.get("user").unwrap_or_default(), USER)
+    }
+
     fn speaker(&self) -> (&str, &str, Option<u64>, u32) {
-        (self.tenant.name(), &self.plugin, self.connection, self.channel)
+        (self.tenant.name(), &self.plugin, self.facts.connection(), self.facts.channel())
     }
 
     /// The tenant has met a limit of all its sessions, or of all the server's. The operator is told once, and again
@@ -174,7 +175,7 @@ impl LogBook {
         let is_news = self.tenant.budget().is_news(total, Instant::now());
         let (tenant, plugin, connection, channel) = self.speaker();
         let limit = total.as_str();
-        let user = if total == Total::UserOutput { printable(&self.user, USER) } else { String::new() };
+        let user = if total == Total::UserOutput { self.user() } else { String::new() };
         let event = if total.is_of_server() {
             LogEvent::LimitOfServer { limit, tenant, plugin, connection, channel }
         } else if total == Total::UserOutput {
@@ -190,7 +191,7 @@ impl LogBook {
     pub(crate) fn refused(&self, what: &'static str, detail: Option<&[u8]>, reason: &str) {
         let Some(admitted) = self.refusals.allow(Instant::now()) else { return };
         let (tenant, plugin, connection, channel) = self.speaker();
-        let user = &*printable(&self.user, USER);
+        let user = &*self.user();
         let detail = detail.map(|detail| brief(&String::from_utf8_lossy(detail), DETAIL));
         let detail = detail.as_deref();
         let last = admitted.is_last.then_some("further refusals of this session are not logged");

@@ -118,7 +118,8 @@ impl Bridge {
         let user = name_of(self.user.as_ref());
         let Some(Channel::Session(session)) = self.channels.get_mut(channel) else { return };
         let event = to_event(request, &mut session.requests).map(|event| session.requests.force(event));
-        let event = event.and_then(|event| if started(&event.1).is_some() { recorded(event) } else { Ok(event) });
+        let event =
+            event.and_then(|event| if ProgramRequest::of(&event.1).is_some() { recorded(event) } else { Ok(event) });
         let (variable, event) =
             event.map_or_else(|refused| (None, Err(refused)), |(variable, event)| (variable, Ok(event)));
         if let Some(start) = event.as_ref().ok().and_then(started) {

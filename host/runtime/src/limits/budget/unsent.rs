@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::event::{LogEvent, emit};
+use crate::session_types::Facts;
 
 /// The message for a client whose output is discarded.
 const WORDS: &str = "output was discarded: it was not read for too long and the server needs the room";
@@ -23,10 +24,8 @@ pub(crate) trait Finished: Send + Sync {
 
 /// The session's identity, for the log.
 pub(crate) struct Owner {
-    pub(crate) connection: Option<u64>,
-    pub(crate) channel: u32,
+    pub(crate) facts: Facts,
     pub(crate) tenant: Arc<str>,
-    pub(crate) user: String,
     pub(crate) plugin: Arc<str>,
 }
 
@@ -109,9 +108,10 @@ impl Unsent {
 
 impl Owner {
     fn log(&self, bytes: usize, stall: Duration) {
-        let Self { connection, channel, tenant, user, plugin } = self;
+        let Self { facts, tenant, plugin } = self;
         let unread_for = &*format!("{} s", stall.as_secs());
-        let (connection, channel) = (*connection, *channel);
+        let (connection, channel) = (facts.connection(), facts.channel());
+        let user = facts.get("user").unwrap_or_default();
         emit(LogEvent::SessionOutputDiscarded { connection, channel, tenant, user, plugin, bytes, unread_for });
     }
 }
@@ -154,9 +154,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_oldest_session_without_progress_is_ended() {
         let list = Arc::new(Unsent::default());
-        let owner =
-            Owner { connection: Some(1), channel: 0, tenant: "t".into(), user: String::new(), plugin: "p".into() };
-        let (owner, stall, start) = (Arc::new(owner), Duration::from_secs(600), Instant::now());
+        let owner = Arc::new(Owner { facts: Facts::default(), tenant: "t".into(), plugin: "p".into() });
+        let (stall, start) = (Duration::from_secs(600), Instant::now());
         let session = |progress| Arc::new(Session { progress, discarded: AtomicBool::new(false) });
         let at = |seconds| start + Duration::from_secs(seconds);
         // The first is read now and then; the others are not.

@@ -26,7 +26,7 @@ impl Trial {
     /// A new session: it gets this version, or the older one in its place. [`Error::Suspended`] if neither starts for
     /// this user.
     pub(crate) fn begin(asked: &Arc<Plugin>, tenant: &Tenant, facts: &Facts) -> Result<Self, Error> {
-        let who = Who { tenant: tenant.name().into(), user: facts.account().into() };
+        let who = Who { tenant: tenant.shared_name(), user: facts.account().into() };
         let now = Instant::now();
         let plugin = choose(asked, &who, now).ok_or(Error::Suspended)?;
         Ok(Self { plugin, who, began: now, cause: Cause::Plugin, over: false })

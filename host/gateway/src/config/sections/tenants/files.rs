@@ -107,10 +107,10 @@ impl<'a> Serving<'a> {
             return Server::Files(program);
         }
         let Some(name) = name.filter(|_| self.exec_programs || is_internal) else { return Server::Plugin };
-        if is_internal || (!self.files && PROGRAMS.contains(&name.as_str())) {
-            return Server::Closed(name);
+        if is_internal || (!self.files && PROGRAMS.contains(&&*name)) {
+            return Server::Closed(name.into_owned());
         }
-        Server::Program(name)
+        Server::Program(name.into_owned())
     }
 
     /// Whelk's own routes that are not the operator's, if files are reached: `subsystem` or `exec`, what it matches,
