@@ -3,8 +3,9 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep};
 
 /// Wakes its task at a deadline that changes with every turn.
 ///
@@ -17,7 +18,9 @@ pub(super) struct DeadlineTimer(Pin<Box<Sleep>>);
 impl DeadlineTimer {
     /// A timer without a deadline.
     pub(super) fn new() -> Self {
-        Self(Box::pin(sleep_until(Instant::now())))
+        // Of the most distant time, which is registered nowhere: one that is due now would be registered for the next
+        // millisecond, and wake the task in the middle of a handshake.
+        Self(Box::pin(sleep(Duration::MAX)))
     }
 
     /// Waits until the deadline; for ever if there is none.
@@ -42,7 +45,6 @@ impl DeadlineTimer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     /// Which of some deadlines, in milliseconds from now, are reached at which time, one after the other.
     async fn reached(timer: &mut DeadlineTimer, deadlines: &[u64]) -> Vec<u128> {
@@ -70,5 +72,20 @@ mod tests {
         }
         let never = tokio::time::timeout(Duration::from_secs(3600), timer.reached(None)).await;
         assert!(never.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_timer_wakes_its_task_at_the_deadline_and_not_before() {
+        // Between two ticks of the runtime's clock.
+        tokio::time::advance(Duration::from_micros(500)).await;
+        let mut timer = DeadlineTimer::new();
+        let mut polls = 0;
+        let mut reached = std::pin::pin!(timer.reached(Some((Instant::now() + Duration::from_secs(2)).into_std())));
+        poll_fn(|context| {
+            polls += 1;
+            reached.as_mut().poll(context)
+        })
+        .await;
+        assert_eq!(polls, 2);
     }
 }
