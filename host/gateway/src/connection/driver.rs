@@ -154,9 +154,8 @@ impl<S: ByteStream> Driver<S> {
     /// Boxed: the future of a connection would hold its size once for each function that it is passed to.
     fn accepted(stream: S, peer: Peer, permit: ConnectionPermit, gateway: Arc<Gateway>) -> Box<Self> {
         let (now, number) = (Instant::now(), permit.connection());
-        let local = stream.local_address().map(|address| address.to_string()).unwrap_or_default();
         emit(ConnectionEvent::Opened { connection: number, peer });
-        let origin = Origin { connection: number, peer: peer.to_string(), local };
+        let origin = Origin { connection: number, peer, local: stream.local_address() };
         let random = Box::new(SystemRandom::new());
         let (login, compression_permit) = (Login::new(number, peer, gateway.access()), gateway.offer_compression());
         let protocol = gateway.protocol(compression_permit.is_some());
@@ -589,9 +588,8 @@ impl<S: ByteStream> Driver<S> {
                         self.large.charge_to(budget);
                     }
                     self.login.succeeded(&identity, &self.connection.take_refused());
-                    let version = self.gateway.identification();
                     self.connection.announce_host_keys();
-                    self.bridge.logged_in(SessionUser::new(identity, &self.origin, &self.connection, version));
+                    self.bridge.logged_in(SessionUser::new(identity, self.origin, &self.connection));
                     if self.bridge.has_connection_plugin() {
                         self.connection.pass_on_private_names();
                     }

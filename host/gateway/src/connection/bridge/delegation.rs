@@ -128,7 +128,7 @@ async fn run(gateway: &Gateway, connection: u64, plugin: &str, user: &SessionUse
     let (name, generation) = (escape(shared.name().as_bytes()), plugin.generation());
     emit(ConnectionEvent::PluginStarted { connection, tenant: name, plugin: plugin.name(), generation });
     let plugins = tenant as Arc<dyn Plugins>;
-    let report = plugin.connection(&user.facts, &shared, &plugins, half).await;
+    let report = plugin.connection(user.facts(gateway.identification()), &shared, &plugins, half).await;
     if let Some(error) = report.error {
         let whole = matches!(error, PluginError::Host { .. }) || shared.failed() == Telling::Whole;
         let reason = if whole { error.to_string() } else { error.for_client() };

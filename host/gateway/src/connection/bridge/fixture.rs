@@ -44,6 +44,5 @@ pub(super) fn user() -> SessionUser {
         attributes: Arc::default(),
         evidence: Arc::default(),
     };
-    let (facts, home) = (Vec::<(&str, String)>::new().into_iter().collect(), Arc::default());
-    SessionUser { identity, facts, home }
+    SessionUser::of_no_connection(identity)
 }

@@ -280,7 +280,7 @@ async fn run(gateway: &Gateway, place: Place, user: &SessionUser, half: SessionH
         generation: plugin.generation(),
     });
     let (shared, plugins) = (user.tenant(tenant.shared()), tenant as Arc<dyn Plugins>);
-    let facts = user.facts.on_channel(channel);
+    let facts = user.facts(gateway.identification()).on_channel(channel);
     let facts = match &own {
         Some(own) => facts.of_type(&own.kind, &own.payload),
         None => facts,
