@@ -386,10 +386,18 @@ impl<S: ByteStream> Driver<S> {
                 }
                 Ok(false)
             }
+            Some(ServerQuestion::Attempt(_)) if self.login.is_deciding() => Ok(false),
             Some(ServerQuestion::Attempt(attempt)) => {
+                // A client may send its request together with the end of the key exchange.
+                self.told_negotiated = self.told_negotiated || negotiated::tell(&self.connection, self.bridge.row());
                 let begun = self.login.begin(&self.gateway, &attempt, &self.connection, &self.permit);
                 begun.map_err(|_| End::Penalized)?;
-                Ok(false)
+                // Most keys are decided on without waiting. Many attempts in one read must not hold up others.
+                self.work_since_yield += TURN_COST;
+                let decision = (self.work_since_yield < TURN_BYTES).then(|| self.login.decided_at_once()).flatten();
+                let Some(decision) = decision else { return Ok(false) };
+                self.decide(decision)?;
+                Ok(true)
             }
             Some(ServerQuestion::LargePacket(bytes)) => {
                 let granted = self.large.ask(bytes, now, self.large_packet_grace);

@@ -26,6 +26,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
 
 use tracing::Level;
 use whelk_ssh::auth::method::AuthMethod;
@@ -157,6 +158,19 @@ impl Login {
     /// Whether an attempt is being decided.
     pub(crate) fn is_deciding(&self) -> bool {
         self.deciding.is_some()
+    }
+
+    /// The decision, if it needs no wait. Otherwise [`decided`](Self::decided) must be polled next: nobody else is
+    /// woken.
+    pub(crate) fn decided_at_once(&mut self) -> Option<Decision> {
+        let deciding = self.deciding.as_mut()?;
+        match deciding.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(decision) => {
+                self.deciding = None;
+                Some(decision)
+            }
+            Poll::Pending => None,
+        }
     }
 
     /// Waits for the decision. Without one it waits for ever. Can be dropped and called again.
