@@ -392,12 +392,7 @@ impl<S: ByteStream> Driver<S> {
                 self.told_negotiated = self.told_negotiated || negotiated::tell(&self.connection, self.bridge.row());
                 let begun = self.login.begin(&self.gateway, &attempt, &self.connection, &self.permit);
                 begun.map_err(|_| End::Penalized)?;
-                // Most keys are decided on without waiting. Many attempts in one read must not hold up others.
-                self.work_since_yield += TURN_COST;
-                let decision = (self.work_since_yield < TURN_BYTES).then(|| self.login.decided_at_once()).flatten();
-                let Some(decision) = decision else { return Ok(false) };
-                self.decide(decision)?;
-                Ok(true)
+                self.decide_at_once()
             }
             Some(ServerQuestion::LargePacket(bytes)) => {
                 let granted = self.large.ask(bytes, now, self.large_packet_grace);
@@ -408,6 +403,18 @@ impl<S: ByteStream> Driver<S> {
             }
             None => Ok(false),
         }
+    }
+
+    /// Hands the decision about an attempt that has just come to the protocol, if it needs no wait, as for most keys.
+    /// Returns whether it did. Many attempts in one read must not hold up others.
+    fn decide_at_once(&mut self) -> Result<bool, End> {
+        self.work_since_yield += TURN_COST;
+        if self.work_since_yield >= self.turn_bytes {
+            return Ok(false);
+        }
+        let Some(decision) = self.login.decided_at_once() else { return Ok(false) };
+        self.decide(decision)?;
+        Ok(true)
     }
 
     /// Moves bytes from the protocol to the stream, as many as it takes, and lets the stream pass on what it buffers.
