@@ -81,6 +81,8 @@ const TURN_BYTES_COMPRESSED: usize = 32 << 10;
 /// How long buffers are empty before their memory is released. While bytes move it is kept. With two seconds, 1,000
 /// connections that had each sent and received 32 KiB within one second held 60 KiB more each, and the heap kept that.
 const BUFFER_RELEASE_DELAY: Duration = Duration::from_millis(100);
+/// How long until buffers are released that could not be, since part of a packet was in them.
+const BUFFER_RETRY_DELAY: Duration = Duration::from_secs(2);
 /// Released buffers of a connection from this size on, in bytes, are counted for the heap trim. What smaller ones leave
 /// is soon used again.
 const LARGE_BUFFERS: usize = 16 << 10;
@@ -412,6 +414,13 @@ impl<S: ByteStream> Driver<S> {
         if self.work_since_yield >= self.turn_bytes {
             return Ok(false);
         }
+        // How long the decision takes depends on the name, and only its own answer hides that: neither an earlier
+        // answer nor the acknowledgement may wait for it.
+        if self.connection.output().is_empty() {
+            self.stream.acknowledge();
+        } else {
+            self.write()?;
+        }
         let Some(decision) = self.login.decided_at_once() else { return Ok(false) };
         self.decide(decision)?;
         Ok(true)
@@ -565,7 +574,7 @@ impl<S: ByteStream> Driver<S> {
             self.readable = false;
             BufferRelease::Done
         } else {
-            BufferRelease::Due(now + BUFFER_RELEASE_DELAY)
+            BufferRelease::Due(now + BUFFER_RETRY_DELAY)
         };
         let released = before.saturating_sub(self.connection.buffer_memory());
         if released >= LARGE_BUFFERS {

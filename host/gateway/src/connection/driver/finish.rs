@@ -57,6 +57,10 @@ impl<S: ByteStream> Driver<S> {
     /// Sends what is left, and waits for the peer to close: a TCP socket that is closed first discards what the peer
     /// has not read yet.
     async fn linger(&mut self) -> io::Result<()> {
+        if self.batching.deadline().is_some() {
+            // Nothing else lets the kernel tell of the last bytes.
+            self.stream.set_read_threshold(1);
+        }
         while !self.connection.output().is_empty() {
             match self.stream.write(self.connection.output()).await? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
