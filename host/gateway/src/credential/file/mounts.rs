@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, StatVfsMountFlags, Statx, StatxFlags, StatxTimestamp, fstatfs, fstatvfs, statx};
 
-/// The types of file systems on local disks whose reads can refuse to wait, statfs(2): ext2 to ext4, XFS, Btrfs, F2FS.
-pub(super) const LOCAL: [u32; 4] = [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010];
+/// The types of file systems on local disks whose reads can refuse to wait, statfs(2): ext2 to ext4, XFS, F2FS.
+pub(super) const LOCAL: [u32; 3] = [0xef53, 0x5846_5342, 0xf2f5_2010];
 /// More mounts than these are not remembered.
 const MAX_MOUNTS: usize = 64;
 /// The mounts that were found to be local.
@@ -19,7 +19,7 @@ const RELATIVE: i64 = 23 * 3600;
 /// A mount on a local file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mount {
-    /// The numbers of its device and its own. Either may be used again when the mount is gone.
+    /// The numbers of its device, major and minor, and its own. The kernel uses them again when the mount is gone.
     id: (u32, u32, u64),
     times: AccessTimes,
 }
@@ -53,6 +53,12 @@ pub(super) fn find(found: &Statx) -> Option<Mount> {
 /// Remembers the mount of a file if it is local. Waits for the file system.
 pub(super) fn remember(file: impl AsFd) {
     let Some(id) = facts_of(&file).map(|found| id_of(&found)) else { return };
+    // These may have been the numbers of a mount that is gone, or it may have other options now.
+    forget(id);
+    // Without a device of its own, its numbers may become those of a network file system.
+    if id.0 == 0 {
+        return;
+    }
     let Ok(kind) = fstatfs(&file).map(|system| system.f_type) else { return };
     if !u32::try_from(kind).is_ok_and(|kind| LOCAL.contains(&kind)) {
         return;
@@ -66,11 +72,15 @@ pub(super) fn remember(file: impl AsFd) {
         AccessTimes::Always
     };
     let mut mounts = MOUNTS.write().unwrap_or_else(PoisonError::into_inner);
-    // Mounted again, it may have other options.
+    // Another thread may have remembered it meanwhile.
     mounts.retain(|mount| mount.id != id);
     if mounts.len() < MAX_MOUNTS {
         mounts.push(Mount { id, times });
     }
+}
+
+fn forget(id: (u32, u32, u64)) {
+    MOUNTS.write().unwrap_or_else(PoisonError::into_inner).retain(|mount| mount.id != id);
 }
 
 /// Whether a read leaves the time of access as it is. None: the mount is not known to be local.
