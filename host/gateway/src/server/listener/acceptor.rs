@@ -37,9 +37,8 @@ pub(super) struct Acceptor {
     sockets: Vec<BoundSocket>,
     /// Connections from the queues of sockets that were closed, or were bound before this program set their options.
     taken_over: VecDeque<(TcpStream, SocketAddr)>,
-    /// Connections that were made before their socket had its options may still be in the queues.
-    has_early: bool,
-    keepalive: TcpKeepalive,
+    /// Until the first connection is accepted: the options for those that came before.
+    early: Option<TcpKeepalive>,
     proxies: Proxies,
     /// Reads the headers of connections from proxies.
     headers: HeaderReads,
@@ -66,8 +65,7 @@ impl Acceptor {
         Acceptor {
             sockets,
             taken_over: VecDeque::new(),
-            has_early: true,
-            keepalive,
+            early: Some(keepalive),
             proxies,
             headers: HeaderReads::default(),
             room: bounds.room(),
@@ -107,7 +105,7 @@ impl Acceptor {
             // Nobody else would ever accept them.
             self.taken_over.extend(gone.iter().flat_map(|bound| take_queue(&bound.socket)));
             self.sockets = kept;
-            self.has_early |= !added.is_empty();
+            added.iter().for_each(|bound| self.take_early(bound, settings.keepalive));
             self.sockets.extend(added);
             // In the order of the configuration.
             self.sockets.sort_by_key(|socket| addresses.iter().position(|address| *address == socket.address));
@@ -117,24 +115,26 @@ impl Acceptor {
         self.gate.change(bounds, exempt);
         self.waiting.set_grace(wait);
         self.sockets.iter().for_each(|bound| set_tcp_options(&bound.socket, keepalive));
-        (self.proxies, self.drain, self.keepalive) = (proxies, drain, keepalive);
+        (self.proxies, self.drain) = (proxies, drain);
     }
 
-    /// Gives their options to connections that were made before their socket had them.
-    fn take_early(&mut self) {
-        self.has_early = false;
-        for (stream, peer) in self.sockets.iter().flat_map(|bound| take_queue(&bound.socket)) {
-            set_tcp_options(&stream, self.keepalive);
+    /// Gives a socket its options, and those in its queue, which were made before.
+    fn take_early(&mut self, bound: &BoundSocket, keepalive: TcpKeepalive) {
+        set_tcp_options(&bound.socket, keepalive);
+        for (stream, peer) in take_queue(&bound.socket) {
+            set_tcp_options(&stream, keepalive);
             self.taken_over.push_back((stream, peer));
         }
     }
 
     /// The next connection to serve. Never fails. Cancel safe.
     pub(super) async fn accept(&mut self) -> Accepted {
+        if let Some(keepalive) = self.early.take() {
+            let sockets = std::mem::take(&mut self.sockets);
+            sockets.iter().for_each(|bound| self.take_early(bound, keepalive));
+            self.sockets = sockets;
+        }
         loop {
-            if self.has_early {
-                self.take_early();
-            }
             if let Some(accepted) = self.serve_waiting() {
                 return accepted;
             }

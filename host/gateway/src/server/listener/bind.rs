@@ -12,7 +12,7 @@ use crate::config::{Config, LoginPolicy};
 
 /// The kernel's queue of connections to accept, limited by net.core.somaxconn: as many as arrive in a second of a
 /// flood, so that a short pause in accepting costs legitimate clients no retry.
-const BACKLOG: u32 = 4096;
+pub(super) const BACKLOG: u32 = 4096;
 /// Why an address cannot be bound that another socket has.
 const IN_USE: &str = "the port is in use";
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
-use super::bind::{self, BindError};
+use super::bind::{self, BACKLOG, BindError};
 use super::gate::Bounds;
 use crate::config::Config;
 use crate::credential::AddressList;
@@ -74,12 +74,12 @@ pub struct ListenerChange {
     pub(super) done: Option<oneshot::Sender<()>>,
 }
 
-/// Accepts all connections in the queue of a socket.
+/// Accepts the connections in the queue of a socket. While others come as fast, there is an end to it.
 pub(super) fn take_queue(socket: &TcpListener) -> Vec<(TcpStream, SocketAddr)> {
     let mut queue = Vec::new();
     // Not by tokio, which yields after a number of them. The socket is nonblocking by this descriptor too.
     let Ok(socket) = socket.as_fd().try_clone_to_owned().map(std::net::TcpListener::from) else { return queue };
-    loop {
+    for _ in 0..2 * BACKLOG {
         match socket.accept() {
             Ok((stream, peer)) => {
                 // One that cannot be registered is closed.
@@ -91,9 +91,10 @@ pub(super) fn take_queue(socket: &TcpListener) -> Vec<(TcpStream, SocketAddr)> {
             }
             Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {}
             // It is empty, or no file is left for another connection.
-            Err(_) => return queue,
+            Err(_) => break,
         }
     }
+    queue
 }
 
 /// Changes a [`Listener`](super::Listener) while it serves.
