@@ -139,7 +139,8 @@ pub(super) fn make(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(Pro
 /// What a call does at this tick. The ticker is told if it computes.
 fn tick(meter: &Meter, ticker: &Ticker) -> Tick {
     let tick = meter.tick(ticker.epoch());
-    if meter.computes() {
+    // What it did until an earlier tick says nothing of this one.
+    if !matches!(tick, Tick::Free) && meter.computes() {
         ticker.finds_computing();
     }
     tick
