@@ -16,10 +16,11 @@ const TICK: Duration = Duration::from_millis(10);
 /// How often the memory is looked at while it may grow.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// When memory has not fallen by a hundredth for so long it will not fall any more.
-const SETTLED: Duration = Duration::from_secs(5);
+/// When memory has not fallen by a hundredth for so long it will not fall any more: Whelk trims its heap every 22 s at
+/// the latest, if there is a reason.
+const SETTLED: Duration = Duration::from_secs(23);
 /// Nobody waits longer for that ...
-const NEVER_SETTLED: Duration = Duration::from_secs(60);
+const NEVER_SETTLED: Duration = Duration::from_secs(120);
 /// ... or for the end of what was killed.
 const ENDED: Duration = Duration::from_secs(10);
 
