@@ -1,6 +1,6 @@
 //! The program with paths that a shell would expand.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -76,9 +76,10 @@ fn a_whole_home_has_a_name_that_clients_take() {
 fn a_client_that_has_left_is_a_failure() {
     let folder = folder();
     let mut program = Command::new(env!("CARGO_BIN_EXE_scp"));
-    program.current_dir(folder.path()).args(["-t", "."]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    // Not a pipe without a reader: while another test starts a program, that has the reading end too.
+    let full = File::options().write(true).open("/dev/full").expect("the system has it");
+    program.current_dir(folder.path()).args(["-t", "."]).stdin(Stdio::piped()).stdout(full);
     let mut program = program.spawn().expect("it is built");
-    drop(program.stdout.take());
     // It may have ended already.
     let _ = program.stdin.take().expect("it is piped").write_all(b"C0644 3 a\nabc\0");
     assert_eq!(program.wait().expect("it was started").code(), Some(1));
