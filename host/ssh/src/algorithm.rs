@@ -153,31 +153,20 @@ impl Preferences {
     /// Our lists for a KEXINIT. `host_keys` are the host key algorithms that we can sign with or verify. Only the
     /// `first` KEXINIT has the markers.
     pub fn offer(&self, role: Role, host_keys: &[&str], first: bool) -> Offer {
-        let markers: &[&str] = match role {
-            _ if !first => &[],
-            Role::Server => &[EXT_INFO_SERVER, STRICT_SERVER],
-            Role::Client => &[EXT_INFO_CLIENT, STRICT_CLIENT],
-        };
+        let mut kex = self.kex_names();
+        match role {
+            _ if !first => {}
+            Role::Server => kex.extend([EXT_INFO_SERVER, STRICT_SERVER]),
+            Role::Client => kex.extend([EXT_INFO_CLIENT, STRICT_CLIENT]),
+        }
         Offer {
-            kex: joined(self.kex.iter().map(|(name, _)| *name).chain(markers.iter().copied())),
-            host_keys: joined(host_keys.iter().copied()),
-            ciphers: joined(self.ciphers.iter().map(|cipher| cipher.name())),
-            macs: joined(self.macs.iter().map(|mac| mac.name())),
-            compression: joined(self.compression.iter().map(|compression| compression.name())),
+            kex: kex.join(","),
+            host_keys: host_keys.join(","),
+            ciphers: self.cipher_names().join(","),
+            macs: self.mac_names().join(","),
+            compression: self.compression_names().join(","),
         }
     }
-}
-
-/// A list as it is sent.
-fn joined<'n>(names: impl Iterator<Item = &'n str> + Clone) -> String {
-    let mut list = String::with_capacity(names.clone().map(|name| name.len() + 1).sum());
-    for name in names {
-        if !list.is_empty() {
-            list.push(',');
-        }
-        list.push_str(name);
-    }
-    list
 }
 
 /// Our lists, joined as they are sent.

@@ -41,7 +41,7 @@ pub(super) fn accepts_announcement(identification: &[u8]) -> bool {
 
 /// The body of the announcement: every host key.
 pub(super) fn announcement(keys: &[Arc<PublicKey>]) -> Vec<u8> {
-    let mut body = Vec::with_capacity(keys.iter().map(|key| 4 + key.blob().len()).sum());
+    let mut body = Vec::new();
     keys.iter().for_each(|key| key.blob().write(&mut body));
     body
 }
