@@ -162,12 +162,12 @@ async fn a_session_that_has_used_up_its_burst_waits_for_its_share_and_is_killed_
 
 #[tokio::test(start_paused = true)]
 async fn waiting_for_processor_time_does_not_count_towards_the_limit() {
-    // After the end of its session a call has a second by the clock. It may use 100 ms, one each second, and a busy
+    // After the end of its session a call has a second by the clock. It may use 20 ms, one each second, and a busy
     // machine lets it use many at once.
     let limits = Limits {
         cpu_burst: Duration::from_millis(1),
         cpu_share: Duration::from_millis(1),
-        cpu_call: Duration::from_millis(100),
+        cpu_call: Duration::from_millis(20),
         ..Limits::default()
     };
     let mut client = Client::with(&alone(), &[], &limits);
