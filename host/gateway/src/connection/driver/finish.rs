@@ -58,7 +58,7 @@ impl<S: ByteStream> Driver<S> {
     /// has not read yet.
     async fn linger(&mut self) -> io::Result<()> {
         if self.batching.deadline().is_some() {
-            // Nothing else lets the kernel tell of the last bytes.
+            // The timeout that ends batching does not run any more, so fewer bytes would never wake this task.
             self.stream.set_read_threshold(1);
         }
         while !self.connection.output().is_empty() {

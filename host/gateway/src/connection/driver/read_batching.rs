@@ -36,7 +36,7 @@ pub(super) struct ReadBatching {
     whole_run: usize,
     /// The time of the latest read.
     last: Instant,
-    /// From how many bytes on the kernel tells of them. More than [`ANY`]: reads are batched.
+    /// SO_RCVLOWAT, in bytes. More than [`ANY`]: reads are batched.
     threshold: usize,
     /// A whole run has come since reads are batched.
     paid_off: bool,

@@ -69,7 +69,7 @@ impl Shutdown {
             return Poll::Pending;
         }
         let (mut drain, phase, notices) = (self.drain.clone(), self.phase, self.notices);
-        // Within tokio's budget: without any left, a wait is pending and registered nowhere.
+        // Outside tokio's cooperative budget: with none left, the poll would be pending without registering a waker.
         let mut advanced = Box::pin(unconstrained(async move { drain.advanced(phase, notices).await }));
         let polled = advanced.as_mut().poll(context);
         self.wait = Some(Wait { _advanced: advanced, task: context.waker().clone() });

@@ -15,7 +15,8 @@ const ROUND: usize = 512 << 10;
 /// The busy connections of this process.
 static BUSY: AtomicUsize = AtomicUsize::new(0);
 
-/// A connection that has had more to do than one turn, and has moved bytes not long ago. Counted while this exists.
+/// A connection that had more work than one turn takes, and has moved bytes within the last 100 ms or so. Counted while
+/// this exists.
 pub(super) struct Busy(());
 
 impl Busy {

@@ -4,7 +4,7 @@
 //! this costs two switches between threads, more than the work itself. So it is first tried in place, with calls that
 //! fail instead of waiting: openat2(2) with `RESOLVE_CACHED`, preadv2(2) with `RWF_NOWAIT`.
 //!
-//! What no flag forbids is kept away from otherwise. A file system may ask a network or another program when a file is
+//! Flags do not prevent every wait. A file system may ask a network or another program when a file is
 //! opened, and even when its type is asked for. So only a thread that may wait looks at the type, and remembers the
 //! mount ([`mounts`]). Here a path is opened with `O_PATH`, which the file system does not see, and for reading only if
 //! its mount is one of those. And a read that sets the file's time of access may wait for the journal: such a read is

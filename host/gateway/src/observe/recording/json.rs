@@ -19,10 +19,10 @@ const RUN: usize = 16;
 const LONGEST: usize = 6;
 /// The room for a block in which every byte is escaped, and for what is written behind its end.
 const ROOM: usize = BLOCK * LONGEST + BLOCK;
-/// How many blocks are escaped until it is looked again whether there is room.
+/// How many blocks are escaped between two checks for room.
 const BLOCKS: usize = 16;
 
-/// With fewer bytes than this, no more memory is kept for the next.
+/// After fewer bytes than this, no more memory than this is kept.
 const SMALL: usize = 16 << 10;
 
 /// The letters of the control characters whose escape has two bytes, and 0 for the others.
